@@ -1,0 +1,71 @@
+# vmmigrate: build, install, test. `make help` says what there is.
+VERSION  = 0.1.0
+BUILD   ?= build
+CC      ?= gcc
+PREFIX   = /usr
+LIBEXEC  = $(PREFIX)/libexec/vmmigrate
+LIBDIR   = $(PREFIX)/lib/vmmigrate
+DESTDIR  =
+
+PACKAGES = json-c libssh libvirt libvirt-qemu libxml-2.0 libcrypto inih
+LIBS     = $(shell pkg-config --libs $(PACKAGES)) -lrsync -pthread
+WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Werror
+CFLAGS  ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVMM_VERSION='"$(VERSION)"' -fPIC -fvisibility=hidden $(WARN) -Iplugin -I. \
+	     $(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS) $(SANITIZE)
+
+# Everything but the programs' main files is one library; each program takes what it needs of it.
+MAINS    = plugin/engine/main.c plugin/node/agent-main.c
+LIB_SRC  = $(filter-out $(MAINS) plugin/plugin.c, $(wildcard plugin/*/*.c plugin/*/*/*.c storage/*.c))
+LIB_OBJ  = $(LIB_SRC:%.c=$(BUILD)/%.o)
+LIB      = $(BUILD)/libengine.a
+CLI_SRC  = $(wildcard cli/*.c)
+
+PROGRAMS = $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so $(BUILD)/vmmigrate-engine $(BUILD)/vmmigrate-agent $(BUILD)/libvirt-guard
+
+all: $(PROGRAMS)
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/vmmigrate-engine: $(BUILD)/plugin/engine/main.o $(LIB)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+$(BUILD)/vmmigrate-agent: $(BUILD)/plugin/node/agent-main.o $(LIB)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+$(BUILD)/vmmigrate.so: $(BUILD)/plugin/plugin.o plugin/vmmigrate.map
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=plugin/vmmigrate.map -Wl,-z,defs -o $@ $<
+
+# The command loads the plug-in; JSON is all that it needs besides libc.
+$(BUILD)/vmmigrate: $(CLI_SRC:%.c=$(BUILD)/%.o)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs json-c) -ldl
+
+$(BUILD)/libvirt-guard: $(BUILD)/hooks/libvirt/guard.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---------------------------------------------------------------- tests
+UNIT_SRC = $(wildcard tests/unit/test-*.c tests/scenarios/test-*.c)
+UNITS    = $(UNIT_SRC:%.c=$(BUILD)/%)
+HELPERS  = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(UNIT_SRC), $(wildcard tests/unit/*.c tests/scenarios/*.c)))
+
+# A test names the functions that it replaces in a line `wrap: name name`.
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(LIB)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(shell sed -n 's/^.*\bwrap: \(.*[a-z_]\)[ */]*$$/\1/p' tests/$*.c | sed 's/[a-z_0-9]\+/-Wl,--wrap=&/g') \
+		-o $@ $< $(HELPERS) $(LIB) $(LIBS) -lcmocka
+
+.PRECIOUS: $(BUILD)/%.o
+units: $(UNITS)
+	@for t in $(UNITS); do echo "== $$t"; $(RUNNER) $$t || exit 1; done
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all units clean

@@ -1,0 +1,69 @@
+/* copy: one volume's bytes from here to there, so that the bytes that cross are the bytes that changed.
+ *
+ * The source pushes, always. Both sides cut the volume into extents of 4 MiB, each its own job, and extents into leaves of
+ * 64 KiB. A leaf has a tag: Poly1305 under a key that is fresh for the job and never leaves the encrypted link. Zero
+ * leaves are flagged, never sent nor hashed. Leaves that differ go through librsync (delta.c) or raw, whichever is less.
+ */
+#ifndef VMM_COPY_H
+#define VMM_COPY_H
+
+#include "base/base.h"
+#include "link/link.h"
+
+enum {
+	COPY_EXTENT = 4 << 20,
+	COPY_LEAF = 64 << 10,
+	COPY_TAG = 16,
+	COPY_KEY = 32,
+};
+
+/* What is known of a volume's leaves after a pass: kept by the source between rounds and for the verification. */
+struct copy_leaves {
+	uint64_t size; /* bytes of the volume */
+	size_t count;  /* leaves: size / COPY_LEAF, rounded up */
+	uint8_t key[COPY_KEY];
+	uint8_t (*tag)[COPY_TAG]; /* all zero: a leaf of zeros */
+};
+void copy_leaves_free(struct copy_leaves *leaves);
+
+struct copy_progress {
+	uint64_t done, total;	/* bytes of the volume looked at, and to look at */
+	uint64_t data;		/* bytes of data that were read (not holes) */
+	uint64_t wire;		/* bytes of payload sent and received */
+	uint64_t present;	/* bytes that the target had already */
+};
+
+/* Called about ten times a second. Returns false to stop: the copy then ends with error "cancelled" (VMM_CANCELLED). */
+typedef bool copy_progress_fn(void *context, const struct copy_progress *progress);
+
+struct copy_job {
+	int fd;			/* the source volume, open for reading; stays the caller's */
+	uint64_t size;		/* its size in bytes */
+	const char *volume;	/* how the target knows it: the name that its opener is called with */
+	uint64_t rate_limit;	/* bytes a second on the wire, 0: none */
+	copy_progress_fn *progress; /* or NULL */
+	void *context;
+};
+
+/* Brings the target's volume to the source's content. `sessions` streams, each served by copy_serve on the other side, all
+ * for the same volume; extents are dealt to them. On success `leaves` (may be NULL) holds what was sent and belongs to the
+ * caller. The target has fsynced. Errors: link's, "read-failed", "no-space" and others that the target reports (their
+ * message begins with the node's words), "cancelled". */
+int copy_push(const struct copy_job *job, struct stream *const sessions[], size_t count, struct copy_leaves *leaves,
+	      struct copy_progress *result, struct vmm_error **err);
+
+/* Asks the target to read the volume back from its storage (caches dropped) and compares the root tag with ours; where
+ * they differ, finds the extents that do. Error "verify-failed" names the first of them; *bad (may be NULL) is their count. */
+int copy_verify(struct stream *session, const char *volume, const struct copy_leaves *leaves, size_t *bad,
+		struct vmm_error **err);
+
+/* The target's side of a session: serves pushes and verifications until the stream ends. `open_volume` gives a descriptor
+ * (read and write, owned by copy_serve) for a name, or refuses; it is the only way in which the peer reaches storage. */
+typedef int copy_open_fn(void *context, const char *volume, uint64_t size, struct vmm_error **err);
+int copy_serve(struct stream *session, copy_open_fn *open_volume, void *context, struct vmm_error **err);
+
+/* Same content on both descriptors? Compares tags of a re-read with `leaves`: error "source-changed" naming the offset.
+ * Used to see that a source did not change after the stop. */
+int copy_compare(int fd, const struct copy_leaves *leaves, struct vmm_error **err);
+
+#endif

@@ -1,0 +1,103 @@
+/* engine: from a request to a result. migrate.c is the story on one page:
+ *
+ *	request → facts (both nodes) → checks → plan → phases → result
+ */
+#ifndef VMM_ENGINE_H
+#define VMM_ENGINE_H
+
+#include "base/base.h"
+#include "node/node.h"
+
+enum side { SOURCE, TARGET, SIDES };
+
+/* ------------------------------------------------------------------ request (request.c)
+ *
+ * A request as a client sends it: {"api":1,"guest":who,"target":node,"options":{...}}. Option names have '_' here ('-' is alike).
+ * The table of options is the source of help, completion and manual pages; `info` hands it out. */
+
+enum option_type { OPTION_FLAG, OPTION_NUMBER, OPTION_SIZE, OPTION_TEXT, OPTION_CHOICE, OPTION_LIST };
+
+struct option {
+	const char *name; /* "max_downtime" */
+	enum option_type type;
+	const char *argument; /* what help calls its value: "MS"; NULL for a flag */
+	const char *choices;  /* "secure|insecure", else NULL */
+	const char *group;    /* "mode", "limits", "network", "safety", "hooks" */
+	const char *help;     /* one sentence */
+};
+extern const struct option request_options[];
+extern const size_t request_option_count;
+
+/* Reads and normalises a request: unknown options, wrong types, modes that exclude each other are "usage" errors that name
+ * the option and near names. Defaults from the configuration's [migration] are filled in. */
+int request_read(struct json_object *raw, struct json_object *config, struct json_object **request, struct vmm_error **err);
+
+/* ------------------------------------------------------------------ facts (facts.c)
+ *
+ * What both nodes say. Node facts (node_op FACTS; node/facts.c):
+ *   "node"      {name, version, protocol:[major,minor], arch, time_us, cpus, memory_total, memory_free, hugepages_free (bytes),
+ *                maintenance, manager: null|"pve"|"vdsm"|"nova", config: digest of nodes and storages in the configuration}
+ *   "host"      {KIND: guest_ops->host_facts, or {"up":false,"error":{code,message,hint}}}
+ *   "storages"  array (storage.h)
+ *   "bridges"   array of names of the node's bridges
+ *   "guest"     guest facts (guest.h) with described volumes, or absent. On the source only.
+ *   "guests"    array of short guest facts (guest_ops->list), each with "record" {owner,generation,state,task} where there is one
+ *   "record"    the node's guest record of the guest in question, or null: {owner,generation,state(idle|source|handover|target),
+ *                task, peer, since_us, worker_alive (bool)}
+ *   "fit"       target only: guest_ops->fit, and "volumes": for each of the guest's volumes, by its place in the array:
+ *                {there (bool: a file of that path is here), open (bool), missing_dir (bool), same_block (bool: WWN or UUIDs equal)}
+ * On facts->sharing, by storage name: "shared", "local", "unproven" - the outcome of the token test (block: of the identity).
+ */
+struct facts {
+	struct json_object *request;
+	struct json_object *node[SIDES]; /* node facts; TARGET is NULL where it could not be asked */
+	struct json_object *target_error; /* why (an error as JSON: target-unknown, connection-refused, ...), or NULL */
+	struct json_object *sharing;	  /* {storage name: "shared"|"local"|"unproven"} */
+	struct json_object *config;	  /* of the source node (cluster.h) */
+};
+int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target, struct json_object *config,
+		 struct facts *facts, struct vmm_error **err);
+void facts_free(struct facts *facts);
+
+/* ------------------------------------------------------------------ checks (checks.c): pure
+ *
+ * A finding: {"code","severity": error|override|warning,"object","message","hint","ignored": bool}. All at once. */
+enum severity { CHECK_ERROR, CHECK_OVERRIDE, CHECK_WARNING };
+enum mode { MODE_NONE = 0, MODE_LIVE = 1, MODE_PAUSED = 2, MODE_RESTART = 4, MODE_OFFLINE = 8 };
+
+struct check {
+	const char *code;
+	const char *what;      /* one sentence for the manual */
+	unsigned modes;	       /* MODE_* for which it applies; all bits: always */
+	const char *kind;      /* guest kind it applies to, NULL: all */
+	enum severity severity;
+	const char *option;    /* a named option that overrides it as well ("unsafe"), or NULL */
+	/* Appends its findings with finding_add. */
+	void (*look)(const struct facts *facts, enum mode mode, const struct check *check, struct json_object *findings);
+};
+extern const struct check checks[];
+extern const size_t check_count;
+
+/* All findings for the facts, in the order of the table. */
+struct json_object *checks_run(const struct facts *facts, enum mode mode);
+/* One more finding; `hint` NULL: none. Severity is the check's, or lower where `severity` says so. */
+void finding_add(struct json_object *findings, const struct check *check, enum severity severity, const char *object,
+		 const char *hint, const char *format, ...) VMM_PRINTF(6, 7);
+/* True where a finding refuses (an error, or an override that is not ignored). */
+bool findings_refuse(struct json_object *findings);
+/* The refusal as one error (VMM_BLOCKED): the first finding's code and words, and how many more there are. */
+int findings_error(struct json_object *findings, struct vmm_error **err);
+
+/* ------------------------------------------------------------------ plan (plan.c): pure
+ *
+ * {"mode": live|paused|restart|offline, "kind","id","name","uuid","guest":"kind-id","source","target","running": bool,
+ *  "stops_guest": bool,"generation": n (that the target will have),
+ *  "volumes":[{"target","device","action": keep|copy,"format","storage","to_storage","size","allocated","readonly","kind",
+ *              "from": path here,"to": path there,"temporary": path there while it is copied}],
+ *  "bytes": to copy,"downtime_ms": expected, or null}
+ * Errors: "mode-needed" (VMM_USAGE/2? no: VMM_BLOCKED) where a running VM could go in three ways and none was named. */
+enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named */
+const char *mode_name(enum mode mode);
+int plan_make(const struct facts *facts, const char *task, struct json_object **plan, struct vmm_error **err);
+
+#endif

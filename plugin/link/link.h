@@ -1,0 +1,135 @@
+/* link: bytes between nodes - streams, frames on them, ssh beneath them, and the relay of a live migration.
+ *
+ * ssh.c is the only file that knows libssh. Everything above works on `struct stream`, so that tests run on a
+ * socketpair what production runs on an exec channel.
+ */
+#ifndef VMM_LINK_H
+#define VMM_LINK_H
+
+#include "base/base.h"
+
+/* ------------------------------------------------------------------ streams (stream.c) */
+
+struct stream;
+
+struct stream_ops {
+	/* Up to `length` bytes, as soon as there are any; 0 at the end of the stream. Error "link-lost" where the other side
+	 * is gone, "link-silent" where nothing came for wait_ms (-1: for ever). */
+	ssize_t (*read)(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err);
+	/* All of `length`. Error "link-lost"; "link-silent" where the other side takes nothing for 30 s. */
+	int (*write)(struct stream *s, const void *data, size_t length, struct vmm_error **err);
+	/* No more will be written; what is on its way still arrives. */
+	void (*finish)(struct stream *s);
+	/* Closes and frees. */
+	void (*close)(struct stream *s);
+};
+
+struct stream {
+	const struct stream_ops *ops;
+	uint64_t sent, received; /* bytes of payload, counted by stream_read and stream_write */
+};
+
+ssize_t stream_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err);
+/* Exactly `length` bytes; the stream's end before that is "link-lost". */
+int stream_read_all(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err);
+int stream_write(struct stream *s, const void *data, size_t length, struct vmm_error **err);
+void stream_finish(struct stream *s);
+void stream_close(struct stream *s); /* NULL is harmless */
+
+/* A stream on two descriptors (they may be the same), which it owns from now on. */
+struct stream *stream_on_fds(int in, int out);
+/* Two streams that are each other's far end. */
+int stream_pair(struct stream *pair[2], struct vmm_error **err);
+
+/* ------------------------------------------------------------------ frames (frames.c) */
+
+/* A frame: magic (4 bytes), type (1), flags (1), zero (2), length of the payload (4, big endian), payload.
+ * Control frames carry JSON; those of the copy carry bytes. */
+enum frame_type {
+	FRAME_HELLO = 1,   /* first of both sides: {"agent":"vmmigrate","protocol":[major,minor],"version":..} */
+	FRAME_CALL = 2,	   /* {"op":..,"args":{..}} */
+	FRAME_REPLY = 3,   /* {"ok":..} or {"error":{..}} */
+	FRAME_ALIVE = 4,   /* the other side is at work on a call; every FRAME_ALIVE_MS */
+	FRAME_COPY = 32,   /* and above: copy/ gives them their meaning */
+};
+
+enum {
+	FRAME_ALIVE_MS = 3000,
+	FRAME_SILENCE_MS = 30000,	   /* a link on which nothing has come for that long is lost */
+	FRAME_LIMIT_CONTROL = 16 << 20, /* bytes of payload */
+	FRAME_LIMIT_DATA = (4 << 20) + 65536,
+};
+
+struct frame {
+	uint8_t type, flags;
+	uint32_t length;
+	char *data; /* length bytes and a NUL; belongs to the caller (frame_free) */
+};
+
+int frame_send(struct stream *s, uint8_t type, uint8_t flags, const void *data, size_t length, struct vmm_error **err);
+/* Sends JSON. */
+int frame_send_json(struct stream *s, uint8_t type, struct json_object *json, struct vmm_error **err);
+/* The next frame whatever its type. Error "not-our-agent" where the magic is not ours, "frame-too-large" over `limit`,
+ * "link-lost" at the end of the stream (also in the middle of a frame), "link-silent" after wait_ms. */
+int frame_receive(struct stream *s, size_t limit, int wait_ms, struct frame *frame, struct vmm_error **err);
+void frame_free(struct frame *frame);
+
+/* Both sides say hello and look at the other's. Errors "not-our-agent", "agent-too-old", "agent-too-new" (the majors
+ * differ, or the minors by more than one), with exit VMM_BLOCKED. The peer's hello is returned for its version. */
+int frame_hello(struct stream *s, const char *peer, int wait_ms, struct json_object **hello, struct vmm_error **err);
+
+#define VMM_PROTOCOL_MAJOR 1
+#define VMM_PROTOCOL_MINOR 0
+
+/* ------------------------------------------------------------------ ssh (ssh.c) */
+
+struct ssh_peer {
+	const char *name;	 /* the node's name, for messages */
+	const char *address;	 /* name or address; NULL: the node's name */
+	int port;		 /* 0: 22 */
+	const char *user;	 /* NULL: root */
+	const char *key;	 /* path of the private key; NULL: the user's own keys and agent */
+	const char *known_hosts; /* path of our file, read besides /etc/ssh/ssh_known_hosts; NULL: the user's own */
+	int connect_ms;		 /* 0: 10 s */
+};
+
+struct ssh;
+
+/* Connects, checks the host key (always), authenticates with the key. Every failure has its own code, exit VMM_BLOCKED
+ * and a hint that says what to type: name-unresolved, connection-refused, connection-timeout, no-route,
+ * host-key-unknown, host-key-changed, key-rejected, link-lost. */
+int ssh_open(const struct ssh_peer *peer, struct ssh **ssh, struct vmm_error **err);
+/* An exec channel. The command's exit without a byte of output shows as the stream's end; frame_hello's caller turns that
+ * into "agent-missing". Streams of one ssh may be used by one thread only, and are closed before it. */
+int ssh_exec(struct ssh *ssh, const char *command, struct stream **stream, struct vmm_error **err);
+/* What the command said on stderr so far, and its exit status or -1; for messages. Text belongs to the caller. */
+char *ssh_stderr(struct stream *stream, int *status);
+/* Fingerprint "SHA256:…" of the host key of an address, without authenticating; for `node add`. */
+int ssh_fingerprint(const struct ssh_peer *peer, char **fingerprint, char **known_hosts_line, struct vmm_error **err);
+/* Bytes on the wire as far as libssh counts them (both directions, encrypted, all channels). */
+void ssh_counters(struct ssh *ssh, uint64_t *sent, uint64_t *received);
+void ssh_close(struct ssh *ssh);
+
+/* ------------------------------------------------------------------ relay (relay.c) */
+
+/* Carries connections to unix sockets of this node to unix sockets of the peer: each accepted connection becomes an exec
+ * channel that runs `vmmigrate-agent relay PATH` there. The process is its own; it outlives the worker and ends on
+ * SIGTERM, or when the link is lost (then every connection is closed). */
+struct relay_socket {
+	char *listen;  /* path here */
+	char *connect; /* path there */
+	uid_t owner;   /* who may connect besides root */
+	gid_t group;
+};
+
+/* Serves until told to end. Writes one byte to ready_fd once all sockets listen. The sockets are gone afterwards. */
+int relay_run(const struct ssh_peer *peer, const struct relay_socket *sockets, size_t count, int ready_fd,
+	      struct vmm_error **err);
+/* The far side: connects stdin and stdout (`stream`) to the socket. Only paths that relay_allowed admits. */
+int relay_serve(struct stream *stream, const char *path, struct vmm_error **err);
+/* libvirt's own socket, or a migration socket named as relay_migration_socket names it. */
+bool relay_allowed(const char *path);
+/* /run/libvirt/qemu/vmmigrate.tunnelmigrate.dest.<task>: a name that libvirt's AppArmor profile admits. */
+char *relay_migration_socket(const char *task) VMM_MUST_USE;
+
+#endif

@@ -1,0 +1,101 @@
+/* node: what can be done on one node, whichever it is.
+ *
+ *   local.c    does it here, with guest/ and storage/
+ *   remote.c   sends it to the agent of another node
+ *   agent.c    receives it there and calls local.c
+ *
+ * The engine says node_call(m->node[SOURCE], ...) or node_call(m->node[TARGET], ...): that call is all that separates the
+ * source from the target, near from far, a test (two local nodes with null guests in one process) from the real thing.
+ * Arguments and replies are JSON, so that a call is the same thing in memory and on the wire.
+ */
+#ifndef VMM_NODE_H
+#define VMM_NODE_H
+
+#include "base/base.h"
+#include "copy/copy.h"
+#include "guest/guest.h"
+#include "link/link.h"
+
+/* Operations: name, arguments → reply. `task` and `guest` ("kind-id", the record's name) are in all that belong to a task.
+ * Every operation is idempotent: called again after a lost reply it does no harm and gives the same answer. */
+#define NODE_OPERATIONS(X)                                                                                             \
+	X(FACTS, facts)		/* {guest?: who, kind?, fit?: guest facts of the source} → node facts (facts.c) */         \
+	X(GUESTS, guests)	/* {} → {guests[]} */                                                                  \
+	X(TOKEN, token)		/* {do: place|look|remove, dir, token} → {token, there} */                             \
+	X(RECORD, record)	/* {guest} → {record|null, made[]} what the node holds of a guest and its task */      \
+	X(LOCK, lock)		/* {guest, task, role: source|target, peer, name, uuid} → {record} */                  \
+	X(ADVANCE, advance)	/* {guest, task, to: handover|committed|abandoned, from} → {record}; fsynced */        \
+	X(UNLOCK, unlock)	/* {guest, task} → {}; the record stays, without the task; forgets the node's journal */ \
+	X(HOOKS, hooks)		/* {phase, environment{}, input{}} → {ran[]}; a veto is an error "vetoed" */           \
+	X(ALLOCATE, allocate)	/* {task, volume: plan's volume} → {resumed: bool}; temporary, journaled */            \
+	X(PUBLISH, publish)	/* {task, volume} → {}; fsync, final name, never over another */                       \
+	X(DEFINE, define)	/* {task, guest, kind, definition, volumes[]} → {}; journaled */                       \
+	X(AUTOSTART, autostart) /* {task, guest, on} → {} */                                                           \
+	X(STATE, state)		/* {guest} → guest_ops->state */                                                       \
+	X(DEFINITION, definition) /* {guest} → {definition} */                                                         \
+	X(START, start)		/* {task, guest, held} → {}; opens the guard for this start alone */                   \
+	X(RELEASE, release)	/* {task, guest} → {}; only where the record says that we own it */                    \
+	X(STOP, stop)		/* {task, guest, limit_ms, force} → {} */                                              \
+	X(DESTROY, destroy)	/* {task, guest} → {} */                                                               \
+	X(PERMIT, permit)	/* {task, guest, on} → {}; the guard admits our incoming guest */                      \
+	X(MIGRATE_ABORT, migrate_abort) /* {guest} → {} */                                                             \
+	X(GIVE_UP, give_up)	/* {task, guest, volumes[]} → {left[]}; source, after COMMITTED: definition, volumes */ \
+	X(ABORT, abort)		/* {task, guest} → {left[]}; target: all that its journal says we made goes */         \
+	X(VERB, verb)		/* {verb, request} → the reply of that verb, carried out there */
+
+enum node_op {
+#define X(NAME, name) NODE_##NAME,
+	NODE_OPERATIONS(X)
+#undef X
+	NODE_OP_COUNT
+};
+
+extern const char *const node_op_names[NODE_OP_COUNT];
+
+struct vmm_node;
+
+struct node_ops {
+	/* Does one operation. args may be NULL; *reply (may be a NULL pointer) belongs to the caller. */
+	int (*call)(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
+		    struct vmm_error **err);
+	/* A session that copy_serve serves for the volumes that `task` has allocated. */
+	int (*session)(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err);
+	/* Moves a running guest's memory from this node to `peer` (local nodes only). */
+	int (*migrate)(struct vmm_node *node, struct vmm_node *peer, const char *task, struct guest_migration *migration,
+		       struct json_object *options, struct vmm_error **err);
+	/* Looks for a lost link and mends it; no error where there is nothing to mend. */
+	int (*reconnect)(struct vmm_node *node, struct vmm_error **err);
+	void (*close)(struct vmm_node *node);
+};
+
+struct vmm_node {
+	const struct node_ops *ops;
+	char *name;
+};
+
+int node_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
+	      struct vmm_error **err);
+
+/* Where a node keeps its things. */
+struct node_paths {
+	const char *state; /* /var/lib/vmmigrate: guests/, tasks/ */
+	const char *etc;   /* /etc/vmmigrate */
+	const char *run;   /* /run/vmmigrate */
+	const char *hooks; /* /usr/lib/vmmigrate/hooks.d */
+	const char *null_root; /* for null guests: the directory that plays the machine, else NULL */
+};
+extern const struct node_paths node_paths_installed;
+
+/* This node. `paths` is borrowed for the node's life. */
+int node_open_local(const struct node_paths *paths, struct vmm_node **node, struct vmm_error **err);
+/* Another node, over ssh; the agent there is asked to say hello. `task` (or NULL) ends the agents that an earlier connection of
+ * the task has left. */
+int node_open_remote(const struct node_paths *paths, const char *name, const char *task, struct vmm_node **node,
+		     struct vmm_error **err);
+void node_close(struct vmm_node *node); /* NULL is harmless */
+
+/* vmmigrate-agent: serves calls, or a copy session, or a relay, until the stream ends; `words` is what the other side asked for:
+ * "agent [TASK]", "session TASK", "relay PATH". Returns an exit status. */
+int agent_serve(const struct node_paths *paths, const char *words, struct stream *stream);
+
+#endif

@@ -1,0 +1,75 @@
+/* storage: where volumes lie. Each kind is one file that ends in its const ops table, listed in storage.c.
+ *
+ * A *volume* is a JSON object, as guest/ finds it in a definition and storage_describe completes it:
+ *   "target"    name within the guest: "vda", "nvram", "tpm"
+ *   "type"      "file" | "block" | "network" | "null" (how the definition names it)
+ *   "path"      absolute path of the file, directory or device ("network": absent)
+ *   "format"    "raw" | "qcow2" | ...
+ *   "source"    network: the source element in one line, canonical; equal text = the same disk
+ * storage_describe adds:
+ *   "storage"   name of the storage: the [storage NAME] section, the libvirt pool, else a name made from the mount point
+ *   "kind"      ops->kind
+ *   "size"      bytes of the host file or device (not the guest's view)
+ *   "allocated" bytes that are allocated
+ *   "backing"   path of the backing file, if it has one
+ *   "snapshots" count of internal snapshots (qcow2)
+ *   "sharing"   "network" (reachable from everywhere by its nature), "maybe" (a network or cluster filesystem, or declared
+ *               shared: to be proven), "local"
+ * A *storage* is a JSON object: "name","kind","path","fs" ("ext4","fuse.glusterfs",..),"free" bytes,"total","active" (bool),
+ *   "sharing" as above, "declared" (true where the configuration says shared=), "source" ("config"|"pool"|"mount").
+ */
+#ifndef VMM_STORAGE_H
+#define VMM_STORAGE_H
+
+#include "base/base.h"
+
+struct storage_ops {
+	const char *kind; /* "dir", "network", "null"; stable, shown to people */
+
+	/* Is this volume of this kind? Asked in the order of the list; looks at the JSON only. */
+	bool (*is_mine)(struct json_object *volume);
+
+	/* Completes volume (size, allocated, backing, snapshots). Missing file: error "volume-missing" naming it. */
+	int (*describe)(struct json_object *volume, struct vmm_error **err);
+
+	/* Completes a storage object that has "path": fs, free, total, active, sharing. NULL: nothing to say. */
+	int (*examine)(struct json_object *storage, struct vmm_error **err);
+
+	/* The members below are called only for volumes with the action "copy"; a kind that is never copied leaves them NULL.
+	 * `path` is the temporary or final place, already checked with path_check. */
+
+	/* Makes an empty volume of `size` bytes at `path`, which must not exist; mode 0600, sparse. Error "no-space" where it
+	 * cannot fit `size_needed` bytes of data. Opens it for reading and writing: the descriptor is the caller's. */
+	int (*allocate)(const char *path, uint64_t size, uint64_t size_needed, struct vmm_error **err);
+	/* Opens an existing volume; returns the descriptor. */
+	int (*open)(const char *path, bool writable, struct vmm_error **err);
+	/* Gives the volume its final name, durably, never over an existing one (error "volume-taken"); sets owner and mode. */
+	int (*publish)(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err);
+	/* Removes it; no error where it is gone already. */
+	int (*remove)(const char *path, struct vmm_error **err);
+};
+
+extern const struct storage_ops storage_dir, storage_network, storage_null;
+
+/* The ops of a volume (by "kind" if set, else by is_mine). Error "storage-unknown" names the volume and its type. */
+int storage_of(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err);
+
+/* Completes the volume and says which storage it is on; `storages` is what storage_list gave. A volume on a directory that is
+ * in no storage so far gets one named after its mount point, appended to `storages`. */
+int storage_describe(struct json_object *volume, struct json_object *storages, struct vmm_error **err);
+
+/* All storages: those of the configuration ("storage" object of the cluster's configuration: name → {path, shared, …}), and
+ * the libvirt pools (array of {name,type,path,active}), examined. The configuration wins over a pool of the same name. */
+int storage_list(struct json_object *configured, struct json_object *pools, struct json_object **storages,
+		 struct vmm_error **err);
+
+/* The temporary place of a volume whose final place is `path`, for a task: "<dir>/.vmmigrate-<task>-<base>". */
+char *storage_temporary(const char *path, const char *task) VMM_MUST_USE;
+
+/* Proof of sharing for directories: token_place writes "<dir>/.vmmigrate-token-<random>" and returns its name; the other node
+ * looks with token_there (after a sync and with attribute caches in mind: up to 3 s); token_remove takes it away. */
+int storage_token_place(const char *dir, char **token, struct vmm_error **err);
+int storage_token_there(const char *dir, const char *token, bool *there, struct vmm_error **err);
+int storage_token_remove(const char *dir, const char *token, struct vmm_error **err);
+
+#endif

@@ -1,0 +1,148 @@
+/* What base promises: errors, JSON by path, names and paths that are refused, programs run by argv, durable files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/base.h"
+
+static void error_context_is_prepended_and_json_carries_all(void **state)
+{
+	(void)state;
+	vmm_auto_error struct vmm_error *err = NULL, *back = NULL;
+	assert_int_equal(error_set(&err, VMM_BLOCKED, "no-space", "need %d", 3), -1);
+	error_hint(&err, "free some");
+	error_context(&err, "copy vda");
+	vmm_auto_json struct json_object *json = error_to_json(err);
+	error_from_json(&back, json);
+	assert_string_equal(back->message, "copy vda: need 3");
+	assert_string_equal(back->hint, "free some");
+	assert_string_equal(back->code, "no-space");
+	assert_int_equal(back->exit, VMM_BLOCKED);
+}
+
+static void json_is_built_and_read_by_path(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *o = json_make("a:o n:i yes:b none:s", json_make("b:s", "x"), (int64_t)1 << 40, 1, NULL);
+	json_append(o, "list", json_make("k:s", "one"));
+	json_append(o, "list", json_make("k:s", "two"));
+	assert_string_equal(json_text(o, "a.b"), "x");
+	assert_string_equal(json_text(o, "list.1.k"), "two");
+	assert_null(json_text(o, "list.2.k"));
+	assert_null(json_text(o, "none"));
+	assert_true(json_true(o, "yes"));
+	assert_true(json_number(o, "n") == (int64_t)1 << 40);
+	size_t seen = 0;
+	json_each(item, o, "list")
+	{
+		assert_non_null(json_text(item, "k"));
+		seen++;
+	}
+	assert_int_equal(seen, 2);
+}
+
+static void json_that_is_malformed_or_too_deep_is_refused(void **state)
+{
+	(void)state;
+	static const char *const bad[] = { "", "{", "nul", "{\"a\":}", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]" };
+	for (size_t i = 0; i < VMM_COUNT(bad); i++) {
+		vmm_auto_error struct vmm_error *err = NULL;
+		vmm_auto_json struct json_object *o = NULL;
+		assert_int_equal(json_parse(bad[i], -1, "request", &o, &err), -1);
+		assert_true(error_is(err, "malformed"));
+	}
+}
+
+static void names_and_paths_that_could_harm_are_refused(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "", ".", "..", "a/b", "-rf", "a\nb", "\x1b[2J" };
+	static const char *const paths[] = { "", "a", "/a/../b", "/..", "/a/./b", "/a\nb" };
+	for (size_t i = 0; i < VMM_COUNT(names); i++)
+		assert_int_equal(name_check(names[i], "guest", NULL), -1);
+	for (size_t i = 0; i < VMM_COUNT(paths); i++)
+		assert_int_equal(path_check(paths[i], "volume", NULL), -1);
+	assert_int_equal(name_check("vm 100 \"ü\" '..x", "guest", NULL), 0);
+	assert_int_equal(path_check("/var/lib/a b/..c/ü.raw", "volume", NULL), 0);
+}
+
+static void programs_are_run_by_argv_with_input_output_status_and_limit(void **state)
+{
+	(void)state;
+	struct run_result r;
+	const char *const cat[] = { "cat", NULL };
+	assert_int_equal(run_program(&(struct run){ .argv = cat, .input = "hello" }, &r, NULL), 0);
+	assert_string_equal(r.out, "hello");
+	run_result_free(&r);
+	const char *const words[] = { "printf", "%s", "$(id); 'x'", NULL };
+	assert_int_equal(run_checked(&(struct run){ .argv = words }, &r, NULL), 0);
+	assert_string_equal(r.out, "$(id); 'x'");
+	run_result_free(&r);
+	const char *const slow[] = { "sleep", "60", NULL };
+	vmm_auto_error struct vmm_error *err = NULL;
+	int64_t began = clock_steady_ms();
+	assert_int_equal(run_checked(&(struct run){ .argv = slow, .limit_ms = 100 }, &r, &err), -1);
+	assert_true(error_is(err, "timed-out"));
+	assert_true(clock_steady_ms() - began < 10000);
+	error_clear(&err);
+	const char *const none[] = { "/does/not/exist", NULL };
+	assert_int_equal(run_checked(&(struct run){ .argv = none }, &r, &err), -1);
+	assert_non_null(strstr(err->message, "No such file"));
+}
+
+static void files_are_written_whole_and_never_renamed_over_another(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/vmm-base-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	vmm_auto_free char *a = str_format("%s/a", dir), *b = str_format("%s/b", dir), *deep = str_format("%s/x/y/z", dir);
+	assert_int_equal(file_write(a, "one", 3, 0600, NULL), 0);
+	assert_int_equal(file_write(a, "three", 5, 0600, NULL), 0);
+	assert_int_equal(file_write(b, "b", 1, 0600, NULL), 0);
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(file_rename_new(a, b, &err), -1);
+	assert_true(error_is(err, "exists"));
+	vmm_auto_free char *data = NULL;
+	size_t length;
+	assert_int_equal(file_read(a, 100, &data, &length, NULL), 0);
+	assert_string_equal(data, "three");
+	assert_int_equal(file_read(a, 4, &data, &length, NULL), -1);
+	assert_int_equal(dir_make(deep, 0755, NULL), 0);
+	assert_int_equal(dir_remove(dir, NULL), 0);
+	assert_false(file_there(dir));
+}
+
+static void a_lock_is_held_by_one(void **state)
+{
+	(void)state;
+	vmm_auto_close int first = file_lock("/tmp/vmm-base-lock", 0, NULL);
+	assert_true(first >= 0);
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(file_lock("/tmp/vmm-base-lock", 30, &err), -1);
+	assert_true(error_is(err, "locked"));
+	unlink("/tmp/vmm-base-lock");
+}
+
+static void crc32c_gives_the_value_of_rfc_3720(void **state)
+{
+	(void)state;
+	assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283);
+	assert_int_equal(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(error_context_is_prepended_and_json_carries_all),
+		cmocka_unit_test(json_is_built_and_read_by_path),
+		cmocka_unit_test(json_that_is_malformed_or_too_deep_is_refused),
+		cmocka_unit_test(names_and_paths_that_could_harm_are_refused),
+		cmocka_unit_test(programs_are_run_by_argv_with_input_output_status_and_limit),
+		cmocka_unit_test(files_are_written_whole_and_never_renamed_over_another),
+		cmocka_unit_test(a_lock_is_held_by_one),
+		cmocka_unit_test(crc32c_gives_the_value_of_rfc_3720),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
