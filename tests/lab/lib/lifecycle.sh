@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# up, down, status.
+
+# lab up [--qemu-user USER]
+verb_up() {
+    local m QEMU_USER=root
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --qemu-user) QEMU_USER=${2:?} && shift ;;
+            *) die "usage: lab up [--qemu-user USER]" ;;
+        esac
+        shift
+    done
+    id "$QEMU_USER" >/dev/null 2>&1 || die "no user '$QEMU_USER'; run 'lab setup lab'"
+    image_build
+    lock_lab
+    if ! space_pid >/dev/null; then
+        remains_remove
+        space_up
+        in_space "$LAB_DIR/lab" _configure "$QEMU_USER"
+    fi
+    for m in "${MACHINES[@]}"; do
+        node_on "$m"
+    done
+    for m in "${MACHINES[@]}"; do
+        node_wait "$m"
+    done
+}
+
+# What a lab leaves on the machine outside its namespaces.
+remains_remove() {
+    rm -rf "$RUN" "$DISK"
+    wait_for 5 cgroup_remove "" || die "its cgroups cannot be removed"
+}
+
+verb_down() {
+    local m
+    [ $# -eq 0 ] || die "usage: lab down"
+    lock_lab
+    [ -e "$RUN" ] || [ -e "$DISK" ] || return 0
+    loops_detach
+    space_down
+    for m in "${MACHINES[@]}"; do
+        wait_for 10 gone "$RUN/$m" || die "$m does not end"
+    done
+    remains_remove
+    rmdir "${DISK%/*}" 2>/dev/null || true
+    rm -f "${RUN%/*}/.$LAB.lock"
+    rmdir "${RUN%/*}" 2>/dev/null || true
+}
+
+# Loop devices are the machine's, not a namespace's.
+loops_detach() {
+    local loop file
+    while read -r loop file; do
+        case $file in
+            "$DISK"/*) losetup --detach "$loop" ;;
+        esac
+    done < <(losetup --list --noheadings --output NAME,BACK-FILE 2>/dev/null)
+}
+
+# lab status: a line for each machine: NAME on ADDRESS pid PID | NAME off; then the guests that each node has.
+verb_status() {
+    local m pid
+    space_pid >/dev/null || {
+        echo "lab $LAB down"
+        return 1
+    }
+    echo "lab $LAB up"
+    for m in "${MACHINES[@]}"; do
+        if pid=$(node_pid "$m"); then
+            echo "$m on $(address_of "$m") pid $pid"
+        else
+            echo "$m off"
+        fi
+    done
+    for m in "${NODES[@]}"; do
+        node_pid "$m" >/dev/null || continue
+        node_exec "$m" virsh -q -c qemu:///system list --all | awk -v n="$m" '{ $1 = ""; print n " vm" $0 }'
+        node_exec "$m" lxc-ls -f -F NAME,STATE | awk -v n="$m" 'NR > 1 && NF { print n " ct " $1 " " tolower($2) }'
+    done
+}

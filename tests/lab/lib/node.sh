@@ -1,0 +1,170 @@
+# shellcheck shell=bash
+# A machine of the lab: switched on, joined, cut off from power.
+#
+# Its root is an overlay of this machine's root with the upper layer in the lab's tmpfs; it has all namespaces of
+# its own, its own /dev (without kvm, which the lab must not use), /sys, cgroup root, and tini as PID 1.
+
+# Where a machine's bulk lies on real disk, because O_DIRECT fails on tmpfs: "name:place in the machine".
+disk_places() {
+    case $1 in
+        store) echo root:/root luns:/srv/luns brick:/srv/brick ;;
+        *) echo root:/root images:/var/lib/libvirt/images lxc:/var/lib/lxc ;;
+    esac
+}
+
+# Runs as the first process of the machine's namespaces, up to the point where it becomes PID 1 of a booting system.
+# /proc is still the outer one.
+verb__node() {
+    local machine=$1 root=$FS/$1/root pid place
+    read -r pid _ </proc/self/stat
+    echo "$pid" >"$RUN/$machine.started"
+    mount --make-rprivate /
+    mkdir -p "$root" "$FS/$machine/work"
+    # A dead predecessor's mount of the same layers may take a moment to go.
+    local tries=100
+    until mount -t overlay -o "lowerdir=/,upperdir=$FS/$machine/upper,workdir=$FS/$machine/work" "$machine" "$root"; do
+        ((tries-- > 0))
+        sleep 0.05
+    done
+    mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
+    mount -t sysfs -o nosuid,nodev,noexec sysfs "$root/sys"
+    mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$root/sys/fs/cgroup"
+    mount -t tmpfs -o mode=755,nosuid,size=64m tmpfs "$root/run"
+    mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+    mkdir -p "$root/run/lock" "$root/var/log/vmmigrate-lab"
+    chmod 1777 "$root/run/lock"
+    node_devices "$root/dev"
+    for place in $(disk_places "$machine"); do
+        mkdir -p "$DISK/$machine/${place%%:*}" "$root/${place#*:}"
+        mount --bind "$DISK/$machine/${place%%:*}" "$root/${place#*:}"
+    done
+    chmod 700 "$root/root"
+    mount --bind "$FS/$machine/serial" "$root/var/log/vmmigrate-lab"
+    # The other machines' disks and the lab's own state are none of this one's business.
+    mount -t tmpfs -o ro,size=4k tmpfs "$root${DISK%/*}"
+    hostname "$machine"
+    until [ -e "$root/sys/class/net/eth0" ] && [ -e "$root/sys/class/net/eth1" ]; do
+        sleep 0.01
+    done
+    cd "$root" || exit
+    mkdir -p mnt/.outer
+    pivot_root . mnt/.outer
+    cd / || exit
+    umount -l /mnt/.outer
+    rmdir /mnt/.outer
+    exec env -i PATH="$PATH" HOME=/root LANG=C.UTF-8 tini -s -- /usr/lib/vmmigrate-lab/boot </dev/null >/var/log/boot.log 2>&1
+}
+
+node_devices() {
+    local dev=$1 name maj min i
+    mount -t tmpfs -o mode=755,nosuid,size=1m tmpfs "$dev"
+    mkdir "$dev/pts" "$dev/shm" "$dev/mqueue" "$dev/net"
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$dev/pts"
+    mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs "$dev/shm"
+    mount -t mqueue mqueue "$dev/mqueue" || true
+    for name in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
+        IFS=: read -r name maj min <<<"$name"
+        mknod -m 666 "$dev/$name" c "$maj" "$min"
+    done
+    # Those whose numbers are not fixed, or that a kernel may lack, as the machine has them.
+    for name in fuse net/tun loop-control userfaultfd; do
+        [ -e "/dev/$name" ] && cp -a "/dev/$name" "$dev/$name"
+    done
+    for ((i = 0; i < 64; i++)); do
+        mknod -m 660 "$dev/loop$i" b 7 "$i"
+    done
+    ln -s pts/ptmx "$dev/ptmx"
+    ln -s /proc/self/fd "$dev/fd"
+    ln -s fd/0 "$dev/stdin"
+    ln -s fd/1 "$dev/stdout"
+    ln -s fd/2 "$dev/stderr"
+}
+
+node_pid() {
+    noted_process "$RUN/$1"
+}
+
+# node_on MACHINE: switches it on; does not wait for the boot to be done.
+node_on() {
+    local machine=$1 pid
+    node_pid "$machine" >/dev/null && return
+    rm -f "$RUN/$machine.started"
+    (
+        cgroup_enter "$machine"
+        pid=$(space_pid)
+        exec setsid nsenter --target "$pid" --mount --net --pid -- \
+            unshare --mount --net --pid --uts --ipc --cgroup --fork -- "$LAB_DIR/lab" _node "$machine"
+    ) </dev/null >"$RUN/$machine.log" 2>&1 9>&- &
+    wait_for 10 test -s "$RUN/$machine.started" || die "$machine cannot be switched on: $(<"$RUN/$machine.log")"
+    pid=$(<"$RUN/$machine.started")
+    note_process "$RUN/$machine" "$pid"
+    net_plug "$machine" "$pid"
+}
+
+node_booted() {
+    local pid
+    pid=$(node_pid "$1") || die "$1 went off while it booted: $(cat "$RUN/$1.log")"
+    [ -e "/proc/$pid/root/run/vmmigrate-lab.booted" ]
+}
+
+node_wait() {
+    wait_for 60 node_booted "$1" || die "$1 does not come up: $(cat "/proc/$(node_pid "$1")/root/var/log/boot.log")"
+}
+
+# node_off MACHINE: what a power cut leaves: /etc, /var and the disks.
+node_off() {
+    end_process "$RUN/$1"
+    net_unplug "$1"
+    wait_for 5 cgroup_remove "$1" || true
+}
+
+# node_exec MACHINE COMMAND...: replaces the calling (sub)shell, if it is one.
+node_exec() {
+    local machine=$1 pid
+    shift
+    pid=$(node_pid "$machine") || die "$machine is off"
+    (
+        cgroup_enter "$machine"
+        exec nsenter --target "$pid" --mount --net --pid --uts --ipc --cgroup --root --wdns=/root -- env -i \
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+            HOME=/root USER=root LOGNAME=root SHELL=/bin/bash LANG=C.UTF-8 TERM="${TERM:-dumb}" "$@"
+    ) 9>&-
+}
+
+# lab exec MACHINE COMMAND...: as root, no shell between; the exit status is the command's.
+verb_exec() {
+    [ $# -ge 2 ] || die "usage: lab exec MACHINE COMMAND..."
+    check_machine "$1"
+    node_exec "$@"
+}
+
+verb_shell() {
+    [ $# -eq 1 ] || die "usage: lab shell MACHINE"
+    check_machine "$1"
+    node_exec "$1" bash -i
+}
+
+# lab kill MACHINE: power cut.
+verb_kill() {
+    [ $# -eq 1 ] || die "usage: lab kill MACHINE"
+    check_machine "$1"
+    space_pid >/dev/null || die "the lab '$LAB' is not up"
+    lock_lab
+    node_off "$1"
+}
+
+# lab boot MACHINE: power on; returns when the boot is done.
+verb_boot() {
+    [ $# -eq 1 ] || die "usage: lab boot MACHINE"
+    check_machine "$1"
+    space_pid >/dev/null || die "the lab '$LAB' is not up"
+    lock_lab
+    node_on "$1"
+    node_wait "$1"
+}
+
+verb_reboot() {
+    [ $# -eq 1 ] || die "usage: lab reboot MACHINE"
+    verb_kill "$1"
+    verb_boot "$1"
+}
