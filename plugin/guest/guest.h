@@ -43,6 +43,7 @@ typedef bool guest_progress_fn(void *context, const struct guest_progress *progr
 
 struct guest_migration {
 	const char *id;
+	const char *peer;	    /* the target node's name */
 	bool paused;		    /* the guest stands while its memory moves (--non-live) */
 	const char *target_uri;	    /* what the source's hypervisor connects to: qemu+unix:///system?socket=S, qemu+tcp://… */
 	const char *data_uri;	    /* where memory goes: unix:///S2, tcp://192.0.2.7:49152 */
@@ -100,6 +101,9 @@ struct guest_ops {
 	/* Moves the memory (NULL: the kind cannot). The target's guest is left paused (never let go by us here), persistent; the source's
 	 * is shut off where it succeeded. The return code is a hint only: both nodes are asked afterwards. */
 	int (*migrate)(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err);
+	/* Path of the socket on the target through which the source's hypervisor speaks to the target's, and the URI for a socket
+	 * that stands in for it here ("...socket=%s"); NULL: nothing needs to be carried. */
+	const char *control_socket, *control_uri;
 	/* Aborts a migration job that runs without us (after the worker's death); waits until it is over. */
 	int (*migrate_abort)(struct guest_host *host, const char *id, struct vmm_error **err);
 };

@@ -40,8 +40,7 @@
 	X(PERMIT, permit)	/* {task, guest, on} → {}; the guard admits our incoming guest */                      \
 	X(MIGRATE_ABORT, migrate_abort) /* {guest} → {} */                                                             \
 	X(GIVE_UP, give_up)	/* {task, guest, volumes[]} → {left[]}; source, after COMMITTED: definition, volumes */ \
-	X(ABORT, abort)		/* {task, guest} → {left[]}; target: all that its journal says we made goes */         \
-	X(VERB, verb)		/* {verb, request} → the reply of that verb, carried out there */
+	X(ABORT, abort)		/* {task, guest} → {left[]}; target: all that its journal says we made goes */
 
 enum node_op {
 #define X(NAME, name) NODE_##NAME,
@@ -93,6 +92,36 @@ int node_open_local(const struct node_paths *paths, struct vmm_node **node, stru
 int node_open_remote(const struct node_paths *paths, const char *name, const char *task, struct vmm_node **node,
 		     struct vmm_error **err);
 void node_close(struct vmm_node *node); /* NULL is harmless */
+
+/* ------------------------------------------------------------------ journal (journal.c)
+ *
+ * A preallocated file of checksummed records, each durable when journal_add returns. The engine keeps one for each task on the
+ * source (what was begun, done, undone, and the commit); each node keeps one for what it has made for a task. A torn
+ * last record is as if it had never been written. */
+struct journal;
+
+enum { JOURNAL_SIZE = 1 << 20 };
+
+/* Makes (preallocating all of it) or opens the journal. Error "no-space" where it cannot be preallocated; "bad-journal" where the
+ * file is something else. */
+int journal_open(const char *path, bool make, struct journal **journal, struct vmm_error **err);
+/* Appends a record (an object) and syncs. A failure is doubt: the record may be on the disk or not. Takes `record`. */
+int journal_add(struct journal *journal, struct json_object *record, struct vmm_error **err);
+/* All records that are whole, in their order; belongs to the journal. */
+struct json_object *journal_records(struct journal *journal);
+void journal_close(struct journal *journal); /* NULL is harmless */
+
+/* Tests only: called after each record of any journal of this process with its running number; for "killed at every record". */
+typedef void journal_watch_fn(void *context, const char *path, struct json_object *record, bool synced);
+void journal_watch(journal_watch_fn *watch, void *context);
+
+/* ------------------------------------------------------------------ guest records (record.c)
+ *
+ * <state>/guests/KIND-ID, a text file of key=value lines, because the guard that libvirt runs reads it with libc alone.
+ * `state`: idle, source, target, handover, committed, abandoned. */
+int record_read(const char *state_dir, const char *guest, struct json_object **record, struct vmm_error **err);
+int record_write(const char *state_dir, const char *self, struct json_object *record, struct vmm_error **err);
+int record_remove(const char *state_dir, const char *guest, struct vmm_error **err);
 
 /* vmmigrate-agent: serves calls, or a copy session, or a relay, until the stream ends; `words` is what the other side asked for:
  * "agent [TASK]", "session TASK", "relay PATH". Returns an exit status. */

@@ -1,0 +1,149 @@
+/* journal.c: records that are on the disk when we say so.
+ *
+ * The file is preallocated and written in place, so that appending needs no block and no new size: a full disk cannot
+ * stop the commit. Layout: an 8-byte magic, then records {length (4), CRC-32C of payload (4), payload}; a record that
+ * does not check out ends the journal. Little endian.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "node/node.h"
+
+static const char journal_magic[8] = "VMMJRNL1";
+
+struct journal {
+	int fd;
+	char *path;
+	off_t end; /* where the next record goes */
+	struct json_object *records;
+};
+
+/* The only mutable state of its kind: a watcher that tests install before they run a migration. */
+static struct {
+	journal_watch_fn *call;
+	void *context;
+} watcher;
+
+void journal_watch(journal_watch_fn *watch, void *context)
+{
+	watcher.call = watch;
+	watcher.context = context;
+}
+
+static void notify(const struct journal *journal, struct json_object *record, bool synced)
+{
+	if (watcher.call)
+		watcher.call(watcher.context, journal->path, record, synced);
+}
+
+static int lay_out(struct journal *journal, struct vmm_error **err)
+{
+	int number = posix_fallocate(journal->fd, 0, JOURNAL_SIZE);
+	if (number)
+		return error_errno(err, number, "make the journal %s", journal->path);
+	if (pwrite(journal->fd, journal_magic, sizeof(journal_magic), 0) != sizeof(journal_magic) ||
+	    fsync(journal->fd) < 0)
+		return error_errno(err, errno, "make the journal %s", journal->path);
+	vmm_auto_free char *dir = path_dir(journal->path);
+	return dir_sync(dir, err);
+}
+
+static struct json_object *record_at(const struct journal *journal, const char *data, size_t room, size_t *taken)
+{
+	uint32_t head[2];
+	if (room < sizeof(head))
+		return NULL;
+	memcpy(head, data, sizeof(head));
+	if (!head[0] || head[0] > room - sizeof(head) || crc32c(0, data + sizeof(head), head[0]) != head[1])
+		return NULL;
+	struct json_object *record;
+	if (json_parse(data + sizeof(head), head[0], journal->path, &record, NULL) < 0)
+		return NULL;
+	*taken = sizeof(head) + head[0];
+	return record;
+}
+
+static int load(struct journal *journal, struct vmm_error **err)
+{
+	vmm_auto_free char *data = NULL;
+	size_t length, taken;
+	if (file_read(journal->path, JOURNAL_SIZE * 2, &data, &length, err) < 0)
+		return -1;
+	if (length < sizeof(journal_magic) || memcmp(data, journal_magic, sizeof(journal_magic))) {
+		/* Power was lost while it was made: nothing had been promised yet. */
+		bool blank = true;
+		for (size_t i = 0; i < length && blank; i++)
+			blank = !data[i];
+		return blank ? lay_out(journal, err)
+			     : error_set(err, VMM_FAILED, "bad-journal", "%s is not a journal of ours", journal->path);
+	}
+	size_t at = sizeof(journal_magic);
+	struct json_object *record;
+	while ((record = record_at(journal, data + at, length - at, &taken))) {
+		json_object_array_add(journal->records, record);
+		at += taken;
+	}
+	journal->end = (off_t)at;
+	return 0;
+}
+
+int journal_open(const char *path, bool make, struct journal **journal, struct vmm_error **err)
+{
+	struct journal *j = mem_zero(sizeof(*j));
+	j->path = str_copy(path);
+	j->end = sizeof(journal_magic);
+	j->records = json_object_new_array();
+	j->fd = open(path, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
+	struct stat info = { 0 };
+	int done;
+	if (j->fd < 0 || fstat(j->fd, &info) < 0)
+		done = error_errno(err, errno, "open the journal %s", path);
+	else
+		done = info.st_size == 0 ? lay_out(j, err) : load(j, err);
+	if (done < 0) {
+		journal_close(j);
+		return -1;
+	}
+	*journal = j;
+	return 0;
+}
+
+int journal_add(struct journal *journal, struct json_object *record, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *held = record;
+	const char *line = json_line(record);
+	uint32_t head[2] = { (uint32_t)strlen(line), crc32c(0, line, strlen(line)) };
+	vmm_auto_text struct text bytes = { 0 };
+	text_add_bytes(&bytes, head, sizeof(head));
+	text_add_bytes(&bytes, line, head[0]);
+	/* The next head is zeroed with it, so that nothing old behind it can be taken for a record. */
+	static const char zero[sizeof(head)];
+	text_add_bytes(&bytes, zero, sizeof(zero));
+	if (journal->end + (off_t)bytes.length > JOURNAL_SIZE)
+		return error_set(err, VMM_FAILED, "journal-full", "the journal %s is full", journal->path);
+	notify(journal, record, false);
+	ssize_t done = pwrite(journal->fd, bytes.data, bytes.length, journal->end);
+	if (done != (ssize_t)bytes.length || fdatasync(journal->fd) < 0)
+		return error_errno(err, done < 0 || errno ? errno : EIO, "write the journal %s", journal->path);
+	journal->end += (off_t)(bytes.length - sizeof(zero));
+	json_object_array_add(journal->records, json_object_get(record));
+	notify(journal, record, true);
+	return 0;
+}
+
+struct json_object *journal_records(struct journal *journal)
+{
+	return journal->records;
+}
+
+void journal_close(struct journal *journal)
+{
+	if (!journal)
+		return;
+	vmm_cleanup_close(&journal->fd);
+	json_object_put(journal->records);
+	free(journal->path);
+	free(journal);
+}
