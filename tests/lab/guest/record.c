@@ -1,5 +1,5 @@
 /*
- * record ID RATE: writes numbered records to /dev/vda, RATE a second, and says "rec N" only when record N is synced.
+ * record ID RATE [FILE]: writes numbered records to /dev/vda or FILE, RATE a second, and says "rec N" only when record N is synced.
  * It goes on where the disk's last record ends ("rec-start N" names the first one). SIGTERM ends it between two writes.
  */
 #define _GNU_SOURCE
@@ -48,14 +48,14 @@ static uint64_t last_record(int fd, unsigned char *buf, uint64_t id)
 
 int main(int argc, char **argv)
 {
-	if (argc != 3)
+	if (argc != 3 && argc != 4)
 		return 2;
 	uint64_t id = strtoull(argv[1], NULL, 10);
 	long rate = strtol(argv[2], NULL, 10);
 	struct timespec pause = { 0, 1000000000 / (rate > 1 ? rate : 1) };
 	struct sigaction act = { .sa_handler = end };
 	unsigned char *buf = aligned_alloc(4096, 1 << 20);
-	int fd = open("/dev/vda", O_RDWR | O_DIRECT | O_CLOEXEC);
+	int fd = open(argc == 4 ? argv[3] : "/dev/vda", O_RDWR | O_DIRECT | O_CLOEXEC);
 
 	if (rate <= 1)
 		pause = (struct timespec){ 1, 0 };

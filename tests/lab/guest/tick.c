@@ -3,7 +3,7 @@
  *
  *     tick BOOT N UPTIME
  *
- * BOOT are the first eight digits of the kernel's boot id, N counts from 1, UPTIME is in seconds. The uptime stands
+ * BOOT are the first eight digits of the kernel's boot id ("tick container": of a random number), N counts from 1, UPTIME is in seconds. The uptime stands
  * still while the guest is paused; what shows the gap is the stamp that the recorder on the host puts before the line.
  */
 #define _GNU_SOURCE
@@ -15,10 +15,10 @@
 
 enum { PERIOD_NS = 100 * 1000 * 1000 };
 
-static void boot_id(char id[9])
+static void boot_id(const char *file, char id[9])
 {
 	char buf[64] = "";
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY);
+	int fd = open(file, O_RDONLY);
 
 	if (fd >= 0 && read(fd, buf, sizeof buf - 1) < 8)
 		memset(buf, '0', 8);
@@ -26,12 +26,15 @@ static void boot_id(char id[9])
 	id[8] = 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char id[9], line[80];
 	struct timespec now, next;
 
-	boot_id(id);
+	if (argc == 2 && strcmp(argv[1], "container") == 0)
+		boot_id("/proc/sys/kernel/random/uuid", id);
+	else
+		boot_id("/proc/sys/kernel/random/boot_id", id);
 	clock_gettime(CLOCK_MONOTONIC, &next);
 	for (unsigned long n = 1;; n++) {
 		clock_gettime(CLOCK_BOOTTIME, &now);

@@ -121,11 +121,14 @@ $(guest_disk_xml)
 X
 }
 
-# guest_image_make FILE SIZE MIB FORMAT. The data begin at 32 MiB.
+# guest_image_make FILE SIZE MIB FORMAT. The data begin at 32 MiB; prints their digest.
 guest_image_make() {
     local file=$1 size=$2 data=$3 format=$4
     truncate --size "$size" "$file"
-    [ "$data" = 0 ] || head -c "${data}M" /dev/urandom | dd of="$file" bs=1M seek=32 conv=notrunc status=none
+    [ "$data" = 0 ] || head -c "${data}M" /dev/urandom |
+        tee >(dd of="$file" bs=1M seek=32 conv=notrunc iflag=fullblock status=none) | sha256sum | cut -d' ' -f1
+    # The process that tee feeds is not waited for otherwise.
+    wait
     if [ "$format" != raw ]; then
         qemu-img convert -q -f raw -O "$format" "$file" "$file.new"
         mv "$file.new" "$file"
@@ -152,11 +155,16 @@ guest_disk_make() {
     esac
 }
 
+guest_note() {
+    mkdir -p "$RUN/guests"
+    echo "$2" >"$RUN/guests/$1"
+}
+
 # lab guest NODE ID [options]: makes the disk, defines the guest on the node, and with --start starts it.
 # --xml prints the definition only.
 verb_guest() {
     [ $# -ge 2 ] || guest_usage
-    local node=$1 id=$2
+    local node=$1 id=$2 digest
     local disk format size data memory vcpus records dirty dirtyset machine cache name title deaf autostart start xml
     check_node "$node"
     check_id "$id"
@@ -165,7 +173,9 @@ verb_guest() {
         guest_xml
         return
     fi
-    guest_disk_make
+    guest_note "$id" "$name"
+    digest=$(guest_disk_make) || exit
+    [ -z "$digest" ] || echo "$data $digest" >"$RUN/guests/$id.data"
     guest_xml | node_exec "$node" virsh -q -c qemu:///system define --validate /dev/stdin >/dev/null
     [ -z "$autostart" ] || node_exec "$node" virsh -q -c qemu:///system autostart "$name" >/dev/null
     recorder_start "$id"

@@ -53,6 +53,8 @@ image_make() {
         cp "$file" "$root/lib/modules/"
         echo "/lib/modules/${file##*/}"
     done <"$work/modules" >"$root/lib/modules/order"
+    cp "$root/bin/tick" "$root/bin/record" "$work/out/"
+    cc -O2 -std=gnu11 -Wall -Wextra -Werror -o "$work/out/check-records" "$LAB_DIR/guest/check-records.c"
     cp "/boot/vmlinuz-$kernel" "$work/out/vmlinuz"
     (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) | gzip -1 >"$work/out/initrd"
 }
@@ -63,4 +65,7 @@ image_install() {
     cache=$(image_cache)
     write "$IMAGE_DIR/vmmigrate-lab-vmlinuz" <"$cache/vmlinuz"
     write "$IMAGE_DIR/vmmigrate-lab-initrd" <"$cache/initrd"
+    # What containers run.
+    write "$IMAGE_DIR/vmmigrate-lab-tick" 755 <"$cache/tick"
+    write "$IMAGE_DIR/vmmigrate-lab-record" 755 <"$cache/record"
 }
