@@ -11,7 +11,9 @@
  *   "definition" the persistent definition, whole, as text
  *   "live_definition" the running guest's, as text, or null (what the target's hypervisor is asked about)
  *   "volumes"    array of volumes (storage.h), each with "device" (disk|cdrom|floppy|nvram|tpm), "readonly", "shareable",
- *                "cache", "bus", "open" (writable and in use)
+ *                "cache", "bus", "open" (writable and in use), and "in": where a running guest's two definitions name it:
+ *                both | live (hot-plugged: gone after a shutdown) | definition (there after a restart only) | differs (both,
+ *                with another source each; this is the live one). An inactive guest's are all "both".
  *   "networks"   array of {"type": bridge|network|…, "name", "mac"}
  *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|…, "name"} that are tied to the host
  */
@@ -41,6 +43,13 @@ struct guest_progress {
 /* Returns false to ask for cancellation. */
 typedef bool guest_progress_fn(void *context, const struct guest_progress *progress);
 
+/* What a finished migration of memory says of itself. */
+struct guest_statistics {
+	int64_t downtime_ms, total_ms; /* -1 where unknown */
+	uint64_t memory;	       /* bytes that crossed */
+	int iterations;
+};
+
 struct guest_migration {
 	const char *id;
 	const char *peer;	    /* the target node's name */
@@ -54,6 +63,7 @@ struct guest_migration {
 	bool unsafe;		    /* --unsafe */
 	guest_progress_fn *progress;
 	void *context;
+	struct guest_statistics *statistics; /* filled where the migration succeeded; may be NULL */
 };
 
 struct guest_ops {
