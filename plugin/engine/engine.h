@@ -10,26 +10,37 @@
 
 enum side { SOURCE, TARGET, SIDES };
 
-/* ------------------------------------------------------------------ request (request.c)
+/* ------------------------------------------------------------------ request (request.c, options.c)
  *
  * A request as a client sends it: {"api":1,"guest":who,"target":node,"options":{...}}. Option names have '_' here ('-' is alike).
  * The table of options is the source of help, completion and manual pages; `info` hands it out. */
 
-enum option_type { OPTION_FLAG, OPTION_NUMBER, OPTION_SIZE, OPTION_TEXT, OPTION_CHOICE, OPTION_LIST };
+/* What a value is, and what it is in a request that was read: flag: true (false is left out); number: an integer; choice and
+ * network (CIDR): a string; list: an array of strings. */
+enum option_type { OPTION_FLAG, OPTION_NUMBER, OPTION_CHOICE, OPTION_NETWORK, OPTION_LIST };
 
 struct option {
 	const char *name; /* "max_downtime" */
 	enum option_type type;
 	const char *argument; /* what help calls its value: "MS"; NULL for a flag */
 	const char *choices;  /* "secure|insecure", else NULL */
-	const char *group;    /* "mode", "limits", "network", "safety", "hooks" */
+	const char *group;    /* "mode", "limits", "network", "safety" */
 	const char *help;     /* one sentence */
+	const char *standard; /* what it is where neither the request nor the configuration says so, or NULL */
+	const char *setting;  /* the key in the configuration's [migration] that gives its default, or NULL */
+	int64_t least, most;  /* of a number */
 };
 extern const struct option request_options[];
 extern const size_t request_option_count;
 
-/* Reads and normalises a request: unknown options, wrong types, modes that exclude each other are "usage" errors that name
- * the option and near names. Defaults from the configuration's [migration] are filled in. */
+/* The row of that name ('-' and '_' are alike), or NULL. */
+const struct option *option_find(const char *name);
+/* For `info`: an array of {name type(flag|number|choice|network|list) argument choices[] default group help least most}. */
+struct json_object *options_to_json(void);
+
+/* Reads and normalises a request to {"api":1,"guest":who,"kind"? (where it said qemu/100),"target"?,"options":{...}}: unknown
+ * options, wrong types, modes that exclude each other are "usage" errors that name the option and near names. Defaults from
+ * the configuration's [migration] (config may be NULL) and the table's own are filled in. */
 int request_read(struct json_object *raw, struct json_object *config, struct json_object **request, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ facts (facts.c)
@@ -59,43 +70,57 @@ int facts_gather(struct json_object *request, struct vmm_node *source, struct vm
 		 struct facts *facts, struct vmm_error **err);
 void facts_free(struct facts *facts);
 
-/* ------------------------------------------------------------------ checks (checks.c): pure
+/* ------------------------------------------------------------------ checks (checks.c, checks-*.c): pure
  *
  * A finding: {"code","severity": error|override|warning,"object","message","hint","ignored": bool}. All at once. */
 enum severity { CHECK_ERROR, CHECK_OVERRIDE, CHECK_WARNING };
 enum mode { MODE_NONE = 0, MODE_LIVE = 1, MODE_PAUSED = 2, MODE_RESTART = 4, MODE_OFFLINE = 8 };
 
+struct look; /* checks.h: what a check sees */
+
 struct check {
 	const char *code;
-	const char *what;      /* one sentence for the manual */
-	unsigned modes;	       /* MODE_* for which it applies; all bits: always */
-	const char *kind;      /* guest kind it applies to, NULL: all */
-	enum severity severity;
-	const char *option;    /* a named option that overrides it as well ("unsafe"), or NULL */
-	/* Appends its findings with finding_add. */
-	void (*look)(const struct facts *facts, enum mode mode, const struct check *check, struct json_object *findings);
+	const char *group;	/* "target", "guest", "storage": the chapter of the manual */
+	const char *what;	/* one sentence for the manual */
+	unsigned modes;		/* MODE_* for which it applies; all bits: always */
+	const char *kind;	/* guest kind it applies to, NULL: all */
+	enum severity severity; /* of its findings, unless one says otherwise */
+	const char *option;	/* a named option that overrides it as well ("unsafe"), or NULL */
+	bool alone;		/* is asked also where the target's facts are missing */
+	void (*look)(const struct look *look);
 };
 extern const struct check checks[];
 extern const size_t check_count;
 
-/* All findings for the facts, in the order of the table. */
+const struct check *check_find(const char *code); /* or NULL */
+const char *severity_name(enum severity severity);
+/* For `info`: an array of {code group what modes[] kind severity option}. */
+struct json_object *checks_to_json(void);
+
+/* All findings for the facts, in the order of the table. MODE_NONE: only the checks that hold for every mode. */
 struct json_object *checks_run(const struct facts *facts, enum mode mode);
-/* One more finding; `hint` NULL: none. Severity is the check's, or lower where `severity` says so. */
-void finding_add(struct json_object *findings, const struct check *check, enum severity severity, const char *object,
-		 const char *hint, const char *format, ...) VMM_PRINTF(6, 7);
+/* One more finding, borrowed from `findings`; finding_hint says what to do about it. */
+struct json_object *finding_add(struct json_object *findings, const struct check *check, enum severity severity,
+				const char *object, const char *format, ...) VMM_PRINTF(5, 6);
+void finding_hint(struct json_object *finding, const char *format, ...) VMM_PRINTF(2, 3);
 /* True where a finding refuses (an error, or an override that is not ignored). */
 bool findings_refuse(struct json_object *findings);
-/* The refusal as one error (VMM_BLOCKED): the first finding's code and words, and how many more there are. */
+/* The refusal as one error (VMM_BLOCKED; VMM_BUSY where the guest is locked): the first refusing finding's code, words and hint,
+ * and the codes of the others. Returns -1, or 0 where nothing refuses. */
 int findings_error(struct json_object *findings, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ plan (plan.c): pure
  *
  * {"mode": live|paused|restart|offline, "kind","id","name","uuid","guest":"kind-id","source","target","running": bool,
  *  "stops_guest": bool,"generation": n (that the target will have),
+ *  "set_aside": bool (stopped guests on the target are set aside first: "in_the_way": their ids),
  *  "volumes":[{"target","device","action": keep|copy,"format","storage","to_storage","size","allocated","readonly","kind",
- *              "from": path here,"to": path there,"temporary": path there while it is copied}],
+ *              "from": path here,"to": path there,"temporary": path there while it is copied,
+ *              "media": bool (it is small or read-only and travels in prepare, whatever the mode: no rounds, no last delta),
+ *              "set_aside": bool (a file of that name is on the target and is set aside first)}],
  *  "bytes": to copy,"downtime_ms": expected, or null}
- * Errors: "mode-needed" (VMM_USAGE/2? no: VMM_BLOCKED) where a running VM could go in three ways and none was named. */
+ * Errors: "mode-needed" (VMM_BLOCKED) where a running VM could go in three ways and none was named. `task` NULL (a plan that is
+ * only shown): no temporary places. */
 enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named */
 const char *mode_name(enum mode mode);
 int plan_make(const struct facts *facts, const char *task, struct json_object **plan, struct vmm_error **err);
