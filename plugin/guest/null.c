@@ -1,0 +1,349 @@
+/* null.c: guests that are files, so that the engine can be tested without a hypervisor, ssh or root.
+ *
+ * A world is a directory; each node's machine is a directory in it (guest_env.null_root). A guest is <root>/guests/ID.json:
+ * {"definition": text, "state", "autostart", "reason"}. Its definition is JSON: {"id","name","uuid","memory","volumes",
+ * "moods"}. A running guest holds <world>/running-UUID; that it is taken twice is the one thing that must never happen, and
+ * ends the process. Moods make trouble on purpose: "deaf" (ignores shutdown), "no-start" (a held start fails), "dies" (ends as soon
+ * as it is let go), "break" (memory does not arrive), "finish-lost" (it arrives, the source goes on all the same),
+ * "source-lost" (it arrives, the source's process is gone, and the migration's answer is a failure).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "guest/guest.h"
+
+struct null_host {
+	struct guest_host base;
+	char *root;
+};
+
+static const char *root_of(struct guest_host *host)
+{
+	return ((struct null_host *)host)->root;
+}
+
+static char *null_path(const char *root, const char *id)
+{
+	return str_format("%s/guests/%s.json", root, id);
+}
+
+static int null_open(const struct guest_env *env, struct guest_host **host, struct vmm_error **err)
+{
+	if (!env->null_root)
+		return error_set(err, VMM_BLOCKED, "null-down", "node %s has no null machine", env->node);
+	struct null_host *null = mem_zero(sizeof(*null));
+	null->base.ops = &guest_null;
+	null->root = str_copy(env->null_root);
+	*host = &null->base;
+	return 0;
+}
+
+static void null_close(struct guest_host *host)
+{
+	free(((struct null_host *)host)->root);
+	free(host);
+}
+
+/* NULL and no error where there is no such guest. */
+static int null_load(const char *root, const char *id, struct json_object **guest, struct vmm_error **err)
+{
+	vmm_auto_free char *path = null_path(root, id);
+	vmm_auto_free char *text = NULL;
+	*guest = NULL;
+	if (name_check(id, "guest", err) < 0)
+		return -1;
+	if (!file_there(path))
+		return 0;
+	return file_read(path, 1 << 20, &text, NULL, err) < 0 ? -1 : json_parse(text, -1, path, guest, err);
+}
+
+static int null_need(const char *root, const char *id, struct json_object **guest, struct vmm_error **err)
+{
+	if (null_load(root, id, guest, err) < 0)
+		return -1;
+	return *guest ? 0 : error_set(err, VMM_NOT_FOUND, "no-such-guest", "no guest %s here", id);
+}
+
+static int null_save(const char *root, const char *id, struct json_object *guest, struct vmm_error **err)
+{
+	vmm_auto_free char *path = null_path(root, id), *dir = path_dir(path);
+	const char *line = json_line(guest);
+	return dir_make(dir, 0700, err) < 0 ? -1 : file_write(path, line, strlen(line), 0600, err);
+}
+
+static struct json_object *definition_of(struct json_object *guest)
+{
+	struct json_object *definition = NULL;
+	json_parse(json_text_or(guest, "definition", "{}"), -1, "definition", &definition, NULL);
+	return definition;
+}
+
+static bool has_mood(struct json_object *guest, const char *mood)
+{
+	vmm_auto_json struct json_object *definition = definition_of(guest);
+	return json_has(definition, "moods", mood);
+}
+
+/* ---------------------------------------------------------------- the one thing that must never happen */
+
+static char *running_path(const char *root, struct json_object *guest)
+{
+	vmm_auto_json struct json_object *definition = definition_of(guest);
+	vmm_auto_free char *world = path_dir(root);
+	return str_format("%s/running-%s", world, json_text_or(definition, "uuid", "none"));
+}
+
+static void cpu_runs(const char *root, struct json_object *guest)
+{
+	vmm_auto_free char *path = running_path(root, guest);
+	vmm_auto_close int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		fprintf(stderr, "a guest runs twice: %s: %s\n", path, strerror(errno));
+		abort();
+	}
+}
+
+static void cpu_stands(const char *root, struct json_object *guest)
+{
+	vmm_auto_free char *path = running_path(root, guest);
+	unlink(path);
+}
+
+static int null_enter(const char *root, const char *id, struct json_object *guest, const char *state, struct vmm_error **err)
+{
+	bool was = str_same(json_text(guest, "state"), "running"), will = !strcmp(state, "running");
+	if (was && !will)
+		cpu_stands(root, guest);
+	if (!was && will)
+		cpu_runs(root, guest);
+	json_put(guest, "state:s", state);
+	return null_save(root, id, guest, err);
+}
+
+/* ---------------------------------------------------------------- facts */
+
+static int null_host_facts(struct guest_host *host, struct json_object **facts, struct vmm_error **err)
+{
+	(void)host, (void)err;
+	*facts = json_make("up:b version:d libvirt:d guard:s", 1, 1, 1, "active");
+	return 0;
+}
+
+static struct json_object *facts_of(const char *id, struct json_object *guest)
+{
+	vmm_auto_json struct json_object *definition = definition_of(guest);
+	return json_make("kind:s id:s name:s uuid:s title:s state:s persistent:b autostart:b memory:i vcpus:d pinned:d volumes:O networks:O "
+			 "definition:s",
+			 "null", id, json_text(definition, "name"), json_text(definition, "uuid"), json_text(definition, "title"),
+			 json_text_or(guest, "state", "shutoff"), 1, (int)json_true(guest, "autostart"),
+			 json_number(definition, "memory"), 1, -1, json_at(definition, "volumes"), json_at(definition, "networks"),
+			 json_text(guest, "definition"));
+}
+
+static int null_list(struct guest_host *host, struct json_object **guests, struct vmm_error **err)
+{
+	vmm_auto_free char *dir = str_format("%s/guests", root_of(host));
+	vmm_auto_json struct json_object *names = NULL;
+	if (dir_list(dir, &names, err) < 0)
+		return -1;
+	*guests = json_object_new_array();
+	json_each(name, names, "") {
+		const char *file = json_text(name, "");
+		vmm_auto_free char *id = str_format("%.*s", (int)strlen(file) - 5, file);
+		vmm_auto_json struct json_object *guest = NULL;
+		if (str_ends(file, ".json") && null_load(root_of(host), id, &guest, NULL) == 0 && guest)
+			json_object_array_add(*guests, facts_of(id, guest));
+	}
+	return 0;
+}
+
+static int null_facts(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_need(root_of(host), who, &guest, err) < 0)
+		return -1;
+	*facts = facts_of(who, guest);
+	return 0;
+}
+
+static int null_fit(struct guest_host *host, struct json_object *guest, struct json_object **fit, struct vmm_error **err)
+{
+	(void)host, (void)guest, (void)err;
+	*fit = json_make("machine:b cpu:s", 1, "ok");
+	return 0;
+}
+
+static int null_state(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_load(root_of(host), id, &guest, err) < 0)
+		return -1;
+	const char *now = guest ? json_text_or(guest, "state", "shutoff") : "absent";
+	bool incoming = !strcmp(now, "incoming");
+	vmm_auto_json struct json_object *definition = definition_of(guest);
+	*state = json_make("state:s complete:b persistent:b uuid:s reason:s", incoming ? "paused" : now,
+			   (int)!strcmp(now, "paused"), 1, json_text(definition, "uuid"), incoming ? "migration" : "user");
+	return 0;
+}
+
+/* ---------------------------------------------------------------- definition and power */
+
+static int null_rewrite(const char *definition, struct json_object *volumes, char **rewritten, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *json = NULL;
+	if (json_parse(definition, -1, "definition", &json, err) < 0)
+		return -1;
+	json_each(volume, json, "volumes")
+		json_each(change, volumes, "")
+			if (str_same(json_text(volume, "target"), json_text(change, "target")))
+				json_put(volume, "path:s", json_text(change, "path"));
+	*rewritten = str_copy(json_line(json));
+	return 0;
+}
+
+static int null_define(struct guest_host *host, const char *definition, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *json = NULL, *guest = NULL;
+	const char *id;
+	if (json_parse(definition, -1, "definition", &json, err) < 0 || json_need(json, "id", "definition", &id, err) < 0 ||
+	    null_load(root_of(host), id, &guest, err) < 0)
+		return -1;
+	if (!guest)
+		guest = json_make("state:s autostart:b", "shutoff", 0);
+	json_put(guest, "definition:s", definition);
+	return null_save(root_of(host), id, guest, err);
+}
+
+static int null_undefine(struct guest_host *host, const char *id, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_load(root_of(host), id, &guest, err) < 0)
+		return -1;
+	if (guest && !str_same(json_text(guest, "state"), "shutoff"))
+		return error_set(err, VMM_FAILED, "guest-state", "guest %s is not stopped", id);
+	vmm_auto_free char *path = null_path(root_of(host), id);
+	return file_remove(path, err);
+}
+
+static int null_autostart(struct guest_host *host, const char *id, bool on, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_need(root_of(host), id, &guest, err) < 0)
+		return -1;
+	json_put(guest, "autostart:b", (int)on);
+	return null_save(root_of(host), id, guest, err);
+}
+
+static int null_start(struct guest_host *host, const char *id, bool held, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_need(root_of(host), id, &guest, err) < 0)
+		return -1;
+	if (held && has_mood(guest, "no-start"))
+		return error_set(err, VMM_FAILED, "start-failed", "guest %s cannot be started here", id);
+	return null_enter(root_of(host), id, guest, held ? "paused" : "running", err);
+}
+
+static int null_release(struct guest_host *host, const char *id, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_need(root_of(host), id, &guest, err) < 0)
+		return -1;
+	if (!str_same(json_text(guest, "state"), "paused"))
+		return error_set(err, VMM_FAILED, "guest-state", "guest %s does not wait to be let go", id);
+	if (null_enter(root_of(host), id, guest, "running", err) < 0)
+		return -1;
+	return has_mood(guest, "dies") ? null_enter(root_of(host), id, guest, "shutoff", err) : 0;
+}
+
+static int null_destroy(struct guest_host *host, const char *id, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_load(root_of(host), id, &guest, err) < 0)
+		return -1;
+	return guest ? null_enter(root_of(host), id, guest, "shutoff", err) : 0;
+}
+
+static int null_stop(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *), void *context,
+		     struct vmm_error **err)
+{
+	(void)limit_ms, (void)cancelled, (void)context;
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_need(root_of(host), id, &guest, err) < 0)
+		return -1;
+	if (has_mood(guest, "deaf") && !force)
+		return error_set(err, VMM_FAILED, "shutdown-timeout", "guest %s did not shut down in time", id);
+	return null_enter(root_of(host), id, guest, "shutoff", err);
+}
+
+/* ---------------------------------------------------------------- memory */
+
+static char *null_peer(const char *root, const char *peer)
+{
+	vmm_auto_free char *world = path_dir(root);
+	return str_format("%s/%s", world, peer);
+}
+
+static int null_migrate(struct guest_host *host, struct guest_migration *migration, struct vmm_error **err)
+{
+	const char *root = root_of(host), *id = migration->id;
+	vmm_auto_free char *peer = null_peer(root, migration->peer);
+	vmm_auto_json struct json_object *here = NULL, *there = NULL;
+	if (null_need(root, id, &here, err) < 0)
+		return -1;
+	there = json_make("state:s autostart:b definition:s", "incoming", 0,
+			  migration->definition ? migration->definition : json_text(here, "definition"));
+	if (null_save(peer, id, there, err) < 0)
+		return -1;
+	for (int step = 0; step < 4; step++) {
+		struct guest_progress progress = { .done = (uint64_t)step * 25, .total = 100, .downtime_ms = -1 };
+		if (migration->progress && !migration->progress(migration->context, &progress)) {
+			vmm_auto_free char *path = null_path(peer, id);
+			unlink(path);
+			return error_set(err, VMM_CANCELLED, "cancelled", "migration of %s was cancelled", id);
+		}
+		if (step == 2 && has_mood(here, "break"))
+			return error_set(err, VMM_FAILED, "migration-failed", "memory of %s did not arrive", id);
+	}
+	if (null_enter(root, id, here, "paused", err) < 0)
+		return -1;
+	json_put(there, "state:s", "paused");
+	if (null_save(peer, id, there, err) < 0)
+		return -1;
+	if (has_mood(here, "finish-lost")) {
+		null_enter(root, id, here, "running", NULL);
+		return error_set(err, VMM_FAILED, "link-lost", "the answer to the last step was lost");
+	}
+	if (null_enter(root, id, here, "shutoff", err) < 0)
+		return -1;
+	return has_mood(here, "source-lost") ? error_set(err, VMM_FAILED, "link-lost", "the source's process is gone") : 0;
+}
+
+static int null_migrate_abort(struct guest_host *host, const char *id, struct vmm_error **err)
+{
+	(void)host, (void)id, (void)err;
+	return 0;
+}
+
+const struct guest_ops guest_null = {
+	.kind = "null",
+	.label = "null guest",
+	.open = null_open,
+	.close = null_close,
+	.host_facts = null_host_facts,
+	.list = null_list,
+	.facts = null_facts,
+	.fit = null_fit,
+	.state = null_state,
+	.rewrite = null_rewrite,
+	.define = null_define,
+	.undefine = null_undefine,
+	.autostart = null_autostart,
+	.start = null_start,
+	.release = null_release,
+	.stop = null_stop,
+	.destroy = null_destroy,
+	.migrate = null_migrate,
+	.migrate_abort = null_migrate_abort,
+};

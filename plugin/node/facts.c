@@ -1,0 +1,242 @@
+/* facts.c: what this node is, has and knows of a guest. Changes nothing. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "node/local.h"
+
+/* Bytes of a line "Name:   123 kB" of /proc/meminfo; 0 where there is none. */
+static int64_t meminfo(const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
+	return line ? strtoll(line + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+static bool is_mounted(const char *mounts, const char *point)
+{
+	vmm_auto_free char *pattern = str_format(" %s ", point);
+	return strstr(mounts, pattern) != NULL;
+}
+
+/* A manager that owns its guests' definitions on this node, or NULL: ours would fight it. */
+static const char *manager(void)
+{
+	vmm_auto_free char *mounts = NULL;
+	if (file_read("/proc/mounts", 4 << 20, &mounts, NULL, NULL) == 0 && is_mounted(mounts, "/etc/pve"))
+		return "pve";
+	if (file_there("/run/vdsm/vdsmd.pid"))
+		return "vdsm";
+	return file_there("/run/nova/nova-compute.pid") || file_there("/etc/nova/nova-compute.conf") ? "nova" : NULL;
+}
+
+static struct json_object *node_part(struct local_node *node)
+{
+	struct utsname uts;
+	uname(&uts);
+	vmm_auto_free char *meminfo_text = NULL;
+	if (file_read("/proc/meminfo", 64 << 10, &meminfo_text, NULL, NULL) < 0)
+		meminfo_text = str_copy("");
+	vmm_auto_free char *maintenance = str_format("%s/maintenance", node->paths->etc);
+	vmm_auto_free char *own = str_format("node.%s.maintenance", node->base.name);
+	const char *nodes = json_line(json_at(node->config, "node")), *storages = json_line(json_at(node->config, "storage"));
+	uint32_t digest = crc32c(crc32c(0, nodes, strlen(nodes)), storages, strlen(storages));
+	struct json_object *part = json_make(
+		"name:s version:s arch:s time_us:i cpus:d memory_total:i memory_free:i hugepages_free:i maintenance:b manager:s config:i",
+		node->base.name, VMM_VERSION, uts.machine, clock_now_us(), (int)sysconf(_SC_NPROCESSORS_ONLN),
+		meminfo(meminfo_text, "MemTotal:"), meminfo(meminfo_text, "MemAvailable:"),
+		meminfo(meminfo_text, "HugePages_Free:") / 1024 * meminfo(meminfo_text, "Hugepagesize:"),
+		(int)(file_there(maintenance) || json_true(node->config, own)), manager(), (int64_t)digest);
+	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MAJOR));
+	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MINOR));
+	return part;
+}
+
+/* Names of bridges: what has a bridge/ directory in sysfs. */
+static struct json_object *bridges(void)
+{
+	vmm_auto_json struct json_object *all = NULL;
+	struct json_object *found = json_object_new_array();
+	if (dir_list("/sys/class/net", &all, NULL) < 0)
+		return found;
+	json_each(item, all, "") {
+		vmm_auto_free char *path = str_format("/sys/class/net/%s/bridge", json_text(item, ""));
+		if (file_there(path))
+			json_object_array_add(found, json_object_get(item));
+	}
+	return found;
+}
+
+static void add_records(struct local_node *node, struct json_object *guests)
+{
+	json_each(guest, guests, "") {
+		vmm_auto_free char *key = str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
+		struct json_object *record = NULL;
+		if (record_read(node->paths->state, key, &record, NULL) == 0 && record)
+			json_put(guest, "record:o", record);
+		json_put(guest, "node:s", node->base.name);
+	}
+}
+
+/* A node that plays a null machine has null guests only; every other has all kinds but those. */
+static bool has_kind(struct local_node *node, const struct guest_ops *ops)
+{
+	return (ops == &guest_null) == (node->paths->null_root != NULL);
+}
+
+/* Facts of every kind's host, and all guests. A kind that does not answer says so instead. */
+static void ask_hosts(struct local_node *node, struct json_object *hosts, struct json_object *guests)
+{
+	for (size_t i = 0; guest_kinds[i]; i++) {
+		const struct guest_ops *ops = guest_kinds[i];
+		struct guest_host *host = NULL;
+		struct json_object *facts = NULL, *list = NULL;
+		struct vmm_error *problem = NULL;
+		if (!has_kind(node, ops))
+			continue;
+		if (local_host_open(node, ops, &host, &problem) < 0 || ops->host_facts(host, &facts, &problem) < 0 ||
+		    ops->list(host, &list, &problem) < 0) {
+			json_object_put(facts);
+			facts = json_make("up:b error:o", 0, error_to_json(problem));
+			error_clear(&problem);
+		}
+		json_object_object_add(hosts, ops->kind, facts);
+		json_each(guest, list, "")
+			json_object_array_add(guests, json_object_get(guest));
+		json_object_put(list);
+		if (host)
+			ops->close(host);
+	}
+	add_records(node, guests);
+}
+
+int local_guests(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)args, (void)err;
+	vmm_auto_json struct json_object *hosts = json_object_new_object();
+	struct json_object *guests = json_object_new_array();
+	ask_hosts(node, hosts, guests);
+	*reply = json_make("guests:o", guests);
+	return 0;
+}
+
+static void describe_volumes(struct json_object *guest, struct json_object *storages)
+{
+	json_each(volume, guest, "volumes") {
+		vmm_auto_error struct vmm_error *problem = NULL;
+		if (storage_describe(volume, storages, &problem) < 0)
+			json_put(volume, "error:o", error_to_json(problem));
+	}
+}
+
+/* The guest that was asked for: of the kind that was named, else of the one kind that has it. */
+static int find_guest(struct local_node *node, struct json_object *args, struct json_object **guest, struct vmm_error **err)
+{
+	const char *who = json_text(args, "guest"), *kind = json_text(args, "kind");
+	struct vmm_error *trouble = NULL;
+	for (size_t i = 0; guest_kinds[i]; i++) {
+		const struct guest_ops *ops = guest_kinds[i];
+		struct guest_host *host = NULL;
+		struct json_object *found = NULL;
+		struct vmm_error *problem = NULL;
+		if (!has_kind(node, ops) || (kind && strcmp(kind, ops->kind)))
+			continue;
+		if (local_host_open(node, ops, &host, &problem) == 0)
+			ops->facts(host, who, &found, &problem);
+		if (host)
+			ops->close(host);
+		if (problem && error_is(problem, "no-such-guest"))
+			error_clear(&problem);
+		else if (problem)
+			error_take(&trouble, problem);
+		if (found && *guest) {
+			json_object_put(found);
+			error_clear(&trouble);
+			error_set(err, VMM_USAGE, "ambiguous", "%s is the name of a %s and of a %s", who,
+				  json_text_or(*guest, "kind", "?"), ops->kind);
+			return error_hint(err, "say which: %s/%s or %s/%s", json_text_or(*guest, "kind", "?"), who, ops->kind,
+					  who);
+		}
+		if (found)
+			*guest = found;
+	}
+	if (*guest || !trouble || error_is(trouble, "target-libvirt-down")) {
+		error_clear(&trouble);
+		return 0;
+	}
+	error_take(err, trouble);
+	return -1;
+}
+
+/* What this node, as the target, finds at the places of the source's volumes. */
+static struct json_object *look_at_places(struct json_object *guest)
+{
+	struct json_object *places = json_object_new_array();
+	json_each(volume, guest, "volumes") {
+		const char *path = json_text(volume, "path");
+		struct json_object *place = json_make("there:b open:b missing_dir:b same_block:b", 0, 0, 0, 0);
+		json_object_array_add(places, place);
+		if (!path || path_check(path, "volume", NULL) < 0)
+			continue;
+		vmm_auto_free char *dir = path_dir(path);
+		json_put(place, "there:b missing_dir:b", (int)file_there(path), (int)!file_there(dir));
+	}
+	return places;
+}
+
+static int add_fit(struct local_node *node, struct json_object *reply, struct json_object *guest, struct vmm_error **err)
+{
+	const struct guest_ops *ops = guest_kind(json_text_or(guest, "kind", ""));
+	struct guest_host *host = NULL;
+	struct json_object *fit = NULL;
+	struct vmm_error *problem = NULL;
+	if (!ops)
+		return error_set(err, VMM_USAGE, "malformed", "guest of a kind that is not known here");
+	if (local_host_open(node, ops, &host, &problem) < 0 || ops->fit(host, guest, &fit, &problem) < 0) {
+		fit = json_make("error:o", error_to_json(problem));
+		error_clear(&problem);
+	}
+	if (host)
+		ops->close(host);
+	json_put(fit, "volumes:o", look_at_places(guest));
+	json_put(reply, "fit:o", fit);
+	return 0;
+}
+
+static int add_record(struct local_node *node, struct json_object *reply, struct json_object *guest, struct vmm_error **err)
+{
+	vmm_auto_free char *key = str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
+	struct json_object *record = NULL;
+	if (record_read(node->paths->state, key, &record, err) < 0)
+		return -1;
+	json_put(reply, "record:o", record);
+	return 0;
+}
+
+int local_facts(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *facts = json_object_new_object(), *hosts = json_object_new_object();
+	vmm_auto_json struct json_object *guests = json_object_new_array(), *guest = NULL, *storages = NULL;
+	ask_hosts(node, hosts, guests);
+	vmm_auto_json struct json_object *pools = json_object_new_array();
+	json_object_object_foreach(hosts, kind, host)
+	{
+		(void)kind;
+		json_each(pool, host, "pools")
+			json_object_array_add(pools, json_object_get(pool));
+	}
+	if (storage_list(json_at(node->config, "storage"), pools, &storages, err) < 0)
+		return -1;
+	if (json_text(args, "guest") && find_guest(node, args, &guest, err) < 0)
+		return -1;
+	struct json_object *subject = guest ? guest : json_at(args, "fit");
+	describe_volumes(guest, storages);
+	json_put(facts, "node:o host:O storages:O bridges:o guests:O guest:O", node_part(node), hosts, storages, bridges(), guests,
+		 guest);
+	if (subject && add_record(node, facts, subject, err) < 0)
+		return -1;
+	if (json_at(args, "fit") && add_fit(node, facts, json_at(args, "fit"), err) < 0)
+		return -1;
+	*reply = json_object_get(facts);
+	return 0;
+}

@@ -1,0 +1,138 @@
+/* local.c: this node. The table at the end says which file carries out what. */
+#include <string.h>
+
+#include "cluster/cluster.h"
+#include "node/local.h"
+
+static struct local_node *local_of(struct vmm_node *node)
+{
+	return (struct local_node *)node;
+}
+
+int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host, struct vmm_error **err)
+{
+	struct guest_env env = { .node = node->base.name, .null_root = node->paths->null_root };
+	return ops->open(&env, host, err);
+}
+
+int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest, struct vmm_error **err)
+{
+	*guest = (struct local_guest){ 0 };
+	if (json_need(args, "guest", "call", &guest->key, err) < 0 || name_check(guest->key, "guest", err) < 0)
+		return -1;
+	const char *dash = strchr(guest->key, '-');
+	vmm_auto_free char *kind = dash ? str_format("%.*s", (int)(dash - guest->key), guest->key) : NULL;
+	guest->ops = kind ? guest_kind(kind) : NULL;
+	if (!guest->ops)
+		return error_set(err, VMM_USAGE, "malformed", "guest \"%s\": its kind is not known here", guest->key);
+	guest->id = dash + 1;
+	return local_host_open(node, guest->ops, &guest->host, err);
+}
+
+void local_guest_close(struct local_guest *guest)
+{
+	if (guest->host)
+		guest->ops->close(guest->host);
+	guest->host = NULL;
+}
+
+const char *local_task(struct json_object *args, struct vmm_error **err)
+{
+	const char *task = json_text(args, "task");
+	return name_check(task, "task", err) < 0 ? NULL : task;
+}
+
+char *local_task_dir(struct local_node *node, const char *task)
+{
+	return str_format("%s/tasks/%s", node->paths->state, task);
+}
+
+int local_made_open(struct local_node *node, const char *task, struct journal **made, struct vmm_error **err)
+{
+	vmm_auto_free char *dir = local_task_dir(node, task), *path = str_format("%s/made", dir);
+	if (dir_make(dir, 0700, err) < 0)
+		return -1;
+	return journal_open(path, true, made, err);
+}
+
+int local_made_note(struct local_node *node, const char *task, struct json_object *record, struct vmm_error **err)
+{
+	struct journal *made;
+	if (local_made_open(node, task, &made, err) < 0) {
+		json_object_put(record);
+		return -1;
+	}
+	int done = journal_add(made, record, err);
+	journal_close(made);
+	return done;
+}
+
+static local_op *const local_table[NODE_OP_COUNT] = {
+	[NODE_FACTS] = local_facts,
+	[NODE_GUESTS] = local_guests,
+	[NODE_TOKEN] = local_token,
+	[NODE_RECORD] = local_record,
+	[NODE_LOCK] = local_lock,
+	[NODE_ADVANCE] = local_advance,
+	[NODE_UNLOCK] = local_unlock,
+	[NODE_HOOKS] = local_hooks,
+	[NODE_ALLOCATE] = local_allocate,
+	[NODE_PUBLISH] = local_publish,
+	[NODE_DEFINE] = local_define,
+	[NODE_AUTOSTART] = local_autostart,
+	[NODE_STATE] = local_state,
+	[NODE_DEFINITION] = local_definition,
+	[NODE_START] = local_start,
+	[NODE_RELEASE] = local_release,
+	[NODE_STOP] = local_stop,
+	[NODE_DESTROY] = local_destroy,
+	[NODE_PERMIT] = local_permit_op,
+	[NODE_MIGRATE_ABORT] = local_migrate_abort,
+	[NODE_GIVE_UP] = local_give_up,
+	[NODE_ABORT] = local_abort,
+};
+
+static int local_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
+		      struct vmm_error **err)
+{
+	*reply = NULL;
+	log_debug("%s: %s %s", node->name, node_op_names[op], args ? json_line(args) : "");
+	return local_table[op](local_of(node), args, reply, err);
+}
+
+static int local_reconnect(struct vmm_node *node, struct vmm_error **err)
+{
+	(void)node, (void)err;
+	return 0;
+}
+
+static void local_close(struct vmm_node *node)
+{
+	json_object_put(local_of(node)->config);
+	free(node->name);
+	free(node);
+}
+
+static const struct node_ops local_ops = {
+	.call = local_call,
+	.session = local_session,
+	.migrate = local_migrate,
+	.reconnect = local_reconnect,
+	.close = local_close,
+};
+
+int node_open_local(const struct node_paths *paths, struct vmm_node **node, struct vmm_error **err)
+{
+	vmm_auto_free char *path = str_format("%s/vmmigrate.conf", paths->etc);
+	vmm_auto_json struct json_object *config = NULL;
+	const char *self;
+	if (cluster_load(path, &config, err) < 0 || json_need(config, "self", "configuration", &self, err) < 0)
+		return -1;
+	struct local_node *local = mem_zero(sizeof(*local));
+	local->base.ops = &local_ops;
+	local->base.name = str_copy(self);
+	local->paths = paths;
+	local->config = json_object_get(config);
+	*node = &local->base;
+	return 0;
+}

@@ -1,0 +1,59 @@
+/* local.h: what the files behind local.c share. Nobody outside this room includes it. */
+#ifndef VMM_NODE_LOCAL_H
+#define VMM_NODE_LOCAL_H
+
+#include "node/node.h"
+#include "storage/storage.h"
+
+struct local_node {
+	struct vmm_node base;
+	const struct node_paths *paths;
+	struct json_object *config;
+};
+
+typedef int local_op(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err);
+
+/* The guest that an operation is about: "guest" of the arguments, "KIND-ID". The host is opened anew for each operation, so
+ * that a libvirtd which was restarted in between is no trouble. */
+struct local_guest {
+	const struct guest_ops *ops;
+	struct guest_host *host;
+	const char *key, *id; /* borrowed from the arguments: "qemu-100", "100" */
+};
+#define vmm_auto_guest __attribute__((cleanup(local_guest_close)))
+int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest, struct vmm_error **err);
+void local_guest_close(struct local_guest *guest);
+int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host, struct vmm_error **err);
+
+/* The task that an operation is for: checked to be a name. NULL and an error where it is missing. */
+const char *local_task(struct json_object *args, struct vmm_error **err);
+
+/* Journal of what this node has made for the task, in <state>/tasks/TASK/made; made where it is not there yet. */
+int local_made_open(struct local_node *node, const char *task, struct journal **made, struct vmm_error **err);
+/* Notes one thing before it is made. Takes `record`. */
+int local_made_note(struct local_node *node, const char *task, struct json_object *record, struct vmm_error **err);
+
+/* Opens the guard for our own start (or incoming guest), and closes it. */
+int local_permit(struct local_node *node, const char *guest, const char *task, bool on, struct vmm_error **err);
+
+/* The directory of a task on this node. */
+char *local_task_dir(struct local_node *node, const char *task) VMM_MUST_USE;
+
+/* One file each. */
+local_op local_facts, local_guests;						 /* facts.c */
+local_op local_record, local_lock, local_advance, local_unlock, local_permit_op; /* lock.c */
+local_op local_allocate, local_publish;						 /* volumes.c */
+local_op local_define, local_autostart, local_state, local_definition, local_start, local_release, local_stop,
+	local_destroy, local_migrate_abort; /* power.c */
+local_op local_give_up, local_abort;	    /* undo.c */
+local_op local_hooks;			    /* hooks.c */
+local_op local_token;			    /* volumes.c */
+
+/* volumes.c: serves copies of the task's volumes on the stream until it ends. */
+int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err);
+int local_session(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err);
+/* live.c */
+int local_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task, struct guest_migration *migration,
+		  struct json_object *options, struct vmm_error **err);
+
+#endif

@@ -1,0 +1,177 @@
+/* power.c: a guest's definition and its power on this node. */
+#include <string.h>
+
+#include "node/local.h"
+
+int local_state(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_guest struct local_guest g;
+	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->state(g.host, g.id, reply, err);
+}
+
+int local_definition(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_guest struct local_guest g;
+	vmm_auto_json struct json_object *facts = NULL;
+	if (local_guest_open(node, args, &g, err) < 0 || g.ops->facts(g.host, g.id, &facts, err) < 0)
+		return -1;
+	*reply = json_make("definition:s autostart:b", json_text(facts, "definition"), (int)json_true(facts, "autostart"));
+	return 0;
+}
+
+static int state_is(struct local_guest *g, const char *wanted, bool *is, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *state = NULL;
+	if (g->ops->state(g->host, g->id, &state, err) < 0)
+		return -1;
+	*is = str_same(json_text(state, "state"), wanted);
+	return 0;
+}
+
+/* A stopped guest of the same name that the checks have let pass goes aside: its definition is kept in the task's journal. */
+static int set_definition_aside(struct local_node *node, struct local_guest *g, const char *task, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *facts = NULL;
+	if (g->ops->facts(g->host, g->id, &facts, err) < 0)
+		return -1;
+	if (!str_same(json_text(facts, "state"), "shutoff"))
+		return error_set(err, VMM_BLOCKED, "name-taken", "guest %s is on %s already and is not stopped", g->id,
+				 node->base.name);
+	struct json_object *note = json_make("made:s guest:s definition:s autostart:b", "aside-definition", g->key,
+					     json_text(facts, "definition"), (int)json_true(facts, "autostart"));
+	return local_made_note(node, task, note, err) < 0 ? -1 : g->ops->undefine(g->host, g->id, err);
+}
+
+/* True where this task has already noted `what` for this guest. */
+static int already_made(struct local_node *node, const char *task, const char *what, bool *made, struct vmm_error **err)
+{
+	struct journal *journal;
+	if (local_made_open(node, task, &journal, err) < 0)
+		return -1;
+	*made = false;
+	json_each(record, journal_records(journal), "")
+		*made |= str_same(json_text(record, "made"), what);
+	journal_close(journal);
+	return 0;
+}
+
+/* Before a definition appears here: what is in its way goes aside, and the journal knows that what comes is ours. */
+static int make_room(struct local_node *node, struct local_guest *g, struct json_object *args, const char *task,
+		     struct vmm_error **err)
+{
+	bool made, absent;
+	if (already_made(node, task, "definition", &made, err) < 0)
+		return -1;
+	if (made)
+		return 0;
+	if (state_is(g, "absent", &absent, err) < 0)
+		return -1;
+	if (!absent && !json_true(args, "replace"))
+		return error_set(err, VMM_BLOCKED, "name-taken", "guest %s is on %s already", g->id, node->base.name);
+	if (!absent && set_definition_aside(node, g, task, err) < 0)
+		return -1;
+	return local_made_note(node, task, json_make("made:s guest:s", "definition", g->key), err);
+}
+
+int local_define(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)reply;
+	const char *task = local_task(args, err), *definition;
+	vmm_auto_guest struct local_guest g = { 0 };
+	vmm_auto_free char *rewritten = NULL;
+	if (!task || json_need(args, "definition", "call", &definition, err) < 0 || local_guest_open(node, args, &g, err) < 0 ||
+	    make_room(node, &g, args, task, err) < 0 ||
+	    g.ops->rewrite(definition, json_at(args, "volumes"), &rewritten, err) < 0)
+		return -1;
+	return g.ops->define(g.host, rewritten, err);
+}
+
+int local_autostart(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)reply;
+	vmm_auto_guest struct local_guest g;
+	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->autostart(g.host, g.id, json_true(args, "on"), err);
+}
+
+/* Opens the guard, starts, and closes it again whatever came of it. */
+static int start_with_permit(struct local_node *node, struct local_guest *g, const char *task, bool held, struct vmm_error **err)
+{
+	if (local_permit(node, g->key, task, true, err) < 0)
+		return -1;
+	int done = g->ops->start(g->host, g->id, held, err);
+	vmm_auto_error struct vmm_error *closing = NULL;
+	if (local_permit(node, g->key, task, false, &closing) < 0)
+		log_warn("%s", closing->message);
+	return done;
+}
+
+int local_start(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)reply;
+	const char *task = local_task(args, err);
+	vmm_auto_guest struct local_guest g = { 0 };
+	bool off;
+	if (!task || local_guest_open(node, args, &g, err) < 0 || state_is(&g, "shutoff", &off, err) < 0)
+		return -1;
+	return off ? start_with_permit(node, &g, task, json_true(args, "held"), err) : 0;
+}
+
+/* Only the owner lets a guest go: that is what keeps it from running twice. A held guest that was lost (the node was restarted)
+ * is started anew. */
+int local_release(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)reply;
+	const char *task = local_task(args, err);
+	vmm_auto_guest struct local_guest g = { 0 };
+	vmm_auto_json struct json_object *record = NULL, *state = NULL;
+	if (!task || local_guest_open(node, args, &g, err) < 0 || record_read(node->paths->state, g.key, &record, err) < 0)
+		return -1;
+	if (!str_same(json_text(record, "owner"), node->base.name) || str_same(json_text(record, "state"), "abandoned"))
+		return error_set(err, VMM_FAILED, "wrong-state", "guest %s is not owned by %s: it is not let go", g.id,
+				 node->base.name);
+	if (g.ops->state(g.host, g.id, &state, err) < 0)
+		return -1;
+	const char *now = json_text_or(state, "state", "");
+	if (!strcmp(now, "running"))
+		return 0;
+	if (!strcmp(now, "shutoff"))
+		return start_with_permit(node, &g, task, false, err);
+	return g.ops->release(g.host, g.id, err);
+}
+
+int local_stop(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)reply;
+	vmm_auto_guest struct local_guest g;
+	return local_guest_open(node, args, &g, err) < 0
+		       ? -1
+		       : g.ops->stop(g.host, g.id, (int)json_number(args, "limit_ms"), json_true(args, "force"), NULL, NULL, err);
+}
+
+int local_destroy(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)reply;
+	vmm_auto_guest struct local_guest g;
+	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->destroy(g.host, g.id, err);
+}
+
+/* For memory that comes from the source: the definition is libvirt's to make, so it is ours to note. */
+int local_permit_op(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)reply;
+	const char *task = local_task(args, err);
+	vmm_auto_guest struct local_guest g = { 0 };
+	bool on = json_true(args, "on");
+	if (!task || local_guest_open(node, args, &g, err) < 0 || (on && make_room(node, &g, args, task, err) < 0))
+		return -1;
+	return local_permit(node, g.key, task, on, err);
+}
+
+int local_migrate_abort(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)reply;
+	vmm_auto_guest struct local_guest g;
+	if (local_guest_open(node, args, &g, err) < 0)
+		return -1;
+	return g.ops->migrate_abort ? g.ops->migrate_abort(g.host, g.id, err) : 0;
+}

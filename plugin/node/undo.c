@@ -1,0 +1,149 @@
+/* undo.c: what goes when a task is over - on the target all that was made (the task was given up), on the source what was
+ * moved (the target has it). Only what a journal says, never more; each step may have been done before. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "node/local.h"
+
+static const struct storage_ops *kind_of(struct json_object *record)
+{
+	const struct storage_ops *ops;
+	return storage_of(record, &ops, NULL) < 0 ? NULL : ops;
+}
+
+/* A volume that has its final name is ours only while it is the very file that we named. */
+static bool same_file(struct json_object *record)
+{
+	struct stat info;
+	return lstat(json_text(record, "path"), &info) == 0 && (int64_t)info.st_ino == json_number(record, "inode") &&
+	       (int64_t)info.st_dev == json_number(record, "device");
+}
+
+static int undo_volume(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	(void)node;
+	const struct storage_ops *ops = kind_of(record);
+	if (!ops || !ops->remove)
+		return error_set(err, VMM_FAILED, "storage-unknown", "volume %s: its kind is not known here",
+				 json_text_or(record, "path", "?"));
+	return ops->remove(json_text(record, "path"), err);
+}
+
+static int undo_final(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	return same_file(record) ? undo_volume(node, record, err) : 0;
+}
+
+static int undo_aside(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	(void)node;
+	const char *aside = json_text(record, "path"), *from = json_text(record, "from");
+	return file_there(aside) ? file_rename_new(aside, from, err) : 0;
+}
+
+static int undo_definition(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	vmm_auto_guest struct local_guest g;
+	if (local_guest_open(node, record, &g, err) < 0 || g.ops->destroy(g.host, g.id, err) < 0)
+		return -1;
+	return g.ops->undefine(g.host, g.id, err);
+}
+
+static int undo_aside_definition(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	vmm_auto_guest struct local_guest g;
+	if (local_guest_open(node, record, &g, err) < 0 || g.ops->define(g.host, json_text_or(record, "definition", ""), err) < 0)
+		return -1;
+	return json_true(record, "autostart") ? g.ops->autostart(g.host, g.id, true, err) : 0;
+}
+
+static const struct undo {
+	const char *made;
+	int (*undo)(struct local_node *node, struct json_object *record, struct vmm_error **err);
+} undos[] = {
+	{ "volume", undo_volume },
+	{ "final", undo_final },
+	{ "aside", undo_aside },
+	{ "definition", undo_definition },
+	{ "aside-definition", undo_aside_definition },
+};
+
+static int undo_one(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	for (size_t i = 0; i < VMM_COUNT(undos); i++)
+		if (str_same(undos[i].made, json_text(record, "made")))
+			return undos[i].undo(node, record, err);
+	return 0;
+}
+
+/* Backward through the journal; the first trouble is kept, the rest is tried all the same. */
+static int undo_all(struct local_node *node, const char *task, struct vmm_error **err)
+{
+	struct journal *made;
+	if (local_made_open(node, task, &made, err) < 0)
+		return -1;
+	int done = 0;
+	struct json_object *records = journal_records(made);
+	for (size_t i = json_count(records, ""); i > 0; i--) {
+		struct vmm_error *problem = NULL;
+		if (undo_one(node, json_object_array_get_idx(records, i - 1), &problem) < 0) {
+			log_warn("%s", problem->message);
+			done = -1;
+			error_take(err, problem);
+		}
+	}
+	journal_close(made);
+	return done;
+}
+
+/* ABANDONED is on the disk before anything goes; so a commit that comes late is refused, not half obeyed. */
+int local_abort(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	const char *task = local_task(args, err), *guest;
+	if (!task || json_need(args, "guest", "call", &guest, err) < 0)
+		return -1;
+	vmm_auto_json struct json_object *record = NULL;
+	if (record_read(node->paths->state, guest, &record, err) < 0)
+		return -1;
+	if (record && str_same(json_text(record, "task"), task)) {
+		vmm_auto_json struct json_object *to = json_make("task:s guest:s to:s", task, guest, "abandoned");
+		vmm_auto_json struct json_object *ignored = NULL;
+		if (local_advance(node, to, &ignored, err) < 0)
+			return -1;
+	}
+	vmm_auto_free char *dir = local_task_dir(node, task);
+	if (file_there(dir) && undo_all(node, task, err) < 0)
+		return -1;
+	return local_unlock(node, args, reply, err);
+}
+
+int local_give_up(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_guest struct local_guest g;
+	vmm_auto_json struct json_object *record = NULL, *state = NULL;
+	if (local_guest_open(node, args, &g, err) < 0 || record_read(node->paths->state, g.key, &record, err) < 0)
+		return -1;
+	if (!record || !str_same(json_text(record, "state"), "committed") ||
+	    str_same(json_text(record, "owner"), node->base.name))
+		return error_set(err, VMM_FAILED, "wrong-state", "guest %s on %s is not another node's: nothing is removed", g.id,
+				 node->base.name);
+	if (g.ops->state(g.host, g.id, &state, err) < 0)
+		return -1;
+	if (!str_same(json_text(state, "state"), "absent") && !str_same(json_text(state, "state"), "shutoff"))
+		return error_set(err, VMM_NEEDS_WORD, "still-there", "guest %s on %s is %s though it was moved", g.id,
+				 node->base.name, json_text_or(state, "state", "?"));
+	*reply = json_make("left:o", json_object_new_array());
+	struct vmm_error *problem = NULL;
+	if (g.ops->undefine(g.host, g.id, &problem) < 0) {
+		json_append(*reply, "left", json_object_new_string(problem->message));
+		error_clear(&problem);
+	}
+	json_each(volume, args, "volumes") {
+		vmm_auto_json struct json_object *place = json_make("path:s kind:s", json_text(volume, "from"), json_text(volume, "kind"));
+		if (undo_volume(node, place, &problem) < 0) {
+			json_append(*reply, "left", json_object_new_string(problem->message));
+			error_clear(&problem);
+		}
+	}
+	return 0;
+}

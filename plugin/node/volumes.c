@@ -1,0 +1,177 @@
+/* volumes.c: the task's volumes on this node - made under temporary names, filled through sessions, given their own names. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "node/local.h"
+
+/* A volume as the plan has it, checked: both places absolute, in one directory, the temporary one of this task. */
+static int volume_check(struct json_object *args, const char *task, struct json_object **volume, const struct storage_ops **ops,
+			struct vmm_error **err)
+{
+	*volume = json_at(args, "volume");
+	const char *to, *temporary;
+	if (json_need(*volume, "to", "volume", &to, err) < 0 || json_need(*volume, "temporary", "volume", &temporary, err) < 0 ||
+	    path_check(to, "volume", err) < 0)
+		return -1;
+	vmm_auto_free char *expected = storage_temporary(to, task);
+	if (strcmp(expected, temporary))
+		return error_set(err, VMM_FAILED, "bad-path", "volume %s: %s is not its temporary place", to, temporary);
+	return storage_of(*volume, ops, err);
+}
+
+int local_allocate(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	const char *task = local_task(args, err);
+	struct json_object *volume;
+	const struct storage_ops *ops;
+	if (!task || volume_check(args, task, &volume, &ops, err) < 0)
+		return -1;
+	const char *to = json_text(volume, "to"), *temporary = json_text(volume, "temporary");
+	if (!ops->allocate)
+		return error_set(err, VMM_BLOCKED, "storage-format", "volume %s: a %s storage cannot be copied to", to, ops->kind);
+	bool replace = json_true(args, "replace");
+	if (file_there(to) && !replace)
+		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", to, node->base.name);
+	bool resumed = file_there(temporary);
+	if (!resumed) {
+		if (local_made_note(node, task, json_make("made:s path:s kind:s", "volume", temporary, ops->kind), err) < 0 ||
+		    ops->allocate(temporary, (uint64_t)json_number(volume, "size"), (uint64_t)json_number(volume, "allocated"),
+				  err) < 0)
+			return -1;
+	}
+	*reply = json_make("resumed:b", (int)resumed);
+	return 0;
+}
+
+/* Moves what --replace replaces aside, journaled, so that it can go back. */
+static int set_aside(struct local_node *node, const char *task, const char *path, struct vmm_error **err)
+{
+	vmm_auto_free char *dir = path_dir(path);
+	vmm_auto_free char *aside = str_format("%s/.vmmigrate-aside-%s-%s", dir, task, path_base(path));
+	if (!file_there(path))
+		return 0;
+	if (local_made_note(node, task, json_make("made:s path:s from:s", "aside", aside, path), err) < 0)
+		return -1;
+	return file_rename_new(path, aside, err);
+}
+
+int local_publish(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	const char *task = local_task(args, err);
+	struct json_object *volume;
+	const struct storage_ops *ops;
+	(void)reply;
+	if (!task || volume_check(args, task, &volume, &ops, err) < 0)
+		return -1;
+	const char *to = json_text(volume, "to"), *temporary = json_text(volume, "temporary");
+	struct stat info;
+	if (lstat(temporary, &info) < 0) {
+		/* Called again after a lost reply: it has its name already. */
+		return errno == ENOENT && file_there(to) ? 0 : error_errno(err, errno, "volume %s", temporary);
+	}
+	if (json_true(args, "replace") && set_aside(node, task, to, err) < 0)
+		return -1;
+	struct json_object *note = json_make("made:s path:s kind:s inode:i device:i", "final", to, ops->kind,
+					     (int64_t)info.st_ino, (int64_t)info.st_dev);
+	if (local_made_note(node, task, note, err) < 0)
+		return -1;
+	return ops->publish(temporary, to, volume, err);
+}
+
+/* ---------------------------------------------------------------- sessions */
+
+struct serve {
+	const struct node_paths *paths;
+	char *task;
+	struct stream *stream;
+};
+
+/* The only way from a peer to storage: a volume is opened if, and only if, this node has made it for the task. */
+static int open_made(void *context, const char *name, uint64_t size, struct vmm_error **err)
+{
+	struct serve *serve = context;
+	(void)size;
+	vmm_auto_free char *path = str_format("%s/tasks/%s/made", serve->paths->state, serve->task);
+	struct journal *made;
+	if (journal_open(path, false, &made, err) < 0)
+		return -1;
+	int fd = -2;
+	json_each(record, journal_records(made), "") {
+		if (fd != -2 || !str_same(json_text(record, "made"), "volume") || !str_same(json_text(record, "path"), name))
+			continue;
+		const struct storage_ops *ops;
+		vmm_auto_json struct json_object *volume = json_make("kind:s", json_text(record, "kind"));
+		fd = storage_of(volume, &ops, err) < 0 ? -1 : ops->open(name, true, err);
+	}
+	journal_close(made);
+	return fd == -2 ? error_set(err, VMM_FAILED, "not-ours", "volume %s was not made for task %s", name, serve->task) : fd;
+}
+
+int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err)
+{
+	if (name_check(task, "task", err) < 0)
+		return -1;
+	struct serve serve = { .paths = paths, .task = (char *)task, .stream = stream };
+	return copy_serve(stream, open_made, &serve, err);
+}
+
+static void *serve_thread(void *context)
+{
+	struct serve *serve = context;
+	local_serve(serve->paths, serve->task, serve->stream, NULL);
+	stream_close(serve->stream);
+	free(serve->task);
+	free(serve);
+	return NULL;
+}
+
+/* Within one process (two nodes of a test): a thread is the far end. */
+int local_session(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err)
+{
+	struct stream *pair[2];
+	if (stream_pair(pair, err) < 0)
+		return -1;
+	struct serve *serve = mem_zero(sizeof(*serve));
+	*serve = (struct serve){ ((struct local_node *)node)->paths, str_copy(task), pair[1] };
+	pthread_t thread;
+	int number = pthread_create(&thread, NULL, serve_thread, serve);
+	if (number) {
+		stream_close(pair[0]);
+		stream_close(pair[1]);
+		free(serve->task);
+		free(serve);
+		return error_errno(err, number, "begin a session");
+	}
+	pthread_detach(thread);
+	*session = pair[0];
+	return 0;
+}
+
+/* ---------------------------------------------------------------- proof of sharing */
+
+int local_token(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)node;
+	const char *what, *dir, *token = json_text(args, "token");
+	if (json_need(args, "do", "call", &what, err) < 0 || json_need(args, "dir", "call", &dir, err) < 0 ||
+	    path_check(dir, "storage", err) < 0)
+		return -1;
+	if (!strcmp(what, "place")) {
+		vmm_auto_free char *placed = NULL;
+		if (storage_token_place(dir, &placed, err) < 0)
+			return -1;
+		*reply = json_make("token:s", placed);
+		return 0;
+	}
+	if (name_check(token, "token", err) < 0)
+		return -1;
+	if (!strcmp(what, "remove"))
+		return storage_token_remove(dir, token, err);
+	bool there;
+	if (storage_token_there(dir, token, &there, err) < 0)
+		return -1;
+	*reply = json_make("there:b", (int)there);
+	return 0;
+}
