@@ -16,10 +16,11 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVMM_VERSION='"$(VERSION)"' -fPIC -fvisib
 
 # Everything but the programs' main files is one library; each program takes what it needs of it.
 MAINS    = plugin/engine/main.c plugin/node/agent-main.c
-LIB_SRC  = $(filter-out $(MAINS) plugin/plugin.c, $(wildcard plugin/*/*.c plugin/*/*/*.c storage/*.c))
+LIB_SRC  = $(filter-out $(MAINS), $(wildcard plugin/*/*.c plugin/*/*/*.c storage/*.c))
 LIB_OBJ  = $(LIB_SRC:%.c=$(BUILD)/%.o)
 LIB      = $(BUILD)/libengine.a
 CLI_SRC  = $(wildcard cli/*.c)
+PLUGIN_SRC = $(wildcard plugin/*.c)
 
 PROGRAMS = $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so $(BUILD)/vmmigrate-engine $(BUILD)/vmmigrate-agent $(BUILD)/libvirt-guard
 
@@ -35,8 +36,8 @@ $(BUILD)/vmmigrate-engine: $(BUILD)/plugin/engine/main.o $(LIB)
 $(BUILD)/vmmigrate-agent: $(BUILD)/plugin/node/agent-main.o $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
-$(BUILD)/vmmigrate.so: $(BUILD)/plugin/plugin.o plugin/vmmigrate.map
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=plugin/vmmigrate.map -Wl,-z,defs -o $@ $<
+$(BUILD)/vmmigrate.so: $(PLUGIN_SRC:%.c=$(BUILD)/%.o) plugin/vmmigrate.map
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=plugin/vmmigrate.map -Wl,-z,defs,-z,now -o $@ $(filter %.o, $^)
 
 # The command loads the plug-in; JSON is all that it needs besides libc.
 $(BUILD)/vmmigrate: $(CLI_SRC:%.c=$(BUILD)/%.o)
@@ -63,9 +64,19 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(LIB)
 units: $(UNITS)
 	@for t in $(UNITS); do echo "== $$t"; $(RUNNER) $$t || exit 1; done
 
+# ---------------------------------------------------------------- tests of the plug-in and of the command
+$(BUILD)/tests/abi/test-plugin: $(BUILD)/tests/abi/test-plugin.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -lcmocka -ldl -pthread
+
+$(BUILD)/tests/abi/fake-engine: $(BUILD)/tests/abi/fake-engine.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
+
+abi: $(BUILD)/vmmigrate.so $(BUILD)/tests/abi/test-plugin $(BUILD)/tests/abi/fake-engine
+	tests/abi/run.sh $(BUILD)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units clean
+.PHONY: all units abi clean

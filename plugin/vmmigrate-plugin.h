@@ -13,7 +13,8 @@
  * every descriptor is O_CLOEXEC; any thread may call.
  *
  * Every request is an object with "api":1; fields that are not known are ignored. Every reply is an object: either what the
- * verb gives, or {"api":1,"error":{"code","message","hint","exit"}}.
+ * verb gives, or {"api":1,"error":{"code","message","hint","exit"}}. A "plan" or "start" that checks refuse has all findings[]
+ * beside its error. The plug-in itself replies "usage", "not-permitted", "engine-missing" and "engine-failed".
  *
  * Verbs and their requests → replies:
  *   info    {}                              → version, protocol, node, verbs, options[], checks[], phases[], hooks[]

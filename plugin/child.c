@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * One running engine. It is a stranger in the panel's house, so it gets nothing of it - no descriptors, no signal mask,
+ * no working directory, no environment but our own variables - and it leaves nothing there: its stdout is a socket (so
+ * that no write of ours can raise SIGPIPE), its stdin and stderr are files in memory (so that nobody waits on anybody).
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ENGINE	    "/usr/libexec/vmmigrate/vmmigrate-engine"
+#define PKEXEC	    "/usr/bin/pkexec"
+#define WORDS_LIMIT 16384
+
+/* Moves a descriptor clear of 0, 1 and 2: a host may have closed those, and would read or print into ours. */
+static int fd_clear(int fd)
+{
+	int clear = fd;
+
+	if (fd >= 0 && fd <= STDERR_FILENO) {
+		clear = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		close(fd);
+	}
+	return clear;
+}
+
+/* A file in memory that holds `text`, to be read from its beginning. */
+static int memory_with(const char *text)
+{
+	size_t length = strlen(text);
+	int fd = fd_clear(memfd_create("vmmigrate-request", MFD_CLOEXEC));
+
+	if (fd < 0)
+		return -1;
+	for (size_t done = 0; done < length;) {
+		ssize_t n = write(fd, text + done, length - done);
+
+		if (n < 0 && errno != EINTR) {
+			close(fd);
+			return -1;
+		}
+		done += n > 0 ? (size_t)n : 0;
+	}
+	lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+/* A file in memory that cannot grow beyond WORDS_LIMIT, however much is written. */
+static int memory_limited(void)
+{
+	int fd = fd_clear(memfd_create("vmmigrate-stderr", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+
+	if (fd >= 0 && (ftruncate(fd, WORDS_LIMIT) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* PATH, a locale that is always there, and the variables that are ours; none of those where the host is setuid. The
+ * strings are borrowed, the array is to be freed. NULL for lack of memory. */
+static char **environment_make(void)
+{
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	static char locale[] = "LC_ALL=C.UTF-8";
+	size_t count = 0, n = 0;
+	char **list;
+
+	while (environ && environ[count])
+		count++;
+	list = calloc(count + 3, sizeof(*list));
+	if (!list)
+		return NULL;
+	list[n++] = path;
+	list[n++] = locale;
+	for (size_t i = 0; i < count && !getauxval(AT_SECURE); i++)
+		if (strncmp(environ[i], "VMMIGRATE_", strlen("VMMIGRATE_")) == 0)
+			list[n++] = environ[i];
+	return list;
+}
+
+static int actions_make(posix_spawn_file_actions_t *actions, int in, int out, int err)
+{
+	int rc = posix_spawn_file_actions_adddup2(actions, in, STDIN_FILENO);
+
+	rc = rc ? rc : posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO);
+	rc = rc ? rc : posix_spawn_file_actions_adddup2(actions, err, STDERR_FILENO);
+	rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+	return rc ? rc : posix_spawn_file_actions_addchdir_np(actions, "/");
+}
+
+/* Signals as a fresh process has them. In a session of its own no key of the host's terminal reaches it; through pkexec
+ * it stays, because pkexec may have to ask for a password there. */
+static int attributes_make(posix_spawnattr_t *attributes, bool pkexec)
+{
+	short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (pkexec ? 0 : POSIX_SPAWN_SETSID);
+	sigset_t none, all;
+	int rc;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	rc = posix_spawnattr_setflags(attributes, flags);
+	rc = rc ? rc : posix_spawnattr_setsigmask(attributes, &none);
+	return rc ? rc : posix_spawnattr_setsigdefault(attributes, &all);
+}
+
+static int spawn(struct child *child, char **argv, int in, int out)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	char **environment = environment_make();
+	int rc = environment ? posix_spawn_file_actions_init(&actions) : ENOMEM;
+
+	if (rc == 0) {
+		rc = posix_spawnattr_init(&attributes);
+		if (rc == 0) {
+			rc = actions_make(&actions, in, out, child->words);
+			rc = rc ? rc : attributes_make(&attributes, child->pkexec);
+			rc = rc ? rc : posix_spawn(&child->pid, argv[0], &actions, &attributes, argv, environment);
+			posix_spawnattr_destroy(&attributes);
+		}
+		posix_spawn_file_actions_destroy(&actions);
+	}
+	free(environment);
+	return rc;
+}
+
+static void close_all(struct child *child)
+{
+	if (child->out >= 0)
+		close(child->out);
+	if (child->words >= 0)
+		close(child->words);
+	if (child->pidfd >= 0)
+		close(child->pidfd);
+}
+
+int child_start(struct child *child, const char *verb, const char *request)
+{
+	const char *override = secure_getenv("VMMIGRATE_ENGINE");
+	char *engine = (char *)(override ? override : ENGINE);
+	char *direct[] = {engine, (char *)verb, NULL};
+	char *through_pkexec[] = {(char *)PKEXEC, engine, (char *)verb, NULL};
+	int pair[2] = {-1, -1}, in = memory_with(request), rc = 0;
+
+	*child = (struct child){
+		.pidfd = -1, .out = -1, .words = memory_limited(), .pkexec = !override && geteuid() != 0};
+	if (in < 0 || child->words < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		rc = errno;
+	pair[0] = fd_clear(pair[0]);
+	pair[1] = fd_clear(pair[1]);
+	child->out = pair[0];
+	if (rc == 0 && (pair[0] < 0 || pair[1] < 0))
+		rc = EMFILE;
+	if (rc == 0 && child->pkexec && access(PKEXEC, X_OK) < 0)
+		rc = EACCES;
+	else if (rc == 0 && !child->pkexec && (*engine != '/' || access(engine, X_OK) < 0))
+		rc = ENOENT;
+	if (rc == 0)
+		rc = spawn(child, child->pkexec ? through_pkexec : direct, in, pair[1]);
+	if (rc == 0)
+		child->pidfd = fd_clear(pidfd_open(child->pid, 0));
+	if (in >= 0)
+		close(in);
+	if (pair[1] >= 0)
+		close(pair[1]);
+	if (rc != 0)
+		close_all(child);
+	return rc;
+}
+
+ssize_t child_read(struct child *child, void *data, size_t room, bool wait, bool peek)
+{
+	struct pollfd fds[] = {{.fd = child->out, .events = POLLIN}, {.fd = child->pidfd, .events = POLLIN}};
+
+	for (;;) {
+		ssize_t n = recv(child->out, data, room, MSG_DONTWAIT | (peek ? MSG_PEEK : 0));
+
+		if (n >= 0 || errno != EAGAIN || !wait)
+			return n;
+		/* A process that it has left behind may hold its stdout open: its own end is the end. */
+		if (fds[1].revents)
+			return 0;
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return -1;
+	}
+}
+
+void child_last_words(const struct child *child, char *line, size_t room)
+{
+	char words[WORDS_LIMIT + 1];
+	ssize_t n = pread(child->words, words, WORDS_LIMIT, 0);
+	char *end, *start;
+
+	words[n > 0 ? n : 0] = '\0';
+	end = words + strlen(words);
+	while (end > words && (unsigned char)end[-1] <= ' ')
+		*--end = '\0';
+	start = strrchr(words, '\n');
+	start = start ? start + 1 : words;
+	if ((size_t)(end - start) >= room)
+		start[room - 1] = '\0';
+	for (char *p = start; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+	memcpy(line, start, strlen(start) + 1);
+}
+
+static void child_signal(struct child *child, int number)
+{
+	if (child->pidfd >= 0)
+		pidfd_send_signal(child->pidfd, number, NULL, 0);
+	else
+		kill(child->pid, number);
+}
+
+void child_stop(struct child *child)
+{
+	shutdown(child->out, SHUT_RDWR);
+	child_signal(child, SIGTERM);
+}
+
+int child_end(struct child *child, int limit_ms)
+{
+	struct pollfd fd = {.fd = child->pidfd, .events = POLLIN};
+	int status = 0, options = 0;
+	pid_t rc;
+
+	if (child->pidfd >= 0 && poll(&fd, 1, limit_ms) == 0) {
+		child_signal(child, SIGKILL);
+		/* What pkexec has started belongs to root and may outlive this; it ends when it finds its stdout
+		 * closed. */
+		options = child->pkexec ? WNOHANG : 0;
+	}
+	do
+		rc = waitpid(child->pid, &status, options);
+	while (rc < 0 && errno == EINTR);
+	close_all(child);
+	if (rc <= 0)
+		return -1;
+	return WIFSIGNALED(status) ? CHILD_SIGNALLED + WTERMSIG(status) : WEXITSTATUS(status);
+}
