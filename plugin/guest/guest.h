@@ -110,7 +110,7 @@ struct guest_ops {
 
 	/* Moves the memory (NULL: the kind cannot). The target's guest is left paused (never let go by us here), persistent; the source's
 	 * is shut off where it succeeded. The return code is a hint only: both nodes are asked afterwards. */
-	int (*migrate)(struct guest_host *host, struct guest_migration *migration, struct vmm_error **err);
+	int (*migrate)(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err);
 	/* Path of the socket on the target through which the source's hypervisor speaks to the target's, and the URI for a socket
 	 * that stands in for it here ("...socket=%s"); NULL: nothing needs to be carried. */
 	const char *control_socket, *control_uri;

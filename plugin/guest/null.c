@@ -285,7 +285,7 @@ static char *null_peer(const char *root, const char *peer)
 	return str_format("%s/%s", world, peer);
 }
 
-static int null_migrate(struct guest_host *host, struct guest_migration *migration, struct vmm_error **err)
+static int null_migrate(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err)
 {
 	const char *root = root_of(host), *id = migration->id;
 	vmm_auto_free char *peer = null_peer(root, migration->peer);

@@ -36,6 +36,12 @@ int local_made_note(struct local_node *node, const char *task, struct json_objec
 /* Opens the guard for our own start (or incoming guest), and closes it. */
 int local_permit(struct local_node *node, const char *guest, const char *task, bool on, struct vmm_error **err);
 
+/* Ends the relay processes that the task has on this node (undo.c). */
+int local_end_relays(struct local_node *node, const char *task, struct vmm_error **err);
+
+/* Where a volume that has moved away stays as a seed: "<dir>/.vmmigrate-seed-<base>" (volumes.c). */
+char *local_seed(const char *path) VMM_MUST_USE;
+
 /* The directory of a task on this node. */
 char *local_task_dir(struct local_node *node, const char *task) VMM_MUST_USE;
 

@@ -38,8 +38,8 @@
 	X(STOP, stop)		/* {task, guest, limit_ms, force} → {} */                                              \
 	X(DESTROY, destroy)	/* {task, guest} → {} */                                                               \
 	X(PERMIT, permit)	/* {task, guest, on} → {}; the guard admits our incoming guest */                      \
-	X(MIGRATE_ABORT, migrate_abort) /* {guest} → {} */                                                             \
-	X(GIVE_UP, give_up)	/* {task, guest, volumes[]} → {left[]}; source, after COMMITTED: definition, volumes */ \
+	X(MIGRATE_ABORT, migrate_abort) /* {task, guest} → {}; ends a job that runs without us, and our relays */                                                             \
+	X(GIVE_UP, give_up)	/* {task, guest, volumes[], keep_seed} → {left[]}; source, after COMMITTED: definition, volumes */ \
 	X(ABORT, abort)		/* {task, guest} → {left[]}; target: all that its journal says we made goes */
 
 enum node_op {

@@ -170,8 +170,10 @@ int local_permit_op(struct local_node *node, struct json_object *args, struct js
 int local_migrate_abort(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
-	vmm_auto_guest struct local_guest g;
-	if (local_guest_open(node, args, &g, err) < 0)
+	const char *task = local_task(args, err);
+	vmm_auto_guest struct local_guest g = { 0 };
+	if (!task || local_guest_open(node, args, &g, err) < 0 ||
+	    (g.ops->migrate_abort && g.ops->migrate_abort(g.host, g.id, err) < 0))
 		return -1;
-	return g.ops->migrate_abort ? g.ops->migrate_abort(g.host, g.id, err) : 0;
+	return local_end_relays(node, task, err);
 }

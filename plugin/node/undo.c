@@ -1,5 +1,6 @@
 /* undo.c: what goes when a task is over - on the target all that was made (the task was given up), on the source what was
  * moved (the target has it). Only what a journal says, never more; each step may have been done before. */
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -57,6 +58,17 @@ static int undo_aside_definition(struct local_node *node, struct json_object *re
 	return json_true(record, "autostart") ? g.ops->autostart(g.host, g.id, true, err) : 0;
 }
 
+/* The relay of a live migration: still the very process that we started? */
+static int undo_relay(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	(void)node, (void)err;
+	pid_t pid = (pid_t)json_number(record, "pid");
+	uint64_t started = strtoull(json_text_or(record, "started", "0"), NULL, 10);
+	if (pid > 1 && started && process_started(pid) == started)
+		kill(pid, SIGTERM);
+	return 0;
+}
+
 static const struct undo {
 	const char *made;
 	int (*undo)(struct local_node *node, struct json_object *record, struct vmm_error **err);
@@ -66,6 +78,7 @@ static const struct undo {
 	{ "aside", undo_aside },
 	{ "definition", undo_definition },
 	{ "aside-definition", undo_aside_definition },
+	{ "relay", undo_relay },
 };
 
 static int undo_one(struct local_node *node, struct json_object *record, struct vmm_error **err)
@@ -73,6 +86,18 @@ static int undo_one(struct local_node *node, struct json_object *record, struct 
 	for (size_t i = 0; i < VMM_COUNT(undos); i++)
 		if (str_same(undos[i].made, json_text(record, "made")))
 			return undos[i].undo(node, record, err);
+	return 0;
+}
+
+int local_end_relays(struct local_node *node, const char *task, struct vmm_error **err)
+{
+	struct journal *made;
+	if (local_made_open(node, task, &made, err) < 0)
+		return -1;
+	json_each(record, journal_records(made), "")
+		if (str_same(json_text(record, "made"), "relay"))
+			undo_relay(node, record, err);
+	journal_close(made);
 	return 0;
 }
 
@@ -117,6 +142,15 @@ int local_abort(struct local_node *node, struct json_object *args, struct json_o
 	return local_unlock(node, args, reply, err);
 }
 
+/* The volume stays beside its old place under a name that no guest has: what the way back can begin from. */
+static int keep_seed(const char *path, struct vmm_error **err)
+{
+	vmm_auto_free char *seed = local_seed(path);
+	if (!file_there(path))
+		return 0;
+	return file_remove(seed, err) < 0 ? -1 : file_rename_new(path, seed, err);
+}
+
 int local_give_up(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_guest struct local_guest g;
@@ -140,7 +174,8 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 	}
 	json_each(volume, args, "volumes") {
 		vmm_auto_json struct json_object *place = json_make("path:s kind:s", json_text(volume, "from"), json_text(volume, "kind"));
-		if (undo_volume(node, place, &problem) < 0) {
+		if ((json_true(args, "keep_seed") ? keep_seed(json_text(volume, "from"), &problem)
+						  : undo_volume(node, place, &problem)) < 0) {
 			json_append(*reply, "left", json_object_new_string(problem->message));
 			error_clear(&problem);
 		}

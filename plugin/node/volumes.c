@@ -21,6 +21,22 @@ static int volume_check(struct json_object *args, const char *task, struct json_
 	return storage_of(*volume, ops, err);
 }
 
+char *local_seed(const char *path)
+{
+	vmm_auto_free char *dir = path_dir(path);
+	return str_format("%s/.vmmigrate-seed-%s", dir, path_base(path));
+}
+
+/* The place is a seed of the volume where there is one, else new and empty. */
+static int make_place(const struct storage_ops *ops, struct json_object *volume, struct vmm_error **err)
+{
+	const char *temporary = json_text(volume, "temporary");
+	vmm_auto_free char *seed = local_seed(json_text(volume, "to"));
+	if (file_there(seed))
+		return file_rename_new(seed, temporary, err);
+	return ops->allocate(temporary, (uint64_t)json_number(volume, "size"), (uint64_t)json_number(volume, "allocated"), err);
+}
+
 int local_allocate(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	const char *task = local_task(args, err);
@@ -37,8 +53,7 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 	bool resumed = file_there(temporary);
 	if (!resumed) {
 		if (local_made_note(node, task, json_make("made:s path:s kind:s", "volume", temporary, ops->kind), err) < 0 ||
-		    ops->allocate(temporary, (uint64_t)json_number(volume, "size"), (uint64_t)json_number(volume, "allocated"),
-				  err) < 0)
+		    make_place(ops, volume, err) < 0)
 			return -1;
 	}
 	*reply = json_make("resumed:b", (int)resumed);

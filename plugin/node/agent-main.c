@@ -1,0 +1,36 @@
+/* agent-main.c: vmmigrate-agent, what sshd runs for our key. Its words come from SSH_ORIGINAL_COMMAND (forced command), or from
+ * its arguments. */
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "node/node.h"
+
+#ifndef VMM_LIBEXEC
+#define VMM_LIBEXEC "/usr/libexec/vmmigrate"
+#endif
+
+/* "verb NAME": the engine itself, with our stdin and stdout. Its names are lower-case letters and dashes. */
+static void exec_verb(const char *verb)
+{
+	if (!*verb || strspn(verb, "abcdefghijklmnopqrstuvwxyz-") != strlen(verb) || *verb == '-')
+		return;
+	execl(VMM_LIBEXEC "/vmmigrate-engine", "vmmigrate-engine", verb, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	const char *original = getenv("SSH_ORIGINAL_COMMAND");
+	vmm_auto_text struct text words = { 0 };
+	for (int i = 1; i < argc && !original; i++)
+		text_add(&words, "%s%s", i > 1 ? " " : "", argv[i]);
+	vmm_auto_free char *asked = original ? str_copy(original) : text_take(&words);
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	if (str_starts(asked, "verb "))
+		exec_verb(asked + strlen("verb "));
+	struct stream *stream = stream_on_fds(0, 1);
+	int status = agent_serve(&node_paths_installed, asked, stream);
+	stream_close(stream);
+	return status;
+}

@@ -1,0 +1,212 @@
+/* agent.c: the far side - receives frames and calls local.c.
+ *
+ * One process for each connection, started by sshd as the key's forced command. It ends with its connection; what it has
+ * made stays, until the source says ABORT or the task is done.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "node/node.h"
+#include "node/local.h"
+
+/* ---------------------------------------------------------------- signs of life while a call is carried out */
+
+struct pulse {
+	struct stream *stream;
+	pthread_mutex_t lock; /* of the stream's writing side, and `over` */
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool over;
+};
+
+static void *pulse_beat(void *context)
+{
+	struct pulse *pulse = context;
+	pthread_mutex_lock(&pulse->lock);
+	while (!pulse->over) {
+		struct timespec until;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += FRAME_ALIVE_MS / 1000;
+		if (pthread_cond_timedwait(&pulse->wake, &pulse->lock, &until) == ETIMEDOUT && !pulse->over)
+			frame_send(pulse->stream, FRAME_ALIVE, 0, NULL, 0, NULL);
+	}
+	pthread_mutex_unlock(&pulse->lock);
+	return NULL;
+}
+
+static void pulse_begin(struct pulse *pulse, struct stream *stream)
+{
+	*pulse = (struct pulse){ .stream = stream };
+	pthread_mutex_init(&pulse->lock, NULL);
+	pthread_cond_init(&pulse->wake, NULL);
+	if (pthread_create(&pulse->thread, NULL, pulse_beat, pulse))
+		abort();
+}
+
+static void pulse_end(struct pulse *pulse)
+{
+	pthread_mutex_lock(&pulse->lock);
+	pulse->over = true;
+	pthread_cond_signal(&pulse->wake);
+	pthread_mutex_unlock(&pulse->lock);
+	pthread_join(pulse->thread, NULL);
+	pthread_mutex_destroy(&pulse->lock);
+	pthread_cond_destroy(&pulse->wake);
+}
+
+/* ---------------------------------------------------------------- one agent a task */
+
+struct hold {
+	int lock; /* held as long as this agent may touch what belongs to the task */
+	char *pids;
+};
+
+/* Ends the agents and sessions that an earlier connection of the task has left: a line "PID START" for each. */
+static void end_predecessors(const char *path)
+{
+	vmm_auto_free char *text = NULL;
+	if (file_read(path, 64 << 10, &text, NULL, NULL) < 0)
+		return;
+	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+		int pid;
+		unsigned long long started;
+		if (sscanf(line, "%d %llu", &pid, &started) == 2 && pid > 1 && pid != getpid() &&
+		    process_started(pid) == started)
+			kill(pid, SIGKILL);
+	}
+	unlink(path);
+}
+
+static int sign_in(const char *path, struct vmm_error **err)
+{
+	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	vmm_auto_free char *line = str_format("%d %llu\n", (int)getpid(), (unsigned long long)process_started(getpid()));
+	if (fd < 0 || fd_write_all(fd, line, strlen(line)) < 0)
+		return error_errno(err, errno, "sign in at %s", path);
+	return 0;
+}
+
+/* The lock of a task: a predecessor is ended first, and its end is waited for. Sessions sign in, but do not take the lock. */
+static int hold_task(const struct node_paths *paths, const char *task, bool alone, struct hold *hold, struct vmm_error **err)
+{
+	*hold = (struct hold){ .lock = -1 };
+	if (!*task)
+		return 0;
+	vmm_auto_free char *dir = str_format("%s/agents", paths->run);
+	vmm_auto_free char *lock = str_format("%s/%s.lock", dir, task);
+	if (name_check(task, "task", err) < 0 || dir_make(dir, 0700, err) < 0)
+		return -1;
+	hold->pids = str_format("%s/%s.pids", dir, task);
+	if (alone) {
+		end_predecessors(hold->pids);
+		hold->lock = file_lock(lock, 20000, err);
+		if (hold->lock < 0)
+			return -1;
+	}
+	return sign_in(hold->pids, err);
+}
+
+static void let_go(struct hold *hold)
+{
+	vmm_cleanup_close(&hold->lock);
+	free(hold->pids);
+}
+
+/* ---------------------------------------------------------------- calls */
+
+static enum node_op op_by_name(const char *name)
+{
+	for (int op = 0; op < NODE_OP_COUNT; op++)
+		if (name && !strcmp(node_op_names[op], name))
+			return (enum node_op)op;
+	return NODE_OP_COUNT;
+}
+
+static struct json_object *carry_out(struct vmm_node *node, const struct frame *frame)
+{
+	vmm_auto_json struct json_object *call = NULL;
+	struct json_object *reply = NULL;
+	vmm_auto_error struct vmm_error *err = NULL;
+	enum node_op op = NODE_OP_COUNT;
+	if (json_parse(frame->data, frame->length, "call", &call, &err) == 0) {
+		op = op_by_name(json_text(call, "op"));
+		if (op == NODE_OP_COUNT)
+			error_set(&err, VMM_FAILED, "not-supported", "node %s does not know the operation \"%s\"", node->name,
+				  json_text_or(call, "op", ""));
+		else
+			node_call(node, op, json_at(call, "args"), &reply, &err);
+	}
+	return err ? json_make("error:o", error_to_json(err)) : json_make("ok:o", reply);
+}
+
+static int answer_calls(struct vmm_node *node, struct stream *stream, struct vmm_error **err)
+{
+	for (;;) {
+		struct frame frame;
+		if (frame_receive(stream, FRAME_LIMIT_CONTROL, -1, &frame, err) < 0)
+			return error_is(*err, "link-lost") ? (error_clear(err), 0) : -1;
+		if (frame.type != FRAME_CALL) {
+			frame_free(&frame);
+			continue;
+		}
+		struct pulse pulse;
+		pulse_begin(&pulse, stream);
+		vmm_auto_json struct json_object *reply = carry_out(node, &frame);
+		pulse_end(&pulse);
+		frame_free(&frame);
+		if (frame_send_json(stream, FRAME_REPLY, reply, err) < 0)
+			return -1;
+	}
+}
+
+static int serve_calls(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err)
+{
+	struct vmm_node *node = NULL;
+	struct hold hold;
+	vmm_auto_json struct json_object *hello = NULL;
+	if (frame_hello(stream, "the other side", FRAME_SILENCE_MS, &hello, err) < 0)
+		return -1;
+	int done = hold_task(paths, task, true, &hold, err);
+	if (done == 0)
+		done = node_open_local(paths, &node, err);
+	if (done == 0)
+		done = answer_calls(node, stream, err);
+	else
+		frame_send_json(stream, FRAME_REPLY, json_make("error:o", error_to_json(*err)), NULL);
+	node_close(node);
+	let_go(&hold);
+	return done;
+}
+
+static int serve_session(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err)
+{
+	struct hold hold;
+	vmm_auto_json struct json_object *hello = NULL;
+	int done = hold_task(paths, task, false, &hold, err);
+	if (done == 0)
+		done = frame_hello(stream, "the other side", FRAME_SILENCE_MS, &hello, err);
+	if (done == 0)
+		done = local_serve(paths, task, stream, err);
+	let_go(&hold);
+	return done;
+}
+
+int agent_serve(const struct node_paths *paths, const char *words, struct stream *stream)
+{
+	vmm_auto_error struct vmm_error *err = NULL;
+	int done;
+	if (!strcmp(words, "agent") || str_starts(words, "agent "))
+		done = serve_calls(paths, words + strlen("agent") + (words[5] == ' '), stream, &err);
+	else if (str_starts(words, "session "))
+		done = serve_session(paths, words + strlen("session "), stream, &err);
+	else if (str_starts(words, "relay "))
+		done = relay_serve(stream, words + strlen("relay "), &err);
+	else
+		done = error_set(&err, VMM_USAGE, "usage", "this key is for vmmigrate's own use");
+	if (done < 0)
+		log_warn("%s", err->message);
+	return done < 0 ? err->exit : VMM_DONE;
+}

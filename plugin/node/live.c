@@ -1,0 +1,123 @@
+/* live.c: a running guest's memory from this node to another.
+ *
+ * Hypervisor speaks to hypervisor (so that the death of our worker does not stop it); where both streams need a carrier, that is
+ * the relay: a process of its own, noted in the task's journal, that outlives the worker.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "node/local.h"
+
+#ifndef VMM_LIBEXEC
+#define VMM_LIBEXEC "/usr/libexec/vmmigrate"
+#endif
+
+enum { RELAY_READY_MS = 20000 };
+
+struct carrier {
+	pid_t relay;
+	char *control_uri, *data_uri;
+};
+
+/* Starts `vmmigrate-engine relay` with its request on stdin; it says one byte on stdout once its sockets listen. */
+static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error **err)
+{
+	int in[2], out[2];
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "start the relay");
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_adddup2(&files, in[0], 0);
+	posix_spawn_file_actions_adddup2(&files, out[1], 1);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+	char *const argv[] = { "vmmigrate-engine", "relay", NULL };
+	int number = posix_spawn(pid, VMM_LIBEXEC "/vmmigrate-engine", &files, &attributes, argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attributes);
+	close(in[0]);
+	close(out[1]);
+	const char *line = json_line(request);
+	bool sent = !number && fd_write_all(in[1], line, strlen(line)) == 0;
+	close(in[1]);
+	struct pollfd wait = { out[0], POLLIN, 0 };
+	char byte;
+	bool ready = sent && poll(&wait, 1, RELAY_READY_MS) == 1 && read(out[0], &byte, 1) == 1;
+	close(out[0]);
+	if (ready)
+		return 0;
+	if (!number) {
+		kill(*pid, SIGKILL);
+		waitpid(*pid, NULL, 0);
+	}
+	return number ? error_errno(err, number, "start the relay")
+		      : error_set(err, VMM_FAILED, "relay-failed", "the relay did not get ready; the task's log says why");
+}
+
+static void relay_end(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGTERM);
+	for (int i = 0; i < 100 && waitpid(pid, NULL, WNOHANG) == 0; i++)
+		clock_sleep_ms(20);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* Who the hypervisor's processes run as decides who may connect; the sockets' directory is closed to all others. */
+static int carry_secure(struct local_node *node, const struct guest_ops *ops, const char *peer, const char *task,
+			struct json_object *options, struct carrier *carrier, struct vmm_error **err)
+{
+	bool insecure = str_same(json_text(options, "migration_type"), "insecure");
+	vmm_auto_free char *dir = str_format("%s/relay-%s", node->paths->run, task), *control = str_format("%s/control", dir);
+	vmm_auto_free char *data = relay_migration_socket(task);
+	if (dir_make(dir, 0700, err) < 0)
+		return -1;
+	vmm_auto_json struct json_object *request = json_make("peer:s", peer);
+	json_append(request, "sockets", json_make("listen:s connect:s", control, ops->control_socket));
+	if (!insecure)
+		json_append(request, "sockets", json_make("listen:s connect:s", data, data));
+	if (relay_start(request, &carrier->relay, err) < 0)
+		return -1;
+	vmm_auto_free char *started = str_format("%llu", (unsigned long long)process_started(carrier->relay));
+	if (local_made_note(node, task, json_make("made:s pid:d started:s", "relay", (int)carrier->relay, started), err) < 0)
+		return -1;
+	carrier->control_uri = str_format(ops->control_uri, control);
+	vmm_auto_free char *address = str_format("node.%s.address", peer);
+	const char *network = json_text(options, "migration_address");
+	carrier->data_uri = insecure ? str_format("tcp://%s", network ? network : json_text_or(node->config, address, peer))
+				     : str_format("unix://%s", data);
+	return 0;
+}
+
+int local_migrate(struct vmm_node *vmm, struct vmm_node *peer, const char *task, struct guest_migration *migration,
+		  struct json_object *options, struct vmm_error **err)
+{
+	struct local_node *node = (struct local_node *)vmm;
+	vmm_auto_guest struct local_guest g = { 0 };
+	struct carrier carrier = { 0 };
+	if (local_guest_open(node, options, &g, err) < 0)
+		return -1;
+	if (!g.ops->migrate)
+		return error_set(err, VMM_BLOCKED, "not-supported", "a %s cannot move while it runs", g.ops->label);
+	migration->id = g.id;
+	migration->peer = peer->name;
+	int done = g.ops->control_socket ? carry_secure(node, g.ops, peer->name, task, options, &carrier, err) : 0;
+	if (done == 0) {
+		migration->target_uri = carrier.control_uri;
+		migration->data_uri = carrier.data_uri;
+		done = g.ops->migrate(g.host, migration, err);
+	}
+	relay_end(carrier.relay);
+	free(carrier.control_uri);
+	free(carrier.data_uri);
+	return done;
+}

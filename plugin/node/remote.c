@@ -1,0 +1,205 @@
+/* remote.c: another node, over ssh. An operation is a call frame there and a reply frame back; signs of life come in between. */
+#include <string.h>
+
+#include "cluster/cluster.h"
+#include "node/node.h"
+
+struct remote_node {
+	struct vmm_node base;
+	char *task;
+	struct json_object *config;
+	struct cluster_peer peer; /* its strings are borrowed from config and itself */
+	struct ssh *ssh;
+	struct stream *stream; /* NULL: the link is lost */
+};
+
+static struct remote_node *remote_of(struct vmm_node *node)
+{
+	return (struct remote_node *)node;
+}
+
+static void hang_up(struct remote_node *remote)
+{
+	stream_close(remote->stream);
+	ssh_close(remote->ssh);
+	remote->stream = NULL;
+	remote->ssh = NULL;
+}
+
+/* A stream that ends before a hello: sshd ran something else than our agent, or nothing. */
+static int explain_silence(const char *name, struct stream *stream, struct vmm_error **err)
+{
+	if (!error_is(*err, "link-lost"))
+		return -1;
+	int status = -1;
+	vmm_auto_free char *words = ssh_stderr(stream, &status);
+	error_clear(err);
+	if (status == 127 || status == 126) {
+		error_set(err, VMM_BLOCKED, "agent-missing", "node %s has no vmmigrate agent", name);
+		return error_hint(err, "install the package vmmigrate on %s", name);
+	}
+	error_set(err, VMM_BLOCKED, "not-our-agent", "node %s ended the connection instead of answering%s%s", name,
+		  words && *words ? ": " : "", words ? words : "");
+	return error_hint(err, "run on both nodes: vmmigrate node test");
+}
+
+static int open_channel(struct ssh_peer *peer, const char *words, struct ssh **ssh, struct stream **stream,
+			struct vmm_error **err)
+{
+	if (ssh_open(peer, ssh, err) < 0)
+		return -1;
+	if (ssh_exec(*ssh, words, stream, err) < 0) {
+		ssh_close(*ssh);
+		*ssh = NULL;
+		return -1;
+	}
+	vmm_auto_json struct json_object *hello = NULL;
+	if (frame_hello(*stream, peer->name, FRAME_SILENCE_MS, &hello, err) == 0)
+		return 0;
+	explain_silence(peer->name, *stream, err);
+	stream_close(*stream);
+	ssh_close(*ssh);
+	*stream = NULL;
+	*ssh = NULL;
+	return -1;
+}
+
+static int remote_reconnect(struct vmm_node *node, struct vmm_error **err)
+{
+	struct remote_node *remote = remote_of(node);
+	if (remote->stream)
+		return 0;
+	vmm_auto_free char *words = remote->task ? str_format("agent %s", remote->task) : str_copy("agent");
+	return open_channel(&remote->peer.ssh, words, &remote->ssh, &remote->stream, err);
+}
+
+static int await_reply(struct remote_node *remote, struct json_object **reply, struct vmm_error **err)
+{
+	for (;;) {
+		struct frame frame;
+		if (frame_receive(remote->stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err) < 0)
+			return -1;
+		if (frame.type == FRAME_REPLY) {
+			int done = json_parse(frame.data, frame.length, "reply", reply, err);
+			frame_free(&frame);
+			return done;
+		}
+		frame_free(&frame);
+		if (frame.type != FRAME_ALIVE)
+			return error_set(err, VMM_FAILED, "not-our-agent", "node %s answers with something else than our agent",
+					 remote->base.name);
+	}
+}
+
+static int remote_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
+		       struct vmm_error **err)
+{
+	struct remote_node *remote = remote_of(node);
+	*reply = NULL;
+	if (!remote->stream)
+		return error_set(err, VMM_FAILED, "link-lost", "the link to node %s is lost", node->name);
+	vmm_auto_json struct json_object *call = json_make("op:s args:O", node_op_names[op], args), *answer = NULL;
+	if (frame_send_json(remote->stream, FRAME_CALL, call, err) < 0 || await_reply(remote, &answer, err) < 0) {
+		hang_up(remote);
+		return error_context(err, "node %s", node->name);
+	}
+	if (json_at(answer, "error"))
+		return error_from_json(err, json_at(answer, "error"));
+	*reply = json_object_get(json_at(answer, "ok"));
+	return 0;
+}
+
+/* A session has a connection of its own: it is another thread's, and a second cipher stream uses a second core. */
+struct session {
+	struct stream base;
+	struct ssh *ssh;
+	struct stream *inner;
+};
+
+static ssize_t session_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
+{
+	struct stream *inner = ((struct session *)s)->inner;
+	return inner->ops->read(inner, data, length, wait_ms, err);
+}
+
+static int session_write(struct stream *s, const void *data, size_t length, struct vmm_error **err)
+{
+	struct stream *inner = ((struct session *)s)->inner;
+	return inner->ops->write(inner, data, length, err);
+}
+
+static void session_finish(struct stream *s)
+{
+	stream_finish(((struct session *)s)->inner);
+}
+
+static void session_close(struct stream *s)
+{
+	struct session *session = (struct session *)s;
+	stream_close(session->inner);
+	ssh_close(session->ssh);
+	free(session);
+}
+
+static const struct stream_ops session_ops = {
+	.read = session_read,
+	.write = session_write,
+	.finish = session_finish,
+	.close = session_close,
+};
+
+static int remote_session(struct vmm_node *node, const char *task, struct stream **stream, struct vmm_error **err)
+{
+	struct session *session = mem_zero(sizeof(*session));
+	session->base.ops = &session_ops;
+	vmm_auto_free char *words = str_format("session %s", task);
+	if (open_channel(&remote_of(node)->peer.ssh, words, &session->ssh, &session->inner, err) < 0) {
+		free(session);
+		return -1;
+	}
+	*stream = &session->base;
+	return 0;
+}
+
+static int remote_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task, struct guest_migration *migration,
+			  struct json_object *options, struct vmm_error **err)
+{
+	(void)peer, (void)task, (void)migration, (void)options;
+	return error_set(err, VMM_FAILED, "not-supported", "memory is sent by the node that has the guest, not by %s", node->name);
+}
+
+static void remote_close(struct vmm_node *node)
+{
+	struct remote_node *remote = remote_of(node);
+	hang_up(remote);
+	cluster_peer_free(&remote->peer);
+	json_object_put(remote->config);
+	free(remote->task);
+	free(node->name);
+	free(remote);
+}
+
+static const struct node_ops remote_ops = {
+	.call = remote_call,
+	.session = remote_session,
+	.migrate = remote_migrate,
+	.reconnect = remote_reconnect,
+	.close = remote_close,
+};
+
+int node_open_remote(const struct node_paths *paths, const char *name, const char *task, struct vmm_node **node,
+		     struct vmm_error **err)
+{
+	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc);
+	struct remote_node *remote = mem_zero(sizeof(*remote));
+	remote->base.ops = &remote_ops;
+	remote->base.name = str_copy(name);
+	remote->task = task ? str_copy(task) : NULL;
+	if (cluster_load(conf, &remote->config, err) < 0 ||
+	    cluster_peer(remote->config, paths->etc, name, &remote->peer, err) < 0 || remote_reconnect(&remote->base, err) < 0) {
+		remote_close(&remote->base);
+		return -1;
+	}
+	*node = &remote->base;
+	return 0;
+}
