@@ -95,7 +95,7 @@ guest_xml() {
     <type arch='x86_64' machine='$machine'>hvm</type>
     <kernel>$IMAGE_DIR/vmmigrate-lab-vmlinuz</kernel>
     <initrd>$IMAGE_DIR/vmmigrate-lab-initrd</initrd>
-    <cmdline>console=ttyS0 quiet panic=-1 mitigations=off lab.id=$id lab.records=$records lab.dirty=$dirty lab.dirtyset=$dirtyset $deaf</cmdline>
+    <cmdline>console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 lab.id=$id lab.records=$records lab.dirty=$dirty lab.dirtyset=$dirtyset $deaf</cmdline>
   </os>
   <features><acpi/><apic/></features>
   <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>

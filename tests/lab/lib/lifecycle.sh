@@ -1,13 +1,17 @@
 # shellcheck shell=bash
 # up, down, status.
 
-# lab up [--qemu-user USER]
+# lab up [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster]
+# What concerns the making of the lab is ignored for one that is up.
 verb_up() {
-    local m QEMU_USER=root
+    local m QEMU_USER=root images="" size=4G gluster=""
     while [ $# -gt 0 ]; do
         case $1 in
             --qemu-user) QEMU_USER=${2:?} && shift ;;
-            *) die "usage: lab up [--qemu-user USER]" ;;
+            --images) images=${2:?} && shift ;;
+            --images-size) size=${2:?} && shift ;;
+            --gluster) gluster=1 ;;
+            *) die "usage: lab up [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster]" ;;
         esac
         shift
     done
@@ -17,6 +21,7 @@ verb_up() {
     if ! space_pid >/dev/null; then
         remains_remove
         space_up
+        images_make "$images" "$size"
         in_space "$LAB_DIR/lab" _configure "$QEMU_USER"
     fi
     for m in "${MACHINES[@]}"; do
@@ -24,6 +29,20 @@ verb_up() {
     done
     for m in "${MACHINES[@]}"; do
         node_wait "$m"
+    done
+    [ -z "$gluster" ] || gluster_up
+}
+
+# images_make TYPE SIZE: a filesystem of each node's own for /var/lib/libvirt/images, where reflinks or a full disk
+# matter.
+images_make() {
+    local node file
+    [ -n "$1" ] || return 0
+    for node in "${NODES[@]}"; do
+        file=$DISK/$node/images.fs
+        mkdir -p "${file%/*}"
+        truncate --size "$2" "$file"
+        "mkfs.$1" -q "$file" >&2 || die "no filesystem '$1' of $2 can be made"
     done
 }
 

@@ -37,7 +37,7 @@ net_link_state() {
         case $2 in
             up)
                 in_space ip link set "$port" up
-                in_space bridge link set dev "$port" state 3
+                wait_for 5 in_space bridge link set dev "$port" state 3 2>/dev/null || die "$port stays down"
                 ;;
             down) in_space ip link set "$port" down ;;
             drop)
@@ -63,6 +63,10 @@ net_link_rate() {
     done
 }
 
+net_node_sees() {
+    [ "$(node_exec "$1" cat /sys/class/net/vmbr0/operstate)" = "$2" ]
+}
+
 # lab link MACHINE up|down|drop | rate RATE|none
 verb_link() {
     [ $# -ge 2 ] || die "usage: lab link MACHINE up|down|drop|rate RATE|rate none"
@@ -71,6 +75,9 @@ verb_link() {
         up | down | drop)
             net_link_state "$1" "$2"
             echo "$2" >"$RUN/$1.link"
+            # The kernel tells the node's bridge of a carrier with a delay of up to a second.
+            [ "$2" != up ] || ! node_pid "$1" >/dev/null || wait_for 5 net_node_sees "$1" up || die "$1 does not see its link"
+            [ "$2" != down ] || ! node_pid "$1" >/dev/null || wait_for 5 net_node_sees "$1" down || true
             ;;
         rate)
             [ -n "${3:-}" ] || die "usage: lab link $1 rate RATE|none"

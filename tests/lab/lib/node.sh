@@ -22,7 +22,7 @@ verb__node() {
     mkdir -p "$root" "$FS/$machine/work"
     # A dead predecessor's mount of the same layers may take a moment to go.
     local tries=100
-    until mount -t overlay -o "lowerdir=/,upperdir=$FS/$machine/upper,workdir=$FS/$machine/work" "$machine" "$root"; do
+    until mount -t overlay -o "lowerdir=/,upperdir=$FS/$machine/upper,workdir=$FS/$machine/work" "lab-$machine" "$root"; do
         ((tries-- > 0))
         sleep 0.05
     done
@@ -38,6 +38,10 @@ verb__node() {
         mkdir -p "$DISK/$machine/${place%%:*}" "$root/${place#*:}"
         mount --bind "$DISK/$machine/${place%%:*}" "$root/${place#*:}"
     done
+    if [ "$machine" != store ] && [ -e "$DISK/$machine/images.fs" ]; then
+        mount -o loop "$DISK/$machine/images.fs" "$root/var/lib/libvirt/images"
+        chmod 711 "$root/var/lib/libvirt/images"
+    fi
     chmod 700 "$root/root"
     mount --bind "$FS/$machine/serial" "$root/var/log/vmmigrate-lab"
     # The other machines' disks and the lab's own state are none of this one's business.
