@@ -36,10 +36,21 @@ int stream_write(struct stream *s, const void *data, size_t length, struct vmm_e
 void stream_finish(struct stream *s);
 void stream_close(struct stream *s); /* NULL is harmless */
 
-/* A stream on two descriptors (they may be the same), which it owns from now on. */
+/* A stream on two descriptors (they may be the same), which it owns from now on. One thread may read while another
+ * writes. Who writes to a pipe ignores SIGPIPE, as all our programs do. */
 struct stream *stream_on_fds(int in, int out);
 /* Two streams that are each other's far end. */
 int stream_pair(struct stream *pair[2], struct vmm_error **err);
+
+/* What came in while we were writing and nobody read. For the kinds of streams themselves. Zero-initialised is empty. */
+struct stream_aside {
+	struct text text;
+	size_t taken;
+};
+enum { STREAM_ASIDE_LIMIT = 64 << 20 }; /* then the writer no longer reads, and fails when the other side waits on us */
+bool stream_aside_full(const struct stream_aside *aside);
+void stream_aside_put(struct stream_aside *aside, const void *data, size_t length);
+size_t stream_aside_take(struct stream_aside *aside, void *data, size_t length);
 
 /* ------------------------------------------------------------------ frames (frames.c) */
 
@@ -97,9 +108,9 @@ struct ssh;
 
 /* Connects, checks the host key (always), authenticates with the key. Every failure has its own code, exit VMM_BLOCKED
  * and a hint that says what to type: name-unresolved, connection-refused, connection-timeout, no-route,
- * host-key-unknown, host-key-changed, key-rejected, link-lost. */
+ * host-key-unknown, host-key-changed, key-unreadable, key-rejected, link-lost. No ssh_config is read. */
 int ssh_open(const struct ssh_peer *peer, struct ssh **ssh, struct vmm_error **err);
-/* An exec channel. The command's exit without a byte of output shows as the stream's end; frame_hello's caller turns that
+/* An exec channel. Errors "link-lost", "channel-refused". The command's exit without a byte of output shows as the stream's end; frame_hello's caller turns that
  * into "agent-missing". Streams of one ssh may be used by one thread only, and are closed before it. */
 int ssh_exec(struct ssh *ssh, const char *command, struct stream **stream, struct vmm_error **err);
 /* What the command said on stderr so far, and its exit status or -1; for messages. Text belongs to the caller. */
@@ -108,7 +119,22 @@ char *ssh_stderr(struct stream *stream, int *status);
 int ssh_fingerprint(const struct ssh_peer *peer, char **fingerprint, char **known_hosts_line, struct vmm_error **err);
 /* Bytes on the wire as far as libssh counts them (both directions, encrypted, all channels). */
 void ssh_counters(struct ssh *ssh, uint64_t *sent, uint64_t *received);
-void ssh_close(struct ssh *ssh);
+void ssh_close(struct ssh *ssh); /* NULL is harmless */
+
+/* For a loop of one's own over many channels (relay.c): none of these waits. */
+struct pollfd;
+void ssh_wait_for(struct ssh *ssh, struct pollfd *p); /* what to poll for on the connection's behalf */
+/* Takes in and sends off what can be, waiting up to wait_ms for something to do. Error "link-lost". */
+int ssh_process(struct ssh *ssh, int wait_ms, struct vmm_error **err);
+/* What is there, or 0: look at ssh_ended then. As long as it is not called, memory stays below 3 MiB for a channel. */
+ssize_t ssh_read_some(struct stream *stream, void *data, size_t length, struct vmm_error **err);
+/* As much as the other side has room for, or 0. */
+ssize_t ssh_write_some(struct stream *stream, const void *data, size_t length, struct vmm_error **err);
+/* The other side will send no more and all that it sent was read; *closed: it takes no more either. */
+bool ssh_ended(struct stream *stream, bool *closed);
+
+/* A TCP connection to the peer's sshd, by then at the latest; a descriptor. Errors as those of ssh_open. */
+int link_connect(const struct ssh_peer *peer, int64_t until_ms, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ relay (relay.c) */
 

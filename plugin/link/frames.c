@@ -1,0 +1,133 @@
+/* frames.c: messages on a stream. Everything that arrives is checked and limited before a byte of it is believed. */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "link.h"
+
+enum {
+	HEADER = 12,
+	HELLO_LIMIT = 65536,
+	FIRST_WRITE = 32768, /* the header travels in one packet with that much of the payload */
+};
+
+/* The first byte is in no text: a shell's greeting is never taken for a frame. */
+static const uint8_t magic[4] = {0xf6, 'V', 'M', 'M'};
+
+int frame_send(struct stream *s, uint8_t type, uint8_t flags, const void *data, size_t length, struct vmm_error **err)
+{
+	uint8_t first[FIRST_WRITE] = {magic[0], magic[1], magic[2], magic[3], type, flags};
+	if (length > FRAME_LIMIT_CONTROL)
+		return error_set(err, VMM_FAILED, "frame-too-large", "a frame of %zu bytes is over the limit of %d",
+				 length, FRAME_LIMIT_CONTROL);
+	uint32_t size = htonl((uint32_t)length);
+	memcpy(first + 8, &size, sizeof(size));
+	size_t with = length < FIRST_WRITE - HEADER ? length : FIRST_WRITE - HEADER;
+	if (with)
+		memcpy(first + HEADER, data, with);
+	if (stream_write(s, first, HEADER + with, err) < 0)
+		return -1;
+	return length > with ? stream_write(s, (const char *)data + with, length - with, err) : 0;
+}
+
+int frame_send_json(struct stream *s, uint8_t type, struct json_object *json, struct vmm_error **err)
+{
+	const char *line = json_line(json);
+	return frame_send(s, type, 0, line, strlen(line), err);
+}
+
+int frame_receive(struct stream *s, size_t limit, int wait_ms, struct frame *frame, struct vmm_error **err)
+{
+	uint8_t header[HEADER];
+	uint32_t length;
+	*frame = (struct frame){0};
+	if (stream_read_all(s, header, sizeof(header), wait_ms, err) < 0)
+		return -1;
+	if (memcmp(header, magic, sizeof(magic)) != 0 || header[6] || header[7])
+		return error_set(err, VMM_FAILED, "not-our-agent",
+				 "what comes over the link is not a frame of vmmigrate");
+	memcpy(&length, header + 8, sizeof(length));
+	length = ntohl(length);
+	if (length > limit)
+		return error_set(err, VMM_FAILED, "frame-too-large",
+				 "a frame of type %d announces %u bytes, more than the %zu that are admitted",
+				 header[4], length, limit);
+	frame->type = header[4];
+	frame->flags = header[5];
+	frame->length = length;
+	frame->data = malloc((size_t)length + 1);
+	if (!frame->data)
+		abort();
+	frame->data[length] = 0;
+	if (stream_read_all(s, frame->data, length, wait_ms, err) < 0) {
+		frame_free(frame);
+		return -1;
+	}
+	return 0;
+}
+
+void frame_free(struct frame *frame)
+{
+	free(frame->data);
+	*frame = (struct frame){0};
+}
+
+/* ------------------------------------------------------------------ hello */
+
+static int send_hello(struct stream *s, struct vmm_error **err)
+{
+	struct json_object *protocol = json_object_new_array();
+	json_object_array_add(protocol, json_object_new_int(VMM_PROTOCOL_MAJOR));
+	json_object_array_add(protocol, json_object_new_int(VMM_PROTOCOL_MINOR));
+	vmm_auto_json struct json_object *hello =
+		json_make("agent:s version:s protocol:o", "vmmigrate", VMM_VERSION, protocol);
+	return frame_send_json(s, FRAME_HELLO, hello, err);
+}
+
+static int not_our_agent(const char *peer, struct vmm_error **err)
+{
+	error_set(err, VMM_BLOCKED, "not-our-agent", "%s: what answers there is not vmmigrate's agent", peer);
+	return error_hint(err, "install the package vmmigrate on %s; a login there must print nothing by itself", peer);
+}
+
+static int check_protocol(const char *peer, struct json_object *hello, struct vmm_error **err)
+{
+	int64_t major = json_number(hello, "protocol.0"), minor = json_number(hello, "protocol.1");
+	const char *version = json_text_or(hello, "version", "unknown");
+	if (!str_same(json_text(hello, "agent"), "vmmigrate") || json_count(hello, "protocol") < 2)
+		return not_our_agent(peer, err);
+	if (major < VMM_PROTOCOL_MAJOR || (major == VMM_PROTOCOL_MAJOR && minor < VMM_PROTOCOL_MINOR - 1)) {
+		error_set(err, VMM_BLOCKED, "agent-too-old", "%s: its vmmigrate %s is too old for %s here", peer,
+			  version, VMM_VERSION);
+		return error_hint(err, "upgrade the package vmmigrate on %s", peer);
+	}
+	if (major > VMM_PROTOCOL_MAJOR || minor > VMM_PROTOCOL_MINOR + 1) {
+		error_set(err, VMM_BLOCKED, "agent-too-new", "%s: its vmmigrate %s is too new for %s here", peer,
+			  version, VMM_VERSION);
+		return error_hint(err, "upgrade the package vmmigrate on this node");
+	}
+	return 0;
+}
+
+int frame_hello(struct stream *s, const char *peer, int wait_ms, struct json_object **hello, struct vmm_error **err)
+{
+	struct frame frame;
+	vmm_auto_json struct json_object *theirs = NULL;
+	vmm_auto_error struct vmm_error *why = NULL;
+	if (send_hello(s, err) < 0)
+		return error_context(err, "%s", peer);
+	if (frame_receive(s, HELLO_LIMIT, wait_ms, &frame, &why) < 0) {
+		if (!error_is(why, "link-lost") && !error_is(why, "link-silent"))
+			return not_our_agent(peer, err);
+		error_take(err, why);
+		why = NULL;
+		return error_context(err, "%s", peer);
+	}
+	int parsed = frame.type == FRAME_HELLO ? json_parse(frame.data, frame.length, "hello", &theirs, &why) : -1;
+	frame_free(&frame);
+	if (parsed < 0)
+		return not_our_agent(peer, err);
+	if (check_protocol(peer, theirs, err) < 0)
+		return -1;
+	*hello = json_object_get(theirs);
+	return 0;
+}
