@@ -11,12 +11,18 @@
  *   "kind"      ops->kind
  *   "size"      bytes of the host file or device (not the guest's view)
  *   "allocated" bytes that are allocated
+ *   "virtual_size" bytes of the guest's view
+ *   "uid","gid","mode"  owner and permission bits of the host file, which publish gives to its copy
+ *   "directory" true where the path is a directory (the state of a TPM, a container's root); sizes are absent then
  *   "backing"   path of the backing file, if it has one
+ *   "data_file" path of the external data file of a qcow2 image, if it has one: the image alone is not the whole volume
  *   "snapshots" count of internal snapshots (qcow2)
+ *   "identity"  block devices: what names the device on every node that sees it (LVM's UUIDs, a WWN); absent: not known
  *   "sharing"   "network" (reachable from everywhere by its nature), "maybe" (a network or cluster filesystem, or declared
  *               shared: to be proven), "local"
  * A *storage* is a JSON object: "name","kind","path","fs" ("ext4","fuse.glusterfs",..),"free" bytes,"total","active" (bool),
- *   "sharing" as above, "declared" (true where the configuration says shared=), "source" ("config"|"pool"|"mount").
+ *   "sharing" as above, "declared" (true where the configuration says shared=), "keep_seed" (as configured),
+ *   "source" ("config"|"pool"|"mount").
  */
 #ifndef VMM_STORAGE_H
 #define VMM_STORAGE_H
@@ -24,7 +30,7 @@
 #include "base/base.h"
 
 struct storage_ops {
-	const char *kind; /* "dir", "network", "null"; stable, shown to people */
+	const char *kind; /* "dir", "block", "network", "null"; stable, shown to people */
 
 	/* Is this volume of this kind? Asked in the order of the list; looks at the JSON only. */
 	bool (*is_mine)(struct json_object *volume);
@@ -35,6 +41,10 @@ struct storage_ops {
 	/* Completes a storage object that has "path": fs, free, total, active, sharing. NULL: nothing to say. */
 	int (*examine)(struct json_object *storage, struct vmm_error **err);
 
+	/* Name and path of the storage that is made for a volume which neither the configuration nor a pool claims; both belong
+	 * to the caller. *path is NULL where the storage has no directory. Cannot fail. */
+	void (*place)(struct json_object *volume, char **name, char **path);
+
 	/* The members below are called only for volumes with the action "copy"; a kind that is never copied leaves them NULL.
 	 * `path` is the temporary or final place, already checked with path_check. */
 
@@ -43,13 +53,14 @@ struct storage_ops {
 	int (*allocate)(const char *path, uint64_t size, uint64_t size_needed, struct vmm_error **err);
 	/* Opens an existing volume; returns the descriptor. */
 	int (*open)(const char *path, bool writable, struct vmm_error **err);
-	/* Gives the volume its final name, durably, never over an existing one (error "volume-taken"); sets owner and mode. */
+	/* Gives the volume its final name, durably, never over an existing one (error "volume-taken"); owner and mode are the
+	 * volume's "uid", "gid" and "mode" where it has them. Error "volume-missing" where `temporary` is not there. */
 	int (*publish)(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err);
 	/* Removes it; no error where it is gone already. */
 	int (*remove)(const char *path, struct vmm_error **err);
 };
 
-extern const struct storage_ops storage_dir, storage_network, storage_null;
+extern const struct storage_ops storage_dir, storage_block, storage_network, storage_null;
 
 /* The ops of a volume (by "kind" if set, else by is_mine). Error "storage-unknown" names the volume and its type. */
 int storage_of(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err);
@@ -57,6 +68,12 @@ int storage_of(struct json_object *volume, const struct storage_ops **ops, struc
 /* Completes the volume and says which storage it is on; `storages` is what storage_list gave. A volume on a directory that is
  * in no storage so far gets one named after its mount point, appended to `storages`. */
 int storage_describe(struct json_object *volume, struct json_object *storages, struct vmm_error **err);
+
+/* The storage that a volume (with "path" or "source", which need not be there yet) lies on; borrowed from `storages`, to which
+ * it is appended if it is new. A storage holds what is below its path *and on the same mount*: a network filesystem that is
+ * mounted inside of a local storage is a storage of its own. Never NULL on success. */
+int storage_at(struct json_object *volume, struct json_object *storages, struct json_object **storage,
+	       struct vmm_error **err);
 
 /* All storages: those of the configuration ("storage" object of the cluster's configuration: name → {path, shared, …}), and
  * the libvirt pools (array of {name,type,path,active}), examined. The configuration wins over a pool of the same name. */
@@ -71,5 +88,30 @@ char *storage_temporary(const char *path, const char *task) VMM_MUST_USE;
 int storage_token_place(const char *dir, char **token, struct vmm_error **err);
 int storage_token_there(const char *dir, const char *token, bool *there, struct vmm_error **err);
 int storage_token_remove(const char *dir, const char *token, struct vmm_error **err);
+
+/* ------------------------------------------------------------------ for the kinds */
+
+/* What a path (or the nearest directory above it that is there) lies on. */
+struct storage_fs {
+	char *type;	     /* "ext4", "nfs4", "fuse.glusterfs" */
+	char *mount;	     /* mount point */
+	uint64_t mount_id;   /* the same for two paths: the same mount */
+	const char *sharing; /* "local", or "maybe" for every filesystem that is not known to be local */
+};
+int storage_fs_look(const char *path, struct storage_fs *fs, struct vmm_error **err);
+void storage_fs_free(struct storage_fs *fs);
+/* The class of a filesystem by its name. */
+const char *storage_fs_sharing(const char *type);
+
+/* size, allocated, uid, gid, mode of the file at the volume's path. Error "volume-missing". */
+int plain_describe(struct json_object *volume, struct vmm_error **err);
+/* allocate, for a directory with `free` bytes of room. */
+int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64_t free, struct vmm_error **err);
+int plain_open(const char *path, bool writable, struct vmm_error **err);
+int plain_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err);
+int plain_remove(const char *path, struct vmm_error **err);
+
+/* virtual_size, backing, data_file, snapshots: from the image's header (`qemu-img info`); a raw one has none to be read. */
+int image_describe(struct json_object *volume, struct vmm_error **err);
 
 #endif

@@ -1,0 +1,114 @@
+/* plain.c: a volume that is one plain file, whatever the directory is that it lies in. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "storage.h"
+
+static int missing(const char *path, struct vmm_error **err)
+{
+	error_set(err, VMM_BLOCKED, "volume-missing", "the volume %s is not there", path);
+	return error_hint(err, "Is its storage mounted? Else the guest's definition names a file that is gone.");
+}
+
+int plain_describe(struct json_object *volume, struct vmm_error **err)
+{
+	const char *path = json_text(volume, "path");
+	struct stat info;
+	if (stat(path, &info) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? missing(path, err)
+							   : error_errno(err, errno, "look at the volume %s", path);
+	json_put(volume, "uid:i gid:i mode:d", (int64_t)info.st_uid, (int64_t)info.st_gid, (int)(info.st_mode & 0777));
+	if (S_ISDIR(info.st_mode)) {
+		json_put(volume, "directory:b", 1);
+		return 0;
+	}
+	if (!S_ISREG(info.st_mode))
+		return error_set(err, VMM_BLOCKED, "volume-odd", "the volume %s is neither a file nor a directory",
+				 path);
+	json_put(volume, "size:i allocated:i", (int64_t)info.st_size, (int64_t)info.st_blocks * 512);
+	return 0;
+}
+
+static int no_space(const char *path, uint64_t need, uint64_t have, struct vmm_error **err)
+{
+	vmm_auto_free char *dir = path_dir(path), *needed = str_size((int64_t)need), *had = str_size((int64_t)have);
+	error_set(err, VMM_BLOCKED, "no-space", "no space in %s (need %s, have %s)", dir, needed, had);
+	return error_hint(err, "Free some space there, or choose another place with --targetstorage.");
+}
+
+int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64_t free, struct vmm_error **err)
+{
+	if (path_check(path, "volume", err) < 0)
+		return -1;
+	if (size > INT64_MAX)
+		return error_set(err, VMM_USAGE, "malformed", "volume %s: a size of %ju bytes", path, (uintmax_t)size);
+	if (size_needed > free)
+		return no_space(path, size_needed, free, err);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EEXIST ? error_set(err, VMM_BLOCKED, "volume-taken", "%s is there already", path)
+				       : error_errno(err, errno, "make the volume %s", path);
+	if (ftruncate(fd, (off_t)size) < 0) {
+		int number = errno;
+		unlink(path);
+		close(fd);
+		return error_errno(err, number, "give the volume %s its size of %ju bytes", path, (uintmax_t)size);
+	}
+	return fd;
+}
+
+/* O_NONBLOCK keeps a FIFO of that name from holding us up; on a regular file it means nothing. A link is followed for
+ * reading alone: what we write to is always a file that we made. */
+int plain_open(const char *path, bool writable, struct vmm_error **err)
+{
+	if (path_check(path, "volume", err) < 0)
+		return -1;
+	int fd = open(path, (writable ? O_RDWR | O_NOFOLLOW : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? missing(path, err) : error_errno(err, errno, "open the volume %s", path);
+	struct stat info;
+	if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
+		close(fd);
+		return error_set(err, VMM_BLOCKED, "volume-odd", "the volume %s is not a plain file", path);
+	}
+	return fd;
+}
+
+static int give_owner(int fd, const char *path, struct json_object *volume, struct vmm_error **err)
+{
+	uid_t uid = json_at(volume, "uid") ? (uid_t)json_number(volume, "uid") : (uid_t)-1;
+	gid_t gid = json_at(volume, "gid") ? (gid_t)json_number(volume, "gid") : (gid_t)-1;
+	if (fchown(fd, uid, gid) < 0)
+		return error_errno(err, errno, "give %s to its owner", path);
+	if (json_at(volume, "mode") && fchmod(fd, (mode_t)json_number(volume, "mode") & 0777) < 0)
+		return error_errno(err, errno, "set the mode of %s", path);
+	return 0;
+}
+
+int plain_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
+{
+	if (path_check(final, "volume", err) < 0)
+		return -1;
+	vmm_auto_close int fd = plain_open(temporary, true, err);
+	if (fd < 0 || give_owner(fd, temporary, volume, err) < 0)
+		return -1;
+	if (fsync(fd) < 0)
+		return error_errno(err, errno, "sync the volume %s", temporary);
+	struct vmm_error *trouble = NULL;
+	if (file_rename_new(temporary, final, &trouble) == 0)
+		return 0;
+	if (!error_is(trouble, "exists")) {
+		error_take(err, trouble);
+		return -1;
+	}
+	error_clear(&trouble);
+	error_set(err, VMM_BLOCKED, "volume-taken", "%s is there already", final);
+	return error_hint(err, "Move it out of the way, or use --replace to set it aside.");
+}
+
+int plain_remove(const char *path, struct vmm_error **err)
+{
+	return path_check(path, "volume", err) < 0 ? -1 : file_remove(path, err);
+}

@@ -1,0 +1,239 @@
+/* storage.c: the list of kinds, and which storage a volume lies on. */
+#include <limits.h>
+#include <string.h>
+
+#include "storage.h"
+
+/* In the order in which they are asked. */
+static const struct storage_ops *const kinds[] = {&storage_network, &storage_block, &storage_dir, &storage_null};
+
+static const struct storage_ops *kind_named(const char *kind)
+{
+	for (size_t i = 0; i < VMM_COUNT(kinds); i++)
+		if (str_same(kinds[i]->kind, kind))
+			return kinds[i];
+	return NULL;
+}
+
+static const struct storage_ops *kind_that_owns(struct json_object *volume)
+{
+	for (size_t i = 0; i < VMM_COUNT(kinds); i++)
+		if (kinds[i]->is_mine(volume))
+			return kinds[i];
+	return NULL;
+}
+
+int storage_of(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err)
+{
+	const char *kind = json_text(volume, "kind");
+	*ops = kind ? kind_named(kind) : kind_that_owns(volume);
+	if (*ops)
+		return 0;
+	error_set(err, VMM_BLOCKED, "storage-unknown", "volume %s: no kind of storage is known for type \"%s\"",
+		  json_text_or(volume, "target", "?"), kind ? kind : json_text_or(volume, "type", ""));
+	return error_hint(err, "Move it to a file, a block device or a network disk.");
+}
+
+char *storage_temporary(const char *path, const char *task)
+{
+	vmm_auto_free char *dir = path_dir(path);
+	const char *base = path_base(path), *slash = str_same(dir, "/") ? "" : "/";
+	vmm_auto_free char *name = str_format(".vmmigrate-%s-%s", task, base);
+	if (strlen(name) <= NAME_MAX)
+		return str_format("%s%s%s", dir, slash, name);
+	/* Too long for a file's name: cut between two characters, and the checksum keeps it apart from its like. */
+	size_t room = NAME_MAX - (strlen(name) - strlen(base)) - 9;
+	while (room && ((unsigned char)base[room] & 0xc0) == 0x80)
+		room--;
+	return str_format("%s%s.vmmigrate-%s-%08x-%.*s", dir, slash, task, crc32c(0, base, strlen(base)), (int)room,
+			  base);
+}
+
+/* ------------------------------------------------------------------ which storage holds a volume */
+
+/* Is `path` the directory, or below it? "/srv/vm" holds "/srv/vm/a" and not "/srv/vmx". */
+static bool below(const char *path, const char *dir)
+{
+	size_t length = strlen(dir);
+	while (length && dir[length - 1] == '/')
+		length--;
+	return !strncmp(path, dir, length) && (path[length] == '/' || !path[length]);
+}
+
+/* A storage whose own directory is not there cannot be compared, and belongs to whom the names say. */
+static bool on_mount_of(const char *dir, const struct storage_fs *fs)
+{
+	struct storage_fs own = {0};
+	if (!file_there(dir))
+		return true;
+	bool same = storage_fs_look(dir, &own, NULL) == 0 && own.mount_id == fs->mount_id;
+	storage_fs_free(&own);
+	return same;
+}
+
+/* The storage from `source` with the longest path that holds the volume under either of its names. */
+static struct json_object *holder(struct json_object *storages, const char *source, const char *path, const char *real,
+				  const struct storage_fs *fs)
+{
+	struct json_object *best = NULL;
+	size_t longest = 0;
+	json_each (storage, storages, "") {
+		const char *dir = json_text(storage, "path");
+		if (!dir || !str_same(json_text(storage, "source"), source) || strlen(dir) < longest)
+			continue;
+		if ((below(path, dir) || below(real, dir)) && on_mount_of(dir, fs)) {
+			best = storage;
+			longest = strlen(dir);
+		}
+	}
+	return best;
+}
+
+static int examine(struct json_object *storage, struct vmm_error **err)
+{
+	const struct storage_ops *ops = kind_named(json_text(storage, "kind"));
+	return ops && ops->examine && json_text(storage, "path") ? ops->examine(storage, err) : 0;
+}
+
+/* The storage that the volume's kind makes for it, shared with other volumes by its name. */
+static int make(struct json_object *volume, const struct storage_ops *ops, struct json_object *storages,
+		struct json_object **storage, struct vmm_error **err)
+{
+	vmm_auto_free char *name = NULL, *path = NULL;
+	ops->place(volume, &name, &path);
+	json_each (known, storages, "") {
+		if (str_same(json_text(known, "name"), name) && str_same(json_text(known, "source"), "mount")) {
+			*storage = known;
+			return 0;
+		}
+	}
+	*storage = json_make("name:s kind:s source:s active:b declared:b sharing:s", name, ops->kind, "mount", 1, 0,
+			     ops == &storage_network ? "network" : "maybe");
+	if (path)
+		json_put(*storage, "path:s", path);
+	json_object_array_add(storages, *storage);
+	return examine(*storage, err);
+}
+
+int storage_at(struct json_object *volume, struct json_object *storages, struct json_object **storage,
+	       struct vmm_error **err)
+{
+	const struct storage_ops *ops;
+	const char *path = json_text(volume, "path");
+	if (storage_of(volume, &ops, err) < 0)
+		return -1;
+	*storage = NULL;
+	if (!path)
+		return make(volume, ops, storages, storage, err);
+	struct storage_fs fs = {0};
+	if (path_check(path, json_text_or(volume, "target", "volume"), err) < 0 || storage_fs_look(path, &fs, err) < 0)
+		return -1;
+	char resolved[PATH_MAX];
+	const char *real = realpath(path, resolved) ? resolved : path;
+	*storage = holder(storages, "config", path, real, &fs);
+	if (!*storage)
+		*storage = holder(storages, "pool", path, real, &fs);
+	storage_fs_free(&fs);
+	return *storage ? 0 : make(volume, ops, storages, storage, err);
+}
+
+int storage_describe(struct json_object *volume, struct json_object *storages, struct vmm_error **err)
+{
+	const struct storage_ops *ops;
+	struct json_object *storage;
+	const char *path = json_text(volume, "path");
+	if (storage_of(volume, &ops, err) < 0)
+		return -1;
+	if (ops != &storage_network && path_check(path, json_text_or(volume, "target", "volume"), err) < 0)
+		return -1;
+	if (ops->describe(volume, err) < 0 || storage_at(volume, storages, &storage, err) < 0)
+		return error_context(err, "%s", json_text_or(volume, "target", "volume"));
+	json_put(volume, "kind:s storage:s sharing:s", ops->kind, json_text(storage, "name"),
+		 json_text_or(storage, "sharing", "maybe"));
+	return 0;
+}
+
+/* ------------------------------------------------------------------ all storages */
+
+static bool listed(struct json_object *storages, const char *name)
+{
+	json_each (storage, storages, "")
+		if (str_same(json_text(storage, "name"), name))
+			return true;
+	return false;
+}
+
+static int add_configured(struct json_object *storages, const char *name, struct json_object *section,
+			  struct vmm_error **err)
+{
+	const char *kind = json_text_or(section, "kind", "dir"), *path = json_text(section, "path");
+	vmm_auto_free char *what = str_format("[storage %s]", name);
+	if (!kind_named(kind))
+		return error_set(err, VMM_USAGE, "bad-configuration", "%s: kind \"%s\" is not known", what, kind);
+	if (path && path_check(path, what, err) < 0)
+		return -1;
+	struct json_object *storage = json_make("name:s kind:s source:s declared:b active:b sharing:s", name, kind,
+						"config", 0, 1, str_same(kind, "network") ? "network" : "maybe");
+	json_object_array_add(storages, storage);
+	if (path)
+		json_put(storage, "path:s", path);
+	if (examine(storage, err) < 0)
+		return error_context(err, "%s", what);
+	if (json_at(section, "shared"))
+		json_put(storage, "declared:b sharing:s", 1, json_true(section, "shared") ? "maybe" : "local");
+	if (json_at(section, "keep_seed"))
+		json_put(storage, "keep_seed:O", json_at(section, "keep_seed"));
+	return 0;
+}
+
+/* The kind that holds the volumes of a libvirt pool of that type. */
+static const char *kind_of_pool(const char *type)
+{
+	static const char *const of[][2] = {
+		{"dir", "dir"},	    {"fs", "dir"},	    {"netfs", "dir"},	     {"logical", "block"},
+		{"disk", "block"},  {"scsi", "block"},	    {"iscsi", "block"},	     {"mpath", "block"},
+		{"rbd", "network"}, {"gluster", "network"}, {"sheepdog", "network"}, {"iscsi-direct", "network"}};
+	for (size_t i = 0; i < VMM_COUNT(of); i++)
+		if (str_same(of[i][0], type))
+			return of[i][1];
+	return NULL;
+}
+
+static int add_pool(struct json_object *storages, struct json_object *pool, struct vmm_error **err)
+{
+	const char *name = json_text(pool, "name"), *kind = kind_of_pool(json_text(pool, "type"));
+	const char *path = json_text(pool, "path");
+	if (!name || !kind || listed(storages, name))
+		return 0;
+	struct json_object *storage =
+		json_make("name:s kind:s source:s declared:b active:b sharing:s", name, kind, "pool", 0,
+			  json_true(pool, "active"), str_same(kind, "network") ? "network" : "maybe");
+	json_object_array_add(storages, storage);
+	if (!path || str_same(kind, "network"))
+		return 0;
+	vmm_auto_free char *what = str_format("pool %s", name);
+	if (path_check(path, what, err) < 0)
+		return -1;
+	json_put(storage, "path:s", path);
+	if (examine(storage, err) < 0)
+		return error_context(err, "%s", what);
+	if (!json_true(pool, "active"))
+		json_put(storage, "active:b", 0);
+	return 0;
+}
+
+int storage_list(struct json_object *configured, struct json_object *pools, struct json_object **storages,
+		 struct vmm_error **err)
+{
+	*storages = NULL;
+	vmm_auto_json struct json_object *list = json_object_new_array();
+	if (configured) {
+		json_object_object_foreach(configured, name,
+					   section) if (add_configured(list, name, section, err) < 0) return -1;
+	}
+	json_each (pool, pools, "")
+		if (add_pool(list, pool, err) < 0)
+			return -1;
+	*storages = json_object_get(list);
+	return 0;
+}
