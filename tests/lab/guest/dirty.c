@@ -28,6 +28,6 @@ int main(int argc, char **argv)
 			value ^= value << 17;
 			set[at * (PAGE / 8)] = value;
 		}
-		nanosleep(&(struct timespec){ 0, STEP_NS }, NULL);
+		nanosleep(&(struct timespec){0, STEP_NS}, NULL);
 	}
 }

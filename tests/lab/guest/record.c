@@ -1,6 +1,7 @@
 /*
- * record ID RATE [FILE]: writes numbered records to /dev/vda or FILE, RATE a second, and says "rec N" only when record N is synced.
- * It goes on where the disk's last record ends ("rec-start N" names the first one). SIGTERM ends it between two writes.
+ * record ID RATE [FILE]: writes numbered records to /dev/vda or FILE, RATE a second, and says "rec N" only when record
+ * N is synced. It goes on where the disk's last record ends ("rec-start N" names the first one). SIGTERM ends it
+ * between two writes.
  */
 #define _GNU_SOURCE
 #include "record.h"
@@ -52,13 +53,13 @@ int main(int argc, char **argv)
 		return 2;
 	uint64_t id = strtoull(argv[1], NULL, 10);
 	long rate = strtol(argv[2], NULL, 10);
-	struct timespec pause = { 0, 1000000000 / (rate > 1 ? rate : 1) };
-	struct sigaction act = { .sa_handler = end };
+	struct timespec pause = {0, 1000000000 / (rate > 1 ? rate : 1)};
+	struct sigaction act = {.sa_handler = end};
 	unsigned char *buf = aligned_alloc(4096, 1 << 20);
 	int fd = open(argc == 4 ? argv[3] : "/dev/vda", O_RDWR | O_DIRECT | O_CLOEXEC);
 
 	if (rate <= 1)
-		pause = (struct timespec){ 1, 0 };
+		pause = (struct timespec){1, 0};
 	sigaction(SIGTERM, &act, NULL);
 	if (fd < 0 || !buf) {
 		say("rec-error", (uint64_t)errno);
@@ -71,7 +72,7 @@ int main(int argc, char **argv)
 		record_fill(buf, id, n);
 		if (pwrite(fd, buf, RECORD_SIZE, record_offset(n)) != RECORD_SIZE || fdatasync(fd) < 0) {
 			say("rec-error", (uint64_t)errno);
-			nanosleep(&(struct timespec){ 1, 0 }, NULL);
+			nanosleep(&(struct timespec){1, 0}, NULL);
 			continue;
 		}
 		say("rec", n++);

@@ -39,7 +39,8 @@ static inline uint64_t record_number(const unsigned char block[RECORD_SIZE], uin
 	unsigned char good[RECORD_SIZE];
 	unsigned long long n;
 
-	if (memchr(block, 0, 64) == NULL || sscanf((const char *)block, "vmmigrate-lab record %llu ", &n) != 1 || n == 0)
+	if (memchr(block, 0, 64) == NULL || sscanf((const char *)block, "vmmigrate-lab record %llu ", &n) != 1 ||
+	    n == 0)
 		return 0;
 	record_fill(good, id, n);
 	return memcmp(block, good, RECORD_SIZE) == 0 ? n : 0;

@@ -3,8 +3,9 @@
  *
  *     tick BOOT N UPTIME
  *
- * BOOT are the first eight digits of the kernel's boot id ("tick container": of a random number), N counts from 1, UPTIME is in seconds. The uptime stands
- * still while the guest is paused; what shows the gap is the stamp that the recorder on the host puts before the line.
+ * BOOT are the first eight digits of the kernel's boot id ("tick container": of a random number), N counts from 1,
+ * UPTIME is in seconds. The uptime stands still while the guest is paused; what shows the gap is the stamp that the
+ * recorder on the host puts before the line.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -62,6 +62,7 @@ daemon() {
 node() {
     mkdir -p /run/sshd
     daemon /run/sshd.pid /usr/sbin/sshd
+    [ -e /etc/vmmigrate-lab.corosync ] && corosync
     daemon /run/virtlogd.pid /usr/sbin/virtlogd -d
     run_units BEFORE
     daemon /run/libvirtd.pid /usr/sbin/libvirtd -d

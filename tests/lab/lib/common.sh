@@ -54,9 +54,13 @@ check_id() {
 
 # One lab command at a time changes what is up. Children that stay must be started with 9>&-.
 lock_lab() {
-    mkdir -p "${RUN%/*}"
-    exec 9>"${RUN%/*}/.$LAB.lock"
-    flock 9
+    local file=${RUN%/*}/.$LAB.lock
+    while :; do
+        mkdir -p "${RUN%/*}"
+        exec 9>"$file" && flock 9
+        # "down" removes the file; who waited on the old one locks again.
+        [ ! "$file" -ef /proc/self/fd/9 ] || break
+    done
 }
 
 # address NUMBER NETWORK: 0 is the guests' network, 1 the migration network.

@@ -56,13 +56,14 @@ verb_down() {
     local m
     [ $# -eq 0 ] || die "usage: lab down"
     lock_lab
-    [ -e "$RUN" ] || [ -e "$DISK" ] || return 0
-    loops_detach
-    space_down
-    for m in "${MACHINES[@]}"; do
-        wait_for 10 gone "$RUN/$m" || die "$m does not end"
-    done
-    remains_remove
+    if [ -e "$RUN" ] || [ -e "$DISK" ]; then
+        loops_detach
+        space_down
+        for m in "${MACHINES[@]}"; do
+            wait_for 10 gone "$RUN/$m" || die "$m does not end"
+        done
+        remains_remove
+    fi
     rmdir "${DISK%/*}" 2>/dev/null || true
     rm -f "${RUN%/*}/.$LAB.lock"
     rmdir "${RUN%/*}" 2>/dev/null || true
