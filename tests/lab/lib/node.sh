@@ -56,7 +56,8 @@ verb__node() {
     cd / || exit
     umount -l /mnt/.outer
     rmdir /mnt/.outer
-    exec env -i PATH="$PATH" HOME=/root LANG=C.UTF-8 tini -s -- /usr/lib/vmmigrate-lab/boot </dev/null >/var/log/boot.log 2>&1
+    exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        HOME=/root LANG=C.UTF-8 tini -s -- /usr/lib/vmmigrate-lab/boot </dev/null >/var/log/boot.log 2>&1
 }
 
 node_devices() {
