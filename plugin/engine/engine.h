@@ -125,4 +125,113 @@ enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named
 const char *mode_name(enum mode mode);
 int plan_make(const struct facts *facts, const char *task, struct json_object **plan, struct vmm_error **err);
 
+/* ------------------------------------------------------------------ task (task.c)
+ *
+ * <state>/tasks/ID/: request, journal, events (JSON lines), log (for people), plan, worker ("PID START"), open (while it is),
+ * cancel (when asked), result. Ids are NODE-PID-TIME: they say where the task runs. */
+struct task;
+
+/* Makes the directory and writes the request. */
+int task_make(const struct node_paths *paths, const char *node, struct json_object *request, char **id, struct vmm_error **err);
+/* Opens a task that is there. Error "no-such-task" (VMM_NOT_FOUND). */
+int task_open(const struct node_paths *paths, const char *id, struct task **task, struct vmm_error **err);
+void task_close(struct task *task); /* NULL is harmless */
+const char *task_id(const struct task *task);
+/* The node that a task id names; belongs to the caller. */
+char *task_node(const char *id) VMM_MUST_USE;
+/* A JSON file of the task ("request", "plan", "result"); *json is NULL where it is not there. */
+int task_read(struct task *task, const char *file, struct json_object **json, struct vmm_error **err);
+int task_write(struct task *task, const char *file, struct json_object *json, struct vmm_error **err);
+int task_journal(struct task *task, struct journal **journal, struct vmm_error **err);
+/* Says that this process is the task's worker; error "busy" where another one lives. The lock goes with the task. */
+int task_take(struct task *task, struct vmm_error **err);
+bool task_alive(const struct node_paths *paths, const char *id);
+/* True once somebody has asked to cancel. */
+bool task_cancelled(struct task *task);
+
+/* Events. What cannot be written (a full disk) is dropped: a migration does not stop for its log. */
+void task_phase(struct task *task, const char *phase, const char *state, const char *object);
+void task_log(struct task *task, const char *level, const char *format, ...) VMM_PRINTF(3, 4);
+/* `more` (taken) has what is special to the phase: round, iteration, dirty_rate, downtime_ms. The percentage never goes back. */
+void task_progress(struct task *task, const char *phase, const char *object, uint64_t done, uint64_t total,
+		   struct json_object *more);
+/* The last event, and the file "result"; `result` stays the caller's. */
+void task_end(struct task *task, struct json_object *result);
+
+/* ------------------------------------------------------------------ the migration (migrate.c, phases.c, steps.c, resolve.c) */
+
+struct migration {
+	const struct node_paths *paths;
+	struct vmm_node *node[SIDES]; /* TARGET is NULL while it cannot be reached */
+	struct json_object *config;
+	struct task *task;
+	struct journal *journal;
+	struct json_object *request, *plan;
+	struct facts facts;
+	struct copy_leaves *leaves; /* one for each volume of the plan */
+	struct json_object *statistics, *leftovers;
+	int warnings;
+	int64_t stopped_ms, released_ms; /* steady clock: the guest was off, or stood, between them */
+	int patience_ms;		 /* how long a lost node is waited for where nothing else can be done */
+	bool committed;			 /* the commit is on the disk, or may be */
+	bool pending;			 /* the target has still to be told of the abort */
+	/* Opens the target; tests give their own. */
+	int (*connect)(struct migration *m, struct vmm_error **err);
+};
+
+/* The story: carries a task's request from facts to result, and writes the result. Returns the exit status. */
+enum vmm_exit migrate_run(struct migration *m);
+/* The same for a task whose worker is gone: settles it from its journal and both nodes. `keep`: an administrator's word,
+ * "source" or "target", or NULL. */
+enum vmm_exit recover_run(struct migration *m, const char *keep);
+/* What both have in common at the end: result from how it went. */
+enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err);
+
+/* Phases (phases.c). Forward from the beginning; stops at the first failure. */
+int phases_forward(struct migration *m, struct vmm_error **err);
+/* Goes on behind the commit. */
+int phases_finish(struct migration *m, struct vmm_error **err);
+/* Undoes, backward, all that the journal says was begun. Error VMM_NEEDS_WORD where that would not be safe now. */
+int phases_backward(struct migration *m, struct vmm_error **err);
+/* True where the journal has `what` ("do", "done", "undone") of the phase, for any object. */
+bool phases_journal_has(struct migration *m, const char *what, const char *phase);
+
+struct phase {
+	const char *name;
+	const char *help;
+	unsigned modes;	 /* MODE_* */
+	bool per_volume; /* once for each volume with the action "copy" */
+	bool commit;	 /* the point of no return: what comes behind it is only repeated, never undone */
+	int (*perform)(struct migration *m, struct json_object *volume, struct vmm_error **err);
+	int (*undo)(struct migration *m, struct vmm_error **err); /* or NULL; once for the phase, may be called again */
+};
+extern const struct phase phases[];
+extern const size_t phase_count;
+
+/* One operation on a side, with task and guest filled in; `args` is taken. */
+int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args, struct json_object **reply,
+		   struct vmm_error **err);
+/* The same, but a lost link is mended and the call repeated for as long as there is patience. */
+int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
+		     struct json_object **reply, struct vmm_error **err);
+enum mode migration_mode(struct migration *m);
+
+/* After HANDOVER: which node shall have the guest? Both are asked; nothing is changed. */
+enum resolution { RESOLVE_COMMIT, RESOLVE_UNDO };
+int resolve(struct migration *m, enum resolution *resolution, struct vmm_error **err);
+
+/* Steps (steps.c, handover.c): what the table's rows do. */
+
+/* ------------------------------------------------------------------ verbs (verbs.c, worker.c) */
+
+struct verb {
+	const char *name;
+	const char *help; /* NULL: for our own use */
+	/* *reply is an object, or NULL where the verb has written its own output. */
+	int (*run)(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		   struct vmm_error **err);
+};
+extern const struct verb verbs[];
+extern const size_t verb_count;
+
 #endif

@@ -74,6 +74,7 @@ static local_op *const local_table[NODE_OP_COUNT] = {
 	[NODE_RECORD] = local_record,
 	[NODE_LOCK] = local_lock,
 	[NODE_ADVANCE] = local_advance,
+	[NODE_RECLAIM] = local_reclaim,
 	[NODE_UNLOCK] = local_unlock,
 	[NODE_HOOKS] = local_hooks,
 	[NODE_ALLOCATE] = local_allocate,

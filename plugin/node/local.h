@@ -47,7 +47,7 @@ char *local_task_dir(struct local_node *node, const char *task) VMM_MUST_USE;
 
 /* One file each. */
 local_op local_facts, local_guests;						 /* facts.c */
-local_op local_record, local_lock, local_advance, local_unlock, local_permit_op; /* lock.c */
+local_op local_record, local_lock, local_advance, local_reclaim, local_unlock, local_permit_op; /* lock.c, power.c */
 local_op local_allocate, local_publish;						 /* volumes.c */
 local_op local_define, local_autostart, local_state, local_definition, local_start, local_release, local_stop,
 	local_destroy, local_migrate_abort; /* power.c */

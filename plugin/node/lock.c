@@ -151,6 +151,23 @@ int local_advance(struct local_node *node, struct json_object *args, struct json
 	return 0;
 }
 
+int local_reclaim(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	const char *task = local_task(args, err), *guest, *owner, *state;
+	(void)reply;
+	if (!task || json_need(args, "guest", "call", &guest, err) < 0 || json_need(args, "owner", "call", &owner, err) < 0 ||
+	    json_need(args, "state", "call", &state, err) < 0)
+		return -1;
+	vmm_auto_close int lock = records_lock(node, err);
+	vmm_auto_json struct json_object *record = NULL;
+	if (lock < 0 || record_read(node->paths->state, guest, &record, err) < 0)
+		return -1;
+	if (!record || (json_text(record, "task") && !is_of_task(record, args)))
+		return refuse_advance(node, record, state, err);
+	json_put(record, "owner:s generation:i state:s task:s permit:s", owner, json_number(args, "generation"), state, task, NULL);
+	return keep(node, record, err);
+}
+
 int local_unlock(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	const char *task = local_task(args, err), *guest;

@@ -25,6 +25,7 @@
 	X(RECORD, record)	/* {guest} → {record|null, made[]} what the node holds of a guest and its task */      \
 	X(LOCK, lock)		/* {guest, task, role: source|target, peer, name, uuid} → {record} */                  \
 	X(ADVANCE, advance)	/* {guest, task, to: handover|committed|abandoned, from} → {record}; fsynced */        \
+	X(RECLAIM, reclaim)	/* {guest, task, owner, generation, state} → {}; an administrator's word, against the record */ \
 	X(UNLOCK, unlock)	/* {guest, task} → {}; the record stays, without the task; forgets the node's journal */ \
 	X(HOOKS, hooks)		/* {phase, environment{}, input{}} → {ran[]}; a veto is an error "vetoed" */           \
 	X(ALLOCATE, allocate)	/* {task, volume: plan's volume} → {resumed: bool}; temporary, journaled */            \

@@ -1,0 +1,83 @@
+/* facts.c: what both nodes say. Changes nothing, but for one token file in a directory whose sharing is to be proven. */
+#include <string.h>
+
+#include "engine/engine.h"
+
+static int ask_source(struct json_object *request, struct vmm_node *source, struct facts *facts, struct vmm_error **err)
+{
+	const char *who = json_text_or(request, "guest", "");
+	vmm_auto_json struct json_object *args = json_make("guest:s kind:s", who, json_text(request, "kind"));
+	if (node_call(source, NODE_FACTS, args, &facts->node[SOURCE], err) < 0)
+		return -1;
+	if (json_at(facts->node[SOURCE], "guest"))
+		return 0;
+	error_set(err, VMM_NOT_FOUND, "no-such-guest", "no guest %s on %s", who, source->name);
+	return error_hint(err, "see the guests of all nodes: vmmigrate list");
+}
+
+static void ask_target(struct vmm_node *target, struct facts *facts)
+{
+	vmm_auto_json struct json_object *args = json_make("fit:O", json_at(facts->node[SOURCE], "guest"));
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (target && node_call(target, NODE_FACTS, args, &facts->node[TARGET], &problem) < 0)
+		facts->target_error = error_to_json(problem);
+}
+
+static int token_call(struct vmm_node *node, const char *what, const char *dir, const char *token, struct json_object **reply)
+{
+	vmm_auto_json struct json_object *args = json_make("do:s dir:s token:s", what, dir, token);
+	vmm_auto_error struct vmm_error *problem = NULL;
+	int done = node_call(node, NODE_TOKEN, args, reply, &problem);
+	if (done < 0)
+		log_debug("token: %s", problem->message);
+	return done;
+}
+
+/* A file of one node that the other sees proves that the directory is one and the same; nothing else does. */
+static const char *prove(struct vmm_node *source, struct vmm_node *target, const char *dir)
+{
+	vmm_auto_json struct json_object *placed = NULL, *seen = NULL, *removed = NULL;
+	if (token_call(source, "place", dir, NULL, &placed) < 0)
+		return "unproven";
+	const char *token = json_text(placed, "token");
+	bool asked = token_call(target, "look", dir, token, &seen) == 0;
+	token_call(source, "remove", dir, token, &removed);
+	return !asked ? "unproven" : json_true(seen, "there") ? "shared" : "local";
+}
+
+static void prove_sharing(struct vmm_node *source, struct vmm_node *target, struct facts *facts)
+{
+	json_each(volume, facts->node[SOURCE], "guest.volumes") {
+		const char *storage = json_text(volume, "storage"), *path = json_text(volume, "path");
+		if (!storage || !path || str_same(json_text(volume, "sharing"), "network") ||
+		    json_object_object_get_ex(facts->sharing, storage, NULL) || path_check(path, "volume", NULL) < 0)
+			continue;
+		vmm_auto_free char *dir = path_dir(path);
+		json_object_object_add(facts->sharing, storage, json_object_new_string(prove(source, target, dir)));
+	}
+}
+
+int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target, struct json_object *config,
+		 struct facts *facts, struct vmm_error **err)
+{
+	facts->request = json_object_get(request);
+	facts->config = json_object_get(config);
+	facts->sharing = json_object_new_object();
+	if (ask_source(request, source, facts, err) < 0)
+		return -1;
+	ask_target(target, facts);
+	if (facts->node[TARGET])
+		prove_sharing(source, target, facts);
+	return 0;
+}
+
+void facts_free(struct facts *facts)
+{
+	json_object_put(facts->request);
+	json_object_put(facts->config);
+	json_object_put(facts->sharing);
+	json_object_put(facts->target_error);
+	json_object_put(facts->node[SOURCE]);
+	json_object_put(facts->node[TARGET]);
+	*facts = (struct facts){ 0 };
+}

@@ -1,0 +1,193 @@
+/* handover.c: from "the source has it" to "the target has it" - handover, commit, release. */
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/steps.h"
+
+static bool moves_memory(struct migration *m)
+{
+	return migration_mode(m) == MODE_LIVE || migration_mode(m) == MODE_PAUSED;
+}
+
+/* On the disk of both before anything moves: whoever wakes up alone knows that it must ask the other. */
+static int advance_both(struct migration *m, const char *to, struct vmm_error **err)
+{
+	return migration_call(m, TARGET, NODE_ADVANCE, json_make("to:s", to), NULL, err) < 0 ||
+			       migration_call(m, SOURCE, NODE_ADVANCE, json_make("to:s", to), NULL, err) < 0
+		       ? -1
+		       : 0;
+}
+
+/* ---------------------------------------------------------------- handover */
+
+static bool on_progress(void *context, const struct guest_progress *p)
+{
+	struct migration *m = context;
+	struct json_object *more = json_make("iteration:d dirty_rate:i", p->iteration, (int64_t)p->dirty_rate);
+	if (p->downtime_ms >= 0)
+		json_put(more, "downtime_ms:i", p->downtime_ms);
+	task_progress(m->task, "handover", "memory", p->done, p->total, more);
+	return !task_cancelled(m->task);
+}
+
+static int move_memory(struct migration *m, struct vmm_error **err)
+{
+	struct guest_statistics statistics = { -1, -1, 0, 0 };
+	struct guest_migration move = { .paused = migration_mode(m) == MODE_PAUSED,
+					.rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
+					.max_downtime_ms = json_number(m->request, "options.max_downtime"),
+					.suspend_on_stall = str_same(json_text(m->request, "options.on_stall"), "suspend"),
+					.unsafe = json_true(m->request, "options.unsafe"),
+					.progress = on_progress,
+					.context = m,
+					.statistics = &statistics };
+	vmm_auto_json struct json_object *options = json_copy(json_at(m->request, "options"));
+	json_put(options, "guest:s", json_text(m->plan, "guest"));
+	int done = m->node[SOURCE]->ops->migrate(m->node[SOURCE], m->node[TARGET], task_id(m->task), &move, options, err);
+	m->stopped_ms = clock_steady_ms() - (statistics.downtime_ms > 0 ? statistics.downtime_ms : 0);
+	json_put(m->statistics, "memory_bytes:i", (int64_t)statistics.memory);
+	return done;
+}
+
+static int hand_over_memory(struct migration *m, struct vmm_error **err)
+{
+	bool replace = json_true(m->request, "options.replace") || json_true(m->plan, "set_aside");
+	if (advance_both(m, "handover", err) < 0 ||
+	    migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
+	    migration_call(m, TARGET, NODE_PERMIT, json_make("on:b replace:b", 1, (int)replace), NULL, err) < 0)
+		return -1;
+	struct vmm_error *hint = NULL;
+	enum resolution resolution;
+	move_memory(m, &hint);
+	if (resolve(m, &resolution, err) < 0) {
+		error_clear(&hint);
+		return -1;
+	}
+	if (resolution == RESOLVE_COMMIT) {
+		error_clear(&hint);
+		return 0;
+	}
+	if (hint)
+		error_take(err, hint);
+	else
+		error_set(err, VMM_FAILED, "migration-failed", "guest %s stayed on %s", json_text(m->plan, "id"),
+			  json_text(m->plan, "source"));
+	return -1;
+}
+
+int step_handover(struct migration *m, struct json_object *volume, struct vmm_error **err)
+{
+	(void)volume;
+	if (moves_memory(m))
+		return hand_over_memory(m, err);
+	return advance_both(m, "handover", err) < 0 ||
+			       migration_call(m, TARGET, NODE_START, json_make("held:b", 1), NULL, err) < 0
+		       ? -1
+		       : 0;
+}
+
+static bool has_shared_volume(struct migration *m)
+{
+	json_each(volume, m->plan, "volumes")
+		if (str_same(json_text(volume, "action"), "keep") && !json_true(volume, "readonly"))
+			return true;
+	return false;
+}
+
+/* The target's guest ends before the source's goes on. Where the target cannot be told, the source may go on alone only if
+ * nothing over there can reach the guest's volumes: a held guest runs no instruction without our commit, but it has its volumes
+ * open. */
+static int end_on_target(struct migration *m, bool source_runs, struct vmm_error **err)
+{
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (migration_insist(m, TARGET, NODE_ADVANCE, json_make("to:s", "abandoned"), NULL, &problem) == 0 &&
+	    migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, &problem) == 0)
+		return 0;
+	/* No record of ours there: the target was told before, or never knew. */
+	if (error_is(problem, "wrong-state"))
+		return 0;
+	if (source_runs || (!moves_memory(m) && !has_shared_volume(m))) {
+		m->pending = true;
+		return 0;
+	}
+	error_set(err, VMM_NEEDS_WORD, "unresolved", "node %s may still hold guest %s: %s", json_text(m->plan, "target"),
+		  json_text(m->plan, "id"), problem->message);
+	return error_hint(err, "when %s is back: vmmigrate recover %s; if it never will be: vmmigrate recover %s --keep source",
+			  json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
+}
+
+/* A live guest that stands because its memory had moved goes on here; one that ended by itself stays off, unless the whole node
+ * was restarted and would have started it. */
+static int go_on_here(struct migration *m, struct json_object *state, struct vmm_error **err)
+{
+	vmm_auto_free char *boot = NULL;
+	if (str_same(json_text(state, "state"), "paused") && !str_same(json_text(m->plan, "state"), "paused"))
+		return migration_call(m, SOURCE, NODE_RELEASE, NULL, NULL, err);
+	bool off = str_same(json_text(state, "state"), "shutoff");
+	if (off && json_true(m->plan, "autostart") && file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, NULL) == 0 &&
+	    !str_same(boot, json_text(m->plan, "boot")))
+		return migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
+	return 0;
+}
+
+int undo_handover(struct migration *m, struct vmm_error **err)
+{
+	if (!moves_memory(m))
+		return end_on_target(m, false, err);
+	vmm_auto_json struct json_object *state = NULL, *now = NULL;
+	if (migration_insist(m, SOURCE, NODE_MIGRATE_ABORT, NULL, NULL, err) < 0 ||
+	    migration_insist(m, SOURCE, NODE_STATE, NULL, &state, err) < 0 ||
+	    end_on_target(m, str_same(json_text(state, "state"), "running"), err) < 0 ||
+	    migration_insist(m, SOURCE, NODE_STATE, NULL, &now, err) < 0 || go_on_here(m, now, err) < 0)
+		return -1;
+	return json_true(m->plan, "autostart") ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;
+}
+
+/* ---------------------------------------------------------------- commit */
+
+/* A write that failed may have reached the disk all the same: doubt. It is undone only once the target has promised on its own
+ * disk never to commit; a guest whose memory is the target's already cannot be undone at all. */
+static int doubt(struct migration *m, struct vmm_error **err)
+{
+	struct vmm_error *problem = NULL;
+	if (!moves_memory(m) &&
+	    migration_insist(m, TARGET, NODE_ADVANCE, json_make("to:s", "abandoned"), NULL, &problem) == 0)
+		return -1;
+	error_clear(&problem);
+	(*err)->exit = VMM_NEEDS_WORD;
+	return error_hint(err, "the commit could not be written and may or may not be on the disk; mend the disk, then: vmmigrate "
+			       "recover %s", task_id(m->task));
+}
+
+int step_commit(struct migration *m, struct json_object *volume, struct vmm_error **err)
+{
+	(void)volume;
+	if (task_cancelled(m->task) && !moves_memory(m))
+		return error_set(err, VMM_CANCELLED, "cancelled", "cancelled just before the commit");
+	struct json_object *record = json_make("what:s owner:s generation:i", "commit", json_text(m->plan, "target"),
+					       json_number(m->plan, "generation"));
+	if (journal_add(m->journal, record, err) < 0)
+		return doubt(m, err);
+	m->committed = true;
+	return 0;
+}
+
+/* Ownership first, on both disks, then the first instruction. */
+int step_release(struct migration *m, struct json_object *volume, struct vmm_error **err)
+{
+	(void)volume;
+	for (enum side side = SOURCE; side < SIDES; side++) {
+		struct json_object *args = json_make("to:s owner:s generation:i", "committed", json_text(m->plan, "target"),
+						     json_number(m->plan, "generation"));
+		if (migration_insist(m, side, NODE_ADVANCE, args, NULL, err) < 0)
+			return -1;
+	}
+	bool let_go = json_true(m->plan, "running") && !str_same(json_text(m->plan, "state"), "paused");
+	if (let_go && migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0) {
+		(*err)->exit = VMM_NEEDS_WORD;
+		return error_hint(err, "the guest belongs to %s now; to start it there: vmmigrate recover %s; to go back: vmmigrate "
+				       "recover %s --keep source", json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
+	}
+	m->released_ms = clock_steady_ms();
+	return json_true(m->plan, "autostart") ? migration_insist(m, TARGET, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;
+}

@@ -1,0 +1,179 @@
+/* migrate.c: the story of a migration on one page.
+ *
+ *	request → facts (both nodes) → checks → plan → phases → result
+ */
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/steps.h"
+#include "storage/storage.h"
+
+/* ---------------------------------------------------------------- from facts to a plan */
+
+static int learn(struct migration *m, struct vmm_error **err)
+{
+	struct vmm_error *unreached = NULL;
+	if (!m->node[TARGET] && m->connect(m, &unreached) < 0) {
+		m->facts.target_error = error_to_json(unreached);
+		error_clear(&unreached);
+	}
+	return facts_gather(m->request, m->node[SOURCE], m->node[TARGET], m->config, &m->facts, err);
+}
+
+static int judge(struct migration *m, struct vmm_error **err)
+{
+	enum mode mode = plan_mode(&m->facts);
+	vmm_auto_json struct json_object *findings = checks_run(&m->facts, mode);
+	json_each(finding, findings, "") {
+		bool refuses = !str_same(json_text(finding, "severity"), "warning") && !json_true(finding, "ignored");
+		task_log(m->task, refuses ? "error" : "warning", "%s: %s%s%s", json_text_or(finding, "code", "?"),
+			 json_text_or(finding, "message", "?"), json_text(finding, "hint") ? " - " : "",
+			 json_text_or(finding, "hint", ""));
+		m->warnings += !refuses;
+	}
+	return findings_refuse(findings) ? findings_error(findings, err) : 0;
+}
+
+/* What recover has to know when this process is no more. */
+static int keep_plan(struct migration *m, struct vmm_error **err)
+{
+	vmm_auto_free char *boot = NULL;
+	struct json_object *guest = json_at(m->facts.node[SOURCE], "guest");
+	if (file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, err) < 0)
+		return -1;
+	json_put(m->plan, "definition:s autostart:b state:s boot:s", json_text(guest, "definition"),
+		 (int)json_true(guest, "autostart"), json_text(guest, "state"), boot);
+	return task_write(m->task, "plan", m->plan, err);
+}
+
+static int prepare(struct migration *m, struct vmm_error **err)
+{
+	if (learn(m, err) < 0 || judge(m, err) < 0 || plan_make(&m->facts, task_id(m->task), &m->plan, err) < 0 ||
+	    keep_plan(m, err) < 0)
+		return -1;
+	task_log(m->task, "info", "%s of %s %s from %s to %s", json_text(m->plan, "mode"), json_text(m->plan, "kind"),
+		 json_text(m->plan, "id"), json_text(m->plan, "source"), json_text(m->plan, "target"));
+	return task_journal(m->task, &m->journal, err);
+}
+
+/* ---------------------------------------------------------------- the result */
+
+static bool was_touched(struct migration *m)
+{
+	return m->journal && phases_journal_has(m, "do", "lock");
+}
+
+/* "guest 101 runs on node1": asked, not assumed. */
+static char *whereabouts(struct migration *m, struct json_object *result)
+{
+	vmm_auto_json struct json_object *state = NULL;
+	if (!m->plan)
+		return str_copy("nothing was touched");
+	enum side side = m->committed ? TARGET : SOURCE;
+	const char *node = json_text(m->plan, side == SOURCE ? "source" : "target");
+	json_put(result, "node:s", node);
+	if (migration_call(m, side, NODE_STATE, NULL, &state, NULL) < 0)
+		return str_format("guest %s is %s's", json_text(m->plan, "id"), node);
+	json_put(result, "guest_state:s", json_text(state, "state"));
+	return str_format("guest %s is %s on %s", json_text(m->plan, "id"), json_text_or(state, "state", "?"), node);
+}
+
+static void run_end_hooks(struct migration *m, const struct vmm_error *err)
+{
+	if (!err || m->committed || !m->journal || !phases_journal_has(m, "do", "pre-hooks"))
+		return;
+	struct vmm_error *problem = NULL;
+	if (hooks_run(m, err->exit == VMM_CANCELLED ? "cancelled" : "failed", &problem) < 0)
+		task_log(m->task, "warning", "hooks: %s", problem->message);
+	error_clear(&problem);
+}
+
+static void put_statistics(struct migration *m, struct json_object *result)
+{
+	if (m->stopped_ms && m->released_ms && json_true(m->plan, "running"))
+		json_put(m->statistics, "downtime_ms:i", m->released_ms - m->stopped_ms);
+	json_put(result, "statistics:O leftovers:O", m->statistics, json_at(m->leftovers, "left"));
+}
+
+static enum vmm_exit exit_of(struct migration *m, const struct vmm_error *err)
+{
+	if (err && m->committed)
+		return err->exit == VMM_NEEDS_WORD ? VMM_NEEDS_WORD : VMM_LEFTOVERS;
+	if (err)
+		return err->exit;
+	return json_count(m->leftovers, "left") ? VMM_LEFTOVERS : VMM_DONE;
+}
+
+/* An end that is not the end: recover has something left to do. */
+static bool is_settled(struct migration *m, enum vmm_exit status)
+{
+	return status != VMM_NEEDS_WORD && !m->pending && !(m->committed && status == VMM_LEFTOVERS && !phases_journal_has(m, "done", "unlock"));
+}
+
+static char *last_line(struct migration *m, enum vmm_exit status, const struct vmm_error *err, struct json_object *result)
+{
+	vmm_auto_free char *where = whereabouts(m, result);
+	int warnings = m->warnings + (int)json_count(m->leftovers, "left");
+	if (err)
+		return str_format("TASK %s: %s%s%s; %s", status == VMM_LEFTOVERS ? "WARNINGS: 1" : "ERROR", err->message,
+				  err->hint ? " - " : "", err->hint ? err->hint : "", where);
+	return warnings ? str_format("TASK WARNINGS: %d", warnings) : str_copy("TASK OK");
+}
+
+enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err)
+{
+	vmm_auto_error struct vmm_error *held = err;
+	vmm_auto_json struct json_object *result = json_object_new_object();
+	enum vmm_exit status = exit_of(m, held);
+	run_end_hooks(m, held);
+	put_statistics(m, result);
+	json_each(left, m->leftovers, "left")
+		task_log(m->task, "warning", "left over: %s", json_text_or(left, "", "?"));
+	vmm_auto_free char *line = last_line(m, status, held, result);
+	json_put(result, "exit:d message:s settled:b error:o", (int)status, line, (int)is_settled(m, status),
+		 held ? error_to_json(held) : NULL);
+	struct vmm_error *problem = NULL;
+	if (m->journal && is_settled(m, status) && was_touched(m) &&
+	    journal_add(m->journal, json_make("what:s exit:d", "end", (int)status), &problem) < 0)
+		log_warn("%s", problem->message);
+	error_clear(&problem);
+	task_end(m->task, result);
+	return status;
+}
+
+/* ---------------------------------------------------------------- the story */
+
+/* Before the commit: the guest is to be as it was. The first cause is what is told; what hinders the way back outranks it. */
+static int go_back(struct migration *m, struct vmm_error **err)
+{
+	if (!was_touched(m) || (*err)->exit == VMM_NEEDS_WORD)
+		return -1;
+	task_log(m->task, "error", "%s; undoing", (*err)->message);
+	struct vmm_error *problem = NULL;
+	if (phases_backward(m, &problem) == 0)
+		return -1;
+	task_log(m->task, "error", "%s", problem->message);
+	problem->exit = VMM_NEEDS_WORD;
+	if (!problem->hint)
+		error_hint(&problem, "vmmigrate recover %s tries again", task_id(m->task));
+	error_context(&problem, "%s", (*err)->message);
+	error_clear(err);
+	*err = problem;
+	return -1;
+}
+
+static int carry_out(struct migration *m, struct vmm_error **err)
+{
+	if (prepare(m, err) < 0)
+		return -1;
+	if (phases_forward(m, err) < 0)
+		return go_back(m, err);
+	return phases_finish(m, err);
+}
+
+enum vmm_exit migrate_run(struct migration *m)
+{
+	struct vmm_error *err = NULL;
+	carry_out(m, &err);
+	return migrate_end(m, err);
+}

@@ -1,0 +1,121 @@
+/* phases.c: the phases of a migration in one table, and how it is gone through - forward up to the commit and behind it, backward
+ * on a failure before it. What is begun and done is in the journal before and after each step, so that recover can do the
+ * same without the process that began. */
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/steps.h"
+
+enum { MODES_MEMORY = MODE_LIVE | MODE_PAUSED, MODES_ALL = MODES_MEMORY | MODE_RESTART | MODE_OFFLINE };
+
+const struct phase phases[] = {
+	{ "lock", "guest records on both nodes; a second task gets busy", MODES_ALL, .perform = step_lock, .undo = undo_lock },
+	{ "pre-hooks", "hooks pre-migrate on both nodes; may veto", MODES_ALL, .perform = step_pre_hooks },
+	{ "prepare", "the target's volumes, under temporary names", MODES_ALL, .per_volume = true, .perform = step_prepare },
+	{ "switch-hooks", "hooks pre-switch; may veto", MODES_ALL, .perform = step_switch_hooks },
+	{ "stop", "autostart off, orderly shutdown, the definition read again", MODE_RESTART, .perform = step_stop,
+	  .undo = undo_stop },
+	{ "copy", "what differs crosses", MODES_ALL, .per_volume = true, .perform = step_copy },
+	{ "verify", "read back on the target and compared", MODES_ALL, .per_volume = true, .perform = step_verify },
+	{ "publish", "volumes get their names on the target", MODES_ALL, .per_volume = true, .perform = step_publish },
+	{ "define", "the definition on the target", MODE_RESTART | MODE_OFFLINE, .perform = step_define },
+	{ "handover", "both nodes note it; memory moves, or the target starts the guest held", MODES_MEMORY | MODE_RESTART,
+	  .perform = step_handover, .undo = undo_handover },
+	{ "commit", "the guest is the target's from here on", MODES_ALL, .commit = true, .perform = step_commit },
+	{ "release", "the target notes that it owns the guest, and lets it go", MODES_ALL, .perform = step_release },
+	{ "settle", "it stays up for a few seconds", MODES_MEMORY | MODE_RESTART, .perform = step_settle },
+	{ "confirm", "the target has COMMITTED on its disk; the source gives up what moved", MODES_ALL, .perform = step_confirm },
+	{ "post-hooks", "hooks post-migrate on both nodes", MODES_ALL, .perform = step_post_hooks },
+	{ "unlock", "records are idle again", MODES_ALL, .perform = step_unlock },
+};
+const size_t phase_count = VMM_COUNT(phases);
+
+static int note(struct migration *m, const char *what, const char *phase, const char *object, struct vmm_error **err)
+{
+	return journal_add(m->journal, json_make("what:s phase:s object:s", what, phase, object), err);
+}
+
+static bool has(struct migration *m, const char *what, const char *phase, const char *object)
+{
+	json_each(record, journal_records(m->journal), "")
+		if (str_same(json_text(record, "what"), what) && str_same(json_text(record, "phase"), phase) &&
+		    (!object || str_same(json_text(record, "object"), object)))
+			return true;
+	return false;
+}
+
+bool phases_journal_has(struct migration *m, const char *what, const char *phase)
+{
+	return has(m, what, phase, NULL);
+}
+
+static int perform_once(struct migration *m, const struct phase *phase, struct json_object *volume, struct vmm_error **err)
+{
+	const char *object = volume ? json_text(volume, "target") : json_text(m->plan, "id");
+	if (has(m, "done", phase->name, object))
+		return 0;
+	task_phase(m->task, phase->name, "begin", object);
+	/* The commit's own record is its intent and its deed in one. */
+	if (!phase->commit && note(m, "do", phase->name, object, err) < 0)
+		return -1;
+	if (phase->perform(m, volume, err) < 0)
+		return error_context(err, "%s %s", phase->name, object);
+	task_phase(m->task, phase->name, "done", object);
+	return note(m, "done", phase->name, object, err);
+}
+
+static int perform(struct migration *m, const struct phase *phase, struct vmm_error **err)
+{
+	if (!(phase->modes & migration_mode(m)))
+		return 0;
+	if (!phase->per_volume)
+		return perform_once(m, phase, NULL, err);
+	json_each(volume, m->plan, "volumes")
+		if (str_same(json_text(volume, "action"), "copy") && perform_once(m, phase, volume, err) < 0)
+			return -1;
+	return 0;
+}
+
+int phases_forward(struct migration *m, struct vmm_error **err)
+{
+	for (const struct phase *phase = phases; !m->committed; phase++) {
+		if (task_cancelled(m->task))
+			return error_set(err, VMM_CANCELLED, "cancelled", "cancelled before %s", phase->name);
+		if (perform(m, phase, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static const struct phase *behind_commit(void)
+{
+	const struct phase *phase = phases;
+	while (!phase->commit)
+		phase++;
+	return phase + 1;
+}
+
+int phases_finish(struct migration *m, struct vmm_error **err)
+{
+	for (const struct phase *phase = behind_commit(); phase < phases + phase_count; phase++)
+		if (perform(m, phase, err) < 0)
+			return -1;
+	return 0;
+}
+
+int phases_backward(struct migration *m, struct vmm_error **err)
+{
+	for (const struct phase *phase = behind_commit() - 1; phase-- > phases;) {
+		if (!phase->undo || !has(m, "do", phase->name, NULL) || has(m, "undone", phase->name, NULL))
+			continue;
+		task_phase(m->task, phase->name, "undo", json_text(m->plan, "id"));
+		if (phase->undo(m, err) < 0)
+			return error_context(err, "undo %s", phase->name);
+		/* A journal that cannot be written does not stop what brings the guest back: each undo can be repeated. */
+		struct vmm_error *problem = NULL;
+		if (note(m, "undone", phase->name, NULL, &problem) < 0)
+			task_log(m->task, "warning", "%s", problem->message);
+		error_clear(&problem);
+	}
+	return 0;
+}

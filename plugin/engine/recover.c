@@ -1,0 +1,176 @@
+/* recover.c: a task whose worker is gone is settled from its journal and what both nodes say.
+ *
+ *	journal has end                    nothing to do
+ *	journal has the commit             forward, unless the target has ABANDONED on its disk, which outranks it
+ *	handover begun, memory moved       forward: the commit is written now
+ *	else                               backward
+ */
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/steps.h"
+
+static bool journal_says(struct migration *m, const char *what)
+{
+	json_each(record, journal_records(m->journal), "")
+		if (str_same(json_text(record, "what"), what))
+			return true;
+	return false;
+}
+
+/* True where the target's disk says that it will never own the guest through this task. */
+static int target_abandoned(struct migration *m, bool *abandoned, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *reply = NULL;
+	if (migration_insist(m, TARGET, NODE_RECORD, NULL, &reply, err) < 0)
+		return -1;
+	struct json_object *record = json_at(reply, "record");
+	bool ours = str_same(json_text(record, "task"), task_id(m->task));
+	bool owns = str_same(json_text(record, "owner"), json_text(m->plan, "target")) &&
+		    json_number(record, "generation") >= json_number(m->plan, "generation");
+	*abandoned = !owns && (!ours || str_same(json_text(record, "state"), "abandoned"));
+	return 0;
+}
+
+static int finish(struct migration *m, struct vmm_error **err)
+{
+	m->committed = true;
+	return phases_finish(m, err);
+}
+
+static int go_back(struct migration *m, struct vmm_error **err)
+{
+	m->committed = false;
+	return phases_backward(m, err);
+}
+
+static int after_commit(struct migration *m, struct vmm_error **err)
+{
+	bool abandoned;
+	if (target_abandoned(m, &abandoned, err) < 0) {
+		m->committed = true;
+		(*err)->exit = VMM_NEEDS_WORD;
+		return error_hint(err, "guest %s is %s's; it is not started on %s by itself. When %s is back: vmmigrate recover %s",
+				  json_text(m->plan, "id"), json_text(m->plan, "target"), json_text(m->plan, "source"),
+				  json_text(m->plan, "target"), task_id(m->task));
+	}
+	return abandoned ? go_back(m, err) : finish(m, err);
+}
+
+/* A migration of memory whose worker died: the job, if it still goes on, is ended; then both nodes are asked. */
+static int after_handover(struct migration *m, struct vmm_error **err)
+{
+	enum resolution resolution;
+	if (migration_insist(m, SOURCE, NODE_MIGRATE_ABORT, NULL, NULL, err) < 0 || resolve(m, &resolution, err) < 0)
+		return -1;
+	if (resolution == RESOLVE_UNDO)
+		return go_back(m, err);
+	return step_commit(m, NULL, err) < 0 ? -1 : finish(m, err);
+}
+
+static bool memory_moves(struct migration *m)
+{
+	return migration_mode(m) == MODE_LIVE || migration_mode(m) == MODE_PAUSED;
+}
+
+static int settle(struct migration *m, struct vmm_error **err)
+{
+	if (journal_says(m, "commit"))
+		return after_commit(m, err);
+	if (memory_moves(m) && phases_journal_has(m, "do", "handover") && !phases_journal_has(m, "undone", "handover"))
+		return after_handover(m, err);
+	return go_back(m, err);
+}
+
+/* ---------------------------------------------------------------- an administrator's word */
+
+/* Ends the guest on the side that loses it, where that side can be reached: two must not run. */
+static int end_there(struct migration *m, enum side side, struct vmm_error **err)
+{
+	(void)err;
+	struct vmm_error *problem = NULL;
+	if (migration_insist(m, side, NODE_DESTROY, NULL, NULL, &problem) < 0)
+		task_log(m->task, "warning", "%s cannot be told: %s. See to it that guest %s does not run there",
+			 json_text(m->plan, side == SOURCE ? "source" : "target"), problem->message, json_text(m->plan, "id"));
+	error_clear(&problem);
+	return 0;
+}
+
+static int keep_target(struct migration *m, struct vmm_error **err)
+{
+	if (end_there(m, SOURCE, err) < 0)
+		return -1;
+	if (!journal_says(m, "commit") && journal_add(m->journal, json_make("what:s word:s", "commit", "target"), err) < 0)
+		return -1;
+	return finish(m, err);
+}
+
+/* The record's owner is set against what it says; generation above any that this task gave, so that it holds. */
+static int reclaim(struct migration *m, enum side side, struct vmm_error **err)
+{
+	struct json_object *args = json_make("owner:s generation:i state:s", json_text(m->plan, "source"),
+					     json_number(m->plan, "generation") + 1, side == SOURCE ? "source" : "abandoned");
+	return migration_insist(m, side, NODE_RECLAIM, args, NULL, err);
+}
+
+static int keep_source(struct migration *m, struct vmm_error **err)
+{
+	if (phases_journal_has(m, "do", "confirm"))
+		return error_set(err, VMM_FAILED, "given-up", "node %s has given up the volumes of guest %s already",
+				 json_text(m->plan, "source"), json_text(m->plan, "id"));
+	struct vmm_error *problem = NULL;
+	m->committed = false;
+	if (end_there(m, TARGET, err) < 0 || reclaim(m, SOURCE, err) < 0)
+		return -1;
+	if (reclaim(m, TARGET, &problem) < 0)
+		task_log(m->task, "warning", "%s", problem->message);
+	error_clear(&problem);
+	if (json_true(m->plan, "running") && migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
+		return -1;
+	return phases_backward(m, err);
+}
+
+/* The word that was given last, now or in an earlier recover that could not carry it out to the end. */
+static const char *last_word(struct migration *m, const char *keep)
+{
+	json_each(record, journal_records(m->journal), "")
+		if (!keep && str_same(json_text(record, "what"), "word"))
+			keep = json_text(record, "keep");
+	return keep;
+}
+
+static int obey(struct migration *m, const char *word, struct vmm_error **err)
+{
+	const char *keep = last_word(m, word);
+	if (!keep)
+		return settle(m, err);
+	if (word && journal_add(m->journal, json_make("what:s keep:s", "word", keep), err) < 0)
+		return -1;
+	return str_same(keep, "target") ? keep_target(m, err) : keep_source(m, err);
+}
+
+static int load(struct migration *m, struct vmm_error **err)
+{
+	if (task_read(m->task, "request", &m->request, err) < 0 || task_read(m->task, "plan", &m->plan, err) < 0)
+		return -1;
+	return m->plan ? task_journal(m->task, &m->journal, err) : 0;
+}
+
+enum vmm_exit recover_run(struct migration *m, const char *keep)
+{
+	struct vmm_error *err = NULL;
+	if (load(m, &err) < 0)
+		return migrate_end(m, err);
+	if (!m->plan || !phases_journal_has(m, "do", "lock")) {
+		error_set(&err, VMM_FAILED, "interrupted", "the worker ended before anything was touched");
+		return migrate_end(m, err);
+	}
+	if (journal_says(m, "end") && !keep)
+		return VMM_DONE;
+	task_log(m->task, "info", "recover: settling what a worker left behind");
+	if (obey(m, keep, &err) < 0)
+		return migrate_end(m, err);
+	if (!m->committed)
+		error_set(&err, VMM_FAILED, "interrupted", "the migration was interrupted and has been undone");
+	return migrate_end(m, err);
+}
