@@ -114,7 +114,7 @@ int findings_error(struct json_object *findings, struct vmm_error **err);
  * {"mode": live|paused|restart|offline, "kind","id","name","uuid","guest":"kind-id","source","target","running": bool,
  *  "stops_guest": bool,"generation": n (that the target will have),
  *  "set_aside": bool (stopped guests on the target are set aside first: "in_the_way": their ids),
- *  "volumes":[{"target","device","action": keep|copy,"format","storage","to_storage","size","allocated","readonly","kind",
+ *  "volumes":[{all that describes the volume (storage.h), "action": keep|copy,"to_storage",
  *              "from": path here,"to": path there,"temporary": path there while it is copied,
  *              "media": bool (it is small or read-only and travels in prepare, whatever the mode: no rounds, no last delta),
  *              "set_aside": bool (a file of that name is on the target and is set aside first)}],

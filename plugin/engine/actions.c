@@ -1,0 +1,196 @@
+/* actions.c: facts as the checks and the plan read them - above all, what becomes of each volume. */
+#include <string.h>
+
+#include "engine/checks.h"
+
+const char *facts_name(const struct facts *facts, enum side side)
+{
+	const char *name = json_text_or(facts->node[side], "node.name", side == SOURCE ? "the source" : "the target");
+	return side == TARGET ? json_text_or(facts->request, "target", name) : name;
+}
+
+struct json_object *facts_guest(const struct facts *facts)
+{
+	return json_at(facts->node[SOURCE], "guest");
+}
+
+const char *facts_kind(const struct facts *facts)
+{
+	return json_text_or(facts_guest(facts), "kind", json_text_or(facts->request, "kind", "qemu"));
+}
+
+struct json_object *facts_host(const struct facts *facts, enum side side)
+{
+	struct json_object *hosts = json_at(facts->node[side], "host");
+	return hosts ? json_object_object_get(hosts, facts_kind(facts)) : NULL;
+}
+
+char *facts_label(const struct facts *facts)
+{
+	const char *id = json_text_or(facts_guest(facts), "id", json_text_or(facts->request, "guest", "?"));
+	return str_format("%s %s", str_same(facts_kind(facts), "lxc") ? "container" : "VM", id);
+}
+
+bool facts_option(const struct facts *facts, const char *name)
+{
+	struct json_object *options = json_at(facts->request, "options");
+	return options && json_true(json_object_object_get(options, name), "");
+}
+
+bool facts_have_target(const struct facts *facts)
+{
+	return facts->node[TARGET] && !str_same(facts_name(facts, SOURCE), facts_name(facts, TARGET));
+}
+
+bool facts_active(const struct facts *facts)
+{
+	return !str_same(json_text_or(facts_guest(facts), "state", "shutoff"), "shutoff");
+}
+
+/* ------------------------------------------------------------------ guests that are in the way */
+
+static bool same_text(struct json_object *a, struct json_object *b, const char *key)
+{
+	const char *one = json_text(a, key);
+	return one && str_same(one, json_text(b, key));
+}
+
+bool guest_same(const struct facts *facts, struct json_object *other)
+{
+	struct json_object *guest = facts_guest(facts);
+	return str_same(json_text(other, "kind"), facts_kind(facts)) &&
+	       (same_text(guest, other, "id") || same_text(guest, other, "name") || same_text(guest, other, "uuid"));
+}
+
+/* A record on the target that says that the guest was here once and has moved on: an older one, or one that names the
+ * source as the owner. */
+static bool record_moved_on(const struct facts *facts, struct json_object *record)
+{
+	int64_t ours = json_number(facts->node[SOURCE], "record.generation"),
+		theirs = json_number(record, "generation");
+	if (!record || !json_text(record, "owner"))
+		return false;
+	return theirs < ours || (theirs == ours && str_same(json_text(record, "owner"), facts_name(facts, SOURCE)));
+}
+
+bool guest_leftover(const struct facts *facts, struct json_object *other)
+{
+	struct json_object *guest = facts_guest(facts);
+	return str_same(json_text(other, "kind"), facts_kind(facts)) && same_text(guest, other, "id") &&
+	       str_same(json_text(guest, "uuid"), json_text(other, "uuid")) &&
+	       str_same(json_text(other, "state"), "shutoff") && record_moved_on(facts, json_at(other, "record"));
+}
+
+/* ------------------------------------------------------------------ storages */
+
+struct json_object *storage_named(struct json_object *node, const char *name)
+{
+	json_each (storage, node, "storages")
+		if (name && str_same(json_text(storage, "name"), name))
+			return storage;
+	return NULL;
+}
+
+struct json_object *storage_under(struct json_object *node, const char *path)
+{
+	struct json_object *best = NULL;
+	size_t longest = 0;
+	if (!path)
+		return NULL;
+	json_each (storage, node, "storages") {
+		const char *root = json_text(storage, "path");
+		size_t length = root ? strlen(root) : 0;
+		while (length > 1 && root[length - 1] == '/')
+			length--;
+		bool within = length && !strncmp(path, root, length) && (length == 1 || path[length] == '/');
+		if (within && length > longest) {
+			best = storage;
+			longest = length;
+		}
+	}
+	return best;
+}
+
+struct json_object *volume_destination(const struct facts *facts, struct json_object *volume)
+{
+	struct json_object *same = storage_named(facts->node[TARGET], json_text(volume, "storage"));
+	return same ? same : storage_under(facts->node[TARGET], json_text(volume, "path"));
+}
+
+/* ------------------------------------------------------------------ volumes */
+
+const char *volume_name(struct json_object *volume)
+{
+	return json_text_or(volume, "target", "?");
+}
+
+struct json_object *volume_there(const struct facts *facts, size_t index)
+{
+	struct json_object *volumes = facts_have_target(facts) ? json_at(facts->node[TARGET], "fit.volumes") : NULL;
+	return json_object_is_type(volumes, json_type_array) ? json_object_array_get_idx(volumes, index) : NULL;
+}
+
+const char *volume_proof(const struct facts *facts, struct json_object *volume, size_t index)
+{
+	const char *storage = json_text(volume, "storage");
+	if (json_true(volume_there(facts, index), "same_block"))
+		return "shared";
+	struct json_object *proof = storage && facts->sharing ? json_object_object_get(facts->sharing, storage) : NULL;
+	return json_text_or(proof, "", "unproven");
+}
+
+bool volume_is_disc(struct json_object *volume)
+{
+	const char *device = json_text_or(volume, "device", "disk");
+	return json_true(volume, "readonly") && (str_same(device, "cdrom") || str_same(device, "floppy"));
+}
+
+static bool volume_is_shared(const struct facts *facts, struct json_object *volume, size_t index)
+{
+	const char *sharing = json_text_or(volume, "sharing", "local");
+	if (str_same(sharing, "network"))
+		return true;
+	/* Where the target could not be asked, nothing is held against the volume. */
+	return str_same(sharing, "maybe") &&
+	       (!facts_have_target(facts) || str_same(volume_proof(facts, volume, index), "shared"));
+}
+
+/* What a restart leaves behind: a disk that was plugged into the running guest alone. */
+static bool volume_stays_behind(struct json_object *volume, enum mode mode)
+{
+	return mode == MODE_RESTART && str_same(json_text(volume, "in"), "live");
+}
+
+enum action volume_action(const struct facts *facts, struct json_object *volume, size_t index, enum mode mode)
+{
+	const char *device = json_text_or(volume, "device", "disk");
+	bool memory_moves = mode != MODE_RESTART && mode != MODE_OFFLINE;
+	bool small = json_number(volume, "size") <= MEDIA_LIMIT;
+	bool there = json_true(volume_there(facts, index), "there");
+	if (!json_text(volume, "path") || volume_is_shared(facts, volume, index) || volume_stays_behind(volume, mode))
+		return VOLUME_KEEP;
+	/* The stream of a running guest's memory holds the TPM's state; the target's libvirt makes the place for it. */
+	if (memory_moves && str_same(device, "tpm"))
+		return VOLUME_KEEP;
+	/* It holds the NVRAM too, and QEMU writes all of it to the target's file; but a file of that size has to be
+	 * there. */
+	if (memory_moves && small && str_same(device, "nvram"))
+		return there ? VOLUME_KEEP : VOLUME_MEDIA;
+	if (volume_is_disc(volume) || (json_true(volume, "readonly") && small))
+		return there ? VOLUME_KEEP : VOLUME_MEDIA;
+	return VOLUME_COPY;
+}
+
+bool volume_is_ours_there(const struct facts *facts, struct json_object *volume)
+{
+	const char *path = json_text(volume, "path"), *device = json_text_or(volume, "device", "disk");
+	json_each (other, facts->node[TARGET], "guests")
+		if (!guest_leftover(facts, other) && json_has(other, "volumes", path))
+			return false;
+	json_each (other, facts->node[TARGET], "guests")
+		if (guest_leftover(facts, other) && json_has(other, "volumes", path))
+			return true;
+	/* NVRAM and TPM state belong to one guest by their path; they outlive its definition. */
+	return (str_same(device, "nvram") || str_same(device, "tpm")) &&
+	       record_moved_on(facts, json_at(facts->node[TARGET], "record"));
+}

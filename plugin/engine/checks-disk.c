@@ -1,0 +1,194 @@
+/* checks-disk.c: can the guest's disks and images go where the guest goes, in this mode? */
+#include "engine/checks.h"
+
+/* "32.0 GiB on storage "default"". */
+static char *whereabouts(struct json_object *volume)
+{
+	vmm_auto_free char *size = str_size(json_number(volume, "size"));
+	return str_format("%s on storage \"%s\"", size,
+			  json_text_or(volume, "storage", json_text_or(volume, "path", "?")));
+}
+
+void look_volume_taken(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes") {
+		struct json_object *there = volume_there(look->facts, volume_i);
+		const char *path = json_text(volume, "path");
+		if (volume_action(look->facts, volume, volume_i, look->mode) == VOLUME_KEEP ||
+		    !json_true(there, "there"))
+			continue;
+		bool open = json_true(there, "open");
+		if (!open && volume_is_ours_there(look->facts, volume))
+			continue;
+		struct json_object *finding = found_as(look, open ? CHECK_ERROR : CHECK_OVERRIDE, volume_name(volume),
+						       "%s: %s is on %s already%s", volume_name(volume), path,
+						       look->name[TARGET], open ? " and is in use" : "");
+		if (open)
+			finding_hint(finding,
+				     "find out who has it open there (fuser -v %s); a file in use is never replaced",
+				     path);
+		else
+			finding_hint(finding,
+				     "see what it is; remove or rename it on %s, or give --replace to set it aside",
+				     look->name[TARGET]);
+	}
+}
+
+void look_local_disk_online(const struct look *look)
+{
+	vmm_auto_text struct text names = {0}, places = {0};
+	json_each (volume, look->guest, "volumes") {
+		if (volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY)
+			continue;
+		vmm_auto_free char *place = whereabouts(volume);
+		text_add(&names, "%s%s", names.length ? ", " : "", volume_name(volume));
+		text_add(&places, "%s%s (%s)", places.length ? ", " : "", volume_name(volume), place);
+	}
+	if (!names.length)
+		return;
+	struct json_object *finding = found(look, names.data, "%s cannot move while it runs: local to %s: %s",
+					    look->label, look->name[SOURCE], places.data);
+	finding_hint(finding,
+		     "`vmmigrate %s %s --restart` works: it copies the disks while the guest runs, shuts it down, "
+		     "copies what has changed "
+		     "and starts it there",
+		     json_text_or(look->guest, "id", "?"), look->name[TARGET]);
+}
+
+void look_local_cdrom(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes") {
+		if (!volume_is_disc(volume) || json_number(volume, "size") <= MEDIA_LIMIT ||
+		    volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_MEDIA)
+			continue;
+		vmm_auto_free char *place = whereabouts(volume);
+		const char *path = json_text(volume, "path"), *name = volume_name(volume);
+		struct json_object *finding =
+			found(look, name, "%s: the image %s (%s) is not on %s, and is too large to be copied along",
+			      name, path, place, look->name[TARGET]);
+		finding_hint(finding,
+			     "eject it (virsh change-media %s %s --eject --live --config), or copy it to the same path "
+			     "on %s first",
+			     json_text_or(look->guest, "name", "GUEST"), name, look->name[TARGET]);
+	}
+}
+
+void look_sata_disk(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes")
+		if (str_same(json_text(volume, "bus"), "sata") &&
+		    str_same(json_text_or(volume, "device", "disk"), "disk"))
+			finding_hint(found(look, volume_name(volume),
+					   "%s is a SATA disk, whose controller older QEMU cannot migrate",
+					   volume_name(volume)),
+				     "should it fail the guest goes on running here; virtio or SCSI disks have no such "
+				     "limit");
+}
+
+/* A backing file goes along where it is a volume of the guest itself, or lies on storage that both nodes share. */
+static bool backing_goes_along(const struct look *look, const char *backing)
+{
+	json_each (volume, look->guest, "volumes")
+		if (str_same(json_text(volume, "path"), backing))
+			return true;
+	struct json_object *storage = storage_under(look->node[SOURCE], backing);
+	const char *name = json_text(storage, "name");
+	struct json_object *proof =
+		name && look->facts->sharing ? json_object_object_get(look->facts->sharing, name) : NULL;
+	return !str_same(json_text(storage, "sharing"), "local") &&
+	       (!look->node[TARGET] || str_same(json_text(proof, ""), "shared"));
+}
+
+void look_linked_clone(const struct look *look)
+{
+	static const char *const keys[][2] = {{"backing", "backing file"}, {"data_file", "data file"}};
+	json_each (volume, look->guest, "volumes")
+		for (size_t i = 0; i < VMM_COUNT(keys); i++) {
+			const char *other = json_text(volume, keys[i][0]), *name = volume_name(volume);
+			if (!other || backing_goes_along(look, other))
+				continue;
+			struct json_object *finding =
+				found(look, name, "%s stands on another file: its %s %s does not come along", name,
+				      keys[i][1], other);
+			finding_hint(
+				finding,
+				"make it one file (virsh blockpull %s %s), or put the same file at that path on %s",
+				json_text_or(look->guest, "name", "GUEST"), name, look->name[TARGET]);
+		}
+}
+
+void look_shared_by_other(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes") {
+		const char *path = json_text(volume, "path"), *name = volume_name(volume);
+		if (volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY ||
+		    json_true(volume, "readonly"))
+			continue;
+		json_each (other, look->node[SOURCE], "guests")
+			if (!guest_same(look->facts, other) && json_has(other, "volumes", path))
+				finding_hint(
+					found(look, name, "%s: %s is a disk of guest %s too", name, path,
+					      json_text_or(other, "name", json_text_or(other, "id", "?"))),
+					"detach it from one of the two: one copy cannot serve guests on two nodes");
+	}
+}
+
+/* QEMU 4.0 and newer drops the page cache when a disk changes hands, so that only a mode that never syncs is left to
+ * worry about; older ones need none or directsync. Network disks that QEMU opens itself have no page cache. */
+static bool cache_is_safe(const struct look *look, struct json_object *volume)
+{
+	const char *cache = json_text_or(volume, "cache", "default");
+	int64_t version = json_number(look->host[SOURCE], "version");
+	if (json_true(volume, "readonly") || str_same(json_text(volume, "type"), "network") ||
+	    !str_same(json_text_or(volume, "device", "disk"), "disk"))
+		return true;
+	if (str_same(cache, "unsafe"))
+		return false;
+	return version >= 4000000 || str_same(cache, "none") || str_same(cache, "directsync");
+}
+
+void look_unsafe_cache(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes")
+		if (!cache_is_safe(look, volume))
+			finding_hint(found(look, volume_name(volume),
+					   "%s has the cache mode %s: the target could read old data",
+					   volume_name(volume), json_text_or(volume, "cache", "default")),
+				     "set cache='none' on it (virsh edit, then restart the guest), or move the guest "
+				     "with --non-live or --restart");
+}
+
+void look_pending_changes(const struct look *look)
+{
+	const char *guest = json_text_or(look->guest, "name", "GUEST");
+	json_each (volume, look->guest, "volumes") {
+		const char *in = json_text_or(volume, "in", "both"), *name = volume_name(volume);
+		if (str_same(in, "differs"))
+			finding_hint(found(look, name,
+					   "%s is another image in the definition of %s than in the running guest",
+					   name, look->label),
+				     "make them agree (virsh change-media or update-device with --config), or shut the "
+				     "guest down and start it");
+		else if (str_same(in, "live") && look->mode == MODE_RESTART)
+			finding_hint(found_as(look, CHECK_WARNING, name,
+					      "%s was plugged into the running guest alone: it stays behind on %s",
+					      name, look->name[SOURCE]),
+				     "virsh attach-device %s --config makes it part of the definition", guest);
+	}
+}
+
+/* The state of an emulated TPM is a directory. The memory of a running guest holds what is in it. */
+void look_tpm_state(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes") {
+		if (!str_same(json_text(volume, "device"), "tpm") ||
+		    volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY)
+			continue;
+		struct json_object *finding =
+			found(look, volume_name(volume), "the TPM's state in %s is not copied to %s",
+			      json_text_or(volume, "path", "?"), look->name[TARGET]);
+		finding_hint(finding, "move the guest while it runs (--online): its memory carries the TPM's state; or "
+				      "put that directory on "
+				      "storage that both nodes share");
+	}
+}

@@ -1,0 +1,216 @@
+/* checks-node.c: is the target a node that can be worked with, and is the guest the source's to give? */
+#include <string.h>
+
+#include "engine/checks.h"
+
+void look_target_is_source(const struct look *look)
+{
+	if (!json_text(look->facts->request, "target") || !str_same(look->name[SOURCE], look->name[TARGET]))
+		return;
+	struct json_object *finding =
+		found(look, look->name[TARGET], "%s is on %s already", look->label, look->name[SOURCE]);
+	finding_hint(finding, "there is nothing to do, or name another node (vmmigrate nodes)");
+}
+
+/* ------------------------------------------------------------------ why the target could not be asked */
+
+enum trouble { TROUBLE_NONE, TROUBLE_UNKNOWN, TROUBLE_VERSION, TROUBLE_LINK };
+
+/* Everything that is not said more exactly is a failure to reach the target, so that none goes unreported. */
+static enum trouble trouble_of(const struct look *look)
+{
+	const char *code = json_text(look->facts->target_error, "code");
+	if (str_same(look->name[SOURCE], look->name[TARGET]) || !json_text(look->facts->request, "target"))
+		return TROUBLE_NONE;
+	if (!code)
+		return look->node[TARGET] ? TROUBLE_NONE : TROUBLE_LINK;
+	if (!strcmp(code, "target-unknown"))
+		return TROUBLE_UNKNOWN;
+	if (!strcmp(code, "agent-too-old") || !strcmp(code, "agent-too-new"))
+		return TROUBLE_VERSION;
+	return TROUBLE_LINK;
+}
+
+static void pass_on(const struct look *look, const char *otherwise)
+{
+	struct json_object *error = look->facts->target_error;
+	const char *hint = json_text(error, "hint"), *code = json_text(error, "code");
+	struct json_object *finding =
+		found(look, look->name[TARGET], "%s", json_text_or(error, "message", "the target was not asked"));
+	finding_hint(finding, "%s", hint ? hint : otherwise);
+	if (code)
+		json_put(finding, "cause:s", code);
+}
+
+void look_target_unknown(const struct look *look)
+{
+	if (trouble_of(look) == TROUBLE_UNKNOWN)
+		pass_on(look, "`vmmigrate nodes` lists the nodes; `vmmigrate node add NAME ADDRESS` adds one");
+}
+
+void look_target_unreachable(const struct look *look)
+{
+	if (trouble_of(look) == TROUBLE_LINK)
+		pass_on(look, "`vmmigrate node test` tries the connection in both directions and says where it fails");
+}
+
+void look_target_agent_version(const struct look *look)
+{
+	static const char remedy[] = "install the same version of the package vmmigrate on both nodes";
+	if (trouble_of(look) == TROUBLE_VERSION) {
+		pass_on(look, remedy);
+		return;
+	}
+	if (!look->node[TARGET])
+		return;
+	int64_t major[SIDES], minor[SIDES];
+	for (enum side side = SOURCE; side < SIDES; side++) {
+		major[side] = json_number(look->node[side], "node.protocol.0");
+		minor[side] = json_number(look->node[side], "node.protocol.1");
+	}
+	int64_t apart = minor[TARGET] > minor[SOURCE] ? minor[TARGET] - minor[SOURCE] : minor[SOURCE] - minor[TARGET];
+	if (major[SOURCE] == major[TARGET] && apart <= 1)
+		return;
+	struct json_object *finding =
+		found(look, look->name[TARGET], "the agent on %s speaks protocol %d.%d, %s speaks %d.%d: too far apart",
+		      look->name[TARGET], (int)major[TARGET], (int)minor[TARGET], look->name[SOURCE],
+		      (int)major[SOURCE], (int)minor[SOURCE]);
+	finding_hint(finding, "%s", remedy);
+}
+
+/* ------------------------------------------------------------------ the state of the nodes */
+
+void look_target_libvirt_down(const struct look *look)
+{
+	for (enum side side = SOURCE; side < SIDES; side++) {
+		if (!look->node[side] || json_true(look->host[side], "up"))
+			continue;
+		const char *why = json_text(look->host[side], "error.message"),
+			   *hint = json_text(look->host[side], "error.hint");
+		struct json_object *finding = found(look, look->name[side], "libvirt does not answer on %s%s%s",
+						    look->name[side], why ? ": " : "", why ? why : "");
+		if (hint)
+			finding_hint(finding, "%s", hint);
+		else
+			finding_hint(finding, "on %s: systemctl status libvirtd", look->name[side]);
+	}
+}
+
+void look_target_maintenance(const struct look *look)
+{
+	struct json_object *nodes = json_at(look->facts->config, "node");
+	struct json_object *section = nodes ? json_object_object_get(nodes, look->name[TARGET]) : NULL;
+	if (!json_true(look->node[TARGET], "node.maintenance") && !json_true(section, "maintenance"))
+		return;
+	finding_hint(found(look, look->name[TARGET], "%s is under maintenance and takes no guests", look->name[TARGET]),
+		     "choose another node, or take `maintenance` out of [node %s] in vmmigrate.conf",
+		     look->name[TARGET]);
+}
+
+void look_clock_skew(const struct look *look)
+{
+	int64_t skew =
+		json_number(look->node[TARGET], "node.time_us") - json_number(look->node[SOURCE], "node.time_us");
+	if (skew >= -1000000 && skew <= 1000000)
+		return;
+	struct json_object *finding =
+		found(look, look->name[TARGET], "the clock of %s is %.1f s %s that of %s", look->name[TARGET],
+		      (double)(skew < 0 ? -skew : skew) / 1e6, skew < 0 ? "behind" : "ahead of", look->name[SOURCE]);
+	finding_hint(
+		finding,
+		"the guest's clock may jump by as much; see that time is synchronised on both nodes (timedatectl)");
+}
+
+void look_guard_inactive(const struct look *look)
+{
+	static const struct {
+		const char *state, *words, *remedy;
+	} states[] = {
+		{"missing", "is not installed",
+		 "reinstall the package vmmigrate there, then: systemctl restart libvirtd"},
+		{"not-executable", "is not executable",
+		 "chmod 755 /etc/libvirt/hooks/qemu.d/*vmmigrate* there, then: systemctl restart libvirtd"},
+		{"not-loaded", "came after libvirtd was started, which has not loaded it",
+		 "on that node: systemctl restart libvirtd (guests go on running)"},
+	};
+	for (enum side side = SOURCE; side < SIDES; side++) {
+		const char *guard = json_text_or(look->host[side], "guard", "missing");
+		/* Where libvirt does not answer, another check has said so. */
+		if (!json_true(look->host[side], "up") || !strcmp(guard, "active"))
+			continue;
+		size_t i = 0;
+		while (i + 1 < VMM_COUNT(states) && strcmp(states[i].state, guard))
+			i++;
+		struct json_object *finding =
+			found(look, look->name[side],
+			      "the libvirt guard on %s %s: nothing would keep a guest from being started twice",
+			      look->name[side], states[i].words);
+		finding_hint(finding, "%s", states[i].remedy);
+	}
+}
+
+void look_foreign_manager(const struct look *look)
+{
+	static const struct {
+		const char *name, *words;
+	} managers[] = {
+		{"pve", "Proxmox VE (/etc/pve is mounted)"},
+		{"vdsm", "oVirt (vdsm)"},
+		{"nova", "OpenStack (nova-compute)"},
+	};
+	for (enum side side = SOURCE; side < SIDES; side++) {
+		const char *manager = json_text(look->node[side], "node.manager");
+		if (!manager)
+			continue;
+		const char *words = manager;
+		for (size_t i = 0; i < VMM_COUNT(managers); i++)
+			if (!strcmp(managers[i].name, manager))
+				words = managers[i].words;
+		struct json_object *finding =
+			found(look, look->name[side], "%s is run by %s, which owns its guests' definitions",
+			      look->name[side], words);
+		finding_hint(finding, "migrate with that manager's own means: it would undo or fight what we do");
+	}
+}
+
+/* ------------------------------------------------------------------ whose guest it is */
+
+/* The source's record may say that the guest has gone elsewhere; where the source has none, or an older one, the
+ * target's may say that the newer copy is there. */
+void look_record_owner(const struct look *look)
+{
+	const char *owner = json_text(look->node[SOURCE], "record.owner");
+	const char *there = json_text(look->node[TARGET], "record.owner");
+	int64_t ours = json_number(look->node[SOURCE], "record.generation");
+	int64_t theirs = json_number(look->node[TARGET], "record.generation");
+	bool twin = false;
+	json_each (other, look->node[TARGET], "guests")
+		twin |= guest_same(look->facts, other);
+	if (owner && !str_same(owner, look->name[SOURCE])) {
+		struct json_object *finding = found(
+			look, owner, "%s belongs to %s (record on %s, generation %lld): what is here is an old copy",
+			look->label, owner, look->name[SOURCE], (long long)ours);
+		finding_hint(
+			finding,
+			"migrate it from %s; where %s is lost for good: vmmigrate recover with --keep, which decides",
+			owner, owner);
+	} else if (there && twin && str_same(there, look->name[TARGET]) && theirs > ours) {
+		struct json_object *finding = found(
+			look, there,
+			"%s belongs to %s (record there, generation %lld; here %lld): what is here is an old copy",
+			look->label, there, (long long)theirs, (long long)ours);
+		finding_hint(finding, "look at both guests before either is started; the newer one is on %s", there);
+	}
+}
+
+void look_config_differs(const struct look *look)
+{
+	struct json_object *here = json_at(look->node[SOURCE], "node.config"),
+			   *there = json_at(look->node[TARGET], "node.config");
+	if (!here || !there || json_object_equal(here, there))
+		return;
+	struct json_object *finding = found(look, look->name[TARGET],
+					    "/etc/vmmigrate/vmmigrate.conf of %s and of %s differ in nodes or storages",
+					    look->name[SOURCE], look->name[TARGET]);
+	finding_hint(finding, "make both files agree, so that either node gives the same answer");
+}

@@ -1,0 +1,132 @@
+/* plan.c: one mode, and one action for each volume. */
+#include "engine/checks.h"
+#include "storage/storage.h"
+
+enum {
+	COPY_RATE = 100 * 1000 * 1000, /* bytes a second: what a 1 Gbit/s link, or a plain disk, gives */
+	RESTART_MS = 5000, /* hand over and start; not the guest's own shutdown and boot, which nobody knows */
+};
+
+const char *mode_name(enum mode mode)
+{
+	switch (mode) {
+	case MODE_LIVE:
+		return "live";
+	case MODE_PAUSED:
+		return "paused";
+	case MODE_RESTART:
+		return "restart";
+	case MODE_OFFLINE:
+		return "offline";
+	case MODE_NONE:
+		break;
+	}
+	return "none";
+}
+
+/* True where a volume has to be copied round by round, were the guest to move while it runs. */
+static bool has_local_volume(const struct facts *facts)
+{
+	json_each (volume, facts_guest(facts), "volumes")
+		if (volume_action(facts, volume, volume_i, MODE_LIVE) == VOLUME_COPY)
+			return true;
+	return false;
+}
+
+enum mode plan_mode(const struct facts *facts)
+{
+	if (!facts_active(facts))
+		return MODE_OFFLINE;
+	if (facts_option(facts, "online"))
+		return MODE_LIVE;
+	if (facts_option(facts, "non_live"))
+		return MODE_PAUSED;
+	if (facts_option(facts, "restart") || str_same(facts_kind(facts), "lxc") || has_local_volume(facts))
+		return MODE_RESTART;
+	return MODE_NONE;
+}
+
+/* The volume as it was described, with what becomes of it. */
+static struct json_object *plan_volume(const struct facts *facts, struct json_object *volume, size_t index,
+				       enum mode mode, const char *task)
+{
+	enum action action = volume_action(facts, volume, index, mode);
+	const char *path = json_text(volume, "path");
+	bool copied = action != VOLUME_KEEP;
+	vmm_auto_free char *temporary = copied && task ? storage_temporary(path, task) : NULL;
+	struct json_object *planned = json_copy(volume);
+	json_put(planned, "device:s action:s size:i allocated:i readonly:b to_storage:s from:s to:s",
+		 json_text_or(volume, "device", "disk"), copied ? "copy" : "keep", json_number(volume, "size"),
+		 json_number(volume, "allocated"), json_true(volume, "readonly"),
+		 json_text(volume_destination(facts, volume), "name"), path, path);
+	if (copied)
+		json_put(planned, "temporary:s media:b set_aside:b", temporary, action == VOLUME_MEDIA,
+			 json_true(volume_there(facts, index), "there"));
+	return planned;
+}
+
+/* How long the guest will stand or be off, in ms; -1 where that cannot be said. An upper bound that only a slow node
+ * breaks: rounds that ran before leave less to copy. */
+static int64_t expected_downtime(struct json_object *guest, enum mode mode, int64_t bytes)
+{
+	if (mode == MODE_RESTART)
+		return bytes / (COPY_RATE / 1000) + RESTART_MS;
+	if (mode == MODE_PAUSED)
+		return json_number(guest, "memory") / (COPY_RATE / 1000);
+	return -1;
+}
+
+static int need_mode(const struct facts *facts, struct vmm_error **err)
+{
+	vmm_auto_free char *label = facts_label(facts);
+	error_set(err, VMM_BLOCKED, "mode-needed", "%s runs, and all its disks are shared: it could go in three ways",
+		  label);
+	return error_hint(
+		err,
+		"name one: --online (live, it goes on running), --non-live (it stands while its memory moves), "
+		"--restart (it is shut down and started on %s)",
+		facts_name(facts, TARGET));
+}
+
+static void add_guests_in_the_way(const struct facts *facts, struct json_object *plan)
+{
+	json_put(plan, "set_aside:b in_the_way:o", false, json_object_new_array());
+	json_each (other, facts->node[TARGET], "guests") {
+		if (!guest_same(facts, other))
+			continue;
+		json_put(plan, "set_aside:b", true);
+		json_append(plan, "in_the_way", json_object_new_string(json_text_or(other, "id", "?")));
+	}
+}
+
+int plan_make(const struct facts *facts, const char *task, struct json_object **plan, struct vmm_error **err)
+{
+	struct json_object *guest = facts_guest(facts);
+	const char *kind = facts_kind(facts), *id;
+	enum mode mode = plan_mode(facts);
+	*plan = NULL;
+	if (json_need(guest, "id", "guest facts", &id, err) < 0)
+		return -1;
+	if (mode == MODE_NONE)
+		return need_mode(facts, err);
+	vmm_auto_free char *record = str_format("%s-%s", kind, id);
+	bool active = facts_active(facts);
+	struct json_object *made = json_make(
+		"mode:s kind:s id:s name:s uuid:s guest:s source:s target:s running:b stops_guest:b generation:i",
+		mode_name(mode), kind, id, json_text(guest, "name"), json_text(guest, "uuid"), record,
+		facts_name(facts, SOURCE), facts_name(facts, TARGET), active, mode == MODE_RESTART,
+		json_number(facts->node[SOURCE], "record.generation") + 1);
+	add_guests_in_the_way(facts, made);
+	json_put(made, "volumes:o", json_object_new_array());
+	int64_t bytes = 0;
+	json_each (volume, guest, "volumes") {
+		struct json_object *planned = plan_volume(facts, volume, volume_i, mode, task);
+		if (str_same(json_text(planned, "action"), "copy"))
+			bytes += json_number(planned, "allocated");
+		json_append(made, "volumes", planned);
+	}
+	int64_t downtime = expected_downtime(guest, mode, bytes);
+	json_put(made, "bytes:i downtime_ms:o", bytes, downtime < 0 ? NULL : json_object_new_int64(downtime));
+	*plan = made;
+	return 0;
+}

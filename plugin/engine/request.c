@@ -1,0 +1,305 @@
+/* request.c: what a client asks for, checked and brought into one form. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "cluster/cluster.h"
+#include "engine/engine.h"
+
+/* "--max-downtime", as people type it; belongs to the caller. */
+static char *spelled(const char *name)
+{
+	char *text = str_format("--%s", name);
+	for (char *at = text + 2; *at; at++)
+		if (*at == '_')
+			*at = '-';
+	return text;
+}
+
+static int wrong_value(const struct option *option, const char *expected, struct json_object *value,
+		       struct vmm_error **err)
+{
+	vmm_auto_free char *name = spelled(option->name);
+	return error_set(err, VMM_USAGE, "usage", "%s takes %s, not %s", name, expected, json_line(value));
+}
+
+/* ------------------------------------------------------------------ values */
+
+/* Panels send true, Proxmox VE's clients send 1. */
+static int read_flag(const struct option *option, struct json_object *value, struct json_object **made,
+		     struct vmm_error **err)
+{
+	bool on = json_object_get_boolean(value);
+	bool number = json_object_is_type(value, json_type_int) && (uint64_t)json_object_get_int64(value) <= 1;
+	if (!number && !json_object_is_type(value, json_type_boolean))
+		return wrong_value(option, "true or false", value, err);
+	*made = on ? json_object_new_boolean(true) : NULL;
+	return 0;
+}
+
+static int read_number(const struct option *option, struct json_object *value, struct json_object **made,
+		       struct vmm_error **err)
+{
+	const char *text = json_text(value, "");
+	char *end = NULL;
+	int64_t number = json_object_get_int64(value);
+	if (text) {
+		errno = 0;
+		number = strtoll(text, &end, 10);
+	}
+	bool whole = text ? *text && strspn(text, "0123456789") == strlen(text) && !errno
+			  : json_object_is_type(value, json_type_int);
+	if (!whole || number < option->least || number > option->most) {
+		vmm_auto_free char *range = str_format("a whole number from %lld to %lld", (long long)option->least,
+						       (long long)option->most);
+		return wrong_value(option, range, value, err);
+	}
+	*made = json_object_new_int64(number);
+	return 0;
+}
+
+static int read_choice(const struct option *option, struct json_object *value, struct json_object **made,
+		       struct vmm_error **err)
+{
+	const char *text = json_text(value, "");
+	size_t length;
+	for (const char *at = option->choices; text && *at; at += length + (at[length] == '|')) {
+		length = strcspn(at, "|");
+		if (strlen(text) == length && !strncmp(at, text, length)) {
+			*made = json_object_new_string(text);
+			return 0;
+		}
+	}
+	return wrong_value(option, option->choices, value, err);
+}
+
+/* An address, a '/', and the number of bits that count. */
+static bool is_network(const char *text)
+{
+	char address[INET6_ADDRSTRLEN];
+	unsigned char bytes[sizeof(struct in6_addr)];
+	const char *slash = text ? strchr(text, '/') : NULL;
+	size_t length = slash ? (size_t)(slash - text) : 0;
+	if (!slash || length >= sizeof(address) || !slash[1] || strlen(slash + 1) > 3 ||
+	    strspn(slash + 1, "0123456789") != strlen(slash + 1))
+		return false;
+	memcpy(address, text, length);
+	address[length] = 0;
+	long bits = strtol(slash + 1, NULL, 10);
+	return (inet_pton(AF_INET, address, bytes) == 1 && bits <= 32) ||
+	       (inet_pton(AF_INET6, address, bytes) == 1 && bits <= 128);
+}
+
+static int read_network(const struct option *option, struct json_object *value, struct json_object **made,
+			struct vmm_error **err)
+{
+	if (!is_network(json_text(value, "")))
+		return wrong_value(option, "a network such as 10.0.0.0/24", value, err);
+	*made = json_object_get(value);
+	return 0;
+}
+
+static const char *near_check(const char *code, struct json_object *codes)
+{
+	for (size_t i = 0; i < check_count; i++)
+		if (checks[i].severity == CHECK_OVERRIDE)
+			json_object_array_add(codes, json_object_new_string(checks[i].code));
+	return cluster_near(code, codes);
+}
+
+static int add_code(const struct option *option, const char *code, struct json_object *codes, struct vmm_error **err)
+{
+	const struct check *check = check_find(code);
+	vmm_auto_free char *name = spelled(option->name);
+	vmm_auto_json struct json_object *all = json_object_new_array();
+	if (check && check->severity == CHECK_OVERRIDE) {
+		if (!json_has(codes, "", code))
+			json_object_array_add(codes, json_object_new_string(code));
+		return 0;
+	}
+	const char *near = check ? NULL : near_check(code, all);
+	if (check)
+		error_set(err, VMM_USAGE, "usage", "%s: the check %s %s", name, code,
+			  check->severity == CHECK_WARNING ? "only warns" : "cannot be overridden");
+	else
+		error_set(err, VMM_USAGE, "usage", "%s: there is no check %s", name, code);
+	return near ? error_hint(err, "did you mean %s?", near)
+		    : error_hint(err, "the manual page vmmigrate(1) lists the checks that can be overridden");
+}
+
+/* An array of codes, or one string with commas between them. */
+static int read_list(const struct option *option, struct json_object *value, struct json_object **made,
+		     struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *codes = json_object_new_array();
+	if (!json_object_is_type(value, json_type_array) && !json_text(value, ""))
+		return wrong_value(option, "codes with commas between them", value, err);
+	vmm_auto_free char *words = str_copy(json_text(value, ""));
+	for (char *rest = words, *word; (word = strsep(&rest, ", "));)
+		if (*word && add_code(option, word, codes, err) < 0)
+			return -1;
+	json_each (item, value, "") {
+		if (!json_text(item, ""))
+			return wrong_value(option, "codes of checks", item, err);
+		if (add_code(option, json_text(item, ""), codes, err) < 0)
+			return -1;
+	}
+	*made = json_object_get(codes);
+	return 0;
+}
+
+static int read_value(const struct option *option, struct json_object *value, struct json_object *options,
+		      struct vmm_error **err)
+{
+	static int (*const readers[])(const struct option *, struct json_object *, struct json_object **,
+				      struct vmm_error **) = {
+		[OPTION_FLAG] = read_flag,	 [OPTION_NUMBER] = read_number, [OPTION_CHOICE] = read_choice,
+		[OPTION_NETWORK] = read_network, [OPTION_LIST] = read_list,
+	};
+	struct json_object *made = NULL;
+	if (readers[option->type](option, value, &made, err) < 0)
+		return -1;
+	if (made)
+		json_object_object_add(options, option->name, made);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ options */
+
+static int unknown_option(const char *name, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *names = json_object_new_array();
+	vmm_auto_free char *typed = spelled(name);
+	for (size_t i = 0; i < request_option_count; i++) {
+		vmm_auto_free char *known = spelled(request_options[i].name);
+		json_object_array_add(names, json_object_new_string(known));
+	}
+	const char *near = cluster_near(typed, names);
+	error_set(err, VMM_USAGE, "usage", "there is no option %s", typed);
+	return near ? error_hint(err, "did you mean %s?", near) : -1;
+}
+
+static int read_options(struct json_object *given, struct json_object *options, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *seen = json_object_new_object();
+	if (!given)
+		return 0;
+	if (!json_object_is_type(given, json_type_object))
+		return error_set(err, VMM_USAGE, "usage", "the request's \"options\" is not an object");
+	json_object_object_foreach(given, name, value)
+	{
+		const struct option *option = option_find(name);
+		if (!option)
+			return unknown_option(name, err);
+		if (json_object_object_get_ex(seen, option->name, NULL))
+			return error_set(err, VMM_USAGE, "usage", "--%s is given twice", name);
+		json_object_object_add(seen, option->name, NULL);
+		if (value && read_value(option, value, options, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What the request leaves open the configuration decides, and then the table. */
+static int fill_in(struct json_object *config, struct json_object *options, struct vmm_error **err)
+{
+	struct json_object *settings = json_at(config, "migration");
+	for (size_t i = 0; i < request_option_count; i++) {
+		const struct option *option = &request_options[i];
+		struct json_object *setting =
+			option->setting && settings ? json_object_object_get(settings, option->setting) : NULL;
+		vmm_auto_json struct json_object *standard =
+			option->standard ? json_object_new_string(option->standard) : NULL;
+		struct json_object *value = setting ? setting : standard;
+		if (!value || json_object_object_get_ex(options, option->name, NULL))
+			continue;
+		if (read_value(option, value, options, err) < 0)
+			return error_context(err, "[migration] %s in vmmigrate.conf", option->setting);
+	}
+	return 0;
+}
+
+static int one_mode(struct json_object *options, struct vmm_error **err)
+{
+	static const char *const modes[] = {"online", "non_live", "restart"};
+	const char *first = NULL;
+	for (size_t i = 0; i < VMM_COUNT(modes); i++) {
+		if (!json_object_object_get_ex(options, modes[i], NULL))
+			continue;
+		vmm_auto_free char *one = first ? spelled(first) : NULL, *other = spelled(modes[i]);
+		if (first) {
+			error_set(err, VMM_USAGE, "usage", "%s and %s exclude each other", one, other);
+			return error_hint(err, "name one way in which the guest shall move");
+		}
+		first = modes[i];
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------ who and where */
+
+/* "100", 100, or "qemu/100" where one name means guests of two kinds. */
+static int read_guest(struct json_object *raw, struct json_object *request, struct vmm_error **err)
+{
+	struct json_object *given = json_at(raw, "guest");
+	const char *kind = json_text(raw, "kind");
+	if (!json_object_is_type(given, json_type_string) && !json_object_is_type(given, json_type_int))
+		return error_set(err, VMM_USAGE, "usage", "the request names no guest");
+	vmm_auto_free char *words = str_copy(json_object_get_string(given));
+	char *slash = strchr(words, '/');
+	const char *who = words;
+	if (slash) {
+		*slash = 0;
+		kind = words;
+		who = slash + 1;
+	}
+	if (kind && (!*kind || strspn(kind, "abcdefghijklmnopqrstuvwxyz") != strlen(kind))) {
+		error_set(err, VMM_USAGE, "usage", "\"%s\" is not a kind of guest", kind);
+		return error_hint(err, "a kind stands before the slash: qemu/100, lxc/200");
+	}
+	if (name_check(who, "guest", err) < 0)
+		return -1;
+	json_put(request, "guest:s", who);
+	if (kind)
+		json_put(request, "kind:s", kind);
+	return 0;
+}
+
+static int read_target(struct json_object *raw, struct json_object *request, struct vmm_error **err)
+{
+	struct json_object *given = json_at(raw, "target");
+	const char *target = json_text(given, "");
+	if (!given)
+		return 0;
+	if (!target)
+		return error_set(err, VMM_USAGE, "usage", "the request's target is not a name: %s", json_line(given));
+	if (name_check(target, "target node", err) < 0)
+		return -1;
+	json_put(request, "target:s", target);
+	return 0;
+}
+
+static int read_api(struct json_object *raw, struct vmm_error **err)
+{
+	struct json_object *api = json_at(raw, "api");
+	if (!json_object_is_type(raw, json_type_object))
+		return error_set(err, VMM_USAGE, "usage", "the request is not an object");
+	if (api && json_number(api, "") != 1)
+		return error_set(err, VMM_USAGE, "usage", "the request is of version %s; this is version 1",
+				 json_line(api));
+	return 0;
+}
+
+int request_read(struct json_object *raw, struct json_object *config, struct json_object **request,
+		 struct vmm_error **err)
+{
+	struct json_object *options = json_object_new_object();
+	vmm_auto_json struct json_object *made = json_make("api:d options:o", 1, options);
+	*request = NULL;
+	if (read_api(raw, err) < 0 || read_guest(raw, made, err) < 0 || read_target(raw, made, err) < 0 ||
+	    read_options(json_at(raw, "options"), options, err) < 0 || one_mode(options, err) < 0 ||
+	    fill_in(config, options, err) < 0)
+		return -1;
+	*request = json_object_get(made);
+	return 0;
+}
