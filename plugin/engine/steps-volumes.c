@@ -1,4 +1,4 @@
-/* volumes.c: the steps that bring volumes over - prepare, copy, verify, publish. */
+/* steps-volumes.c: the steps that bring volumes over - prepare, copy, verify, publish. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>

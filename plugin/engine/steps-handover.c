@@ -1,4 +1,4 @@
-/* handover.c: from "the source has it" to "the target has it" - handover, commit, release. */
+/* steps-handover.c: from "the source has it" to "the target has it" - handover, commit, release. */
 #include <string.h>
 
 #include "engine/engine.h"
