@@ -220,7 +220,7 @@ enum mode migration_mode(struct migration *m);
 enum resolution { RESOLVE_COMMIT, RESOLVE_UNDO };
 int resolve(struct migration *m, enum resolution *resolution, struct vmm_error **err);
 
-/* Steps (steps.c, handover.c): what the table's rows do. */
+/* What the rows of the table do: steps.h. */
 
 /* ------------------------------------------------------------------ verbs (verbs.c, worker.c) */
 
