@@ -1,0 +1,214 @@
+/* facts.c: what libvirt knows of guests. */
+#include <string.h>
+
+#include "definition.h"
+#include "qemu.h"
+
+/* ------------------------------------------------------------------ definitions */
+
+static int xml_of(virDomainPtr domain, unsigned flags, char **xml, struct vmm_error **err)
+{
+	*xml = virDomainGetXMLDesc(domain, flags);
+	return *xml ? 0 : qemu_failed(err, "definition of VM %s", virDomainGetName(domain));
+}
+
+/* Not VIR_DOMAIN_XML_MIGRATABLE: that leaves out what libvirt added by itself (keyboard, audio …), for the sake of a
+ * target with an older libvirt; a definition that shall be whole keeps it. SECURE: with passwords, or they would be
+ * lost. */
+int qemu_definition(virDomainPtr domain, char **definition, struct vmm_error **err)
+{
+	return xml_of(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE, definition, err);
+}
+
+/* What libvirt itself sends to the target of a migration. */
+static int live_definition(virDomainPtr domain, char **definition, struct vmm_error **err)
+{
+	return xml_of(domain, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, definition, err);
+}
+
+/* ------------------------------------------------------------------ volumes */
+
+/* A volume that is named by pool and volume becomes a plain file, device or network disk. Where the pool does not know
+ * it (not active, gone), it stays as it is, and no storage will claim it. */
+static void resolve_pool_volume(virConnectPtr connection, struct json_object *volume)
+{
+	virStoragePoolPtr pool = virStoragePoolLookupByName(connection, json_text_or(volume, "pool", ""));
+	virStorageVolPtr found = pool ? virStorageVolLookupByName(pool, json_text_or(volume, "volume", "")) : NULL;
+	char *path = found ? virStorageVolGetPath(found) : NULL;
+	virStorageVolInfo info;
+	if (path && virStorageVolGetInfo(found, &info) == 0) {
+		const char *type = info.type == VIR_STORAGE_VOL_BLOCK	  ? "block"
+				   : info.type == VIR_STORAGE_VOL_NETWORK ? "network"
+									  : "file";
+		json_put(volume, "type:s", type);
+		json_put(volume, strcmp(type, "network") != 0 ? "path:s" : "source:s", path);
+	}
+	free(path);
+	if (found)
+		virStorageVolFree(found);
+	if (pool)
+		virStoragePoolFree(pool);
+}
+
+static void resolve_volumes(virConnectPtr connection, struct json_object *facts)
+{
+	json_each (volume, facts, "volumes")
+		if (str_same(json_text(volume, "type"), "volume"))
+			resolve_pool_volume(connection, volume);
+}
+
+static const char *place_of(struct json_object *volume)
+{
+	const char *path = json_text(volume, "path");
+	return path ? path : json_text(volume, "source");
+}
+
+static struct json_object *volume_named(struct json_object *facts, const char *target)
+{
+	json_each (volume, facts, "volumes")
+		if (str_same(json_text(volume, "target"), target))
+			return volume;
+	return NULL;
+}
+
+/* `facts` are the live definition's: says of each volume in which of the two definitions it is, and adds those that
+ * come with the next start only. */
+static void compare_volumes(struct json_object *facts, struct json_object *persistent)
+{
+	json_each (volume, facts, "volumes") {
+		struct json_object *other = volume_named(persistent, json_text(volume, "target"));
+		const char *in = !other ? "live" : str_same(place_of(volume), place_of(other)) ? "both" : "differs";
+		json_put(volume, "in:s open:b", in, !json_true(volume, "readonly"));
+	}
+	json_each (other, persistent, "volumes")
+		if (!volume_named(facts, json_text(other, "target"))) {
+			struct json_object *later = json_copy(other);
+			json_put(later, "in:s open:b", "definition", 0);
+			json_object_array_add(json_at(facts, "volumes"), later);
+		}
+}
+
+static void mark_volumes(struct json_object *facts)
+{
+	json_each (volume, facts, "volumes")
+		json_put(volume, "in:s open:b", "both", 0);
+}
+
+/* ------------------------------------------------------------------ one guest */
+
+static int64_t default_hugepage(void)
+{
+	vmm_auto_free char *meminfo = NULL;
+	if (file_read("/proc/meminfo", 1 << 20, &meminfo, NULL, NULL) < 0)
+		return 0;
+	const char *line = strstr(meminfo, "Hugepagesize:");
+	return line ? strtoll(line + strlen("Hugepagesize:"), NULL, 10) << 10 : 0;
+}
+
+/* What libvirt knows beside the definitions. */
+static int add_circumstances(virDomainPtr domain, struct json_object *facts, struct vmm_error **err)
+{
+	struct qemu_state state = {0};
+	vmm_auto_free char *job = NULL;
+	int autostart = 0;
+	if (qemu_state_of(domain, &state, err) < 0 || qemu_job_of(domain, &job, err) < 0)
+		return -1;
+	bool persistent = virDomainIsPersistent(domain) == 1;
+	if (persistent && virDomainGetAutostart(domain, &autostart) < 0)
+		return qemu_failed(err, "autostart of VM %s", virDomainGetName(domain));
+	int snapshots = virDomainSnapshotNum(domain, 0);
+	json_put(facts, "kind:s state:s reason:s persistent:b autostart:b managed_save:b snapshots:d job:s", "qemu",
+		 state.name, state.why, persistent, autostart, virDomainHasManagedSaveImage(domain, 0) == 1,
+		 snapshots > 0 ? snapshots : 0, job);
+	if (json_number(facts, "hugepages") < 0)
+		json_put(facts, "hugepages:i", default_hugepage());
+	return 0;
+}
+
+static int facts_of(virConnectPtr connection, virDomainPtr domain, struct json_object **result, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *facts = NULL, *later = NULL;
+	vmm_auto_free char *definition = NULL, *live = NULL;
+	bool active = virDomainIsActive(domain) == 1;
+	if (qemu_definition(domain, &definition, err) < 0 || (active && live_definition(domain, &live, err) < 0) ||
+	    definition_facts(live ? live : definition, &facts, err) < 0)
+		return -1;
+	resolve_volumes(connection, facts);
+	if (live) {
+		if (definition_facts(definition, &later, err) < 0)
+			return -1;
+		resolve_volumes(connection, later);
+		compare_volumes(facts, later);
+		json_put(facts, "id:s title:s", json_text(later, "id"), json_text(later, "title"));
+	} else {
+		mark_volumes(facts);
+	}
+	json_put(facts, "definition:s live_definition:s", definition, live);
+	if (add_circumstances(domain, facts, err) < 0)
+		return -1;
+	*result = json_object_get(facts);
+	return 0;
+}
+
+int qemu_facts(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err)
+{
+	vmm_auto_domain virDomainPtr domain = NULL;
+	if (qemu_find(host, who, &domain, err) < 0)
+		return -1;
+	return facts_of(virDomainGetConnect(domain), domain, facts, err);
+}
+
+/* ------------------------------------------------------------------ all guests, in short */
+
+static struct json_object *shortened(struct json_object *whole)
+{
+	struct json_object *guest = json_make("kind:s", "qemu"), *macs = json_object_new_array();
+	static const char *const kept[] = {"id", "name", "uuid", "title", "memory", "vcpus"};
+	struct json_object *places = json_object_new_array();
+	for (size_t i = 0; i < VMM_COUNT(kept); i++)
+		json_object_object_add(guest, kept[i], json_object_get(json_at(whole, kept[i])));
+	json_each (network, whole, "networks")
+		if (json_text(network, "mac"))
+			json_object_array_add(macs, json_object_new_string(json_text(network, "mac")));
+	json_each (volume, whole, "volumes")
+		if (place_of(volume))
+			json_object_array_add(places, json_object_new_string(place_of(volume)));
+	json_put(guest, "macs:o volumes:o", macs, places);
+	return guest;
+}
+
+static int short_facts(virConnectPtr connection, virDomainPtr domain, struct json_object **guest,
+		       struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *whole = NULL;
+	vmm_auto_free char *definition = NULL;
+	struct qemu_state state = {0};
+	int autostart = 0;
+	if (qemu_state_of(domain, &state, err) < 0 || xml_of(domain, 0, &definition, err) < 0 ||
+	    definition_facts(definition, &whole, err) < 0)
+		return -1;
+	resolve_volumes(connection, whole);
+	if (virDomainIsPersistent(domain) == 1)
+		virDomainGetAutostart(domain, &autostart);
+	*guest = shortened(whole);
+	json_put(*guest, "state:s autostart:b", state.name, autostart);
+	return 0;
+}
+
+int qemu_list(struct guest_host *host, struct json_object **guests, struct vmm_error **err)
+{
+	vmm_auto_domains virDomainPtr *all = NULL;
+	vmm_auto_json struct json_object *list = json_object_new_array();
+	if (qemu_domains(host, &all, err) < 0)
+		return -1;
+	for (virDomainPtr *domain = all; domain && *domain; domain++) {
+		struct vmm_error *problem = NULL;
+		struct json_object *guest = NULL;
+		if (short_facts(virDomainGetConnect(*domain), *domain, &guest, &problem) == 0)
+			json_object_array_add(list, guest);
+		else if (qemu_gone_is_fine(err, problem) < 0)
+			return -1;
+	}
+	*guests = json_object_get(list);
+	return 0;
+}

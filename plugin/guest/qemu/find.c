@@ -1,0 +1,82 @@
+/* find.c: which domain is meant. */
+#include <string.h>
+
+#include "definition.h"
+#include "qemu.h"
+#include "xml.h"
+
+void qemu_cleanup_domains(virDomainPtr **domains)
+{
+	for (virDomainPtr *domain = *domains; domain && *domain; domain++)
+		virDomainFree(*domain);
+	free(*domains);
+	*domains = NULL;
+}
+
+int qemu_domains(struct guest_host *host, virDomainPtr **domains, struct vmm_error **err)
+{
+	virConnectPtr connection = qemu_connection(host, err);
+	*domains = NULL;
+	if (!connection)
+		return -1;
+	return virConnectListAllDomains(connection, domains, 0) < 0 ? qemu_failed(err, "list the guests") : 0;
+}
+
+/* The id in our metadata, or NULL. The persistent definition's word counts: it is what stays. */
+static char *metadata_id(virDomainPtr domain)
+{
+	char *text = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DEFINITION_NAMESPACE,
+					  virDomainIsPersistent(domain) == 1 ? VIR_DOMAIN_AFFECT_CONFIG
+									     : VIR_DOMAIN_AFFECT_CURRENT);
+	vmm_auto_xml xmlDoc *document = NULL;
+	if (!text)
+		return NULL;
+	char *id = xml_open(text, "guest", &document, NULL) == 0 ? xml_attribute(xmlDocGetRootElement(document), "id")
+								 : NULL;
+	free(text);
+	return id;
+}
+
+static bool answers_to(virDomainPtr domain, const char *who)
+{
+	char uuid[VIR_UUID_STRING_BUFLEN] = "";
+	if (str_same(virDomainGetName(domain), who))
+		return true;
+	if (virDomainGetUUIDString(domain, uuid) == 0 && !strcasecmp(uuid, who))
+		return true;
+	vmm_auto_free char *id = metadata_id(domain);
+	return str_same(id, who);
+}
+
+static int ambiguous(const char *who, virDomainPtr one, virDomainPtr other, struct vmm_error **err)
+{
+	char a[VIR_UUID_STRING_BUFLEN] = "?", b[VIR_UUID_STRING_BUFLEN] = "?";
+	virDomainGetUUIDString(one, a);
+	virDomainGetUUIDString(other, b);
+	error_set(err, VMM_USAGE, "ambiguous", "\"%s\" means two VMs: %s (UUID %s) and %s (UUID %s)", who,
+		  virDomainGetName(one), a, virDomainGetName(other), b);
+	return error_hint(err, "name it by its UUID, or give each an id of its own");
+}
+
+int qemu_find(struct guest_host *host, const char *who, virDomainPtr *domain, struct vmm_error **err)
+{
+	vmm_auto_domains virDomainPtr *all = NULL;
+	virDomainPtr found = NULL;
+	*domain = NULL;
+	if (qemu_domains(host, &all, err) < 0)
+		return -1;
+	for (virDomainPtr *each = all; each && *each; each++) {
+		if (!answers_to(*each, who))
+			continue;
+		if (found)
+			return ambiguous(who, found, *each, err);
+		found = *each;
+	}
+	if (!found) {
+		error_set(err, VMM_NOT_FOUND, "no-such-guest", "there is no VM %s here", who);
+		return error_hint(err, "list them: vmmigrate qemu/list");
+	}
+	virDomainRef(found);
+	*domain = found;
+	return 0;
+}

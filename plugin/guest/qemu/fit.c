@@ -1,0 +1,89 @@
+/* fit.c: could this node run a guest of another one? Changes nothing. */
+#include <string.h>
+
+#include "definition.h"
+#include "qemu.h"
+
+/* The names in libvirt's words "…does not provide required features: avx2, bmi1". libvirt gives them nowhere else. */
+static struct json_object *missing_features(const char *words)
+{
+	static const char introduction[] = "required features: ";
+	struct json_object *missing = json_object_new_array();
+	const char *names = words ? strstr(words, introduction) : NULL;
+	for (names = names ? names + strlen(introduction) : ""; *names;) {
+		size_t length = strcspn(names, ", ");
+		if (length)
+			json_object_array_add(missing, json_object_new_string_len(names, (int)length));
+		names += length + strspn(names + length, ", ");
+	}
+	return missing;
+}
+
+static int ask_cpu(virConnectPtr connection, struct json_object *guest, const char *cpu, const char *emulator,
+		   const char *virt, struct json_object *fit, struct vmm_error **err)
+{
+	/* The hypervisor is asked, not the host: under TCG QEMU makes the CPU itself, whatever the host has. */
+	int answer = virConnectCompareHypervisorCPU(connection, emulator, json_text(guest, "arch"),
+						    json_text(guest, "machine"), virt, cpu,
+						    VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
+	if (answer >= 0) {
+		json_put(fit, "cpu:s", answer == VIR_CPU_COMPARE_INCOMPATIBLE ? "incompatible" : "ok");
+		return 0;
+	}
+	if (qemu_last_is(VIR_ERR_CPU_INCOMPATIBLE)) {
+		json_put(fit, "cpu:s cpu_missing:o", "incompatible", missing_features(virGetLastErrorMessage()));
+		return 0;
+	}
+	/* A machine type or architecture that is not here, a CPU model that is not known here: the other answers say
+	 * more. */
+	log_debug("compare the CPU: %s", virGetLastErrorMessage());
+	if (virConnectIsAlive(connection) != 1)
+		return qemu_failed(err, "compare the CPU");
+	return 0;
+}
+
+/* A CPU that is the host's own (host-passthrough, maximum) cannot be compared by its definition, which says nothing.
+ * host-model is made anew at each start; a running guest's is spelt out in its live definition, as custom. */
+static int compare_cpu(virConnectPtr connection, struct json_object *guest, const char *definition,
+		       struct json_object *fit, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *facts = NULL;
+	vmm_auto_free char *cpu = NULL;
+	json_put(fit, "cpu:s cpu_missing:o", "unknown", json_object_new_array());
+	if (definition_facts(definition, &facts, err) < 0 || definition_cpu(definition, &cpu, err) < 0)
+		return -1;
+	const char *mode = json_text(facts, "cpu.mode");
+	if (!cpu || str_same(mode, "host-model")) {
+		json_put(fit, "cpu:s", "ok");
+		return 0;
+	}
+	if (!str_same(mode, "custom"))
+		return 0;
+	return ask_cpu(connection, guest, cpu, json_text(facts, "emulator"), json_text(facts, "virt"), fit, err);
+}
+
+/* libvirt makes the command line that it would start QEMU with, which tries the definition against this node's QEMU and
+ * reserves, writes and runs nothing. */
+static void try_definition(virConnectPtr connection, const char *definition, struct json_object *fit)
+{
+	char *command = virConnectDomainXMLToNative(connection, "qemu-argv", definition, 0);
+	json_put(fit, "definition:s", command ? NULL : virGetLastErrorMessage());
+	free(command);
+}
+
+int qemu_fit(struct guest_host *host, struct json_object *guest, struct json_object **fit, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *result = json_object_new_object(), *machines = NULL;
+	const char *persistent, *live = json_text(guest, "live_definition");
+	virConnectPtr connection = qemu_connection(host, err);
+	if (!connection || json_need(guest, "definition", "guest facts", &persistent, err) < 0 ||
+	    qemu_machines(connection, json_text_or(guest, "arch", ""), &machines, err) < 0)
+		return -1;
+	const char *definition = live ? live : persistent;
+	json_put(result, "machine:b", json_has(machines, "", json_text_or(guest, "machine", "")));
+	if (compare_cpu(connection, guest, definition, result, err) < 0)
+		return -1;
+	try_definition(connection, definition, result);
+	*fit = json_object_get(result);
+	return 0;
+}

@@ -1,0 +1,144 @@
+/* power.c: starts and stops guests. */
+#include <string.h>
+
+#include "qemu.h"
+
+enum {
+	STOP_POLL_MS = 50,    /* how long a guest that is off can go unnoticed */
+	STOP_PRESS_MS = 10000 /* a guest that was still booting has missed the power button: it is pressed again */
+};
+
+/* ------------------------------------------------------------------ start, release */
+
+static int wrong_state(virDomainPtr domain, const struct qemu_state *state, const char *wish, struct vmm_error **err)
+{
+	error_set(err, VMM_FAILED, "guest-state", "VM %s cannot be %s: it is %s (%s)", virDomainGetName(domain), wish,
+		  state->name, state->why);
+	return error_hint(err, "look at it: virsh domstate --reason %s", virDomainGetName(domain));
+}
+
+int qemu_start(struct guest_host *host, const char *id, bool held, struct vmm_error **err)
+{
+	vmm_auto_domain virDomainPtr domain = NULL;
+	struct qemu_state state = {0};
+	if (qemu_find(host, id, &domain, err) < 0)
+		return -1;
+	if (virDomainCreateWithFlags(domain, held ? VIR_DOMAIN_START_PAUSED : 0) == 0)
+		return 0;
+	if (!qemu_last_is(VIR_ERR_OPERATION_INVALID) || virDomainIsActive(domain) != 1)
+		return qemu_failed(err, "start VM %s", virDomainGetName(domain));
+	/* It is there already: the answer to an earlier call was lost, or somebody else has started it. */
+	if (qemu_state_of(domain, &state, err) < 0)
+		return -1;
+	bool is_held = state.state == VIR_DOMAIN_PAUSED && state.reason == VIR_DOMAIN_PAUSED_USER;
+	if (held ? is_held : state.state == VIR_DOMAIN_RUNNING)
+		return 0;
+	return wrong_state(domain, &state, held ? "held" : "started", err);
+}
+
+/* Whether this node is the one that may let it go is not known here: that is the record's to say. */
+int qemu_release(struct guest_host *host, const char *id, struct vmm_error **err)
+{
+	vmm_auto_domain virDomainPtr domain = NULL;
+	vmm_auto_free char *job = NULL;
+	struct qemu_state state = {0};
+	if (qemu_find(host, id, &domain, err) < 0 || qemu_state_of(domain, &state, err) < 0)
+		return -1;
+	if (state.state == VIR_DOMAIN_RUNNING)
+		return 0;
+	if (strcmp(state.name, "paused") != 0)
+		return wrong_state(domain, &state, "let go", err);
+	/* QEMU would note the wish and run the guest as soon as its memory is in, whatever the source does then. */
+	if (qemu_job_of(domain, &job, err) < 0)
+		return -1;
+	if (job)
+		return error_set(err, VMM_BUSY, "guest-job-active", "VM %s cannot be let go: %s is under way",
+				 virDomainGetName(domain), job);
+	if (virDomainResume(domain) < 0)
+		return qemu_failed(err, "let VM %s go", virDomainGetName(domain));
+	return 0;
+}
+
+/* ------------------------------------------------------------------ stop, destroy */
+
+/* A domain that is not persistent is gone when it is off. */
+static bool is_off(virDomainPtr domain)
+{
+	int active = virDomainIsActive(domain);
+	return active == 0 || (active < 0 && qemu_last_is(VIR_ERR_NO_DOMAIN));
+}
+
+/* The guest agent where there is one, else the power button (libvirt's choice); afterwards the button alone, which
+ * every guest can hear and none minds twice. A guest that cannot be asked now (it is going down, its agent is busy) is
+ * asked again. */
+static void press(virDomainPtr domain, bool first)
+{
+	if (virDomainShutdownFlags(domain, first ? VIR_DOMAIN_SHUTDOWN_DEFAULT : VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) <
+	    0)
+		log_debug("shut VM %s down: %s", virDomainGetName(domain), virGetLastErrorMessage());
+}
+
+static int kill_it(virDomainPtr domain, struct vmm_error **err)
+{
+	struct vmm_error *problem = NULL;
+	if (virDomainDestroy(domain) == 0)
+		return 0;
+	qemu_failed(&problem, "end VM %s", virDomainGetName(domain));
+	if (!is_off(domain)) {
+		error_take(err, problem);
+		return -1;
+	}
+	error_clear(&problem);
+	return 0;
+}
+
+static int out_of_patience(virDomainPtr domain, int limit_ms, struct vmm_error **err)
+{
+	const char *name = virDomainGetName(domain);
+	struct qemu_state state = {0};
+	if (qemu_state_of(domain, &state, err) < 0)
+		return -1;
+	error_set(err, VMM_FAILED, "shutdown-timeout", "VM %s did not shut down within %d s; it is %s", name,
+		  limit_ms / 1000, state.name);
+	return error_hint(err, "%s",
+			  strcmp(state.name, "paused") != 0 ? "shut it down from within, or allow more time (--timeout)"
+							    : "a paused guest hears nothing: resume it first");
+}
+
+int qemu_stop(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *),
+	      void *context, struct vmm_error **err)
+{
+	vmm_auto_domain virDomainPtr domain = NULL;
+	if (qemu_find(host, id, &domain, err) < 0)
+		return -1;
+	int64_t began = clock_steady_ms(), pressed = 0;
+	for (; !is_off(domain); clock_sleep_ms(STOP_POLL_MS)) {
+		int64_t now = clock_steady_ms();
+		if (virConnectIsAlive(virDomainGetConnect(domain)) != 1) {
+			/* libvirtd was restarted; the guest goes on going down. */
+			struct vmm_error *problem = NULL;
+			qemu_cleanup_domain(&domain);
+			if (qemu_find(host, id, &domain, &problem) < 0)
+				return qemu_gone_is_fine(err, problem);
+		}
+		if (cancelled && cancelled(context))
+			return error_set(err, VMM_CANCELLED, "cancelled", "shutdown of VM %s: cancelled",
+					 virDomainGetName(domain));
+		if (now - began >= limit_ms)
+			return force ? kill_it(domain, err) : out_of_patience(domain, limit_ms, err);
+		if (!pressed || now - pressed >= STOP_PRESS_MS) {
+			press(domain, !pressed);
+			pressed = now;
+		}
+	}
+	return 0;
+}
+
+int qemu_destroy(struct guest_host *host, const char *id, struct vmm_error **err)
+{
+	struct vmm_error *problem = NULL;
+	vmm_auto_domain virDomainPtr domain = NULL;
+	if (qemu_find(host, id, &domain, &problem) < 0)
+		return qemu_gone_is_fine(err, problem);
+	return kill_it(domain, err);
+}

@@ -1,0 +1,169 @@
+/* rewrite.c: a domain's XML as another node shall have it. */
+#include <string.h>
+
+#include "definition.h"
+#include "volumes.h"
+#include "xml.h"
+
+/* ------------------------------------------------------------------ parts that belong to one run of the guest */
+
+/* Names that libvirt gave; an administrator's own begin with "ua-". */
+static void drop_aliases(xmlNode *devices)
+{
+	for (xmlNode *device = devices ? devices->children : NULL; device; device = device->next) {
+		xmlNode *alias = xml_below(device, "alias");
+		vmm_auto_free char *name = xml_attribute(alias, "name");
+		if (alias && !(name && str_starts(name, "ua-")))
+			xml_remove(alias);
+	}
+}
+
+static void drop_tap_names(xmlNode *devices)
+{
+	static const char *const given[] = {"vnet", "macvtap", "macvlan"};
+	xml_each(interface, devices, "interface")
+	{
+		xmlNode *target = xml_below(interface, "target");
+		vmm_auto_free char *name = xml_attribute(target, "dev");
+		for (size_t i = 0; name && i < VMM_COUNT(given); i++)
+			if (str_starts(name, given[i])) {
+				xml_remove(target);
+				break;
+			}
+	}
+}
+
+static void drop_found_chains(xmlNode *devices)
+{
+	xml_each(disk, devices, "disk")
+	{
+		static const char *const found[] = {"backingStore", "mirror"};
+		for (size_t i = 0; i < VMM_COUNT(found); i++) {
+			xmlNode *node = xml_below(disk, found[i]);
+			if (node)
+				xml_remove(node);
+		}
+		if (xml_below(disk, "source"))
+			xml_unset(xml_below(disk, "source"), "index");
+	}
+}
+
+static void drop_given_labels(xmlNode *domain)
+{
+	xmlNode *next;
+	for (xmlNode *label = xml_below(domain, "seclabel"); label; label = next) {
+		next = xml_next(label);
+		if (xml_attribute_is(label, "type", "dynamic") && !xml_below(label, "baselabel"))
+			xml_remove(label);
+	}
+}
+
+/* A running guest's XML carries an id, and with it what libvirt chose for this run. A persistent one has none of it. */
+static void drop_run_time_parts(xmlNode *domain)
+{
+	vmm_auto_free char *running = xml_attribute(domain, "id");
+	xmlNode *devices = xml_below(domain, "devices");
+	if (!running)
+		return;
+	xml_unset(domain, "id");
+	drop_aliases(devices);
+	drop_tap_names(devices);
+	drop_found_chains(devices);
+	drop_given_labels(domain);
+}
+
+/* ------------------------------------------------------------------ sources */
+
+static void clear_place(xmlNode *source)
+{
+	static const char *const all[] = {"file", "dev", "dir", "pool", "volume", "mode", "index"};
+	for (size_t i = 0; i < VMM_COUNT(all); i++)
+		xml_unset(source, all[i]);
+}
+
+/* Points a disk (or an NVRAM with a source) at `path`. One that stays where it is keeps all it has. */
+static int set_source(xmlNode *disk, const char *target, const char *path, struct vmm_error **err)
+{
+	vmm_auto_free char *type = xml_attribute(disk, "type");
+	const char *attribute = volume_attribute(type ? type : "file");
+	xmlNode *source = xml_below(disk, "source"), *chain = xml_below(disk, "backingStore");
+	if (!attribute && !str_same(type, "volume"))
+		return error_set(err, VMM_FAILED, "volume-fixed", "volume %s is of type %s, which has no path", target,
+				 type);
+	if (attribute && xml_attribute_is(source, attribute, path))
+		return 0;
+	if (!source)
+		source = xmlNewChild(disk, NULL, (const xmlChar *)"source", NULL);
+	const char *new_type = str_starts(path, "/dev/") ? "block" : "file";
+	clear_place(source);
+	xml_set(disk, "type", new_type);
+	xml_set(source, volume_attribute(new_type), path);
+	/* The chain was the old image's; libvirt finds the new one's in its header. */
+	if (chain)
+		xml_remove(chain);
+	return 0;
+}
+
+static xmlNode *disk_named(xmlNode *domain, const char *target)
+{
+	xml_each(disk, xml_below(domain, "devices"),
+		 "disk") if (xml_attribute_is(xml_below(disk, "target"), "dev", target)) return disk;
+	return NULL;
+}
+
+static int no_such_volume(xmlNode *domain, const char *target, struct vmm_error **err)
+{
+	vmm_auto_free char *name = xml_words(xml_below(domain, "name"));
+	return error_set(err, VMM_FAILED, "no-such-volume", "guest %s has no volume %s", name ? name : "?", target);
+}
+
+static int place_nvram(xmlNode *domain, const char *path, struct vmm_error **err)
+{
+	xmlNode *nvram = xml_below(domain, "os/nvram");
+	if (!nvram)
+		return no_such_volume(domain, "nvram", err);
+	if (xml_below(nvram, "source"))
+		return set_source(nvram, "nvram", path, err);
+	xml_set_words(nvram, path);
+	return 0;
+}
+
+static int place_tpm(xmlNode *domain, const char *path, struct vmm_error **err)
+{
+	vmm_auto_free char *fixed = volume_tpm_path(domain);
+	if (!fixed)
+		return no_such_volume(domain, "tpm", err);
+	if (strcmp(fixed, path) != 0)
+		return error_set(err, VMM_FAILED, "volume-fixed", "volume tpm is always at %s, not at %s", fixed, path);
+	return 0;
+}
+
+static int place(xmlNode *domain, struct json_object *volume, struct vmm_error **err)
+{
+	const char *target, *path;
+	if (json_need(volume, "target", "volume", &target, err) < 0 ||
+	    json_need(volume, "path", target, &path, err) < 0 || path_check(path, target, err) < 0)
+		return -1;
+	xmlNode *disk = disk_named(domain, target);
+	if (disk)
+		return set_source(disk, target, path, err);
+	if (!strcmp(target, "nvram"))
+		return place_nvram(domain, path, err);
+	if (!strcmp(target, "tpm"))
+		return place_tpm(domain, path, err);
+	return no_such_volume(domain, target, err);
+}
+
+int definition_rewrite(const char *definition, struct json_object *volumes, char **rewritten, struct vmm_error **err)
+{
+	vmm_auto_xml xmlDoc *document = NULL;
+	if (xml_open(definition, "domain", &document, err) < 0)
+		return -1;
+	xmlNode *domain = xmlDocGetRootElement(document);
+	drop_run_time_parts(domain);
+	json_each (volume, volumes, "")
+		if (place(domain, volume, err) < 0)
+			return -1;
+	*rewritten = xml_print(domain);
+	return 0;
+}

@@ -1,0 +1,151 @@
+/* volumes.c: reads volumes out of a domain's XML. */
+#include <libxml/xmlmemory.h>
+#include <string.h>
+
+#include "volumes.h"
+#include "xml.h"
+
+/* libvirt's own place; the XML of a TPM does not name it (before libvirt 10.10). */
+#define TPM_ROOT "/var/lib/libvirt/swtpm"
+
+const char *volume_attribute(const char *type)
+{
+	static const char *const names[][2] = {{"file", "file"}, {"block", "dev"}, {"dir", "dir"}};
+	for (size_t i = 0; i < VMM_COUNT(names); i++)
+		if (str_same(type, names[i][0]))
+			return names[i][1];
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ the canonical line of a network source */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((const char *)(*(xmlAttr *const *)a)->name, (const char *)(*(xmlAttr *const *)b)->name);
+}
+
+static void print_attribute(struct text *line, xmlNode *node, xmlAttr *attribute)
+{
+	vmm_auto_free char *value = xml_attribute(node, (const char *)attribute->name);
+	xmlChar *escaped = xmlEncodeSpecialChars(NULL, (const xmlChar *)value);
+	text_add(line, " %s=\"%s\"", (const char *)attribute->name, (const char *)escaped);
+	xmlFree(escaped);
+}
+
+/* An element with its attributes in the order of their names. `index` is the running QEMU's own. */
+static void print_element(struct text *line, xmlNode *node)
+{
+	enum { MOST = 32 };
+	xmlAttr *attributes[MOST];
+	size_t count = 0;
+	for (xmlAttr *a = node->properties; a && count < MOST; a = a->next)
+		if (strcmp((const char *)a->name, "index") != 0)
+			attributes[count++] = a;
+	qsort(attributes, count, sizeof(attributes[0]), by_name);
+	text_add(line, "<%s", (const char *)node->name);
+	for (size_t i = 0; i < count; i++)
+		print_attribute(line, node, attributes[i]);
+}
+
+/* What tells one network disk from another: protocol, name, hosts, and for RBD snapshot and configuration. How one logs
+ * in, how long one waits and what libvirt keeps for itself do not. */
+static char *network_source(xmlNode *source)
+{
+	static const char *const telling[] = {"host", "snapshot", "config", "initiator"};
+	struct text line = {0};
+	print_element(&line, source);
+	text_add(&line, ">");
+	for (size_t i = 0; i < VMM_COUNT(telling); i++)
+		xml_each(child, source, telling[i])
+		{
+			xmlNode *iqn = xml_below(child, "iqn");
+			print_element(&line, iqn ? iqn : child);
+			text_add(&line, "/>");
+		}
+	text_add(&line, "</source>");
+	return text_take(&line);
+}
+
+/* ------------------------------------------------------------------ disks */
+
+static void add_place(struct json_object *volume, const char *type, xmlNode *source)
+{
+	const char *attribute = volume_attribute(type);
+	vmm_auto_free char *path = attribute ? xml_attribute(source, attribute) : NULL;
+	if (path)
+		json_put(volume, "path:s", path);
+	if (str_same(type, "network")) {
+		vmm_auto_free char *line = network_source(source);
+		json_put(volume, "source:s", line);
+	}
+	if (str_same(type, "volume")) {
+		vmm_auto_free char *pool = xml_attribute(source, "pool"), *name = xml_attribute(source, "volume");
+		json_put(volume, "pool:s volume:s", pool, name);
+	}
+}
+
+static void add_disk(struct json_object *volumes, xmlNode *disk)
+{
+	xmlNode *source = xml_below(disk, "source"), *driver = xml_below(disk, "driver"),
+		*target = xml_below(disk, "target");
+	if (!source || !source->properties)
+		return; /* an empty drive */
+	vmm_auto_free char *type = xml_attribute(disk, "type"), *device = xml_attribute(disk, "device");
+	vmm_auto_free char *name = xml_attribute(target, "dev"), *bus = xml_attribute(target, "bus");
+	vmm_auto_free char *format = xml_attribute(driver, "type"), *cache = xml_attribute(driver, "cache");
+	bool plain = !device || !strcmp(device, "lun"); /* a lun is a disk that also takes SCSI commands */
+	struct json_object *volume =
+		json_make("target:s type:s device:s format:s bus:s cache:s", name, type ? type : "file",
+			  plain ? "disk" : device, format ? format : "raw", bus, cache);
+	json_put(volume, "readonly:b shareable:b", xml_below(disk, "readonly") || str_same(device, "cdrom"),
+		 xml_below(disk, "shareable") != NULL);
+	add_place(volume, json_text(volume, "type"), source);
+	json_object_array_add(volumes, volume);
+}
+
+/* ------------------------------------------------------------------ beside the disks */
+
+/* <nvram>PATH</nvram>, or with a type and a source like a disk's. */
+static void add_nvram(struct json_object *volumes, xmlNode *nvram)
+{
+	xmlNode *source = xml_below(nvram, "source");
+	vmm_auto_free char *type = xml_attribute(nvram, "type"), *format = xml_attribute(nvram, "format");
+	vmm_auto_free char *words = source ? NULL : xml_words(nvram);
+	if (!source && (!words || !*words))
+		return; /* libvirt has not chosen a place yet */
+	struct json_object *volume = json_make("target:s type:s device:s format:s readonly:b shareable:b", "nvram",
+					       type ? type : "file", "nvram", format ? format : "raw", 0, 0);
+	if (source)
+		add_place(volume, json_text(volume, "type"), source);
+	else
+		json_put(volume, "path:s", words);
+	json_object_array_add(volumes, volume);
+}
+
+char *volume_tpm_path(xmlNode *domain)
+{
+	vmm_auto_free char *uuid = xml_words(xml_below(domain, "uuid"));
+	xml_each(tpm, xml_below(domain, "devices"), "tpm")
+	{
+		xmlNode *backend = xml_below(tpm, "backend");
+		bool old = xml_attribute_is(backend, "version", "1.2");
+		if (uuid && xml_attribute_is(backend, "type", "emulator"))
+			return str_format(TPM_ROOT "/%s/%s", uuid, old ? "tpm1.2" : "tpm2");
+	}
+	return NULL;
+}
+
+struct json_object *volumes_of(xmlNode *domain)
+{
+	struct json_object *volumes = json_object_new_array();
+	xml_each(disk, xml_below(domain, "devices"), "disk") add_disk(volumes, disk);
+	xmlNode *nvram = xml_below(domain, "os/nvram");
+	if (nvram)
+		add_nvram(volumes, nvram);
+	vmm_auto_free char *tpm = volume_tpm_path(domain);
+	if (tpm)
+		json_object_array_add(volumes,
+				      json_make("target:s type:s device:s format:s path:s readonly:b shareable:b",
+						"tpm", "file", "tpm", "directory", tpm, 0, 0));
+	return volumes;
+}

@@ -1,0 +1,345 @@
+/* What a domain's XML says, and that rewriting it changes the volumes' places and nothing else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "guest/qemu/definition.h"
+
+static char *data(const char *name)
+{
+	vmm_auto_free char *path = str_format("tests/unit/data/%s.xml", name);
+	char *text = NULL;
+	assert_int_equal(file_read(path, 1 << 20, &text, NULL, NULL), 0);
+	return text;
+}
+
+static struct json_object *facts_of(const char *name)
+{
+	vmm_auto_free char *text = data(name);
+	struct json_object *facts = NULL;
+	assert_int_equal(definition_facts(text, &facts, NULL), 0);
+	return facts;
+}
+
+static struct json_object *volume(struct json_object *facts, const char *target)
+{
+	json_each (each, facts, "volumes")
+		if (str_same(json_text(each, "target"), target))
+			return each;
+	return NULL;
+}
+
+/* One entry for definition_rewrite. */
+static struct json_object *moved(const char *target, const char *path)
+{
+	struct json_object *list = json_object_new_array();
+	json_object_array_add(list, json_make("target:s path:s", target, path));
+	return list;
+}
+
+static char *rewritten(const char *definition, const char *target, const char *path)
+{
+	vmm_auto_json struct json_object *list = moved(target, path);
+	char *result = NULL;
+	assert_int_equal(definition_rewrite(definition, list, &result, NULL), 0);
+	return result;
+}
+
+static void assert_refused(const char *definition, const char *target, const char *path, const char *code)
+{
+	vmm_auto_json struct json_object *list = moved(target, path);
+	vmm_auto_error struct vmm_error *err = NULL;
+	char *result = NULL;
+	assert_int_equal(definition_rewrite(definition, list, &result, &err), -1);
+	assert_null(result);
+	assert_string_equal(err->code, code);
+	assert_non_null(strstr(err->message, target));
+}
+
+/* Turns the first `old` of a text into `new`. */
+static char *replaced(const char *text, const char *old, const char *new)
+{
+	const char *at = strstr(text, old);
+	assert_non_null(at);
+	return str_format("%.*s%s%s", (int)(at - text), text, new, at + strlen(old));
+}
+
+/* ------------------------------------------------------------------ facts */
+
+static void names_with_odd_characters_are_read_as_they_are(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *facts = facts_of("domain-plain");
+	assert_string_equal(json_text(facts, "name"), "web & \"mail\" 'ü' v1.0..x");
+	assert_string_equal(json_text(facts, "title"), "Über <all> & \"more\"");
+	assert_string_equal(json_text(volume(facts, "vda"), "path"), "/srv/vm images/a & b \"c\" 'd'/üx..img");
+	assert_string_equal(json_text(volume(facts, "vdb"), "path"), "/srv/../etc/shadow");
+}
+
+static void the_id_is_ours_or_the_name(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *plain = facts_of("domain-plain"), *tied = facts_of("domain-tied");
+	assert_string_equal(json_text(plain, "id"), "100");
+	assert_string_equal(json_text(tied, "id"), "tied");
+}
+
+static void sizes_are_bytes_whatever_the_unit(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *plain = facts_of("domain-plain"), *tied = facts_of("domain-tied");
+	assert_true(json_number(plain, "memory") == (int64_t)2 << 30);
+	assert_true(json_number(tied, "memory") == 1 << 30);
+	assert_true(json_number(tied, "hugepages") == 1 << 30);
+	assert_int_equal(json_number(plain, "hugepages"), 0);
+	vmm_auto_free char *text = data("domain-tied");
+	vmm_auto_free char *without = replaced(text, "<page size='1' unit='G'/>", "");
+	vmm_auto_json struct json_object *by_default = NULL;
+	assert_int_equal(definition_facts(without, &by_default, NULL), 0);
+	assert_int_equal(json_number(by_default, "hugepages"), -1);
+}
+
+static void vcpus_and_the_highest_pinned_cpu_are_counted(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *plain = facts_of("domain-plain"), *tied = facts_of("domain-tied");
+	assert_int_equal(json_number(plain, "vcpus"), 2);
+	assert_int_equal(json_number(plain, "pinned"), -1);
+	assert_int_equal(json_number(tied, "vcpus"), 4);
+	assert_int_equal(json_number(tied, "pinned"), 11);
+}
+
+static void machine_and_cpu_are_told(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *plain = facts_of("domain-plain"), *tied = facts_of("domain-tied");
+	vmm_auto_json struct json_object *live = facts_of("domain-live");
+	assert_string_equal(json_text(plain, "arch"), "x86_64");
+	assert_string_equal(json_text(plain, "machine"), "pc-q35-7.2");
+	assert_string_equal(json_text(plain, "cpu.model"), "Westmere");
+	assert_string_equal(json_text(plain, "virt"), "kvm");
+	assert_string_equal(json_text(tied, "cpu.mode"), "host-passthrough");
+	assert_string_equal(json_text(live, "virt"), "qemu");
+	vmm_auto_free char *text = data("domain-plain"), *cpu = NULL;
+	assert_int_equal(definition_cpu(text, &cpu, NULL), 0);
+	assert_true(str_starts(cpu, "<cpu mode=\"custom\""));
+	assert_true(str_ends(cpu, "</cpu>"));
+}
+
+static void every_kind_of_volume_is_found_and_empty_drives_are_not(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *plain = facts_of("domain-plain"), *tied = facts_of("domain-tied");
+	assert_int_equal(json_count(plain, "volumes"), 5);
+	struct json_object *vda = volume(plain, "vda"), *sda = volume(plain, "sda"), *iso = volume(plain, "sdb");
+	assert_string_equal(json_text(vda, "format"), "qcow2");
+	assert_string_equal(json_text(vda, "cache"), "none");
+	assert_string_equal(json_text(vda, "bus"), "virtio");
+	assert_false(json_true(vda, "readonly") || json_true(vda, "shareable"));
+	assert_string_equal(json_text(sda, "type"), "block");
+	assert_string_equal(json_text(sda, "path"), "/dev/vg0/data");
+	assert_string_equal(json_text(sda, "device"), "disk");
+	assert_true(json_true(sda, "shareable"));
+	assert_string_equal(json_text(iso, "device"), "cdrom");
+	assert_true(json_true(iso, "readonly"));
+	assert_string_equal(json_text(volume(plain, "vdc"), "pool"), "pool one");
+	assert_string_equal(json_text(volume(plain, "vdc"), "volume"), "v.raw");
+	assert_null(json_text(volume(plain, "vdc"), "path"));
+	assert_string_equal(json_text(volume(tied, "nvram"), "path"), "/var/lib/libvirt/qemu/nvram/tied_VARS.fd");
+	assert_string_equal(json_text(volume(tied, "nvram"), "device"), "nvram");
+	assert_string_equal(json_text(volume(tied, "tpm"), "path"),
+			    "/var/lib/libvirt/swtpm/8a6f4f3e-30f1-4b8b-8f7e-111122223333/tpm2");
+}
+
+static void a_network_disk_has_one_line_whatever_surrounds_it(void **state)
+{
+	(void)state;
+	static const char line[] =
+		"<source name=\"iqn.2026-01.org.example:vm &amp; 1/1\" protocol=\"iscsi\">"
+		"<host name=\"192.0.2.1\" port=\"3260\"/><iqn name=\"iqn.2026-01.org.example:me\"/></source>";
+	vmm_auto_free char *text = data("domain-live");
+	vmm_auto_free char *other =
+		replaced(text, "protocol='iscsi' name='iqn.2026-01.org.example:vm &amp; 1/1' index='2'",
+			 "name=\"iqn.2026-01.org.example:vm &#38; 1/1\"\n protocol='iscsi'");
+	vmm_auto_json struct json_object *facts = NULL, *same = NULL;
+	assert_int_equal(definition_facts(text, &facts, NULL), 0);
+	assert_int_equal(definition_facts(other, &same, NULL), 0);
+	assert_string_equal(json_text(volume(facts, "vda"), "source"), line);
+	assert_string_equal(json_text(volume(same, "vda"), "source"), line);
+	assert_null(json_text(volume(facts, "vda"), "path"));
+}
+
+static void networks_are_named_by_what_was_asked_for(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *facts = facts_of("domain-plain");
+	assert_int_equal(json_count(facts, "networks"), 2);
+	assert_string_equal(json_text(facts, "networks.0.type"), "bridge");
+	assert_string_equal(json_text(facts, "networks.0.name"), "vmbr0");
+	assert_string_equal(json_text(facts, "networks.0.mac"), "52:54:00:00:00:01");
+	assert_string_equal(json_text(facts, "networks.1.name"), "inside");
+}
+
+static void devices_that_are_tied_to_the_host_are_named_once(void **state)
+{
+	(void)state;
+	static const char *const expected[][2] = {
+		{"pci", "0000:3b:10.2"},
+		{"usb", "0x046d:0xc52b"},
+		{"mdev", "c2177883-f1bb-47f0-914d-32a22e3a8804"},
+		{"pci", "0000:03:02.1"},
+		{"pci", "0000:02:00.0"},
+		{"filesystem", "/srv/share & more"},
+		{"serial", "/dev/ttyS0"},
+		{"parallel", "/dev/parport0"},
+		{"memory", "/srv/nvdimm"},
+	};
+	vmm_auto_json struct json_object *tied = facts_of("domain-tied"), *plain = facts_of("domain-plain");
+	assert_int_equal(json_count(plain, "devices"), 0);
+	assert_int_equal(json_count(tied, "devices"), VMM_COUNT(expected));
+	size_t i = 0;
+	json_each (device, tied, "devices") {
+		assert_string_equal(json_text(device, "class"), expected[i][0]);
+		assert_string_equal(json_text(device, "name"), expected[i][1]);
+		i++;
+	}
+}
+
+static void what_is_no_domain_is_refused(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {
+		"",
+		"domain",
+		"<domain>",
+		"<network><name>x</name></network>",
+		"<domain><uuid>x</uuid></domain>",
+		"<domain><name></name></domain>",
+		"<!DOCTYPE domain [<!ENTITY x SYSTEM 'file:///etc/hostname'>]><domain><name>&x;</name></domain>",
+	};
+	for (size_t i = 0; i < VMM_COUNT(bad); i++) {
+		vmm_auto_error struct vmm_error *err = NULL;
+		struct json_object *facts = NULL;
+		assert_int_equal(definition_facts(bad[i], &facts, &err), -1);
+		assert_string_equal(err->code, "bad-definition");
+		assert_null(facts);
+	}
+}
+
+/* ------------------------------------------------------------------ rewriting */
+
+/* The text that libxml2 writes for the untouched definition is what a rewritten one is compared with. */
+static void rewriting_changes_the_path_and_nothing_else(void **state)
+{
+	(void)state;
+	static const char odd[] = "/new \"place\" & 'more'/<ü>..raw";
+	vmm_auto_free char *text = data("domain-tied"),
+			   *before = rewritten(text, "nvram", "/var/lib/libvirt/qemu/nvram/tied_VARS.fd");
+	vmm_auto_free char *after = rewritten(text, "nvram", odd);
+	vmm_auto_free char *expected = replaced(before, "/var/lib/libvirt/qemu/nvram/tied_VARS.fd",
+						"/new \"place\" &amp; 'more'/&lt;ü&gt;..raw");
+	assert_string_equal(after, expected);
+	vmm_auto_json struct json_object *facts = NULL;
+	assert_int_equal(definition_facts(after, &facts, NULL), 0);
+	assert_string_equal(json_text(volume(facts, "nvram"), "path"), odd);
+}
+
+static void a_disk_that_moves_keeps_all_but_path_and_chain(void **state)
+{
+	(void)state;
+	vmm_auto_free char *text = data("domain-plain"), *after = rewritten(text, "vda", "/srv/new.qcow2");
+	vmm_auto_free char *same = rewritten(text, "sda", "/dev/vg0/data");
+	vmm_auto_free char *path = replaced(same, "file=\"/srv/vm images/a &amp; b &quot;c&quot; 'd'/üx..img\"",
+					    "file=\"/srv/new.qcow2\"");
+	const char *chain = strstr(path, "\n      <backingStore"),
+		   *end = strstr(path, "</backingStore>\n      <target");
+	assert_non_null(chain);
+	assert_non_null(end);
+	vmm_auto_free char *expected = str_format("%.*s%s", (int)(chain - path), path, end + strlen("</backingStore>"));
+	assert_string_equal(after, expected);
+}
+
+static void what_stays_in_place_stays_as_it_is(void **state)
+{
+	(void)state;
+	vmm_auto_free char *text = data("domain-plain"), *none = NULL;
+	assert_int_equal(definition_rewrite(text, NULL, &none, NULL), 0);
+	vmm_auto_free char *same = rewritten(text, "vda", "/srv/vm images/a & b \"c\" 'd'/üx..img");
+	assert_string_equal(same, none);
+	vmm_auto_free char *twice = NULL;
+	assert_int_equal(definition_rewrite(none, NULL, &twice, NULL), 0);
+	assert_string_equal(twice, none);
+	assert_non_null(strstr(none, "Über &lt;all&gt; &amp; \"more\""));
+	assert_non_null(strstr(none, "xmlns:vmmigrate=\"https://vmmigrate.org/xmlns/1\" id=\"100\""));
+}
+
+static void a_disk_becomes_a_file_or_a_device_by_its_new_place(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *target, *path, *type;
+	} moves[] = {
+		{"vda", "/dev/vg1/x", "block"},
+		{"sda", "/srv/x.raw", "file"},
+		{"vdc", "/srv/pool/v.raw", "file"},
+		{"sdc", "/srv/iso/a.iso", "file"},
+	};
+	vmm_auto_free char *text = data("domain-plain");
+	for (size_t i = 0; i < VMM_COUNT(moves); i++) {
+		vmm_auto_free char *after = rewritten(text, moves[i].target, moves[i].path);
+		vmm_auto_json struct json_object *facts = NULL;
+		assert_int_equal(definition_facts(after, &facts, NULL), 0);
+		struct json_object *now = volume(facts, moves[i].target);
+		assert_string_equal(json_text(now, "type"), moves[i].type);
+		assert_string_equal(json_text(now, "path"), moves[i].path);
+		assert_null(json_text(now, "pool"));
+	}
+}
+
+static void parts_of_one_run_are_taken_out(void **state)
+{
+	(void)state;
+	vmm_auto_free char *text = data("domain-live"), *expected = data("domain-live-as-persistent"), *after = NULL;
+	assert_int_equal(definition_rewrite(text, NULL, &after, NULL), 0);
+	expected[strlen(expected) - 1] = 0; /* the file ends in a newline */
+	assert_string_equal(after, expected);
+}
+
+static void rewriting_refuses_what_it_cannot_do(void **state)
+{
+	(void)state;
+	vmm_auto_free char *plain = data("domain-plain"), *tied = data("domain-tied"), *live = data("domain-live");
+	assert_refused(plain, "vdz", "/srv/x", "no-such-volume");
+	assert_refused(plain, "nvram", "/srv/x", "no-such-volume");
+	assert_refused(plain, "tpm", "/srv/x", "no-such-volume");
+	assert_refused(tied, "tpm", "/srv/x", "volume-fixed");
+	assert_refused(live, "vda", "/srv/x", "volume-fixed");
+	assert_refused(plain, "vda", "/srv/../etc/shadow", "bad-path");
+	assert_refused(plain, "vda", "relative", "bad-path");
+	assert_refused(plain, "vda", "", "malformed");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_with_odd_characters_are_read_as_they_are),
+		cmocka_unit_test(the_id_is_ours_or_the_name),
+		cmocka_unit_test(sizes_are_bytes_whatever_the_unit),
+		cmocka_unit_test(vcpus_and_the_highest_pinned_cpu_are_counted),
+		cmocka_unit_test(machine_and_cpu_are_told),
+		cmocka_unit_test(every_kind_of_volume_is_found_and_empty_drives_are_not),
+		cmocka_unit_test(a_network_disk_has_one_line_whatever_surrounds_it),
+		cmocka_unit_test(networks_are_named_by_what_was_asked_for),
+		cmocka_unit_test(devices_that_are_tied_to_the_host_are_named_once),
+		cmocka_unit_test(what_is_no_domain_is_refused),
+		cmocka_unit_test(rewriting_changes_the_path_and_nothing_else),
+		cmocka_unit_test(a_disk_that_moves_keeps_all_but_path_and_chain),
+		cmocka_unit_test(what_stays_in_place_stays_as_it_is),
+		cmocka_unit_test(a_disk_becomes_a_file_or_a_device_by_its_new_place),
+		cmocka_unit_test(parts_of_one_run_are_taken_out),
+		cmocka_unit_test(rewriting_refuses_what_it_cannot_do),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
