@@ -89,30 +89,38 @@ static struct json_object *holder(struct json_object *storages, const char *sour
 	return best;
 }
 
-static int examine(struct json_object *storage, struct vmm_error **err)
+/* What is known of the sharing before anybody has looked. */
+static const char *nature(const char *kind)
+{
+	return str_same(kind, storage_network.kind) ? "network" : "maybe";
+}
+
+/* One storage that cannot be looked at (a stale mount) is not active, and says why; the others are none the worse for
+ * it. */
+static void examine(struct json_object *storage)
 {
 	const struct storage_ops *ops = kind_named(json_text(storage, "kind"));
-	return ops && ops->examine && json_text(storage, "path") ? ops->examine(storage, err) : 0;
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (ops && ops->examine && json_text(storage, "path") && ops->examine(storage, &problem) < 0)
+		json_put(storage, "active:b problem:s", 0, problem->message);
 }
 
 /* The storage that the volume's kind makes for it, shared with other volumes by its name. */
-static int make(struct json_object *volume, const struct storage_ops *ops, struct json_object *storages,
-		struct json_object **storage, struct vmm_error **err)
+static struct json_object *make(struct json_object *volume, const struct storage_ops *ops, struct json_object *storages)
 {
 	vmm_auto_free char *name = NULL, *path = NULL;
 	ops->place(volume, &name, &path);
 	json_each (known, storages, "") {
-		if (str_same(json_text(known, "name"), name) && str_same(json_text(known, "source"), "mount")) {
-			*storage = known;
-			return 0;
-		}
+		if (str_same(json_text(known, "name"), name) && str_same(json_text(known, "source"), "mount"))
+			return known;
 	}
-	*storage = json_make("name:s kind:s source:s active:b declared:b sharing:s", name, ops->kind, "mount", 1, 0,
-			     ops == &storage_network ? "network" : "maybe");
+	struct json_object *storage = json_make("name:s kind:s source:s active:b declared:b sharing:s", name, ops->kind,
+						"mount", 1, 0, nature(ops->kind));
 	if (path)
-		json_put(*storage, "path:s", path);
-	json_object_array_add(storages, *storage);
-	return examine(*storage, err);
+		json_put(storage, "path:s", path);
+	json_object_array_add(storages, storage);
+	examine(storage);
+	return storage;
 }
 
 int storage_at(struct json_object *volume, struct json_object *storages, struct json_object **storage,
@@ -122,9 +130,10 @@ int storage_at(struct json_object *volume, struct json_object *storages, struct 
 	const char *path = json_text(volume, "path");
 	if (storage_of(volume, &ops, err) < 0)
 		return -1;
-	*storage = NULL;
-	if (!path)
-		return make(volume, ops, storages, storage, err);
+	if (!path) {
+		*storage = make(volume, ops, storages);
+		return 0;
+	}
 	struct storage_fs fs = {0};
 	if (path_check(path, json_text_or(volume, "target", "volume"), err) < 0 || storage_fs_look(path, &fs, err) < 0)
 		return -1;
@@ -134,7 +143,9 @@ int storage_at(struct json_object *volume, struct json_object *storages, struct 
 	if (!*storage)
 		*storage = holder(storages, "pool", path, real, &fs);
 	storage_fs_free(&fs);
-	return *storage ? 0 : make(volume, ops, storages, storage, err);
+	if (!*storage)
+		*storage = make(volume, ops, storages);
+	return 0;
 }
 
 int storage_describe(struct json_object *volume, struct json_object *storages, struct vmm_error **err)
@@ -155,70 +166,58 @@ int storage_describe(struct json_object *volume, struct json_object *storages, s
 
 /* ------------------------------------------------------------------ all storages */
 
-static bool listed(struct json_object *storages, const char *name)
+static struct json_object *named(struct json_object *list, const char *name)
 {
-	json_each (storage, storages, "")
-		if (str_same(json_text(storage, "name"), name))
-			return true;
-	return false;
+	json_each (one, list, "")
+		if (str_same(json_text(one, "name"), name))
+			return one;
+	return NULL;
 }
 
-static int add_configured(struct json_object *storages, const char *name, struct json_object *section,
-			  struct vmm_error **err)
-{
-	const char *kind = json_text_or(section, "kind", "dir"), *path = json_text(section, "path");
-	vmm_auto_free char *what = str_format("[storage %s]", name);
-	if (!kind_named(kind))
-		return error_set(err, VMM_USAGE, "bad-configuration", "%s: kind \"%s\" is not known", what, kind);
-	if (path && path_check(path, what, err) < 0)
-		return -1;
-	struct json_object *storage = json_make("name:s kind:s source:s declared:b active:b sharing:s", name, kind,
-						"config", 0, 1, str_same(kind, "network") ? "network" : "maybe");
-	json_object_array_add(storages, storage);
-	if (path)
-		json_put(storage, "path:s", path);
-	if (examine(storage, err) < 0)
-		return error_context(err, "%s", what);
-	if (json_at(section, "shared"))
-		json_put(storage, "declared:b sharing:s", 1, json_true(section, "shared") ? "maybe" : "local");
-	if (json_at(section, "keep_seed"))
-		json_put(storage, "keep_seed:O", json_at(section, "keep_seed"));
-	return 0;
-}
-
-/* The kind that holds the volumes of a libvirt pool of that type. */
+/* The kind that holds the volumes of a libvirt pool of that type, or NULL. */
 static const char *kind_of_pool(const char *type)
 {
 	static const char *const of[][2] = {
 		{"dir", "dir"},	    {"fs", "dir"},	    {"netfs", "dir"},	     {"logical", "block"},
 		{"disk", "block"},  {"scsi", "block"},	    {"iscsi", "block"},	     {"mpath", "block"},
-		{"rbd", "network"}, {"gluster", "network"}, {"sheepdog", "network"}, {"iscsi-direct", "network"}};
+		{"rbd", "network"}, {"gluster", "network"}, {"sheepdog", "network"}, {"iscsi-direct", "network"},
+	};
 	for (size_t i = 0; i < VMM_COUNT(of); i++)
 		if (str_same(of[i][0], type))
 			return of[i][1];
 	return NULL;
 }
 
-static int add_pool(struct json_object *storages, struct json_object *pool, struct vmm_error **err)
+static struct json_object *add(struct json_object *storages, const char *name, const char *kind, const char *source,
+			       const char *path, bool active)
 {
-	const char *name = json_text(pool, "name"), *kind = kind_of_pool(json_text(pool, "type"));
-	const char *path = json_text(pool, "path");
-	if (!name || !kind || listed(storages, name))
-		return 0;
-	struct json_object *storage =
-		json_make("name:s kind:s source:s declared:b active:b sharing:s", name, kind, "pool", 0,
-			  json_true(pool, "active"), str_same(kind, "network") ? "network" : "maybe");
+	struct json_object *storage = json_make("name:s kind:s source:s declared:b active:b sharing:s", name, kind,
+						source, 0, (int)active, nature(kind));
+	if (path && path_check(path, name, NULL) == 0)
+		json_put(storage, "path:s", path);
 	json_object_array_add(storages, storage);
-	if (!path || str_same(kind, "network"))
-		return 0;
-	vmm_auto_free char *what = str_format("pool %s", name);
-	if (path_check(path, what, err) < 0)
+	if (active)
+		examine(storage);
+	return storage;
+}
+
+/* What the configuration leaves open is taken from the pool of the same name. */
+static int add_configured(struct json_object *storages, const char *name, struct json_object *section,
+			  struct json_object *pool, struct vmm_error **err)
+{
+	const char *of_pool = kind_of_pool(json_text(pool, "type"));
+	const char *kind = json_text_or(section, "kind", of_pool ? of_pool : "dir");
+	const char *path = json_text_or(section, "path", json_text(pool, "path"));
+	vmm_auto_free char *what = str_format("[storage %s]", name);
+	if (!kind_named(kind))
+		return error_set(err, VMM_USAGE, "bad-configuration", "%s: kind \"%s\" is not known", what, kind);
+	if (path && path_check(path, what, err) < 0)
 		return -1;
-	json_put(storage, "path:s", path);
-	if (examine(storage, err) < 0)
-		return error_context(err, "%s", what);
-	if (!json_true(pool, "active"))
-		json_put(storage, "active:b", 0);
+	struct json_object *storage = add(storages, name, kind, "config", path, true);
+	if (json_at(section, "shared"))
+		json_put(storage, "declared:b sharing:s", 1, json_true(section, "shared") ? "maybe" : "local");
+	if (json_at(section, "keep_seed"))
+		json_put(storage, "keep_seed:b", (int)json_true(section, "keep_seed"));
 	return 0;
 }
 
@@ -227,13 +226,22 @@ int storage_list(struct json_object *configured, struct json_object *pools, stru
 {
 	*storages = NULL;
 	vmm_auto_json struct json_object *list = json_object_new_array();
+	struct json_object_iterator at = json_object_iter_init_default(), end = at;
 	if (configured) {
-		json_object_object_foreach(configured, name,
-					   section) if (add_configured(list, name, section, err) < 0) return -1;
+		at = json_object_iter_begin(configured);
+		end = json_object_iter_end(configured);
 	}
-	json_each (pool, pools, "")
-		if (add_pool(list, pool, err) < 0)
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+		const char *name = json_object_iter_peek_name(&at);
+		if (add_configured(list, name, json_object_iter_peek_value(&at), named(pools, name), err) < 0)
 			return -1;
+	}
+	json_each (pool, pools, "") {
+		const char *name = json_text(pool, "name"), *kind = kind_of_pool(json_text(pool, "type"));
+		if (name && kind && !named(list, name))
+			add(list, name, kind, "pool", str_same(kind, "network") ? NULL : json_text(pool, "path"),
+			    json_true(pool, "active"));
+	}
 	*storages = json_object_get(list);
 	return 0;
 }

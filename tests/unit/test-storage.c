@@ -426,12 +426,35 @@ static void null_storage_obeys_its_markers(void **state)
 	assert_int_equal(json_number(storages, "1.free"), 1000);
 }
 
+static void a_storage_that_cannot_be_looked_at_is_told_and_does_not_hide_the_others(void **state)
+{
+	const char *dir = *state;
+	vmm_auto_json struct json_object *configured =
+		json_make("gone:o pool:o", json_make("path:s", "/none/at/all"), json_make("shared:b", 1));
+	vmm_auto_json struct json_object *pools = json_object_new_array(), *storages = NULL;
+	json_object_array_add(pools, json_make("name:s type:s path:s active:b", "pool", "dir", dir, 1));
+	json_object_array_add(pools, json_make("name:s type:s path:s active:b", "down", "netfs", dir, 0));
+	json_object_array_add(pools, json_make("name:s type:s path:s active:b", "odd", "dir", "../x", 1));
+	json_object_array_add(pools, json_make("name:s type:s active:b", "ceph", "rbd", 1));
+	json_object_array_add(pools, json_make("name:s type:s active:b", "next year's", "vstorage", 1));
+	assert_int_equal(storage_list(configured, pools, &storages, NULL), 0);
+	assert_int_equal(json_count(storages, ""), 5);
+	assert_false(json_true(storages, "0.active"));
+	assert_string_equal(json_text(storages, "1.source"), "config"); /* what it does not say is the pool's */
+	assert_string_equal(json_text(storages, "1.path"), dir);
+	assert_true(json_true(storages, "1.active") && json_true(storages, "1.declared"));
+	assert_false(json_true(storages, "2.active"));
+	assert_null(json_text(storages, "3.path"));
+	assert_string_equal(json_text(storages, "4.sharing"), "network");
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(a_volume_lies_on_the_longest_configured_path_then_on_a_pool_then_on_its_mount),
+		test(a_storage_that_cannot_be_looked_at_is_told_and_does_not_hide_the_others),
 		test(a_volume_is_found_by_the_real_path_behind_a_link),
 		test(another_mount_inside_of_a_storage_is_not_that_storage),
 		test(network_disks_are_reachable_by_nature_and_have_no_size),

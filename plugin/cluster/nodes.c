@@ -1,0 +1,147 @@
+/* nodes.c: the nodes of the configuration - found by name, reached, added. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cluster/config.h"
+
+enum { CONF_LIMIT = 1 << 20 };
+
+/* ------------------------------------------------------------------ a peer */
+
+static int unknown(const char *node, struct json_object *nodes, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *names = json_object_new_array();
+	vmm_auto_text struct text all = {0};
+	if (nodes) {
+		json_object_object_foreach(nodes, name, section)
+		{
+			(void)section;
+			json_object_array_add(names, json_object_new_string(name));
+			text_add(&all, "%s%s", all.length ? ", " : "", name);
+		}
+	}
+	const char *near = cluster_near(node, names);
+	error_set(err, VMM_BLOCKED, "target-unknown", "there is no node \"%s\" in the cluster", node);
+	if (near)
+		return error_hint(err, "Did you mean %s? The nodes are: %s.", near, all.data);
+	if (all.length)
+		return error_hint(err, "The nodes are: %s. To add one: vmmigrate node add NAME ADDRESS", all.data);
+	return error_hint(err, "No node is configured. To add one: vmmigrate node add NAME ADDRESS");
+}
+
+int cluster_peer(struct json_object *config, const char *etc_dir, const char *node, struct cluster_peer *peer,
+		 struct vmm_error **err)
+{
+	struct json_object *nodes = json_at(config, "node"), *section = NULL;
+	*peer = (struct cluster_peer){0};
+	if (name_check(node, "node", err) < 0)
+		return -1;
+	if (!nodes || !json_object_object_get_ex(nodes, node, &section))
+		return unknown(node, nodes, err);
+	/* The name as the configuration has it lives as long as config does; the caller's may not. */
+	struct json_object_iter at;
+	const char *name = NULL;
+	json_object_object_foreachC(nodes, at) if (str_same(at.key, node)) name = at.key;
+	peer->key = str_format("%s/id_vmmigrate", etc_dir);
+	peer->known_hosts = str_format("%s/known_hosts", etc_dir);
+	peer->ssh = (struct ssh_peer){
+		.name = name,
+		.address = json_text(section, "address"),
+		.port = (int)json_number(section, "port"),
+		.user = json_text(section, "user"),
+		.key = peer->key,
+		.known_hosts = peer->known_hosts,
+	};
+	return 0;
+}
+
+void cluster_peer_free(struct cluster_peer *peer)
+{
+	free(peer->key);
+	free(peer->known_hosts);
+	*peer = (struct cluster_peer){0};
+}
+
+/* ------------------------------------------------------------------ another node in the file */
+
+/* Is this line the key's? */
+static bool is_key(const char *line, size_t length, const char *key)
+{
+	while (length && (*line == ' ' || *line == '\t')) {
+		line++;
+		length--;
+	}
+	size_t size = strlen(key);
+	if (length <= size || strncmp(line, key, size))
+		return false;
+	line += size;
+	line += strspn(line, " \t");
+	return *line == '=' || *line == ':';
+}
+
+/* The text with the node's address said in it; all other bytes are as they were. */
+static char *with_address(const char *text, const char *name, const char *address)
+{
+	vmm_auto_text struct text out = {0};
+	vmm_auto_free char *wanted = str_format("node %s", name), *line = str_format("address = %s\n", address);
+	const char *after = NULL, *old = NULL; /* the end of the section's own line; the line of its address */
+	bool inside = false;
+	for (const char *at = text; *at;) {
+		size_t length = strcspn(at, "\n"), whole = length + (at[length] == '\n');
+		vmm_auto_free char *section = config_section_of(at, length);
+		if (section && (inside = str_same(section, wanted)))
+			after = at + whole;
+		else if (inside && !old && is_key(at, length, "address"))
+			old = at;
+		at += whole;
+	}
+	const char *until = old ? old : after ? after : text + strlen(text);
+	text_add_bytes(&out, text, (size_t)(until - text));
+	if (out.length && out.data[out.length - 1] != '\n')
+		text_add(&out, "\n");
+	if (!after)
+		text_add(&out, "%s[node %s]\n", out.length ? "\n" : "", name);
+	text_add(&out, "%s", line);
+	if (old)
+		until += strcspn(until, "\n") + (until[strcspn(until, "\n")] == '\n');
+	text_add(&out, "%s", until);
+	return text_take(&out);
+}
+
+static int address_check(const char *name, const char *address, struct vmm_error **err)
+{
+	if (!name || !config_node_name(name) || strlen(name) + strlen("node ") > CONFIG_NAME_LIMIT)
+		return error_set(err, VMM_USAGE, "bad-name",
+				 "\"%s\" cannot be the name of a node (letters, digits, '-' and '_')",
+				 name ? name : "");
+	if (!address || !config_address(address))
+		return error_set(err, VMM_USAGE, "bad-name", "\"%s\" is neither a host name nor an address",
+				 address ? address : "");
+	return 0;
+}
+
+int cluster_add_node(const char *path, const char *name, const char *address, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *before = NULL, *after = NULL;
+	vmm_auto_free char *text = NULL, *dir = path_dir(path), *lock_path = str_format("%s/.lock", dir);
+	char real[PATH_MAX];
+	struct stat info = {.st_mode = 0644};
+	if (address_check(name, address, err) < 0 || dir_make(dir, 0755, err) < 0)
+		return -1;
+	vmm_auto_close int lock = file_lock(lock_path, 10000, err);
+	if (lock < 0 || cluster_load(path, &before, err) < 0)
+		return -1;
+	struct json_object *section = json_object_object_get(json_at(before, "node"), name);
+	if (section && str_same(json_text(section, "address"), address))
+		return 0;
+	/* A link stays a link, and what it leads to is written. */
+	const char *to = realpath(path, real) ? real : path;
+	if (stat(to, &info) == 0 && file_read(to, CONF_LIMIT, &text, NULL, err) < 0)
+		return -1;
+	vmm_auto_free char *written = with_address(text ? text : "", name, address);
+	if (config_parse(path, written, &after, err) < 0)
+		return -1;
+	return file_write(to, written, strlen(written), info.st_mode & 0777, err);
+}

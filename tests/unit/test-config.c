@@ -1,0 +1,175 @@
+/* What the configuration promises: every mistake is found and told with its line; what is right is read with its type.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cluster/config.h"
+
+static struct json_object *parse(const char *text)
+{
+	struct json_object *config = NULL;
+	vmm_auto_error struct vmm_error *err = NULL;
+	if (config_parse("a.conf", text, &config, &err) < 0)
+		fail_msg("%s", err->message);
+	return config;
+}
+
+static void what_is_right_is_read_with_its_type(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *c = parse("\xef\xbb\xbf# comment\r\n"
+						    "[migration]\n"
+						    "  network = 10.77.0.0/24 ; behind a value too\n"
+						    "  jobs=3\n"
+						    "keep_tasks = 30d\n"
+						    "type : insecure\n"
+						    "\n"
+						    "[node node2]\n"
+						    "[ node node1 ]\r\n"
+						    "\taddress = fe80::1%eth0\r\n"
+						    "port = 2222\n"
+						    "maintenance = Yes\n"
+						    "[storage vm store]\n"
+						    "path = /srv/vm store/ü\n"
+						    "shared = no");
+	assert_string_equal(json_text(c, "migration.network"), "10.77.0.0/24");
+	assert_int_equal(json_number(c, "migration.jobs"), 3);
+	assert_int_equal(json_number(c, "migration.keep_tasks"), 30 * 86400);
+	assert_string_equal(json_text(c, "migration.type"), "insecure");
+	assert_string_equal(json_text(c, "node.node1.address"), "fe80::1%eth0");
+	assert_int_equal(json_number(c, "node.node1.port"), 2222);
+	assert_true(json_true(c, "node.node1.maintenance"));
+	assert_non_null(json_at(c, "node.node2")); /* a section without a key counts */
+	assert_string_equal(json_text(c, "storage.vm store.path"), "/srv/vm store/ü");
+	assert_non_null(json_at(c, "storage.vm store.shared"));
+	assert_false(json_true(c, "storage.vm store.shared"));
+}
+
+/* Text, the line that has to be named, words that have to be said, words that have to be in the hint (or NULL). */
+static const struct {
+	const char *text;
+	int line;
+	const char *says, *hint;
+} bad[] = {
+	{"[node a]\nadress = b\n", 2, "unknown key \"adress\"", "\"address\""},
+	{"[node a]\nzzzzzzzz = b\n", 2, "unknown key \"zzzzzzzz\"", "address, port, user, maintenance"},
+	{"# x\n\n[nod a]\n", 3, "unknown section \"nod\"", "\"node\""},
+	{"[cluster]\n", 1, "unknown section \"cluster\"", "node, storage, migration"},
+	{"[]\n", 1, "unknown section \"\"", NULL},
+	{"[node]\naddress = b\n", 1, "[node] needs a name", NULL},
+	{"[migration fast]\n", 1, "[migration] has no name", NULL},
+	{"[node a]\n\n[node a]\n", 3, "[node a] is there already, in line 1", NULL},
+	{"[node a]\nport = 1\nport = 2\n", 3, "is there already, in line 2", NULL},
+	{"[node a]\nport = 65536\n", 2, "a number from 1 to 65535", NULL},
+	{"[node a]\nport = -1\n", 2, "a number from", NULL},
+	{"[node a]\nport = 22x\n", 2, "a number from", NULL},
+	{"[node a]\nport =\n", 2, "a number from", NULL},
+	{"[node a]\nport = 99999999999999999999\n", 2, "a number from", NULL},
+	{"[node a]\nmaintenance = perhaps\n", 2, "yes or no", NULL},
+	{"[node a]\naddress = -oProxyCommand=x\n", 2, "a host name or an address", NULL},
+	{"[node a]\naddress = a b\n", 2, "a host name or an address", NULL},
+	{"[node a]\nuser = -l\n", 2, "a name", NULL},
+	{"[node a.b]\n", 1, "cannot be the name of a node", NULL},
+	{"[node ../x]\n", 1, "cannot be the name of a node", NULL},
+	{"[storage a/b]\n", 1, "cannot be the name of a storage", NULL},
+	{"[storage s]\npath = vm\n", 2, "an absolute path", NULL},
+	{"[storage s]\npath = /srv/../etc\n", 2, "an absolute path", NULL},
+	{"[storage s]\nkind = di\n", 2, "one of dir|block", NULL},
+	{"[migration]\nnetwork = 10.0.0.0\n", 2, "a network", NULL},
+	{"[migration]\nnetwork = 10.0.0.0/33\n", 2, "a network", NULL},
+	{"[migration]\nkeep_tasks = 30\n", 2, "a number with s, m, h or d", NULL},
+	{"[migration]\nkeep_tasks = 30dd\n", 2, "a number with s, m, h or d", NULL},
+	{"[migration]\nself = a b\n", 2, "letters, digits", NULL},
+	{"[node a]\nwhat is this\n", 2, "neither a [section] nor key = value", NULL},
+	{"[node a\naddress = b\n", 1, "without its ']'", NULL},
+	{"address = b\n", 1, "before the first [section]", NULL},
+};
+
+static void every_mistake_is_told_with_file_line_and_what_was_meant(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < VMM_COUNT(bad); i++) {
+		vmm_auto_error struct vmm_error *err = NULL;
+		struct json_object *config = NULL;
+		vmm_auto_free char *place = str_format("a.conf:%d: ", bad[i].line);
+		if (config_parse("a.conf", bad[i].text, &config, &err) == 0)
+			fail_msg("taken: %s", bad[i].text);
+		assert_true(error_is(err, "bad-configuration"));
+		assert_int_equal(err->exit, VMM_USAGE);
+		if (!str_starts(err->message, place) || !strstr(err->message, bad[i].says) ||
+		    (bad[i].hint && (!err->hint || !strstr(err->hint, bad[i].hint))))
+			fail_msg("%s for: %s (%s)", err->message, bad[i].text, err->hint ? err->hint : "no hint");
+	}
+}
+
+static void a_line_or_a_name_that_is_too_long_is_told_and_not_cut(void **state)
+{
+	(void)state;
+	vmm_auto_text struct text line = {0}, name = {0};
+	text_add(&line, "[storage s]\npath = /");
+	text_add(&name, "[node ");
+	for (int i = 0; i < 250; i++)
+		text_add(&line, "x");
+	for (int i = 0; i < 60; i++)
+		text_add(&name, "n");
+	text_add(&name, "]\n");
+	vmm_auto_error struct vmm_error *err = NULL, *second = NULL;
+	struct json_object *config = NULL;
+	assert_int_equal(config_parse("a.conf", line.data, &config, &err), -1);
+	assert_non_null(strstr(err->message, "a.conf:2: the line is longer than"));
+	assert_int_equal(config_parse("a.conf", name.data, &config, &second), -1);
+	assert_non_null(strstr(second->message, "a.conf:1: "));
+}
+
+static void the_order_of_sections_makes_no_difference(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *one = parse("[node a]\n[node b]\nport=1\n"),
+					 *two = parse("[node b]\nport=1\n[node a]\n");
+	assert_string_equal(json_line(one), json_line(two));
+}
+
+static void no_file_is_an_empty_configuration_and_the_host_names_us(void **state)
+{
+	(void)state;
+	char host[256] = "";
+	gethostname(host, sizeof(host) - 1);
+	host[strcspn(host, ".")] = 0;
+	vmm_auto_json struct json_object *config = NULL, *none = NULL;
+	assert_int_equal(cluster_load("/none/at/all.conf", &config, NULL), 0);
+	assert_string_equal(json_text(config, "self"), host);
+	assert_int_equal(json_object_object_length(json_at(config, "node")), 0);
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(cluster_load("/proc", &none, &err), -1); /* cannot be read: that is not "no file" */
+	assert_non_null(err);
+}
+
+static void the_tables_are_whole(void **state)
+{
+	(void)state;
+	for (size_t s = 0; s < config_section_count; s++) {
+		assert_true(strlen(config_sections[s].help) > 10);
+		for (size_t k = 0; k < config_sections[s].key_count; k++) {
+			const struct config_key *key = &config_sections[s].keys[k];
+			assert_true(strlen(key->help) > 10);
+			assert_true((key->type == CONFIG_CHOICE) == (key->choices != NULL));
+			assert_true(key->type != CONFIG_NUMBER || key->most > key->least);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_right_is_read_with_its_type),
+		cmocka_unit_test(every_mistake_is_told_with_file_line_and_what_was_meant),
+		cmocka_unit_test(a_line_or_a_name_that_is_too_long_is_told_and_not_cut),
+		cmocka_unit_test(the_order_of_sections_makes_no_difference),
+		cmocka_unit_test(no_file_is_an_empty_configuration_and_the_host_names_us),
+		cmocka_unit_test(the_tables_are_whole),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
