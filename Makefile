@@ -55,6 +55,14 @@ UNIT_SRC = $(wildcard tests/unit/test-*.c tests/scenarios/test-*.c)
 UNITS    = $(UNIT_SRC:%.c=$(BUILD)/%)
 HELPERS  = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(UNIT_SRC), $(wildcard tests/unit/*.c tests/scenarios/*.c)))
 
+# Tests of the link need OpenSSH's sshd: each starts its own on loopback.
+LINK_SRC = $(wildcard tests/link/test-*.c)
+LINKS	 = $(LINK_SRC:%.c=$(BUILD)/%)
+$(LINKS): HELPERS += $(BUILD)/tests/link/own-sshd.o
+$(LINKS): $(BUILD)/tests/link/own-sshd.o
+link-tests: $(LINKS)
+	@for t in $(LINKS); do echo "== $$t"; $(RUNNER) $$t || exit 1; done
+
 # A test names the functions that it replaces in a line `wrap: name name`.
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(LIB)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(shell sed -n 's/^.*\bwrap: \(.*[a-z_]\)[ */]*$$/\1/p' tests/$*.c | sed 's/[a-z_0-9]\+/-Wl,--wrap=&/g') \

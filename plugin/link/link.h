@@ -39,6 +39,8 @@ void stream_close(struct stream *s); /* NULL is harmless */
 /* A stream on two descriptors (they may be the same), which it owns from now on. One thread may read while another
  * writes. Who writes to a pipe ignores SIGPIPE, as all our programs do. */
 struct stream *stream_on_fds(int in, int out);
+/* Its descriptors, for a loop of one's own that reads and writes them itself (relay-serve.c). Only for such a stream. */
+void stream_fds(struct stream *s, int *in, int *out);
 /* Two streams that are each other's far end. */
 int stream_pair(struct stream *pair[2], struct vmm_error **err);
 
@@ -148,14 +150,19 @@ struct relay_socket {
 	gid_t group;
 };
 
-/* Serves until told to end. Writes one byte to ready_fd once all sockets listen. The sockets are gone afterwards. */
+/* Serves until SIGTERM or SIGINT (returns 0). Writes one byte to ready_fd (-1: none) once all sockets listen; they belong to
+ * owner and group alone, and their directory is made (0700) where it is not there. The sockets, and a directory that was
+ * made, are gone afterwards. Errors are those of ssh_open, "link-lost", "bad-path". */
 int relay_run(const struct ssh_peer *peer, const struct relay_socket *sockets, size_t count, int ready_fd,
 	      struct vmm_error **err);
-/* The far side: connects stdin and stdout (`stream`) to the socket. Only paths that relay_allowed admits. */
+/* The far side: connects stdin and stdout (`stream`, which the caller closes) to the socket until both directions have ended.
+ * Only paths that relay_allowed admits: error "relay-refused". Once connected it speaks no more: it points stderr to
+ * /dev/null, as sshd holds back the end of the output while stderr is open. */
 int relay_serve(struct stream *stream, const char *path, struct vmm_error **err);
 /* libvirt's own socket, or a migration socket named as relay_migration_socket names it. */
 bool relay_allowed(const char *path);
-/* /run/libvirt/qemu/vmmigrate.tunnelmigrate.dest.<task>: a name that libvirt's AppArmor profile admits. */
+/* /run/libvirt/qemu/vmmigrate.tunnelmigrate.dest.<task>: a name that libvirt's AppArmor profile admits. A task whose name is
+ * long or odd is cut and gets a checksum, so that the path always fits a socket. */
 char *relay_migration_socket(const char *task) VMM_MUST_USE;
 
 #endif

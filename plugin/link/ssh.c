@@ -463,7 +463,8 @@ static int exec_write(struct stream *stream, const void *data, size_t length, st
 static void exec_finish(struct stream *stream)
 {
 	struct ssh_stream *s = (struct ssh_stream *)stream;
-	if (s->ssh->lost || s->closed)
+	/* A channel that was refused has no number at the peer: what we said of it would be taken for another one's. */
+	if (s->ssh->lost || s->closed || !ssh_channel_is_open(s->channel))
 		return;
 	ssh_channel_send_eof(s->channel);
 	ssh_blocking_flush(s->ssh->session, FRAME_SILENCE_MS);

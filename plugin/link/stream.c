@@ -204,6 +204,12 @@ struct stream *stream_on_fds(int in, int out)
 	return &f->base;
 }
 
+void stream_fds(struct stream *s, int *in, int *out)
+{
+	*in = ((struct fd_stream *)s)->in;
+	*out = ((struct fd_stream *)s)->out;
+}
+
 int stream_pair(struct stream *pair[2], struct vmm_error **err)
 {
 	int fds[2];

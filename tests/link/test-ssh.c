@@ -1,0 +1,614 @@
+/* What ssh.c promises, against a real sshd: every way to fail has its code and its remedy, nothing waits for ever, both
+ * sides may write at once, and a cut link is told from a command's end. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+#include "own-sshd.h"
+
+enum { MIB = 1 << 20 };
+
+static struct own_sshd sshd;
+static bool roomy; /* we have a mount namespace of our own */
+
+/* ------------------------------------------------------------------ the far side */
+
+/* What the forced command runs: this program itself. */
+static int far(void)
+{
+	const char *words = getenv("SSH_ORIGINAL_COMMAND");
+	struct stream *s = stream_on_fds(0, 1);
+	vmm_auto_free char *data = mem_zero(32 * MIB);
+	if (str_same(words, "both write first")) {
+		return stream_write(s, data, 32 * MIB, NULL) == 0 &&
+				       stream_read_all(s, data, 32 * MIB, 20000, NULL) == 0
+			       ? 0
+			       : 1;
+	}
+	printf("words: %s\n", words ? words : "(none)");
+	return 0;
+}
+
+/* ------------------------------------------------------------------ helpers */
+
+static struct ssh *open_peer(void)
+{
+	struct ssh *ssh = NULL;
+	struct vmm_error *err = NULL;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	if (ssh_open(&peer, &ssh, &err) < 0)
+		fail_msg("%s", err->message);
+	return ssh;
+}
+
+static struct stream *run_there(struct ssh *ssh, const char *command)
+{
+	struct stream *s = NULL;
+	struct vmm_error *err = NULL;
+	if (ssh_exec(ssh, command, &s, &err) < 0)
+		fail_msg("%s", err->message);
+	return s;
+}
+
+/* Reads until the stream's end; the text. */
+static char *read_text(struct stream *s)
+{
+	struct text text = {0};
+	char data[4096];
+	ssize_t got;
+	while ((got = stream_read(s, data, sizeof(data), 10000, NULL)) > 0)
+		text_add_bytes(&text, data, (size_t)got);
+	assert_int_equal(got, 0);
+	return text_take(&text);
+}
+
+static void fails_with(const struct ssh_peer *peer, const char *code, const char *in_hint)
+{
+	struct ssh *ssh = NULL;
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(ssh_open(peer, &ssh, &err), -1);
+	assert_string_equal(err->code, code);
+	assert_int_equal(err->exit, VMM_BLOCKED);
+	assert_non_null(strstr(err->message, "node2"));
+	assert_non_null(err->hint);
+	assert_non_null(strstr(err->hint, in_hint));
+	printf("  %s: %s\n    %s\n", err->code, err->message, err->hint);
+}
+
+/* A socket of 127.0.0.1 that listens. */
+static int listen_here(int backlog, int *port)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, backlog), 0);
+	getsockname(fd, (struct sockaddr *)&at, &size);
+	*port = ntohs(at.sin_port);
+	return fd;
+}
+
+/* ------------------------------------------------------------------ connecting */
+
+static void a_name_without_address_is_unresolved(void **state)
+{
+	(void)state;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	peer.address = "no-such-host.invalid";
+	fails_with(&peer, "name-unresolved", "/etc/hosts");
+}
+
+static void a_port_without_sshd_is_refused(void **state)
+{
+	(void)state;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	peer.port = free_port();
+	fails_with(&peer, "connection-refused", "systemctl start ssh");
+}
+
+static void an_address_that_does_not_answer_times_out(void **state)
+{
+	(void)state;
+	int port, waiting[4];
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	vmm_auto_close int fd = listen_here(0, &port);
+	to.sin_port = htons((uint16_t)port);
+	/* The queue is full: what comes then gets no answer at all. */
+	for (size_t i = 0; i < VMM_COUNT(waiting); i++) {
+		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		connect(waiting[i], (struct sockaddr *)&to, sizeof(to));
+	}
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	peer.port = port;
+	peer.connect_ms = 300;
+	int64_t began = clock_steady_ms();
+	fails_with(&peer, "connection-timeout", "firewall");
+	assert_in_range(clock_steady_ms() - began, 300, 3000);
+	for (size_t i = 0; i < VMM_COUNT(waiting); i++)
+		close(waiting[i]);
+}
+
+static void a_listener_that_says_nothing_times_out(void **state)
+{
+	(void)state;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	vmm_auto_close int fd = listen_here(4, &peer.port);
+	peer.connect_ms = 300;
+	int64_t began = clock_steady_ms();
+	fails_with(&peer, "connection-timeout", "sshd");
+	assert_in_range(clock_steady_ms() - began, 300, 3000);
+}
+
+static void *answer_once(void *arg)
+{
+	int fd = accept(*(int *)arg, NULL, NULL);
+	assert_int_equal(write(fd, "no ssh\r\n", 8), 8);
+	close(fd);
+	return NULL;
+}
+
+static void a_listener_that_is_no_sshd_is_a_lost_link(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	vmm_auto_close int fd = listen_here(4, &peer.port);
+	pthread_create(&thread, NULL, answer_once, &fd);
+	fails_with(&peer, "link-lost", "journalctl -u ssh");
+	pthread_join(thread, NULL);
+}
+
+/* In a network namespace whose interfaces are down there is no route to anywhere. */
+static void an_address_without_route_is_told(void **state)
+{
+	(void)state;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct ssh *ssh;
+		struct vmm_error *err = NULL;
+		if (unshare(CLONE_NEWNET) < 0)
+			_exit(77);
+		_exit(ssh_open(&peer, &ssh, &err) < 0 && error_is(err, "no-route") && err->hint ? 0 : 1);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+/* ------------------------------------------------------------------ keys */
+
+static void write_known(const char *path, const char *key_file)
+{
+	vmm_auto_free char *key = NULL, *pub = str_format("%s.pub", key_file);
+	assert_int_equal(file_read(pub, 65536, &key, NULL, NULL), 0);
+	vmm_auto_free char *line = str_format("[127.0.0.1]:%d %s", sshd.port, key);
+	assert_int_equal(file_write(path, line, strlen(line), 0600, NULL), 0);
+}
+
+static void an_unknown_host_key_is_refused(void **state)
+{
+	(void)state;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	peer.known_hosts = "/dev/null";
+	fails_with(&peer, "host-key-unknown", "vmmigrate node add node2 127.0.0.1");
+	peer.known_hosts = "/does/not/exist";
+	fails_with(&peer, "host-key-unknown", "vmmigrate node add node2 127.0.0.1");
+}
+
+static void a_changed_host_key_is_refused(void **state)
+{
+	(void)state;
+	vmm_auto_free char *wrong = str_format("%s/wrong_hosts", sshd.dir);
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	peer.known_hosts = wrong;
+	write_known(wrong, sshd.foreign_key);
+	fails_with(&peer, "host-key-changed", "ssh-keygen -f");
+	/* Nor does a key of another kind do. */
+	vmm_auto_free char *other = str_format("%s/ecdsa", sshd.dir);
+	must_run("ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", other);
+	write_known(wrong, other);
+	fails_with(&peer, "host-key-changed", "ssh-keygen -f");
+}
+
+static void the_systems_known_hosts_are_believed_and_doubted_too(void **state)
+{
+	(void)state;
+	vmm_auto_free char *host = str_format("%s/host", sshd.dir);
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	struct ssh *ssh = NULL;
+	if (!roomy)
+		skip();
+	peer.known_hosts = "/dev/null";
+	write_known("/etc/ssh/ssh_known_hosts", host);
+	assert_int_equal(ssh_open(&peer, &ssh, NULL), 0);
+	ssh_close(ssh);
+	write_known("/etc/ssh/ssh_known_hosts", sshd.foreign_key);
+	fails_with(&peer, "host-key-changed", "/etc/ssh/ssh_known_hosts");
+	assert_int_equal(unlink("/etc/ssh/ssh_known_hosts"), 0);
+}
+
+static void the_users_configuration_cannot_switch_the_check_off(void **state)
+{
+	(void)state;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	static const char lax[] = "Host *\n\tStrictHostKeyChecking no\n";
+	if (!roomy)
+		skip();
+	assert_int_equal(file_write("/etc/ssh/ssh_config", lax, strlen(lax), 0644, NULL), 0);
+	peer.known_hosts = "/dev/null";
+	fails_with(&peer, "host-key-unknown", "vmmigrate node add");
+	assert_int_equal(unlink("/etc/ssh/ssh_config"), 0);
+}
+
+static void a_foreign_key_is_rejected(void **state)
+{
+	(void)state;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	peer.key = sshd.foreign_key;
+	fails_with(&peer, "key-rejected", "authorized_keys");
+	peer.key = "/does/not/exist";
+	fails_with(&peer, "key-unreadable", "vmmigrate node add");
+}
+
+static void the_fingerprint_is_the_one_that_ssh_keygen_prints(void **state)
+{
+	(void)state;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	struct run_result result;
+	vmm_auto_free char *fingerprint = NULL, *line = NULL, *host = str_format("%s/host.pub", sshd.dir),
+			   *known = NULL;
+	peer.known_hosts = "/dev/null";
+	peer.key = "/does/not/exist";
+	assert_int_equal(ssh_fingerprint(&peer, &fingerprint, &line, NULL), 0);
+	const char *const argv[] = {"ssh-keygen", "-lf", host, NULL};
+	assert_int_equal(run_checked(&(struct run){.argv = argv}, &result, NULL), 0);
+	assert_non_null(strstr(result.out, fingerprint));
+	run_result_free(&result);
+	assert_int_equal(file_read(sshd.known_hosts, 65536, &known, NULL, NULL), 0);
+	assert_true(str_starts(known, line));
+}
+
+/* ------------------------------------------------------------------ commands */
+
+static void status_output_and_stderr_of_a_command_are_told(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "echo out; echo one >&2; echo two >&2; exit 7");
+	int status;
+	vmm_auto_free char *out = read_text(s), *said = ssh_stderr(s, &status);
+	assert_string_equal(out, "out\n");
+	assert_string_equal(said, "one\ntwo\n");
+	assert_int_equal(status, 7);
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void a_command_that_is_missing_ends_the_stream_with_127(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "/does/not/exist/agent");
+	int status;
+	vmm_auto_free char *out = read_text(s), *said = ssh_stderr(s, &status);
+	assert_string_equal(out, "");
+	assert_int_equal(status, 127);
+	assert_non_null(strstr(said, "/does/not/exist/agent"));
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void a_command_that_a_signal_ended_says_which(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "kill -KILL $$");
+	int status;
+	vmm_auto_free char *out = read_text(s), *said = ssh_stderr(s, &status);
+	assert_string_equal(out, "");
+	assert_int_equal(status, -1);
+	assert_string_equal(said, "killed by SIGKILL");
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void much_stderr_does_not_stop_the_output(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "head -c 8000000 /dev/zero | tr '\\0' e >&2; echo; echo end >&2; echo out");
+	int status;
+	vmm_auto_free char *out = read_text(s), *said = ssh_stderr(s, &status);
+	assert_string_equal(out, "\nout\n");
+	assert_true(strlen(said) <= 65536);
+	assert_true(str_ends(said, "eend\n"));
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void a_forced_command_gets_the_words(void **state)
+{
+	(void)state;
+	struct ssh *ssh = NULL;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	peer.key = sshd.forced_key;
+	assert_int_equal(ssh_open(&peer, &ssh, NULL), 0);
+	struct stream *s = run_there(ssh, "relay /run/x; id");
+	vmm_auto_free char *out = read_text(s);
+	assert_string_equal(out, "words: relay /run/x; id\n");
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void what_is_written_to_an_ended_command_fails_with_its_last_words(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "echo first >&2; echo no agent here >&2; exit 3");
+	vmm_auto_free char *data = mem_zero(MIB);
+	vmm_auto_error struct vmm_error *err = NULL;
+	for (int i = 0; i < 100 && !err; i++)
+		stream_write(s, data, MIB, &err);
+	assert_true(error_is(err, "link-lost"));
+	assert_non_null(strstr(err->message, "node2"));
+	assert_non_null(strstr(err->message, "no agent here"));
+	stream_close(s);
+	/* The session outlives it. */
+	s = run_there(ssh, "echo still");
+	vmm_auto_free char *out = read_text(s);
+	assert_string_equal(out, "still\n");
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void a_channel_too_many_is_refused_and_the_session_goes_on(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *s[3] = {run_there(ssh, "cat"), run_there(ssh, "cat"), run_there(ssh, "cat")}, *more = NULL;
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(ssh_exec(ssh, "cat", &more, &err), -1);
+	assert_true(error_is(err, "channel-refused"));
+	assert_non_null(strstr(err->hint, "MaxSessions"));
+	for (int i = 0; i < 3; i++) {
+		stream_write(s[i], "x", 1, NULL);
+		stream_finish(s[i]);
+		vmm_auto_free char *out = read_text(s[i]);
+		assert_string_equal(out, "x");
+		stream_close(s[i]);
+	}
+	ssh_close(ssh);
+}
+
+/* ------------------------------------------------------------------ carrying */
+
+static void silence_is_told_after_the_time_given(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "cat");
+	char byte;
+	vmm_auto_error struct vmm_error *err = NULL;
+	int64_t began = clock_steady_ms();
+	assert_int_equal(stream_read(s, &byte, 1, 200, &err), -1);
+	assert_true(error_is(err, "link-silent"));
+	assert_in_range(clock_steady_ms() - began, 200, 1500);
+	/* And works again when there is something. */
+	assert_int_equal(stream_write(s, "x", 1, NULL), 0);
+	assert_int_equal(stream_read_all(s, &byte, 1, 5000, NULL), 0);
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void fill(uint32_t *data, size_t number)
+{
+	for (size_t i = 0; i < MIB / sizeof(*data); i++)
+		data[i] = (uint32_t)((number << 18 | i) * 2654435761u);
+}
+
+/* 64 MiB go to an echo before any of it is read back; sshd changes keys several times on the way. */
+static void an_echo_of_64_mib_is_whole_though_nobody_reads_meanwhile(void **state)
+{
+	(void)state;
+	enum { COUNT = 64 };
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "cat");
+	vmm_auto_free uint32_t *data = mem_zero(MIB), *back = mem_zero(MIB);
+	int64_t began = clock_steady_ms();
+	for (size_t i = 0; i < COUNT; i++) {
+		fill(data, i);
+		assert_int_equal(stream_write(s, data, MIB, NULL), 0);
+	}
+	stream_finish(s);
+	for (size_t i = 0; i < COUNT; i++) {
+		fill(data, i);
+		assert_int_equal(stream_read_all(s, back, MIB, 10000, NULL), 0);
+		assert_memory_equal(data, back, MIB);
+	}
+	int64_t took = clock_steady_ms() - began;
+	assert_int_equal(stream_read(s, back, 1, 5000, NULL), 0);
+	assert_int_equal(s->sent, (uint64_t)COUNT * MIB);
+	assert_int_equal(s->received, (uint64_t)COUNT * MIB);
+	printf("  echo: %lld MiB/s each way\n", COUNT * 1000LL / (long long)took);
+	uint64_t sent, received;
+	ssh_counters(ssh, &sent, &received);
+	assert_true(sent > (uint64_t)COUNT * MIB && received > (uint64_t)COUNT * MIB);
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void two_sides_that_both_write_first_do_not_wait_on_each_other(void **state)
+{
+	(void)state;
+	struct ssh *ssh = NULL;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	vmm_auto_free char *data = mem_zero(32 * MIB);
+	int status;
+	peer.key = sshd.forced_key;
+	assert_int_equal(ssh_open(&peer, &ssh, NULL), 0);
+	struct stream *s = run_there(ssh, "both write first");
+	assert_int_equal(stream_write(s, data, 32 * MIB, NULL), 0);
+	assert_int_equal(stream_read_all(s, data, 32 * MIB, 10000, NULL), 0);
+	assert_int_equal(stream_read(s, data, 1, 5000, NULL), 0);
+	free(ssh_stderr(s, &status));
+	assert_int_equal(status, 0);
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void channels_of_one_session_do_not_disturb_each_other(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *echo = run_there(ssh, "cat"), *deaf = run_there(ssh, "exec sleep 100"),
+		      *loud = run_there(ssh, "yes");
+	vmm_auto_free char *data = mem_zero(MIB), *back = mem_zero(MIB);
+	/* One sends what nobody reads, one takes nothing; the third works. */
+	for (int i = 0; i < 8; i++) {
+		memset(data, 'a' + i, MIB);
+		assert_int_equal(stream_write(echo, data, MIB, NULL), 0);
+		assert_int_equal(stream_read_all(echo, back, MIB, 10000, NULL), 0);
+		assert_memory_equal(data, back, MIB);
+	}
+	assert_int_equal(stream_read_all(loud, back, MIB, 10000, NULL), 0);
+	for (int i = 0; i < MIB; i++)
+		assert_int_equal(back[i], i % 2 ? '\n' : 'y');
+	stream_close(loud);
+	stream_close(deaf);
+	assert_int_equal(stream_write(echo, "end", 3, NULL), 0);
+	assert_int_equal(stream_read_all(echo, back, 3, 5000, NULL), 0);
+	stream_close(echo);
+	ssh_close(ssh);
+}
+
+static void writes_of_a_mebibyte_go_fast(void **state)
+{
+	(void)state;
+	enum { COUNT = 256 };
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "cat >/dev/null");
+	vmm_auto_free char *data = mem_zero(MIB);
+	int64_t began = clock_steady_ms();
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(stream_write(s, data, MIB, NULL), 0);
+	stream_finish(s);
+	vmm_auto_free char *out = read_text(s);
+	printf("  push of 1 MiB writes: %lld MiB/s\n", COUNT * 1000LL / (long long)(clock_steady_ms() - began));
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+/* ------------------------------------------------------------------ a cut link */
+
+/* The pid of the sshd that serves this channel, from the shell that it started. */
+static pid_t server_of(struct stream *s)
+{
+	char line[32] = "";
+	for (size_t i = 0; i < sizeof(line) - 1; i++) {
+		assert_int_equal(stream_read_all(s, line + i, 1, 5000, NULL), 0);
+		if (line[i] == '\n')
+			break;
+	}
+	return (pid_t)atoi(line);
+}
+
+static void a_cut_link_is_told_to_reader_and_writer(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "echo $PPID; cat"), *other = run_there(ssh, "cat"), *more = NULL;
+	vmm_auto_error struct vmm_error *err = NULL;
+	char data[16] = "";
+	pid_t server = server_of(s);
+	assert_true(server > 1);
+	assert_int_equal(kill(server, SIGKILL), 0);
+	int64_t began = clock_steady_ms();
+	assert_int_equal(stream_read(s, data, sizeof(data), 10000, &err), -1);
+	assert_true(error_is(err, "link-lost"));
+	assert_non_null(strstr(err->message, "node2"));
+	error_clear(&err);
+	assert_int_equal(stream_write(other, data, sizeof(data), &err), -1);
+	assert_true(error_is(err, "link-lost"));
+	error_clear(&err);
+	assert_int_equal(ssh_exec(ssh, "cat", &more, &err), -1);
+	assert_true(error_is(err, "link-lost"));
+	assert_true(clock_steady_ms() - began < 3000);
+	stream_finish(other);
+	stream_close(other);
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+static void a_link_cut_while_we_write_is_told(void **state)
+{
+	(void)state;
+	struct ssh *ssh = open_peer();
+	struct stream *s = run_there(ssh, "echo $PPID; exec sleep 100");
+	vmm_auto_free char *data = mem_zero(MIB);
+	vmm_auto_error struct vmm_error *err = NULL;
+	pid_t server = server_of(s), killer = fork();
+	if (killer == 0) {
+		clock_sleep_ms(300);
+		_exit(kill(server, SIGKILL));
+	}
+	int64_t began = clock_steady_ms();
+	for (int i = 0; i < 100 && !err; i++)
+		stream_write(s, data, MIB, &err);
+	assert_true(error_is(err, "link-lost"));
+	assert_true(clock_steady_ms() - began < 5000);
+	waitpid(killer, NULL, 0);
+	stream_close(s);
+	ssh_close(ssh);
+}
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (argc > 1 && !strcmp(argv[1], "far"))
+		return far();
+	roomy = own_room();
+	own_sshd_start(&sshd, "MaxSessions 3\nRekeyLimit 16M\nMaxStartups 50\n");
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_name_without_address_is_unresolved),
+		cmocka_unit_test(a_port_without_sshd_is_refused),
+		cmocka_unit_test(an_address_that_does_not_answer_times_out),
+		cmocka_unit_test(a_listener_that_says_nothing_times_out),
+		cmocka_unit_test(a_listener_that_is_no_sshd_is_a_lost_link),
+		cmocka_unit_test(an_address_without_route_is_told),
+		cmocka_unit_test(an_unknown_host_key_is_refused),
+		cmocka_unit_test(a_changed_host_key_is_refused),
+		cmocka_unit_test(the_systems_known_hosts_are_believed_and_doubted_too),
+		cmocka_unit_test(the_users_configuration_cannot_switch_the_check_off),
+		cmocka_unit_test(a_foreign_key_is_rejected),
+		cmocka_unit_test(the_fingerprint_is_the_one_that_ssh_keygen_prints),
+		cmocka_unit_test(status_output_and_stderr_of_a_command_are_told),
+		cmocka_unit_test(a_command_that_is_missing_ends_the_stream_with_127),
+		cmocka_unit_test(a_command_that_a_signal_ended_says_which),
+		cmocka_unit_test(much_stderr_does_not_stop_the_output),
+		cmocka_unit_test(a_forced_command_gets_the_words),
+		cmocka_unit_test(what_is_written_to_an_ended_command_fails_with_its_last_words),
+		cmocka_unit_test(a_channel_too_many_is_refused_and_the_session_goes_on),
+		cmocka_unit_test(silence_is_told_after_the_time_given),
+		cmocka_unit_test(an_echo_of_64_mib_is_whole_though_nobody_reads_meanwhile),
+		cmocka_unit_test(two_sides_that_both_write_first_do_not_wait_on_each_other),
+		cmocka_unit_test(channels_of_one_session_do_not_disturb_each_other),
+		cmocka_unit_test(writes_of_a_mebibyte_go_fast),
+		cmocka_unit_test(a_cut_link_is_told_to_reader_and_writer),
+		cmocka_unit_test(a_link_cut_while_we_write_is_told),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	own_sshd_stop(&sshd);
+	return failed;
+}
