@@ -38,7 +38,8 @@ static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error
 	posix_spawn_file_actions_adddup2(&files, out[1], 1);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
-	char *const argv[] = { "vmmigrate-engine", "relay", NULL };
+	char name[] = "vmmigrate-engine", verb[] = "relay";
+	char *const argv[] = { name, verb, NULL };
 	int number = posix_spawn(pid, VMM_LIBEXEC "/vmmigrate-engine", &files, &attributes, argv, environ);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attributes);
