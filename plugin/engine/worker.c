@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "engine/engine.h"
+#include "engine/verbs.h"
 #include "engine/worker.h"
 
 enum { PATIENCE_MS = 60000 };
@@ -49,12 +50,24 @@ static int migration_open(struct migration *m, const struct node_paths *paths, c
 	return node_open_local(paths, &m->node[SOURCE], err);
 }
 
+/* An earlier task of the same guest that could not be settled yet (its target was away) is settled first: a second try must not
+ * stumble over the first. */
+static void settle_earlier(const struct node_paths *paths, const char *guest)
+{
+	vmm_auto_json struct json_object *recovered = json_object_new_object();
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (settle_all(paths, NULL, guest, NULL, recovered, &problem) < 0)
+		log_warn("%s", problem->message);
+}
+
 int worker_run(const struct node_paths *paths, const char *task, struct vmm_error **err)
 {
 	struct migration m = { 0 };
 	int done = migration_open(&m, paths, task, err);
-	if (done == 0)
+	if (done == 0) {
+		settle_earlier(paths, json_text(m.request, "guest"));
 		migrate_run(&m);
+	}
 	migration_close(&m);
 	return done;
 }

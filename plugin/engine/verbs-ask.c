@@ -1,0 +1,251 @@
+/* verbs-ask.c: verbs that only ask - info, guests, nodes, check, targets, plan. */
+#include <string.h>
+
+#include "engine/verbs.h"
+
+static struct json_object *checks_to_json(void)
+{
+	static const char *const severity[] = { "error", "override", "warning" };
+	struct json_object *list = json_object_new_array();
+	for (size_t i = 0; i < check_count; i++)
+		json_object_array_add(list, json_make("code:s what:s severity:s option:s kind:s group:s", checks[i].code,
+						      checks[i].what, severity[checks[i].severity], checks[i].option,
+						      checks[i].kind, checks[i].group));
+	return list;
+}
+
+static struct json_object *phases_to_json(void)
+{
+	struct json_object *list = json_object_new_array();
+	for (size_t i = 0; i < phase_count; i++)
+		json_object_array_add(list, json_make("name:s help:s", phases[i].name, phases[i].help));
+	return list;
+}
+
+static struct json_object *hooks_to_json(void)
+{
+	static const struct {
+		const char *name, *help;
+		bool veto;
+	} hooks[] = {
+		{ "pre-migrate", "before anything is made; may veto", true },
+		{ "pre-switch", "just before the guest is stopped or its memory moves; short, may veto", true },
+		{ "post-migrate", "the guest is on the target", false },
+		{ "failed", "the migration failed; the guest is on the source", false },
+		{ "cancelled", "the migration was cancelled; the guest is on the source", false },
+	};
+	struct json_object *list = json_object_new_array();
+	for (size_t i = 0; i < VMM_COUNT(hooks); i++)
+		json_object_array_add(list, json_make("name:s help:s veto:b", hooks[i].name, hooks[i].help, (int)hooks[i].veto));
+	return list;
+}
+
+static struct json_object *verbs_to_json(void)
+{
+	struct json_object *list = json_object_new_array();
+	for (size_t i = 0; i < verb_count; i++)
+		if (verbs[i].help)
+			json_object_array_add(list, json_make("name:s help:s", verbs[i].name, verbs[i].help));
+	return list;
+}
+
+int verb_info(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+{
+	(void)request, (void)err;
+	vmm_auto_json struct json_object *config = NULL;
+	if (verbs_config(paths, &config, NULL) < 0)
+		config = NULL;
+	*reply = json_make("version:s protocol:d node:s verbs:o options:o checks:o phases:o hooks:o", VMM_VERSION,
+			   VMM_PROTOCOL_MAJOR, json_text(config, "self"), verbs_to_json(), options_to_json(), checks_to_json(),
+			   phases_to_json(), hooks_to_json());
+	return 0;
+}
+
+/* ---------------------------------------------------------------- guests, nodes */
+
+static int guests_of(const struct node_paths *paths, const char *node, bool self, struct json_object **guests,
+		     struct vmm_error **err)
+{
+	struct vmm_node *opened;
+	if ((self ? node_open_local(paths, &opened, err) : node_open_remote(paths, node, NULL, &opened, err)) < 0)
+		return -1;
+	int done = node_call(opened, NODE_GUESTS, NULL, guests, err);
+	node_close(opened);
+	return done;
+}
+
+/* All nodes' guests, or one node's; a node that does not answer is in "errors", not an error. */
+int verb_guests(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *config = NULL, *names = NULL;
+	const char *wanted = json_text(request, "node");
+	if (verbs_config(paths, &config, err) < 0)
+		return -1;
+	names = verbs_peers(config);
+	json_object_array_add(names, json_object_new_string(json_text(config, "self")));
+	*reply = json_make("guests:o errors:o", json_object_new_array(), json_object_new_array());
+	bool known = false;
+	json_each(item, names, "") {
+		const char *name = json_text(item, "");
+		vmm_auto_json struct json_object *some = NULL;
+		vmm_auto_error struct vmm_error *problem = NULL;
+		if (wanted && strcmp(wanted, name))
+			continue;
+		known = true;
+		if (guests_of(paths, name, str_same(name, json_text(config, "self")), &some, &problem) < 0)
+			json_append(*reply, "errors", error_to_json(problem));
+		json_each(guest, some, "guests")
+			json_append(*reply, "guests", json_object_get(guest));
+	}
+	if (known)
+		return 0;
+	const char *near = cluster_near(wanted, names);
+	error_set(err, VMM_NOT_FOUND, "target-unknown", "no node %s", wanted);
+	return near ? error_hint(err, "did you mean %s?", near) : -1;
+}
+
+static struct json_object *node_to_json(const struct node_paths *paths, struct json_object *config, const char *name)
+{
+	bool self = str_same(name, json_text(config, "self"));
+	vmm_auto_free char *address = str_format("node.%s.address", name), *maintenance = str_format("node.%s.maintenance", name);
+	struct json_object *node = json_make("name:s address:s self:b reachable:b maintenance:b", name, json_text(config, address),
+					     (int)self, (int)self, (int)json_true(config, maintenance));
+	vmm_auto_error struct vmm_error *problem = NULL;
+	struct vmm_node *opened = NULL;
+	if (self)
+		return node;
+	if (node_open_remote(paths, name, NULL, &opened, &problem) < 0)
+		json_put(node, "error:o", error_to_json(problem));
+	else
+		json_put(node, "reachable:b", 1);
+	node_close(opened);
+	return node;
+}
+
+int verb_nodes(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+{
+	(void)request;
+	vmm_auto_json struct json_object *config = NULL, *peers = NULL;
+	if (verbs_config(paths, &config, err) < 0)
+		return -1;
+	peers = verbs_peers(config);
+	*reply = json_make("nodes:o", json_object_new_array());
+	json_append(*reply, "nodes", node_to_json(paths, config, json_text(config, "self")));
+	json_each(name, peers, "")
+		json_append(*reply, "nodes", node_to_json(paths, config, json_text(name, "")));
+	return 0;
+}
+
+/* ---------------------------------------------------------------- check, targets, plan */
+
+struct question {
+	const struct node_paths *paths;
+	struct json_object *config, *request;
+	struct vmm_node *source;
+};
+
+static void question_close(struct question *q)
+{
+	json_object_put(q->config);
+	json_object_put(q->request);
+	node_close(q->source);
+}
+
+static int question_open(const struct node_paths *paths, struct json_object *request, struct question *q, struct vmm_error **err)
+{
+	*q = (struct question){ .paths = paths };
+	if (verbs_config(paths, &q->config, err) == 0 && request_read(request, q->config, &q->request, err) == 0)
+		return node_open_local(paths, &q->source, err);
+	return -1;
+}
+
+/* Facts for one target; a target that cannot be reached is a fact too. */
+static int ask_about(struct question *q, const char *target, struct facts *facts, struct vmm_error **err)
+{
+	vmm_auto_error struct vmm_error *unreached = NULL;
+	struct vmm_node *node = NULL;
+	json_put(q->request, "target:s", target);
+	if (str_same(target, q->source->name))
+		error_set(&unreached, VMM_BLOCKED, "target-is-source", "the guest is on node %s already", target);
+	else
+		node_open_remote(q->paths, target, NULL, &node, &unreached);
+	if (unreached)
+		facts->target_error = error_to_json(unreached);
+	int done = facts_gather(q->request, q->source, node, q->config, facts, err);
+	node_close(node);
+	return done;
+}
+
+static int check_target(struct question *q, const char *target, struct json_object *reply, struct vmm_error **err)
+{
+	struct facts facts = { 0 };
+	int done = ask_about(q, target, &facts, err);
+	if (done == 0) {
+		enum mode mode = plan_mode(&facts);
+		struct json_object *findings = checks_run(&facts, mode);
+		json_append(reply, "targets", json_make("node:s eligible:b mode:s findings:o", target, (int)!findings_refuse(findings),
+							mode_name(mode), findings));
+		json_put(reply, "guest:O", json_at(facts.node[SOURCE], "guest"));
+	}
+	facts_free(&facts);
+	return done;
+}
+
+static int check_some(const struct node_paths *paths, const char *verb, struct json_object *request, struct json_object **reply,
+		      struct vmm_error **err)
+{
+	bool forwarded;
+	if (forward_to_guest(paths, verb, request, reply, &forwarded, err) < 0 || forwarded)
+		return forwarded && *reply ? 0 : -!!*err;
+	struct question q;
+	int done = question_open(paths, request, &q, err);
+	*reply = json_make("targets:o", json_object_new_array());
+	const char *target = json_text(request, "target");
+	if (done == 0 && target && strcmp(verb, "targets"))
+		done = check_target(&q, target, *reply, err);
+	else if (done == 0) {
+		vmm_auto_json struct json_object *peers = verbs_peers(q.config);
+		json_each(name, peers, "")
+			if (done == 0)
+				done = check_target(&q, json_text(name, ""), *reply, err);
+	}
+	question_close(&q);
+	return done;
+}
+
+int verb_check(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+{
+	return check_some(paths, "check", request, reply, err);
+}
+
+int verb_targets(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+{
+	return check_some(paths, "targets", request, reply, err);
+}
+
+int verb_plan(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+{
+	bool forwarded;
+	const char *target;
+	if (json_need(request, "target", "request", &target, err) < 0)
+		return -1;
+	if (forward_to_guest(paths, "plan", request, reply, &forwarded, err) < 0 || forwarded)
+		return forwarded && *reply ? 0 : -!!*err;
+	struct question q;
+	struct facts facts = { 0 };
+	struct json_object *plan = NULL;
+	int done = question_open(paths, request, &q, err);
+	if (done == 0 && (done = ask_about(&q, target, &facts, err)) == 0) {
+		struct json_object *findings = checks_run(&facts, plan_mode(&facts));
+		vmm_auto_error struct vmm_error *unplanned = NULL;
+		if (facts.node[TARGET] && plan_make(&facts, "dry-run", &plan, &unplanned) < 0 && !findings_refuse(findings)) {
+			error_take(err, unplanned);
+			unplanned = NULL;
+			done = -1;
+		}
+		*reply = json_make("plan:o findings:o eligible:b", plan, findings, (int)!findings_refuse(findings));
+	}
+	facts_free(&facts);
+	question_close(&q);
+	return done;
+}

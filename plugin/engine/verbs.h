@@ -1,0 +1,38 @@
+/* verbs.h: what the files of the verbs share. */
+#ifndef VMM_ENGINE_VERBS_H
+#define VMM_ENGINE_VERBS_H
+
+#include "cluster/cluster.h"
+#include "engine/engine.h"
+
+typedef int verb_fn(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		    struct vmm_error **err);
+
+verb_fn verb_info, verb_guests, verb_nodes, verb_targets, verb_check, verb_plan;	      /* verbs-ask.c */
+verb_fn verb_start, verb_tasks, verb_status, verb_log, verb_follow, verb_cancel, verb_recover; /* verbs-task.c */
+verb_fn verb_node_add, verb_node_test, verb_node_accept;				      /* verbs-node.c */
+
+/* Carries the verb out on another node, with the same request, marked "forwarded" (forward.c). Where `reply` is NULL, what the
+ * other node writes goes line by line to our stdout. */
+int forward_verb(const struct node_paths *paths, const char *node, const char *verb, struct json_object *request,
+		 struct json_object **reply, struct vmm_error **err);
+/* If the guest of the request is on another node, the verb is carried out there: *done is set, and *reply. */
+int forward_to_guest(const struct node_paths *paths, const char *verb, struct json_object *request,
+		     struct json_object **reply, bool *done, struct vmm_error **err);
+/* The like for the request's task. */
+int forward_to_task(const struct node_paths *paths, const char *verb, struct json_object *request,
+		    struct json_object **reply, bool *done, struct vmm_error **err);
+
+/* The configuration of this node. */
+int verbs_config(const struct node_paths *paths, struct json_object **config, struct vmm_error **err);
+/* Names of all nodes but our own; an array. */
+struct json_object *verbs_peers(struct json_object *config);
+
+/* Settles every task of this node, and every guest that is locked here, whose worker is gone (settle.c). `task` and `guest`
+ * (either may be NULL) limit it. Appends {"task","outcome","message","exit"} to `recovered`. */
+int settle_all(const struct node_paths *paths, const char *task, const char *guest, const char *keep,
+	       struct json_object *recovered, struct vmm_error **err);
+/* Forgets tasks that ended longer ago than keep_tasks. */
+void tasks_prune(const struct node_paths *paths, struct json_object *config);
+
+#endif
