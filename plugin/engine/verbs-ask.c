@@ -3,17 +3,6 @@
 
 #include "engine/verbs.h"
 
-static struct json_object *checks_to_json(void)
-{
-	static const char *const severity[] = { "error", "override", "warning" };
-	struct json_object *list = json_object_new_array();
-	for (size_t i = 0; i < check_count; i++)
-		json_object_array_add(list, json_make("code:s what:s severity:s option:s kind:s group:s", checks[i].code,
-						      checks[i].what, severity[checks[i].severity], checks[i].option,
-						      checks[i].kind, checks[i].group));
-	return list;
-}
-
 static struct json_object *phases_to_json(void)
 {
 	struct json_object *list = json_object_new_array();
