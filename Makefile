@@ -82,9 +82,12 @@ $(BUILD)/tests/abi/fake-engine: $(BUILD)/tests/abi/fake-engine.o
 abi: $(BUILD)/vmmigrate.so $(BUILD)/tests/abi/test-plugin $(BUILD)/tests/abi/fake-engine
 	tests/abi/run.sh $(BUILD)
 
+cli-tests: $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so
+	BUILD=$(abspath $(BUILD)) tests/cli/run.sh
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units abi clean
+.PHONY: all units abi cli-tests clean

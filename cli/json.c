@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Reading JSON without caring whether it is all there. */
+#include "cli.h"
+
+#include <json-c/json_pointer.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+struct json_object *at(struct json_object *object, const char *path)
+{
+	struct json_object *value = NULL;
+
+	return object && json_pointer_get(object, path, &value) == 0 ? value : NULL;
+}
+
+const char *text_at(struct json_object *object, const char *path)
+{
+	struct json_object *value = at(object, path);
+
+	return value ? json_object_get_string(value) : "";
+}
+
+int64_t number_at(struct json_object *object, const char *path)
+{
+	return json_object_get_int64(at(object, path));
+}
+
+bool true_at(struct json_object *object, const char *path)
+{
+	return json_object_get_boolean(at(object, path));
+}
+
+bool has(struct json_object *object, const char *path)
+{
+	return at(object, path) != NULL;
+}
+
+size_t json_array_count(struct json_object *array)
+{
+	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
+size_t count_at(struct json_object *object, const char *path)
+{
+	return json_array_count(at(object, path));
+}
+
+struct json_object *request_make(const char *name, ...)
+{
+	struct json_object *request = json_object_new_object();
+	va_list args;
+
+	json_object_object_add(request, "api", json_object_new_int(VMMIGRATE_API_VERSION));
+	va_start(args, name);
+	for (; name; name = va_arg(args, const char *)) {
+		const char *value = va_arg(args, const char *);
+
+		if (value)
+			json_object_object_add(request, name, json_object_new_string(value));
+	}
+	va_end(args);
+	return request;
+}
+
+char *format(const char *format, ...)
+{
+	char *text;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		abort();
+	va_end(args);
+	return text;
+}
+
+void cleanup_free(void *slot)
+{
+	free(*(void **)slot);
+}
+
+void cleanup_json(struct json_object **object)
+{
+	json_object_put(*object);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The chapters of the manual page that are made of the tables: verbs, options, checks. In troff's man macros. */
+#include "cli.h"
+
+#include <string.h>
+
+/* A dash is a minus, a dot or quote at a line's beginning is no request. */
+static void put(const char *text)
+{
+	if (*text == '.' || *text == '\'')
+		fputs("\\&", stdout);
+	for (; *text; text++) {
+		if (*text == '-')
+			fputs("\\-", stdout);
+		else if (*text == '\\')
+			fputs("\\e", stdout);
+		else
+			fputc(*text, stdout);
+	}
+}
+
+static void put_name(const char *name)
+{
+	for (; *name; name++)
+		fputs(*name == '_' || *name == '-' ? "\\-" : (char[]){*name, '\0'}, stdout);
+}
+
+static void print_item(const char *prefix, const char *name, const char *argument, const char *sentence)
+{
+	fputs(".TP\n\\fB", stdout);
+	put(prefix);
+	put_name(name);
+	fputs("\\fR", stdout);
+	if (*argument) {
+		fputs(" \\fI", stdout);
+		put(argument);
+		fputs("\\fR", stdout);
+	}
+	fputc('\n', stdout);
+	put(sentence);
+	fputc('\n', stdout);
+}
+
+static void print_verbs(void)
+{
+	puts(".SH VERBS");
+	for (size_t i = 0; i < verb_count; i++) {
+		if (verbs[i].hidden)
+			continue;
+		print_item("", verbs[i].name, verbs[i].usage, verbs[i].help);
+		if (verbs[i].more) {
+			puts(".br");
+			put(verbs[i].more);
+		}
+	}
+}
+
+static void print_options(struct json_object *options)
+{
+	const char *group = "";
+
+	puts(".SH OPTIONS");
+	puts("Of a migration; \\- and _ are alike. Names are those of Proxmox VE where it has one, else those of "
+	     "virsh.");
+	each(option, options)
+	{
+		const char *standard = text_at(option, "/default");
+
+		if (strcmp(group, text_at(option, "/group")) != 0)
+			printf(".SS %s\n", group = text_at(option, "/group"));
+		print_item("--", text_at(option, "/name"), text_at(option, "/argument"), text_at(option, "/help"));
+		if (*standard) {
+			fputs("Default: ", stdout);
+			put(standard);
+			puts(".");
+		}
+	}
+	puts(".SS of the command");
+	for (size_t i = 0; i < switch_count; i++)
+		if (switches[i].help)
+			print_item("--", switches[i].name, switches[i].argument ? switches[i].argument : "",
+				   switches[i].help);
+}
+
+static void print_checks(struct json_object *checks)
+{
+	const char *group = "";
+
+	puts(".SH CHECKS");
+	puts("All findings are reported at once. \\fBerror\\fR refuses; \\fBoverride\\fR refuses unless "
+	     "\\fB\\-\\-ignore\\fR \\fICODE\\fR names it; \\fBwarning\\fR only warns.");
+	each(check, checks)
+	{
+		const char *option = text_at(check, "/option");
+
+		if (strcmp(group, text_at(check, "/group")) != 0)
+			printf(".SS %s\n", group = text_at(check, "/group"));
+		print_item("", text_at(check, "/code"), "", text_at(check, "/what"));
+		printf("(\\fB%s\\fR", text_at(check, "/severity"));
+		if (*option) {
+			fputs(", overridden by \\fB\\-\\-", stdout);
+			put_name(option);
+			fputs("\\fR", stdout);
+		}
+		puts(")");
+	}
+}
+
+int print_manual(struct command *command)
+{
+	struct json_object *info = client_info(&command->client);
+
+	if (has(info, "/error"))
+		return report_error(command, EXIT_FAILED, info);
+	print_verbs();
+	print_options(at(info, "/options"));
+	print_checks(at(info, "/checks"));
+	return EXIT_DONE;
+}

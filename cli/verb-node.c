@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * vmmigrate node add|test|list. */
+#include "cli.h"
+
+#include <string.h>
+
+static struct json_object *add_request(const struct command *command, bool accept)
+{
+	struct json_object *request =
+		request_make("name", command->arguments.words[1], "address", command->arguments.words[2], NULL);
+
+	if (accept)
+		json_object_object_add(request, "accept", json_object_new_boolean(true));
+	return request;
+}
+
+/* Everything that a reply says, a line each: it is for reading. */
+static void print_report(const struct screen *out, struct json_object *reply)
+{
+	json_object_object_foreach(reply, name, value)
+	{
+		if (strcmp(name, "api") == 0 || strcmp(name, "error") == 0)
+			continue;
+		if (json_object_is_type(value, json_type_array)) {
+			each(line, value) fprintf(out->file, "%s: %s\n", name, json_object_get_string(line));
+		} else if (value) {
+			fprintf(out->file, "%s: %s\n", name, json_object_get_string(value));
+		}
+	}
+}
+
+static int node_add(struct command *command)
+{
+	bool accept = command->arguments.given[SWITCH_ACCEPT] || command->arguments.given[SWITCH_YES];
+	auto_json struct json_object *shown = NULL, *reply = NULL;
+	int status = client_call(&command->client, "node-add", add_request(command, accept), &shown);
+
+	if (status != EXIT_DONE && !accept && ask_possible(command) &&
+	    strcmp(text_at(shown, "/error/code"), "host-key-unknown") == 0) {
+		print_report(&command->out, shown);
+		fprintf(command->out.file, "%s\n", text_at(shown, "/error/message"));
+		if (!ask(command, "Compare it with what that node says on its console. Is it right?")) {
+			fputs("Nothing was changed.\n", command->out.file);
+			return EXIT_CANCELLED;
+		}
+		status = client_call(&command->client, "node-add", add_request(command, true), &reply);
+	} else {
+		reply = json_object_get(shown);
+	}
+	if (command->arguments.given[SWITCH_JSON]) {
+		report_json(reply);
+		return status;
+	}
+	print_report(&command->out, reply);
+	return has(reply, "/error") ? report_error(command, status, reply) : status;
+}
+
+static int node_test(struct command *command)
+{
+	const char *name = command->arguments.count > 1 ? command->arguments.words[1] : NULL;
+	auto_json struct json_object *reply = NULL;
+	int status = client_call(&command->client, "node-test", request_make("name", name, NULL), &reply);
+
+	if (command->arguments.given[SWITCH_JSON]) {
+		report_json(reply);
+		return status;
+	}
+	print_report(&command->out, reply);
+	return has(reply, "/error") ? report_error(command, status, reply) : status;
+}
+
+int run_node(struct command *command)
+{
+	const struct arguments *arguments = &command->arguments;
+	struct near near = {.word = arguments->words[0]};
+
+	if (strcmp(near.word, "add") == 0 && arguments->count == 3)
+		return node_add(command);
+	if (strcmp(near.word, "add") == 0)
+		return usage_error(command, "usage: vmmigrate node add NAME ADDRESS [--accept]");
+	if (strcmp(near.word, "test") == 0 && arguments->count <= 2)
+		return node_test(command);
+	if (strcmp(near.word, "list") == 0 && arguments->count == 1)
+		return verb_find("nodes")->run(command);
+	near_try(&near, "add");
+	near_try(&near, "test");
+	near_try(&near, "list");
+	if (near.best && strcmp(near.best, near.word) != 0)
+		return usage_error(command, "node knows add, test and list, not '%s'; did you mean '%s'?", near.word,
+				   near.best);
+	return usage_error(command, "usage: vmmigrate node add NAME ADDRESS | test [NAME] | list");
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Follows a task to its end. The task does not need us: whatever happens here, it goes on. The first Ctrl-C asks it to
+ * cancel and stays for the roll-back; the second only stops watching. */
+#include "cli.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define TICK_MS	      1000
+#define LOST_ATTEMPTS 30 /* one a second, while the engine cannot be reached */
+
+struct watch {
+	struct command *command;
+	const char *task;
+	enum interrupt interrupt;
+	struct progress *progress;
+	int signals;	/* signalfd */
+	uint64_t next;	/* number of the event to go on from */
+	bool cancelled; /* it was asked to */
+	int status;	/* once it is known, else -1 */
+};
+
+static sigset_t held_signals(void)
+{
+	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGWINCH);
+	/* One that is ignored shall stay so: nohup, a job in the background of a script. */
+	for (size_t i = 0; i < COUNT(wanted); i++)
+		if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(&set, wanted[i]);
+	return set;
+}
+
+void watch_hold_signals(void)
+{
+	sigset_t set = held_signals();
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* ------------------------------------------------------------------ signals */
+
+static void leave(struct watch *watch, int number)
+{
+	if (!watch->command->arguments.given[SWITCH_JSON])
+		progress_say(watch->progress, "The task goes on. Follow it again with: vmmigrate status %s",
+			     watch->task);
+	watch->status = SIGNAL_EXIT(number);
+}
+
+static void cancel(struct watch *watch)
+{
+	auto_json struct json_object *reply = NULL;
+
+	if (!watch->command->arguments.given[SWITCH_JSON]) {
+		progress_say(watch->progress, "Cancelling: waits until everything is rolled back. "
+					      "Ctrl-C again only stops watching.");
+		progress_draw(watch->progress);
+	}
+	watch->cancelled = true;
+	if (client_call(&watch->command->client, "cancel", request_make("task", watch->task, NULL), &reply) !=
+		    EXIT_DONE &&
+	    !watch->command->arguments.given[SWITCH_JSON])
+		progress_say(watch->progress, "It is not cancelled: %s", text_at(reply, "/error/message"));
+}
+
+static void take_signals(struct watch *watch)
+{
+	struct signalfd_siginfo info;
+
+	while (watch->status < 0 && read(watch->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGWINCH)
+			continue;
+		if (info.ssi_signo == SIGINT && watch->interrupt == INTERRUPT_CANCELS && !watch->cancelled)
+			cancel(watch);
+		else
+			leave(watch, (int)info.ssi_signo);
+	}
+}
+
+/* ------------------------------------------------------------------ events */
+
+static void take_result(struct watch *watch, struct json_object *result)
+{
+	watch->status = has(result, "/exit") ? (int)number_at(result, "/exit") : EXIT_FAILED;
+}
+
+static void take_event(struct watch *watch, const char *text)
+{
+	auto_json struct json_object *event = json_tokener_parse(text);
+
+	if (!event)
+		return;
+	if (!watch->command->client.raw)
+		clean(event, watch->command->client.utf8, false);
+	if (has(event, "/error") && !has(event, "/type")) {
+		progress_erase(watch->progress);
+		watch->status = report_error(watch->command, (int)number_at(event, "/error/exit"), event);
+		return;
+	}
+	watch->next = (uint64_t)number_at(event, "/seq") + 1;
+	if (strcmp(text_at(event, "/type"), "result") == 0)
+		take_result(watch, event);
+	if (watch->command->client.raw) {
+		puts(text);
+		fflush(stdout);
+	} else {
+		progress_event(watch->progress, event);
+	}
+}
+
+/* All that has come. False at the end of the stream. */
+static bool take_events(struct watch *watch, struct vmmigrate_follow *follow)
+{
+	const struct vmmigrate_plugin *plugin = watch->command->client.plugin;
+	char *text;
+	int rc;
+
+	while (watch->status < 0 && (rc = plugin->next_event(follow, &text)) != 0) {
+		if (rc < 0)
+			return false;
+		take_event(watch, text);
+		plugin->free(text);
+	}
+	return true;
+}
+
+/* One stream, to its end or ours. Returns true where something came. */
+static bool watch_stream(struct watch *watch)
+{
+	const struct vmmigrate_plugin *plugin = watch->command->client.plugin;
+	struct vmmigrate_follow *follow = plugin->follow(watch->task, watch->next);
+	struct pollfd fds[] = {{.fd = watch->signals, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+	uint64_t first = watch->next;
+	bool open = follow != NULL;
+
+	while (open && watch->status < 0) {
+		fds[1].fd = plugin->follow_fd(follow);
+		poll(fds, 2, TICK_MS);
+		if (fds[1].revents)
+			open = take_events(watch, follow);
+		if (fds[0].revents)
+			take_signals(watch);
+		if (watch->status < 0)
+			progress_draw(watch->progress);
+	}
+	plugin->end_follow(follow);
+	return watch->next != first;
+}
+
+/* The stream ended without a result: was it the task, or only the stream? */
+static void look_after(struct watch *watch)
+{
+	auto_json struct json_object *reply = NULL;
+	struct pollfd fd = {.fd = watch->signals, .events = POLLIN};
+	const char *state;
+
+	if (client_call(&watch->command->client, "status", request_make("task", watch->task, NULL), &reply) ==
+	    EXIT_DONE) {
+		state = text_at(reply, "/task/state");
+		if (has(reply, "/result/exit")) {
+			take_result(watch, at(reply, "/result"));
+			if (watch->command->arguments.given[SWITCH_JSON])
+				report_json(reply);
+			else
+				progress_say(watch->progress, "%s", text_at(reply, "/result/message"));
+			return;
+		}
+		if (*state && strcmp(state, "running") != 0 && strcmp(state, "queued") != 0) {
+			progress_say(watch->progress,
+				     "The task has stopped without a result (%s). Settle it with: vmmigrate recover %s",
+				     state, watch->task);
+			watch->status = EXIT_NEEDS_WORD;
+			return;
+		}
+	}
+	poll(&fd, 1, TICK_MS);
+	take_signals(watch);
+}
+
+int watch_task(struct command *command, const char *task, enum interrupt interrupt)
+{
+	struct watch watch = {.command = command, .task = task, .interrupt = interrupt, .status = -1};
+	sigset_t set = held_signals();
+
+	watch_hold_signals();
+	watch.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	watch.progress = progress_begin(command);
+	for (int lost = 0; watch.status < 0 && lost < LOST_ATTEMPTS; lost++) {
+		if (watch_stream(&watch))
+			lost = 0;
+		if (watch.status < 0)
+			look_after(&watch);
+	}
+	if (watch.status < 0) {
+		progress_say(watch.progress,
+			     "The task cannot be watched any more; it goes on. Look again with: vmmigrate status %s",
+			     task);
+		watch.status = EXIT_FAILED;
+	}
+	progress_end(watch.progress);
+	close(watch.signals);
+	return watch.status;
+}

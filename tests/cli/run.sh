@@ -1,0 +1,13 @@
+#!/bin/sh
+# All tests of the command. BUILD is where the programs are.
+cd "$(dirname "$0")" || exit 1
+failed=0
+for test in test-*.sh; do
+	if sh "./$test"; then
+		echo "ok   $test"
+	else
+		echo "FAIL $test"
+		failed=1
+	fi
+done
+exit $failed

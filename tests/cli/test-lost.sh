@@ -1,0 +1,40 @@
+#!/bin/sh
+# A stream that breaks is taken up where it broke; where there is no more to know, that is said.
+. "$(dirname "$0")/lib.sh"
+
+reply status 0 "{\"api\":1,\"task\":{\"task\":\"$task\",\"state\":\"running\"}}"
+cat >"$fake/follow.sh" <<'END'
+case $request in
+*'"from":0'*) echo '{"api":1,"seq":4,"type":"log","level":"info","message":"first half"}' ;;
+*'"from":5'*) cat follow.json ;;
+esac
+END
+run 100 node2
+expect_status 0
+expect "$out" 'first half' 'TASK OK'
+
+# The result was not in the stream, but is known.
+reply status 8 "{\"api\":1,\"task\":{\"task\":\"$task\",\"state\":\"ended\"},\"result\":{\"exit\":8,\"message\":\"TASK WARNINGS: 2\"}}"
+echo 0 >"$fake/status.status"
+: >"$fake/follow.sh"
+run 100 node2
+expect_status 8
+[ "$(last_line "$out")" = 'TASK WARNINGS: 2' ] || fail "another last line"
+
+# The task died.
+reply status 0 "{\"api\":1,\"task\":{\"task\":\"$task\",\"state\":\"dead\"}}"
+run 100 node2
+expect_status 9
+expect "$out" "vmmigrate recover $task"
+
+VMMIGRATE_ENGINE=/nowhere run 100 node2
+expect_status 1
+expect "$err" 'no vmmigrate-engine'
+VMMIGRATE_PLUGIN=/nowhere run 100 node2
+expect_status 1
+expect "$err" 'plug-in cannot be loaded'
+VMMIGRATE_ENGINE=/nowhere run --help
+expect_status 0
+expect "$out" 'vmmigrate GUEST TARGET' 'The options cannot be shown'
+"$vmmigrate" help >/dev/full 2>"$fake/err" && fail "a full disk is not noticed"
+expect "$(cat "$fake/err")" 'cannot write'

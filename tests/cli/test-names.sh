@@ -1,0 +1,19 @@
+#!/bin/sh
+# Where a task is asked for, the name of its guest does as well.
+. "$(dirname "$0")/lib.sh"
+
+cat >"$fake/status.sh" <<'END'
+case $request in
+*'"guest":"100"'*) echo '{"api":1,"record":{"owner":"node1","state":"source","task":"t:1"},"task":{"task":"t:1","guest":"100","state":"running"}}' ;;
+*) echo '{"api":1,"error":{"code":"no-such-task","message":"no such task","hint":null,"exit":5}}'; exit 5 ;;
+esac
+END
+run cancel 100
+expect_status 0
+expect "$asked" 'cancel {"api":1,"task":"t:1"}'
+run status 100
+expect_status 0
+expect "$out" 'Owner    node1' 'Task     t:1'
+run status 300
+expect_status 5
+expect "$err" 'no such task'

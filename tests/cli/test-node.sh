@@ -1,0 +1,32 @@
+#!/bin/sh
+# A new node's host key is shown, and trusted only after a yes.
+. "$(dirname "$0")/lib.sh"
+
+cat >"$fake/node-add.sh" <<'END'
+case $request in
+*'"accept":true'*) echo '{"api":1,"there":"ok","back":"ok"}' ;;
+*) echo '{"api":1,"fingerprint":"SHA256:abc","error":{"code":"host-key-unknown","message":"the host key of node2 is not known","hint":"--accept","exit":3}}'; exit 3 ;;
+esac
+END
+run node add node2 10.0.0.2
+expect_status 3
+expect "$out" 'fingerprint: SHA256:abc'
+expect "$err" 'host key of node2 is not known'
+run node add node2 10.0.0.2 --accept
+expect_status 0
+expect "$out" 'there: ok' 'back: ok'
+expect "$asked" 'node-add {"api":1,"name":"node2","address":"10.0.0.2","accept":true}'
+
+keys() { after '[y/N]' 'n\n'; }
+terminal node add node2 10.0.0.2
+expect_status 7
+expect "$screen" 'SHA256:abc' 'Nothing was changed.'
+keys() { after '[y/N]' 'y\n'; }
+terminal node add node2 10.0.0.2
+expect_status 0
+expect "$screen" 'SHA256:abc' 'back: ok'
+
+reply node-test 1 '{"api":1,"error":{"code":"refused","message":"node2 does not answer","hint":null,"exit":1}}'
+run node test node2
+expect_status 1
+expect "$err" 'node2 does not answer'

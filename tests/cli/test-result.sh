@@ -1,0 +1,18 @@
+#!/bin/sh
+# The last line is the result's message, the exit status its own.
+. "$(dirname "$0")/lib.sh"
+
+for status_of in 0 1 3 6 7 8 9; do
+	events '{"api":1,"seq":1,"type":"phase","phase":"lock","state":"begin"}' \
+		"{\"api\":1,\"seq\":2,\"type\":\"result\",\"exit\":$status_of,\"message\":\"TASK says $status_of\"}"
+	run 100 node2
+	expect_status "$status_of"
+	[ "$(last_line "$out")" = "TASK says $status_of" ] || fail "the last line is another"
+done
+
+# What the start itself refuses.
+reply start 6 '{"api":1,"error":{"code":"locked","message":"guest 100 is locked by task x","hint":"wait","exit":6}}'
+run 100 node2
+expect_status 6
+expect "$err" 'vmmigrate: guest 100 is locked by task x' '  wait'
+refuse "$asked" follow

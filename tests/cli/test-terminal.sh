@@ -1,0 +1,37 @@
+#!/bin/sh
+# On a terminal: one live line that fits the width, colour unless NO_COLOR, and the result as the last line.
+. "$(dirname "$0")/lib.sh"
+escape=$(printf '\033')
+
+events '{"api":1,"seq":1,"type":"phase","phase":"copy","state":"begin","object":"vda"}' \
+	'{"api":1,"seq":2,"type":"progress","phase":"copy","object":"vda","done":50,"total":100,"percent":50,"rate":123731968,"eta_s":90,"round":2}' \
+	'{"api":1,"seq":3,"type":"log","level":"warning","message":"slow"}' "$done_ok"
+cat >"$fake/follow.sh" <<'END'
+while read -r line; do
+	echo "$line"
+	sleep 0.2
+done <follow.json
+END
+terminal 100 node2 --yes
+expect_status 0
+expect "$screen" 'copy vda' '50 %  118 MiB/s  1:30 left  round 2' '━━━━' "${escape}[33mwarning: slow" "${escape}[32mTASK OK"
+
+NO_COLOR=1 terminal 100 node2 --yes
+expect "$screen" '━━━━' 'warning: slow'
+refuse "$screen" "${escape}[3" "${escape}[1m"
+
+terminal 100 node2 --yes --no-color
+refuse "$screen" "${escape}[3" "${escape}[1m"
+
+LC_ALL=C terminal 100 node2 --yes
+expect "$screen" '###'
+refuse "$screen" '━'
+
+# No line is longer than a narrow terminal is wide.
+columns=40 NO_COLOR=1 terminal 100 node2 --yes
+expect "$screen" 'copy vda' '50 %'
+longest=$(printf '%s\n' "$screen" | sed "s/.*${escape}\[K//" | awk '{ if (length($0) > most) most = length($0) } END { print most }')
+[ "$longest" -le 40 ] || fail "a line of $longest columns"
+
+TERM=dumb terminal 100 node2 --yes
+refuse "$screen" "$escape"
