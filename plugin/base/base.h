@@ -36,23 +36,23 @@
 
 /* Exit status of the command and the adapter; every error carries the one it ends with. */
 enum vmm_exit {
-	VMM_DONE = 0,		/* done */
-	VMM_FAILED = 1,		/* failed, guest safe on the source */
-	VMM_USAGE = 2,		/* wrong words, malformed configuration */
-	VMM_BLOCKED = 3,	/* a check or a veto says no */
-	VMM_NOT_PERMITTED = 4,	/* not permitted */
-	VMM_NOT_FOUND = 5,	/* no such guest, node or task */
-	VMM_BUSY = 6,		/* busy or locked */
-	VMM_CANCELLED = 7,	/* cancelled */
-	VMM_LEFTOVERS = 8,	/* done, but work after the commit is left over */
-	VMM_NEEDS_WORD = 9,	/* needs an administrator's word */
+	VMM_DONE = 0,	       /* done */
+	VMM_FAILED = 1,	       /* failed, guest safe on the source */
+	VMM_USAGE = 2,	       /* wrong words, malformed configuration */
+	VMM_BLOCKED = 3,       /* a check or a veto says no */
+	VMM_NOT_PERMITTED = 4, /* not permitted */
+	VMM_NOT_FOUND = 5,     /* no such guest, node or task */
+	VMM_BUSY = 6,	       /* busy or locked */
+	VMM_CANCELLED = 7,     /* cancelled */
+	VMM_LEFTOVERS = 8,     /* done, but work after the commit is left over */
+	VMM_NEEDS_WORD = 9,    /* needs an administrator's word */
 };
 
 struct vmm_error {
 	enum vmm_exit exit;
-	char code[40];	/* stable, lower case with dashes: "target-unreachable" */
-	char *message;	/* names the object and says what is wrong */
-	char *hint;	/* what to do about it, or NULL */
+	char code[40]; /* stable, lower case with dashes: "target-unreachable" */
+	char *message; /* names the object and says what is wrong */
+	char *hint;    /* what to do about it, or NULL */
 };
 
 /* Each sets *err (which must be NULL before) and returns -1, so that callers write `return error_set(...)`.
@@ -134,8 +134,7 @@ const char *json_line(struct json_object *object);
 #define json_each(element, object, path)                                                                               \
 	for (size_t element##_i = 0, element##_n = json_count(object, path), element##_once = 1;                       \
 	     element##_i < element##_n; element##_i++, element##_once = 1)                                             \
-		for (struct json_object *element =                                                                     \
-			     json_object_array_get_idx(json_at(object, path), element##_i);                            \
+		for (struct json_object *element = json_object_array_get_idx(json_at(object, path), element##_i);      \
 		     element##_once; element##_once = 0)
 
 /* ------------------------------------------------------------------ strings (text.c) */
@@ -218,8 +217,8 @@ struct run {
 };
 
 struct run_result {
-	int status;	/* exit status, or 128 + signal */
-	bool timed_out; /* the limit ended it */
+	int status;	     /* exit status, or 128 + signal */
+	bool timed_out;	     /* the limit ended it */
 	char *out, *err_out; /* at most 1 MiB each; belong to the caller */
 };
 
@@ -232,9 +231,9 @@ int run_checked(const struct run *run, struct run_result *result, struct vmm_err
 
 /* ------------------------------------------------------------------ time, processes (clock.c) */
 
-int64_t clock_now_us(void);	  /* wall clock, microseconds since the epoch */
-int64_t clock_steady_ms(void);	  /* monotonic milliseconds */
-void clock_sleep_ms(int ms);	  /* interrupted by nothing but its end */
+int64_t clock_now_us(void);    /* wall clock, microseconds since the epoch */
+int64_t clock_steady_ms(void); /* monotonic milliseconds */
+void clock_sleep_ms(int ms);   /* interrupted by nothing but its end */
 
 /* The start time of a process in clock ticks since boot (from /proc/PID/stat), or 0 where there is no such process.
  * A pid with its start time names a process for good. */

@@ -22,7 +22,7 @@ int64_t clock_steady_ms(void)
 
 void clock_sleep_ms(int ms)
 {
-	struct timespec left = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
 }

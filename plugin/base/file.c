@@ -52,7 +52,7 @@ int file_read(const char *path, size_t limit, char **data, size_t *length, struc
 	vmm_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, errno, "read %s", path);
-	vmm_auto_text struct text text = { 0 };
+	vmm_auto_text struct text text = {0};
 	char block[8192];
 	for (;;) {
 		ssize_t got = fd_read_all(fd, block, sizeof(block));
@@ -105,8 +105,8 @@ int file_rename_new(const char *from, const char *to, struct vmm_error **err)
 			return error_set(err, VMM_FAILED, "exists", "rename %s: %s is there already", from, to);
 		/* A filesystem without RENAME_NOREPLACE (FUSE): a hard link refuses just as firmly. */
 		if (errno != EINVAL || link(from, to) < 0)
-			return errno == EEXIST ? error_set(err, VMM_FAILED, "exists",
-							   "rename %s: %s is there already", from, to)
+			return errno == EEXIST ? error_set(err, VMM_FAILED, "exists", "rename %s: %s is there already",
+							   from, to)
 					       : error_errno(err, errno, "rename %s to %s", from, to);
 		if (unlink(from) < 0)
 			return error_errno(err, errno, "remove %s", from);

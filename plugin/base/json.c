@@ -123,7 +123,7 @@ size_t json_count(struct json_object *object, const char *path)
 
 bool json_has(struct json_object *object, const char *path, const char *text)
 {
-	json_each(item, object, path)
+	json_each (item, object, path)
 		if (str_same(json_text(item, ""), text))
 			return true;
 	return false;

@@ -11,8 +11,8 @@
 
 enum { RUN_OUTPUT_LIMIT = 1 << 20 };
 
-static const char *const run_plain_environment[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-						     "LC_ALL=C.UTF-8", NULL };
+static const char *const run_plain_environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+						    "LC_ALL=C.UTF-8", NULL};
 
 struct pipes {
 	int in[2], out[2], err[2];
@@ -20,7 +20,7 @@ struct pipes {
 
 static void pipes_close(struct pipes *p)
 {
-	int *all[] = { p->in, p->out, p->err };
+	int *all[] = {p->in, p->out, p->err};
 	for (size_t i = 0; i < VMM_COUNT(all); i++) {
 		vmm_cleanup_close(&all[i][0]);
 		vmm_cleanup_close(&all[i][1]);
@@ -29,7 +29,7 @@ static void pipes_close(struct pipes *p)
 
 static int pipes_open(struct pipes *p)
 {
-	*p = (struct pipes){ { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	*p = (struct pipes){{-1, -1}, {-1, -1}, {-1, -1}};
 	if (pipe2(p->in, O_CLOEXEC) == 0 && pipe2(p->out, O_CLOEXEC) == 0 && pipe2(p->err, O_CLOEXEC) == 0)
 		return 0;
 	int number = errno;
@@ -91,7 +91,7 @@ static bool converse(const struct run *run, struct pipes *p, struct text *out, s
 	if (!*input)
 		vmm_cleanup_close(&p->in[1]);
 	while (p->out[0] >= 0 || p->err[0] >= 0) {
-		struct pollfd set[] = { { p->out[0], POLLIN, 0 }, { p->err[0], POLLIN, 0 }, { p->in[1], POLLOUT, 0 } };
+		struct pollfd set[] = {{p->out[0], POLLIN, 0}, {p->err[0], POLLIN, 0}, {p->in[1], POLLOUT, 0}};
 		int64_t left = end - clock_steady_ms();
 		if (left <= 0)
 			return true;
@@ -117,7 +117,7 @@ static int reap(pid_t pid)
 
 int run_program(const struct run *run, struct run_result *result, struct vmm_error **err)
 {
-	*result = (struct run_result){ 0 };
+	*result = (struct run_result){0};
 	struct pipes p;
 	if (pipes_open(&p) < 0)
 		return error_errno(err, errno, "run %s", run->argv[0]);
@@ -133,9 +133,9 @@ int run_program(const struct run *run, struct run_result *result, struct vmm_err
 	vmm_cleanup_close(&p.in[0]);
 	vmm_cleanup_close(&p.out[1]);
 	vmm_cleanup_close(&p.err[1]);
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
 	sigaction(SIGPIPE, &ignore, &before);
-	vmm_auto_text struct text out = { 0 }, err_out = { 0 };
+	vmm_auto_text struct text out = {0}, err_out = {0};
 	result->timed_out = converse(run, &p, &out, &err_out);
 	if (result->timed_out)
 		kill(-pid, SIGKILL);
@@ -151,7 +151,7 @@ void run_result_free(struct run_result *result)
 {
 	free(result->out);
 	free(result->err_out);
-	*result = (struct run_result){ 0 };
+	*result = (struct run_result){0};
 }
 
 /* The last line that has something in it; written over `text`. */

@@ -55,7 +55,7 @@ void str_replace(char **slot, const char *text)
 
 char *str_size(int64_t bytes)
 {
-	static const char *const unit[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	static const char *const unit[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
 	double value = (double)bytes;
 	size_t step = 0;
 	while (value >= 1024 && step + 1 < VMM_COUNT(unit)) {
@@ -94,14 +94,14 @@ void text_add(struct text *text, const char *format, ...)
 char *text_take(struct text *text)
 {
 	char *data = text->data ? text->data : str_copy("");
-	*text = (struct text){ 0 };
+	*text = (struct text){0};
 	return data;
 }
 
 void text_free(struct text *text)
 {
 	free(text->data);
-	*text = (struct text){ 0 };
+	*text = (struct text){0};
 }
 
 static bool has_control(const char *text)

@@ -35,7 +35,8 @@ int cluster_join(const char *etc_dir, const char *name, const char *address, boo
 		 struct vmm_error **err);
 
 /* The far side of cluster_join (verb node-accept): authorises the asking node's key here and answers with our own. */
-int cluster_accept(const char *etc_dir, struct json_object *request, struct json_object **reply, struct vmm_error **err);
+int cluster_accept(const char *etc_dir, struct json_object *request, struct json_object **reply,
+		   struct vmm_error **err);
 
 /* The name of `candidates` (array of strings) nearest to `name` (edit distance of at most 2), or NULL; borrowed. */
 const char *cluster_near(const char *name, struct json_object *candidates);

@@ -41,7 +41,8 @@ struct json_object *options_to_json(void);
 /* Reads and normalises a request to {"api":1,"guest":who,"kind"? (where it said qemu/100),"target"?,"options":{...}}: unknown
  * options, wrong types, modes that exclude each other are "usage" errors that name the option and near names. Defaults from
  * the configuration's [migration] (config may be NULL) and the table's own are filled in. */
-int request_read(struct json_object *raw, struct json_object *config, struct json_object **request, struct vmm_error **err);
+int request_read(struct json_object *raw, struct json_object *config, struct json_object **request,
+		 struct vmm_error **err);
 
 /* ------------------------------------------------------------------ facts (facts.c)
  *
@@ -61,13 +62,13 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  */
 struct facts {
 	struct json_object *request;
-	struct json_object *node[SIDES]; /* node facts; TARGET is NULL where it could not be asked */
+	struct json_object *node[SIDES];  /* node facts; TARGET is NULL where it could not be asked */
 	struct json_object *target_error; /* why (an error as JSON: target-unknown, connection-refused, ...), or NULL */
 	struct json_object *sharing;	  /* {storage name: "shared"|"local"|"unproven"} */
 	struct json_object *config;	  /* of the source node (cluster.h) */
 };
-int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target, struct json_object *config,
-		 struct facts *facts, struct vmm_error **err);
+int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target,
+		 struct json_object *config, struct facts *facts, struct vmm_error **err);
 void facts_free(struct facts *facts);
 
 /* ------------------------------------------------------------------ checks (checks.c, checks-*.c): pure
@@ -132,7 +133,8 @@ int plan_make(const struct facts *facts, const char *task, struct json_object **
 struct task;
 
 /* Makes the directory and writes the request. */
-int task_make(const struct node_paths *paths, const char *node, struct json_object *request, char **id, struct vmm_error **err);
+int task_make(const struct node_paths *paths, const char *node, struct json_object *request, char **id,
+	      struct vmm_error **err);
 /* Opens a task that is there. Error "no-such-task" (VMM_NOT_FOUND). */
 int task_open(const struct node_paths *paths, const char *id, struct task **task, struct vmm_error **err);
 void task_close(struct task *task); /* NULL is harmless */
@@ -209,8 +211,8 @@ extern const struct phase phases[];
 extern const size_t phase_count;
 
 /* One operation on a side, with task and guest filled in; `args` is taken. */
-int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args, struct json_object **reply,
-		   struct vmm_error **err);
+int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args,
+		   struct json_object **reply, struct vmm_error **err);
 /* The same, but a lost link is mended and the call repeated for as long as there is patience. */
 int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		     struct json_object **reply, struct vmm_error **err);

@@ -23,7 +23,8 @@ static void ask_target(struct vmm_node *target, struct facts *facts)
 		facts->target_error = error_to_json(problem);
 }
 
-static int token_call(struct vmm_node *node, const char *what, const char *dir, const char *token, struct json_object **reply)
+static int token_call(struct vmm_node *node, const char *what, const char *dir, const char *token,
+		      struct json_object **reply)
 {
 	vmm_auto_json struct json_object *args = json_make("do:s dir:s token:s", what, dir, token);
 	vmm_auto_error struct vmm_error *problem = NULL;
@@ -47,7 +48,7 @@ static const char *prove(struct vmm_node *source, struct vmm_node *target, const
 
 static void prove_sharing(struct vmm_node *source, struct vmm_node *target, struct facts *facts)
 {
-	json_each(volume, facts->node[SOURCE], "guest.volumes") {
+	json_each (volume, facts->node[SOURCE], "guest.volumes") {
 		const char *storage = json_text(volume, "storage"), *path = json_text(volume, "path");
 		if (!storage || !path || str_same(json_text(volume, "sharing"), "network") ||
 		    json_object_object_get_ex(facts->sharing, storage, NULL) || path_check(path, "volume", NULL) < 0)
@@ -57,8 +58,8 @@ static void prove_sharing(struct vmm_node *source, struct vmm_node *target, stru
 	}
 }
 
-int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target, struct json_object *config,
-		 struct facts *facts, struct vmm_error **err)
+int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target,
+		 struct json_object *config, struct facts *facts, struct vmm_error **err)
 {
 	facts->request = json_object_get(request);
 	facts->config = json_object_get(config);
@@ -79,5 +80,5 @@ void facts_free(struct facts *facts)
 	json_object_put(facts->target_error);
 	json_object_put(facts->node[SOURCE]);
 	json_object_put(facts->node[TARGET]);
-	*facts = (struct facts){ 0 };
+	*facts = (struct facts){0};
 }

@@ -38,11 +38,13 @@ static int drain(struct stream *stream, struct text *text, struct vmm_error **er
 		if (text)
 			text_add_bytes(text, block, (size_t)got);
 		if (text && text->length > FORWARD_LIMIT)
-			return error_set(err, VMM_FAILED, "too-large", "the answer is larger than %d bytes", FORWARD_LIMIT);
+			return error_set(err, VMM_FAILED, "too-large", "the answer is larger than %d bytes",
+					 FORWARD_LIMIT);
 	}
 }
 
-static int converse(struct ssh *ssh, const char *verb, struct json_object *request, struct text *text, struct vmm_error **err)
+static int converse(struct ssh *ssh, const char *verb, struct json_object *request, struct text *text,
+		    struct vmm_error **err)
 {
 	vmm_auto_free char *words = str_format("verb %s", verb);
 	vmm_auto_json struct json_object *marked = json_copy(request);
@@ -63,8 +65,8 @@ int forward_verb(const struct node_paths *paths, const char *node, const char *v
 		 struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *config = NULL, *answer = NULL;
-	vmm_auto_text struct text text = { 0 };
-	struct cluster_peer peer = { 0 };
+	vmm_auto_text struct text text = {0};
+	struct cluster_peer peer = {0};
 	struct ssh *ssh;
 	if (verbs_config(paths, &config, err) < 0 || cluster_peer(config, paths->etc, node, &peer, err) < 0)
 		return -1;
@@ -97,8 +99,9 @@ static bool answers_to(struct json_object *guest, const char *who)
 static bool has_guest(struct json_object *guests, struct json_object *request)
 {
 	const char *kind = json_text(request, "kind");
-	json_each(guest, guests, "guests")
-		if (answers_to(guest, json_text_or(request, "guest", "")) && (!kind || str_same(kind, json_text(guest, "kind"))))
+	json_each (guest, guests, "guests")
+		if (answers_to(guest, json_text_or(request, "guest", "")) &&
+		    (!kind || str_same(kind, json_text(guest, "kind"))))
 			return true;
 	return false;
 }
@@ -107,7 +110,7 @@ static bool has_guest(struct json_object *guests, struct json_object *request)
 static char *find_guest(const struct node_paths *paths, struct json_object *config, struct json_object *request)
 {
 	vmm_auto_json struct json_object *peers = verbs_peers(config);
-	json_each(name, peers, "") {
+	json_each (name, peers, "") {
 		vmm_auto_error struct vmm_error *problem = NULL;
 		vmm_auto_json struct json_object *guests = NULL;
 		struct vmm_node *node = NULL;

@@ -44,7 +44,8 @@ static int carry_out(const char *name, struct json_object **reply, struct vmm_er
 		return error_set(err, VMM_FAILED, "not-supported", "this version does not know the verb \"%s\"", name);
 	if (strcmp(name, "info") && geteuid() != 0) {
 		error_set(err, VMM_NOT_PERMITTED, "not-permitted", "%s: only root may do this", name);
-		return error_hint(err, "use sudo, or ask your administrator for the polkit action org.vmmigrate.manage");
+		return error_hint(err,
+				  "use sudo, or ask your administrator for the polkit action org.vmmigrate.manage");
 	}
 	return read_request(&request, err) < 0 ? -1 : verb->run(&node_paths_installed, request, reply, err);
 }
@@ -54,8 +55,9 @@ static int answer(const char *name)
 	vmm_auto_json struct json_object *reply = NULL;
 	vmm_auto_error struct vmm_error *err = NULL;
 	if (carry_out(name, &reply, &err) < 0) {
-		json_object_put(reply);
-		reply = json_make("error:o", error_to_json(err));
+		/* What was found out before the refusal stays beside it: a plan's findings. */
+		reply = reply ? reply : json_object_new_object();
+		json_put(reply, "error:o", error_to_json(err));
 	}
 	if (reply) {
 		json_put(reply, "api:d", 1);
@@ -95,20 +97,20 @@ static int run_relay(void)
 {
 	vmm_auto_json struct json_object *request = NULL, *config = NULL;
 	struct vmm_error *err = NULL;
-	struct cluster_peer peer = { 0 };
-	struct relay_socket sockets[4] = { 0 };
+	struct cluster_peer peer = {0};
+	struct relay_socket sockets[4] = {0};
 	size_t count = 0;
 	int done = read_request(&request, &err);
 	if (done == 0)
 		done = verbs_config(&node_paths_installed, &config, &err);
 	if (done == 0)
 		done = cluster_peer(config, node_paths_installed.etc, json_text_or(request, "peer", ""), &peer, &err);
-	json_each(socket, request, "sockets")
+	json_each (socket, request, "sockets")
 		if (count < VMM_COUNT(sockets))
-			sockets[count++] = (struct relay_socket){ .listen = (char *)json_text(socket, "listen"),
-								  .connect = (char *)json_text(socket, "connect"),
-								  .owner = (uid_t)json_number(socket, "uid"),
-								  .group = (gid_t)json_number(socket, "gid") };
+			sockets[count++] = (struct relay_socket){.listen = (char *)json_text(socket, "listen"),
+								 .connect = (char *)json_text(socket, "connect"),
+								 .owner = (uid_t)json_number(socket, "uid"),
+								 .group = (gid_t)json_number(socket, "gid")};
 	if (done == 0)
 		done = relay_run(&peer.ssh, sockets, count, 1, &err);
 	cluster_peer_free(&peer);

@@ -6,7 +6,6 @@
 
 #include "engine/engine.h"
 #include "engine/steps.h"
-#include "storage/storage.h"
 
 /* ---------------------------------------------------------------- from facts to a plan */
 
@@ -24,7 +23,7 @@ static int judge(struct migration *m, struct vmm_error **err)
 {
 	enum mode mode = plan_mode(&m->facts);
 	vmm_auto_json struct json_object *findings = checks_run(&m->facts, mode);
-	json_each(finding, findings, "") {
+	json_each (finding, findings, "") {
 		bool refuses = !str_same(json_text(finding, "severity"), "warning") && !json_true(finding, "ignored");
 		task_log(m->task, refuses ? "error" : "warning", "%s: %s%s%s", json_text_or(finding, "code", "?"),
 			 json_text_or(finding, "message", "?"), json_text(finding, "hint") ? " - " : "",
@@ -107,16 +106,18 @@ static enum vmm_exit exit_of(struct migration *m, const struct vmm_error *err)
 /* An end that is not the end: recover has something left to do. */
 static bool is_settled(struct migration *m, enum vmm_exit status)
 {
-	return status != VMM_NEEDS_WORD && !m->pending && !(m->committed && status == VMM_LEFTOVERS && !phases_journal_has(m, "done", "unlock"));
+	return status != VMM_NEEDS_WORD && !m->pending &&
+	       !(m->committed && status == VMM_LEFTOVERS && !phases_journal_has(m, "done", "unlock"));
 }
 
-static char *last_line(struct migration *m, enum vmm_exit status, const struct vmm_error *err, struct json_object *result)
+static char *last_line(struct migration *m, enum vmm_exit status, const struct vmm_error *err,
+		       struct json_object *result)
 {
 	vmm_auto_free char *where = whereabouts(m, result);
 	int warnings = m->warnings + (int)json_count(m->leftovers, "left");
 	if (err)
-		return str_format("TASK %s: %s%s%s; %s", status == VMM_LEFTOVERS ? "WARNINGS: 1" : "ERROR", err->message,
-				  err->hint ? " - " : "", err->hint ? err->hint : "", where);
+		return str_format("TASK %s: %s%s%s; %s", status == VMM_LEFTOVERS ? "WARNINGS: 1" : "ERROR",
+				  err->message, err->hint ? " - " : "", err->hint ? err->hint : "", where);
 	return warnings ? str_format("TASK WARNINGS: %d", warnings) : str_copy("TASK OK");
 }
 
@@ -127,7 +128,7 @@ enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err)
 	enum vmm_exit status = exit_of(m, held);
 	run_end_hooks(m, held);
 	put_statistics(m, result);
-	json_each(left, m->leftovers, "left")
+	json_each (left, m->leftovers, "left")
 		task_log(m->task, "warning", "left over: %s", json_text_or(left, "", "?"));
 	vmm_auto_free char *line = last_line(m, status, held, result);
 	json_put(result, "exit:d message:s settled:b error:o", (int)status, line, (int)is_settled(m, status),

@@ -9,24 +9,27 @@
 enum { MODES_MEMORY = MODE_LIVE | MODE_PAUSED, MODES_ALL = MODES_MEMORY | MODE_RESTART | MODE_OFFLINE };
 
 const struct phase phases[] = {
-	{ "lock", "guest records on both nodes; a second task gets busy", MODES_ALL, .perform = step_lock, .undo = undo_lock },
-	{ "pre-hooks", "hooks pre-migrate on both nodes; may veto", MODES_ALL, .perform = step_pre_hooks },
-	{ "prepare", "the target's volumes, under temporary names", MODES_ALL, .per_volume = true, .perform = step_prepare },
-	{ "switch-hooks", "hooks pre-switch; may veto", MODES_ALL, .perform = step_switch_hooks },
-	{ "stop", "autostart off, orderly shutdown, the definition read again", MODE_RESTART, .perform = step_stop,
-	  .undo = undo_stop },
-	{ "copy", "what differs crosses", MODES_ALL, .per_volume = true, .perform = step_copy },
-	{ "verify", "read back on the target and compared", MODES_ALL, .per_volume = true, .perform = step_verify },
-	{ "publish", "volumes get their names on the target", MODES_ALL, .per_volume = true, .perform = step_publish },
-	{ "define", "the definition on the target", MODE_RESTART | MODE_OFFLINE, .perform = step_define },
-	{ "handover", "both nodes note it; memory moves, or the target starts the guest held", MODES_MEMORY | MODE_RESTART,
-	  .perform = step_handover, .undo = undo_handover },
-	{ "commit", "the guest is the target's from here on", MODES_ALL, .commit = true, .perform = step_commit },
-	{ "release", "the target notes that it owns the guest, and lets it go", MODES_ALL, .perform = step_release },
-	{ "settle", "it stays up for a few seconds", MODES_MEMORY | MODE_RESTART, .perform = step_settle },
-	{ "confirm", "the target has COMMITTED on its disk; the source gives up what moved", MODES_ALL, .perform = step_confirm },
-	{ "post-hooks", "hooks post-migrate on both nodes", MODES_ALL, .perform = step_post_hooks },
-	{ "unlock", "records are idle again", MODES_ALL, .perform = step_unlock },
+	{"lock", "guest records on both nodes; a second task gets busy", MODES_ALL, .perform = step_lock,
+	 .undo = undo_lock},
+	{"pre-hooks", "hooks pre-migrate on both nodes; may veto", MODES_ALL, .perform = step_pre_hooks},
+	{"prepare", "the target's volumes, under temporary names", MODES_ALL, .per_volume = true,
+	 .perform = step_prepare},
+	{"switch-hooks", "hooks pre-switch; may veto", MODES_ALL, .perform = step_switch_hooks},
+	{"stop", "autostart off, orderly shutdown, the definition read again", MODE_RESTART, .perform = step_stop,
+	 .undo = undo_stop},
+	{"copy", "what differs crosses", MODES_ALL, .per_volume = true, .perform = step_copy},
+	{"verify", "read back on the target and compared", MODES_ALL, .per_volume = true, .perform = step_verify},
+	{"publish", "volumes get their names on the target", MODES_ALL, .per_volume = true, .perform = step_publish},
+	{"define", "the definition on the target", MODE_RESTART | MODE_OFFLINE, .perform = step_define},
+	{"handover", "both nodes note it; memory moves, or the target starts the guest held",
+	 MODES_MEMORY | MODE_RESTART, .perform = step_handover, .undo = undo_handover},
+	{"commit", "the guest is the target's from here on", MODES_ALL, .commit = true, .perform = step_commit},
+	{"release", "the target notes that it owns the guest, and lets it go", MODES_ALL, .perform = step_release},
+	{"settle", "it stays up for a few seconds", MODES_MEMORY | MODE_RESTART, .perform = step_settle},
+	{"confirm", "the target has COMMITTED on its disk; the source gives up what moved", MODES_ALL,
+	 .perform = step_confirm},
+	{"post-hooks", "hooks post-migrate on both nodes", MODES_ALL, .perform = step_post_hooks},
+	{"unlock", "records are idle again", MODES_ALL, .perform = step_unlock},
 };
 const size_t phase_count = VMM_COUNT(phases);
 
@@ -37,7 +40,7 @@ static int note(struct migration *m, const char *what, const char *phase, const 
 
 static bool has(struct migration *m, const char *what, const char *phase, const char *object)
 {
-	json_each(record, journal_records(m->journal), "")
+	json_each (record, journal_records(m->journal), "")
 		if (str_same(json_text(record, "what"), what) && str_same(json_text(record, "phase"), phase) &&
 		    (!object || str_same(json_text(record, "object"), object)))
 			return true;
@@ -49,7 +52,8 @@ bool phases_journal_has(struct migration *m, const char *what, const char *phase
 	return has(m, what, phase, NULL);
 }
 
-static int perform_once(struct migration *m, const struct phase *phase, struct json_object *volume, struct vmm_error **err)
+static int perform_once(struct migration *m, const struct phase *phase, struct json_object *volume,
+			struct vmm_error **err)
 {
 	const char *object = volume ? json_text(volume, "target") : json_text(m->plan, "id");
 	if (has(m, "done", phase->name, object))
@@ -70,7 +74,7 @@ static int perform(struct migration *m, const struct phase *phase, struct vmm_er
 		return 0;
 	if (!phase->per_volume)
 		return perform_once(m, phase, NULL, err);
-	json_each(volume, m->plan, "volumes")
+	json_each (volume, m->plan, "volumes")
 		if (str_same(json_text(volume, "action"), "copy") && perform_once(m, phase, volume, err) < 0)
 			return -1;
 	return 0;

@@ -12,7 +12,7 @@
 
 static bool journal_says(struct migration *m, const char *what)
 {
-	json_each(record, journal_records(m->journal), "")
+	json_each (record, journal_records(m->journal), "")
 		if (str_same(json_text(record, "what"), what))
 			return true;
 	return false;
@@ -50,9 +50,11 @@ static int after_commit(struct migration *m, struct vmm_error **err)
 	if (target_abandoned(m, &abandoned, err) < 0) {
 		m->committed = true;
 		(*err)->exit = VMM_NEEDS_WORD;
-		return error_hint(err, "guest %s is %s's; it is not started on %s by itself. When %s is back: vmmigrate recover %s",
-				  json_text(m->plan, "id"), json_text(m->plan, "target"), json_text(m->plan, "source"),
-				  json_text(m->plan, "target"), task_id(m->task));
+		return error_hint(
+			err,
+			"guest %s is %s's; it is not started on %s by itself. When %s is back: vmmigrate recover %s",
+			json_text(m->plan, "id"), json_text(m->plan, "target"), json_text(m->plan, "source"),
+			json_text(m->plan, "target"), task_id(m->task));
 	}
 	return abandoned ? go_back(m, err) : finish(m, err);
 }
@@ -91,7 +93,8 @@ static int end_there(struct migration *m, enum side side, struct vmm_error **err
 	struct vmm_error *problem = NULL;
 	if (migration_insist(m, side, NODE_DESTROY, NULL, NULL, &problem) < 0)
 		task_log(m->task, "warning", "%s cannot be told: %s. See to it that guest %s does not run there",
-			 json_text(m->plan, side == SOURCE ? "source" : "target"), problem->message, json_text(m->plan, "id"));
+			 json_text(m->plan, side == SOURCE ? "source" : "target"), problem->message,
+			 json_text(m->plan, "id"));
 	error_clear(&problem);
 	return 0;
 }
@@ -100,7 +103,8 @@ static int keep_target(struct migration *m, struct vmm_error **err)
 {
 	if (end_there(m, SOURCE, err) < 0)
 		return -1;
-	if (!journal_says(m, "commit") && journal_add(m->journal, json_make("what:s word:s", "commit", "target"), err) < 0)
+	if (!journal_says(m, "commit") &&
+	    journal_add(m->journal, json_make("what:s word:s", "commit", "target"), err) < 0)
 		return -1;
 	return finish(m, err);
 }
@@ -108,8 +112,9 @@ static int keep_target(struct migration *m, struct vmm_error **err)
 /* The record's owner is set against what it says; generation above any that this task gave, so that it holds. */
 static int reclaim(struct migration *m, enum side side, struct vmm_error **err)
 {
-	struct json_object *args = json_make("owner:s generation:i state:s", json_text(m->plan, "source"),
-					     json_number(m->plan, "generation") + 1, side == SOURCE ? "source" : "abandoned");
+	struct json_object *args =
+		json_make("owner:s generation:i state:s", json_text(m->plan, "source"),
+			  json_number(m->plan, "generation") + 1, side == SOURCE ? "source" : "abandoned");
 	return migration_insist(m, side, NODE_RECLAIM, args, NULL, err);
 }
 
@@ -125,7 +130,8 @@ static int keep_source(struct migration *m, struct vmm_error **err)
 	if (reclaim(m, TARGET, &problem) < 0)
 		task_log(m->task, "warning", "%s", problem->message);
 	error_clear(&problem);
-	if (json_true(m->plan, "running") && migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
+	if (json_true(m->plan, "running") &&
+	    migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
 		return -1;
 	return phases_backward(m, err);
 }
@@ -133,7 +139,7 @@ static int keep_source(struct migration *m, struct vmm_error **err)
 /* The word that was given last, now or in an earlier recover that could not carry it out to the end. */
 static const char *last_word(struct migration *m, const char *keep)
 {
-	json_each(record, journal_records(m->journal), "")
+	json_each (record, journal_records(m->journal), "")
 		if (!keep && str_same(json_text(record, "what"), "word"))
 			keep = json_text(record, "keep");
 	return keep;

@@ -20,8 +20,9 @@ static int nobody_knows(struct migration *m, struct vmm_error *why, struct vmm_e
 {
 	error_set(err, VMM_NEEDS_WORD, "unresolved", "guest %s does not run on %s, and %s cannot be asked: %s",
 		  json_text(m->plan, "id"), json_text(m->plan, "source"), json_text(m->plan, "target"), why->message);
-	return error_hint(err, "when %s is back: vmmigrate recover %s; if it never will be: vmmigrate recover %s --keep source",
-			  json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
+	return error_hint(
+		err, "when %s is back: vmmigrate recover %s; if it never will be: vmmigrate recover %s --keep source",
+		json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
 }
 
 int resolve(struct migration *m, enum resolution *resolution, struct vmm_error **err)
@@ -36,11 +37,14 @@ int resolve(struct migration *m, enum resolution *resolution, struct vmm_error *
 	bool alive = !is(source, "shutoff") && !is(source, "absent") && !is(source, "crashed");
 	if (migration_insist(m, TARGET, NODE_STATE, NULL, &target, &silence) < 0)
 		return is(source, "running") ? 0 : nobody_knows(m, silence, err);
-	task_log(m->task, "info", "%s: guest is %s; %s: guest is %s%s", json_text(m->plan, "source"), json_text_or(source, "state", "?"),
-		 json_text(m->plan, "target"), json_text_or(target, "state", "?"),
-		 is(target, "paused") ? json_true(target, "complete") ? " with all its memory" : " with part of its memory" : "");
+	task_log(m->task, "info", "%s: guest is %s; %s: guest is %s%s", json_text(m->plan, "source"),
+		 json_text_or(source, "state", "?"), json_text(m->plan, "target"), json_text_or(target, "state", "?"),
+		 is(target, "paused")
+			 ? json_true(target, "complete") ? " with all its memory" : " with part of its memory"
+			 : "");
 	if (is(target, "running") && is(source, "running"))
-		return error_set(err, VMM_NEEDS_WORD, "runs-twice", "guest %s is running on both nodes", json_text(m->plan, "id"));
+		return error_set(err, VMM_NEEDS_WORD, "runs-twice", "guest %s is running on both nodes",
+				 json_text(m->plan, "id"));
 	if (is(target, "running") || (!alive && is(target, "paused") && json_true(target, "complete")))
 		*resolution = RESOLVE_COMMIT;
 	return 0;

@@ -11,7 +11,8 @@
 
 static void tell(struct json_object *recovered, const char *task, const char *outcome, int exit, const char *message)
 {
-	json_append(recovered, "recovered", json_make("task:s outcome:s exit:d message:s", task, outcome, exit, message));
+	json_append(recovered, "recovered",
+		    json_make("task:s outcome:s exit:d message:s", task, outcome, exit, message));
 }
 
 /* ---------------------------------------------------------------- our own tasks */
@@ -44,18 +45,18 @@ static void settle_task(const struct node_paths *paths, const char *id, const ch
 	if (worker_recover(paths, id, keep, &result, &err) < 0)
 		tell(recovered, id, "unsettled", (int)err->exit, err->message);
 	else
-		tell(recovered, id, json_true(result, "settled") ? "settled" : "unsettled", (int)json_number(result, "exit"),
-		     json_text_or(result, "message", ""));
+		tell(recovered, id, json_true(result, "settled") ? "settled" : "unsettled",
+		     (int)json_number(result, "exit"), json_text_or(result, "message", ""));
 }
 
-static int settle_tasks(const struct node_paths *paths, const char *only, const char *keep, struct json_object *recovered,
-			struct vmm_error **err)
+static int settle_tasks(const struct node_paths *paths, const char *only, const char *keep,
+			struct json_object *recovered, struct vmm_error **err)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", paths->state);
 	vmm_auto_json struct json_object *names = NULL;
 	if (dir_list(dir, &names, err) < 0)
 		return -1;
-	json_each(name, names, "") {
+	json_each (name, names, "") {
 		const char *id = json_text(name, "");
 		if ((!only || !strcmp(only, id)) && ((keep && only) || needs_settling(paths, id)))
 			settle_task(paths, id, keep, recovered);
@@ -74,18 +75,20 @@ static int here(struct vmm_node *node, enum node_op op, const char *guest, const
 }
 
 /* The source has committed: the guest is ours. It runs if it ran; the source's own recover does what is left there. */
-static int take_over(struct vmm_node *node, const char *guest, const char *task, int64_t generation, struct vmm_error **err)
+static int take_over(struct vmm_node *node, const char *guest, const char *task, int64_t generation,
+		     struct vmm_error **err)
 {
 	struct json_object *args = json_make("to:s owner:s generation:i", "committed", node->name, generation);
-	return here(node, NODE_ADVANCE, guest, task, args, err) < 0 || here(node, NODE_RELEASE, guest, task, NULL, err) < 0 ||
+	return here(node, NODE_ADVANCE, guest, task, args, err) < 0 ||
+			       here(node, NODE_RELEASE, guest, task, NULL, err) < 0 ||
 			       here(node, NODE_UNLOCK, guest, task, NULL, err) < 0
 		       ? -1
 		       : 0;
 }
 
 /* What the source's record says of the guest: NULL where the source does not know it. */
-static int ask_source(const struct node_paths *paths, const char *source, const char *guest, struct json_object **record,
-		      struct vmm_error **err)
+static int ask_source(const struct node_paths *paths, const char *source, const char *guest,
+		      struct json_object **record, struct vmm_error **err)
 {
 	struct vmm_node *node;
 	vmm_auto_json struct json_object *args = json_make("guest:s", guest), *reply = NULL;
@@ -102,7 +105,8 @@ static int settle_locked(const struct node_paths *paths, struct vmm_node *self, 
 {
 	const char *guest = json_text(mine, "guest"), *task = json_text_or(mine, "task", "");
 	vmm_auto_free char *source = task_node(task);
-	vmm_auto_json struct json_object *request = json_make("task:s", task), *answer = NULL, *theirs = NULL, *now = NULL;
+	vmm_auto_json struct json_object *request = json_make("task:s", task), *answer = NULL, *theirs = NULL,
+					 *now = NULL;
 	/* First the source's own recover: it has the journal. Busy, or settled before: both are fine. */
 	if (forward_verb(paths, source, "recover", request, &answer, err) < 0 && !error_is(*err, "no-such-task"))
 		return -1;
@@ -125,15 +129,15 @@ static int settle_locked(const struct node_paths *paths, struct vmm_node *self, 
 	return 0;
 }
 
-static int settle_guests(const struct node_paths *paths, const char *only_task, const char *only, struct json_object *recovered,
-			 struct vmm_error **err)
+static int settle_guests(const struct node_paths *paths, const char *only_task, const char *only,
+			 struct json_object *recovered, struct vmm_error **err)
 {
 	vmm_auto_free char *dir = str_format("%s/guests", paths->state);
 	vmm_auto_json struct json_object *names = NULL;
 	struct vmm_node *self;
 	if (dir_list(dir, &names, err) < 0 || node_open_local(paths, &self, err) < 0)
 		return -1;
-	json_each(name, names, "") {
+	json_each (name, names, "") {
 		vmm_auto_json struct json_object *record = NULL;
 		vmm_auto_error struct vmm_error *problem = NULL;
 		if (record_read(paths->state, json_text(name, ""), &record, NULL) < 0 || !json_text(record, "task"))
@@ -155,8 +159,10 @@ int settle_all(const struct node_paths *paths, const char *task, const char *gue
 {
 	if (task && name_check(task, "task", err) < 0)
 		return -1;
-	return settle_tasks(paths, task, keep, recovered, err) < 0 || settle_guests(paths, task, guest, recovered, err) < 0 ? -1
-															    : 0;
+	return settle_tasks(paths, task, keep, recovered, err) < 0 ||
+			       settle_guests(paths, task, guest, recovered, err) < 0
+		       ? -1
+		       : 0;
 }
 
 /* ---------------------------------------------------------------- old tasks */
@@ -170,11 +176,11 @@ void tasks_prune(const struct node_paths *paths, struct json_object *config)
 	vmm_auto_json struct json_object *names = NULL;
 	if (dir_list(dir, &names, NULL) < 0)
 		return;
-	json_each(name, names, "") {
+	json_each (name, names, "") {
 		const char *id = json_text(name, ""), *time = strrchr(id, '-');
 		vmm_auto_free char *path = str_format("%s/%s", dir, id), *request = str_format("%s/request", path);
-		if (time && (int64_t)strtoull(time + 1, NULL, 16) < before && file_there(request) && !needs_settling(paths, id) &&
-		    !task_alive(paths, id))
+		if (time && (int64_t)strtoull(time + 1, NULL, 16) < before && file_there(request) &&
+		    !needs_settling(paths, id) && !task_alive(paths, id))
 			dir_remove(path, NULL);
 	}
 }

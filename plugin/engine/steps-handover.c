@@ -32,18 +32,20 @@ static bool on_progress(void *context, const struct guest_progress *p)
 
 static int move_memory(struct migration *m, struct vmm_error **err)
 {
-	struct guest_statistics statistics = { -1, -1, 0, 0 };
-	struct guest_migration move = { .paused = migration_mode(m) == MODE_PAUSED,
-					.rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
-					.max_downtime_ms = json_number(m->request, "options.max_downtime"),
-					.suspend_on_stall = str_same(json_text(m->request, "options.on_stall"), "suspend"),
-					.unsafe = json_true(m->request, "options.unsafe"),
-					.progress = on_progress,
-					.context = m,
-					.statistics = &statistics };
+	struct guest_statistics statistics = {-1, -1, 0, 0};
+	struct guest_migration move = {.paused = migration_mode(m) == MODE_PAUSED,
+				       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
+				       .max_downtime_ms = json_number(m->request, "options.max_downtime"),
+				       .suspend_on_stall =
+					       str_same(json_text(m->request, "options.on_stall"), "suspend"),
+				       .unsafe = json_true(m->request, "options.unsafe"),
+				       .progress = on_progress,
+				       .context = m,
+				       .statistics = &statistics};
 	vmm_auto_json struct json_object *options = json_copy(json_at(m->request, "options"));
 	json_put(options, "guest:s", json_text(m->plan, "guest"));
-	int done = m->node[SOURCE]->ops->migrate(m->node[SOURCE], m->node[TARGET], task_id(m->task), &move, options, err);
+	int done =
+		m->node[SOURCE]->ops->migrate(m->node[SOURCE], m->node[TARGET], task_id(m->task), &move, options, err);
 	m->stopped_ms = clock_steady_ms() - (statistics.downtime_ms > 0 ? statistics.downtime_ms : 0);
 	json_put(m->statistics, "memory_bytes:i", (int64_t)statistics.memory);
 	return done;
@@ -88,7 +90,7 @@ int step_handover(struct migration *m, struct json_object *volume, struct vmm_er
 
 static bool has_shared_volume(struct migration *m)
 {
-	json_each(volume, m->plan, "volumes")
+	json_each (volume, m->plan, "volumes")
 		if (str_same(json_text(volume, "action"), "keep") && !json_true(volume, "readonly"))
 			return true;
 	return false;
@@ -110,10 +112,11 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 		m->pending = true;
 		return 0;
 	}
-	error_set(err, VMM_NEEDS_WORD, "unresolved", "node %s may still hold guest %s: %s", json_text(m->plan, "target"),
-		  json_text(m->plan, "id"), problem->message);
-	return error_hint(err, "when %s is back: vmmigrate recover %s; if it never will be: vmmigrate recover %s --keep source",
-			  json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
+	error_set(err, VMM_NEEDS_WORD, "unresolved", "node %s may still hold guest %s: %s",
+		  json_text(m->plan, "target"), json_text(m->plan, "id"), problem->message);
+	return error_hint(
+		err, "when %s is back: vmmigrate recover %s; if it never will be: vmmigrate recover %s --keep source",
+		json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
 }
 
 /* A live guest that stands because its memory had moved goes on here; one that ended by itself stays off, unless the whole node
@@ -124,7 +127,8 @@ static int go_on_here(struct migration *m, struct json_object *state, struct vmm
 	if (str_same(json_text(state, "state"), "paused") && !str_same(json_text(m->plan, "state"), "paused"))
 		return migration_call(m, SOURCE, NODE_RELEASE, NULL, NULL, err);
 	bool off = str_same(json_text(state, "state"), "shutoff");
-	if (off && json_true(m->plan, "autostart") && file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, NULL) == 0 &&
+	if (off && json_true(m->plan, "autostart") &&
+	    file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, NULL) == 0 &&
 	    !str_same(boot, json_text(m->plan, "boot")))
 		return migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
 	return 0;
@@ -140,7 +144,9 @@ int undo_handover(struct migration *m, struct vmm_error **err)
 	    end_on_target(m, str_same(json_text(state, "state"), "running"), err) < 0 ||
 	    migration_insist(m, SOURCE, NODE_STATE, NULL, &now, err) < 0 || go_on_here(m, now, err) < 0)
 		return -1;
-	return json_true(m->plan, "autostart") ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;
+	return json_true(m->plan, "autostart")
+		       ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err)
+		       : 0;
 }
 
 /* ---------------------------------------------------------------- commit */
@@ -155,8 +161,11 @@ static int doubt(struct migration *m, struct vmm_error **err)
 		return -1;
 	error_clear(&problem);
 	(*err)->exit = VMM_NEEDS_WORD;
-	return error_hint(err, "the commit could not be written and may or may not be on the disk; mend the disk, then: vmmigrate "
-			       "recover %s", task_id(m->task));
+	return error_hint(
+		err,
+		"the commit could not be written and may or may not be on the disk; mend the disk, then: vmmigrate "
+		"recover %s",
+		task_id(m->task));
 }
 
 int step_commit(struct migration *m, struct json_object *volume, struct vmm_error **err)
@@ -177,17 +186,22 @@ int step_release(struct migration *m, struct json_object *volume, struct vmm_err
 {
 	(void)volume;
 	for (enum side side = SOURCE; side < SIDES; side++) {
-		struct json_object *args = json_make("to:s owner:s generation:i", "committed", json_text(m->plan, "target"),
-						     json_number(m->plan, "generation"));
+		struct json_object *args = json_make("to:s owner:s generation:i", "committed",
+						     json_text(m->plan, "target"), json_number(m->plan, "generation"));
 		if (migration_insist(m, side, NODE_ADVANCE, args, NULL, err) < 0)
 			return -1;
 	}
 	bool let_go = json_true(m->plan, "running") && !str_same(json_text(m->plan, "state"), "paused");
 	if (let_go && migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0) {
 		(*err)->exit = VMM_NEEDS_WORD;
-		return error_hint(err, "the guest belongs to %s now; to start it there: vmmigrate recover %s; to go back: vmmigrate "
-				       "recover %s --keep source", json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
+		return error_hint(
+			err,
+			"the guest belongs to %s now; to start it there: vmmigrate recover %s; to go back: vmmigrate "
+			"recover %s --keep source",
+			json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
 	}
 	m->released_ms = clock_steady_ms();
-	return json_true(m->plan, "autostart") ? migration_insist(m, TARGET, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;
+	return json_true(m->plan, "autostart")
+		       ? migration_insist(m, TARGET, NODE_AUTOSTART, json_make("on:b", 1), NULL, err)
+		       : 0;
 }

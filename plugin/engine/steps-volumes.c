@@ -10,7 +10,7 @@
 static size_t place_of(struct migration *m, struct json_object *volume)
 {
 	size_t place = 0;
-	json_each(one, m->plan, "volumes") {
+	json_each (one, m->plan, "volumes") {
 		if (one == volume)
 			return place;
 		place++;
@@ -27,7 +27,8 @@ static struct copy_leaves *leaves_of(struct migration *m, struct json_object *vo
 
 int step_prepare(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
-	struct json_object *args = json_make("volume:O replace:b", volume, (int)json_true(m->request, "options.replace"));
+	struct json_object *args =
+		json_make("volume:O replace:b", volume, (int)json_true(m->request, "options.replace"));
 	return migration_call(m, TARGET, NODE_ALLOCATE, args, NULL, err);
 }
 
@@ -48,8 +49,9 @@ static char *fingerprint(int fd)
 	struct stat info;
 	if (fstat(fd, &info) < 0)
 		return str_copy("");
-	return str_format("%llu %lld.%09ld %lld.%09ld", (unsigned long long)info.st_size, (long long)info.st_mtim.tv_sec,
-			  info.st_mtim.tv_nsec, (long long)info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
+	return str_format("%llu %lld.%09ld %lld.%09ld", (unsigned long long)info.st_size,
+			  (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec, (long long)info.st_ctim.tv_sec,
+			  info.st_ctim.tv_nsec);
 }
 
 struct watching {
@@ -67,7 +69,8 @@ static bool on_progress(void *context, const struct copy_progress *progress)
 
 static void count(struct migration *m, const char *what, uint64_t bytes)
 {
-	json_object_object_add(m->statistics, what, json_object_new_int64(json_number(m->statistics, what) + (int64_t)bytes));
+	json_object_object_add(m->statistics, what,
+			       json_object_new_int64(json_number(m->statistics, what) + (int64_t)bytes));
 }
 
 int step_copy(struct migration *m, struct json_object *volume, struct vmm_error **err)
@@ -83,14 +86,14 @@ int step_copy(struct migration *m, struct json_object *volume, struct vmm_error 
 	struct stream *session;
 	if (m->node[TARGET]->ops->session(m->node[TARGET], task_id(m->task), &session, err) < 0)
 		return -1;
-	struct watching watching = { m, "copy", json_text(volume, "target") };
-	struct copy_job job = { .fd = fd,
-				.size = (uint64_t)info.st_size,
-				.volume = json_text(volume, "temporary"),
-				.rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
-				.progress = on_progress,
-				.context = &watching };
-	struct copy_progress result = { 0 };
+	struct watching watching = {m, "copy", json_text(volume, "target")};
+	struct copy_job job = {.fd = fd,
+			       .size = (uint64_t)info.st_size,
+			       .volume = json_text(volume, "temporary"),
+			       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
+			       .progress = on_progress,
+			       .context = &watching};
+	struct copy_progress result = {0};
 	int done = copy_push(&job, &session, 1, leaves_of(m, volume), &result, err);
 	count(m, "wire_bytes", session->sent + session->received);
 	stream_close(session);
@@ -115,7 +118,8 @@ static int unchanged(struct json_object *volume, struct vmm_error **err)
 int step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	struct stream *session;
-	if (unchanged(volume, err) < 0 || m->node[TARGET]->ops->session(m->node[TARGET], task_id(m->task), &session, err) < 0)
+	if (unchanged(volume, err) < 0 ||
+	    m->node[TARGET]->ops->session(m->node[TARGET], task_id(m->task), &session, err) < 0)
 		return -1;
 	int done = copy_verify(session, json_text(volume, "temporary"), leaves_of(m, volume), NULL, err);
 	stream_close(session);
@@ -124,6 +128,7 @@ int step_verify(struct migration *m, struct json_object *volume, struct vmm_erro
 
 int step_publish(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
-	struct json_object *args = json_make("volume:O replace:b", volume, (int)json_true(m->request, "options.replace"));
+	struct json_object *args =
+		json_make("volume:O replace:b", volume, (int)json_true(m->request, "options.replace"));
 	return migration_call(m, TARGET, NODE_PUBLISH, args, NULL, err);
 }

@@ -10,28 +10,30 @@ enum { SETTLE_MEMORY_MS = 1000, SETTLE_RESTART_MS = 3000 };
 
 enum mode migration_mode(struct migration *m)
 {
-	static const enum mode all[] = { MODE_LIVE, MODE_PAUSED, MODE_RESTART, MODE_OFFLINE };
+	static const enum mode all[] = {MODE_LIVE, MODE_PAUSED, MODE_RESTART, MODE_OFFLINE};
 	for (size_t i = 0; i < VMM_COUNT(all); i++)
 		if (str_same(json_text(m->plan, "mode"), mode_name(all[i])))
 			return all[i];
 	return MODE_NONE;
 }
 
-int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args, struct json_object **reply,
-		   struct vmm_error **err)
+int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args,
+		   struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *held = args ? args : json_object_new_object();
 	json_put(held, "task:s guest:s", task_id(m->task), json_text(m->plan, "guest"));
 	if (!m->node[side])
-		return error_set(err, VMM_FAILED, "link-lost", "node %s is not reached", json_text(m->plan, side == SOURCE ? "source" : "target"));
+		return error_set(err, VMM_FAILED, "link-lost", "node %s is not reached",
+				 json_text(m->plan, side == SOURCE ? "source" : "target"));
 	return node_call(m->node[side], op, held, reply, err);
 }
 
 /* Errors that say nothing about the node but that we do not hear it. */
 static bool is_silence(const struct vmm_error *err)
 {
-	static const char *const codes[] = { "link-lost", "link-silent", "connection-refused", "connection-timeout", "no-route",
-					     "name-unresolved", "target-libvirt-down", "not-our-agent", "agent-missing", "locked" };
+	static const char *const codes[] = {
+		"link-lost",	   "link-silent",	  "connection-refused", "connection-timeout", "no-route",
+		"name-unresolved", "target-libvirt-down", "not-our-agent",	"agent-missing",      "locked"};
 	for (size_t i = 0; i < VMM_COUNT(codes); i++)
 		if (error_is(err, codes[i]))
 			return true;
@@ -66,11 +68,12 @@ int migration_insist(struct migration *m, enum side side, enum node_op op, struc
 
 static int lock_side(struct migration *m, enum side side, struct vmm_error **err)
 {
-	static const char *const role[SIDES] = { "source", "target" };
-	struct json_object *args = json_make("role:s peer:s kind:s id:s name:s uuid:s generation:i", role[side],
-					     json_text(m->plan, side == SOURCE ? "target" : "source"), json_text(m->plan, "kind"),
-					     json_text(m->plan, "id"), json_text(m->plan, "name"), json_text(m->plan, "uuid"),
-					     json_number(m->plan, "generation") - 1);
+	static const char *const role[SIDES] = {"source", "target"};
+	struct json_object *args =
+		json_make("role:s peer:s kind:s id:s name:s uuid:s generation:i", role[side],
+			  json_text(m->plan, side == SOURCE ? "target" : "source"), json_text(m->plan, "kind"),
+			  json_text(m->plan, "id"), json_text(m->plan, "name"), json_text(m->plan, "uuid"),
+			  json_number(m->plan, "generation") - 1);
 	return migration_call(m, side, NODE_LOCK, args, NULL, err);
 }
 
@@ -106,18 +109,18 @@ int step_unlock(struct migration *m, struct json_object *volume, struct vmm_erro
 
 static struct json_object *hook_arguments(struct migration *m, const char *phase)
 {
-	struct json_object *environment = json_make("vmid:s phase:s kind:s name:s uuid:s mode:s source:s target:s task:s",
-						    json_text(m->plan, "id"), phase, json_text(m->plan, "kind"),
-						    json_text(m->plan, "name"), json_text(m->plan, "uuid"),
-						    json_text(m->plan, "mode"), json_text(m->plan, "source"),
-						    json_text(m->plan, "target"), task_id(m->task));
+	struct json_object *environment =
+		json_make("vmid:s phase:s kind:s name:s uuid:s mode:s source:s target:s task:s",
+			  json_text(m->plan, "id"), phase, json_text(m->plan, "kind"), json_text(m->plan, "name"),
+			  json_text(m->plan, "uuid"), json_text(m->plan, "mode"), json_text(m->plan, "source"),
+			  json_text(m->plan, "target"), task_id(m->task));
 	return json_make("phase:s id:s environment:o input:O", phase, json_text(m->plan, "id"), environment, m->plan);
 }
 
 /* Words of a reply's list become lines of the log, and warnings where they say so. */
 static void tell(struct migration *m, struct json_object *reply, const char *list, const char *words)
 {
-	json_each(item, reply, list) {
+	json_each (item, reply, list) {
 		task_log(m->task, "warning", "%s: %s", words, json_text_or(item, "", "?"));
 		m->warnings++;
 	}
@@ -169,8 +172,8 @@ static int same_definition(struct migration *m, struct vmm_error **err)
 		return -1;
 	if (str_same(json_text(now, "definition"), json_text(m->plan, "definition")))
 		return 0;
-	return error_set(err, VMM_FAILED, "definition-changed", "guest %s: its definition was changed during the migration",
-			 json_text(m->plan, "id"));
+	return error_set(err, VMM_FAILED, "definition-changed",
+			 "guest %s: its definition was changed during the migration", json_text(m->plan, "id"));
 }
 
 int step_stop(struct migration *m, struct json_object *volume, struct vmm_error **err)
@@ -178,9 +181,11 @@ int step_stop(struct migration *m, struct json_object *volume, struct vmm_error 
 	(void)volume;
 	int64_t limit_s = json_number(m->request, "options.timeout");
 	bool force = json_true(m->request, "options.force_stop");
-	task_log(m->task, "info", "shutting down %s (waiting up to %lld s)", json_text(m->plan, "id"), (long long)limit_s);
+	task_log(m->task, "info", "shutting down %s (waiting up to %lld s)", json_text(m->plan, "id"),
+		 (long long)limit_s);
 	if (migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
-	    migration_call(m, SOURCE, NODE_STOP, json_make("limit_ms:i force:b", limit_s * 1000, (int)force), NULL, err) < 0)
+	    migration_call(m, SOURCE, NODE_STOP, json_make("limit_ms:i force:b", limit_s * 1000, (int)force), NULL,
+			   err) < 0)
 		return -1;
 	m->stopped_ms = clock_steady_ms();
 	return same_definition(m, err);
@@ -188,13 +193,17 @@ int step_stop(struct migration *m, struct json_object *volume, struct vmm_error 
 
 static int restore_autostart(struct migration *m, struct vmm_error **err)
 {
-	return json_true(m->plan, "autostart") ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;
+	return json_true(m->plan, "autostart")
+		       ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err)
+		       : 0;
 }
 
 /* It ran, so it runs again. That is where the bytes are: nothing of the source was given up. */
 int undo_stop(struct migration *m, struct vmm_error **err)
 {
-	return migration_insist(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0 ? -1 : restore_autostart(m, err);
+	return migration_insist(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0
+		       ? -1
+		       : restore_autostart(m, err);
 }
 
 /* ---------------------------------------------------------------- the guest on the target */
@@ -203,9 +212,10 @@ int undo_stop(struct migration *m, struct vmm_error **err)
 static struct json_object *places(struct migration *m)
 {
 	struct json_object *list = json_object_new_array();
-	json_each(volume, m->plan, "volumes")
+	json_each (volume, m->plan, "volumes")
 		if (json_text(volume, "to") && !str_same(json_text(volume, "to"), json_text(volume, "from")))
-			json_object_array_add(list, json_make("target:s path:s", json_text(volume, "target"), json_text(volume, "to")));
+			json_object_array_add(list, json_make("target:s path:s", json_text(volume, "target"),
+							      json_text(volume, "to")));
 	return list;
 }
 
@@ -213,7 +223,8 @@ int step_define(struct migration *m, struct json_object *volume, struct vmm_erro
 {
 	(void)volume;
 	bool replace = json_true(m->request, "options.replace") || json_true(m->plan, "set_aside");
-	struct json_object *args = json_make("definition:s volumes:o replace:b", json_text(m->plan, "definition"), places(m), (int)replace);
+	struct json_object *args = json_make("definition:s volumes:o replace:b", json_text(m->plan, "definition"),
+					     places(m), (int)replace);
 	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err);
 }
 
@@ -232,10 +243,13 @@ int step_settle(struct migration *m, struct json_object *volume, struct vmm_erro
 			clock_sleep_ms(m->patience_ms ? 200 : 0);
 			continue;
 		}
-		error_set(err, VMM_NEEDS_WORD, "did-not-stay", "guest %s is %s on %s just after it was let go", json_text(m->plan, "id"),
-			  json_text_or(state, "state", "?"), json_text(m->plan, "target"));
-		return error_hint(err, "the source's volumes are kept; to go back: vmmigrate recover %s --keep source; to stay: "
-				       "vmmigrate recover %s --keep target", task_id(m->task), task_id(m->task));
+		error_set(err, VMM_NEEDS_WORD, "did-not-stay", "guest %s is %s on %s just after it was let go",
+			  json_text(m->plan, "id"), json_text_or(state, "state", "?"), json_text(m->plan, "target"));
+		return error_hint(
+			err,
+			"the source's volumes are kept; to go back: vmmigrate recover %s --keep source; to stay: "
+			"vmmigrate recover %s --keep target",
+			task_id(m->task), task_id(m->task));
 	} while (clock_steady_ms() < end);
 	return 0;
 }
@@ -243,7 +257,7 @@ int step_settle(struct migration *m, struct json_object *volume, struct vmm_erro
 static struct json_object *copied(struct migration *m)
 {
 	struct json_object *list = json_object_new_array();
-	json_each(volume, m->plan, "volumes")
+	json_each (volume, m->plan, "volumes")
 		if (str_same(json_text(volume, "action"), "copy") && !json_true(volume, "readonly"))
 			json_object_array_add(list, json_object_get(volume));
 	return list;
@@ -260,10 +274,11 @@ int step_confirm(struct migration *m, struct json_object *volume, struct vmm_err
 	    json_number(reply, "record.generation") < json_number(m->plan, "generation"))
 		return error_set(err, VMM_NEEDS_WORD, "not-committed", "node %s does not say that it owns guest %s",
 				 json_text(m->plan, "target"), json_text(m->plan, "id"));
-	struct json_object *args = json_make("volumes:o keep_seed:b", copied(m), (int)json_true(m->request, "options.keep_seed"));
+	struct json_object *args =
+		json_make("volumes:o keep_seed:b", copied(m), (int)json_true(m->request, "options.keep_seed"));
 	if (migration_call(m, SOURCE, NODE_GIVE_UP, args, &left, err) < 0)
 		return -1;
-	json_each(item, left, "left")
+	json_each (item, left, "left")
 		json_append(m->leftovers, "left", json_object_get(item));
 	return 0;
 }

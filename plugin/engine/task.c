@@ -11,8 +11,8 @@ enum { TASK_FILE_LIMIT = 16 << 20 };
 
 struct task {
 	char *id, *dir;
-	int lock;    /* the worker's, or -1 */
-	int events;  /* append only */
+	int lock;   /* the worker's, or -1 */
+	int events; /* append only */
 	int log;
 	int64_t sequence;
 	/* of the phase under way */
@@ -26,7 +26,8 @@ static char *task_path(const struct task *task, const char *file)
 	return str_format("%s/%s", task->dir, file);
 }
 
-int task_make(const struct node_paths *paths, const char *node, struct json_object *request, char **id, struct vmm_error **err)
+int task_make(const struct node_paths *paths, const char *node, struct json_object *request, char **id,
+	      struct vmm_error **err)
 {
 	*id = str_format("%s-%d-%llx", node, (int)getpid(), (unsigned long long)clock_now_us());
 	vmm_auto_free char *dir = str_format("%s/tasks/%s", paths->state, *id), *path = str_format("%s/request", dir);
@@ -122,10 +123,11 @@ int task_take(struct task *task, struct vmm_error **err)
 	vmm_auto_free char *lock = task_path(task, "worker.lock"), *worker = task_path(task, "worker");
 	task->lock = file_lock(lock, 0, err);
 	if (task->lock < 0)
-		return error_is(*err, "locked") ? (error_clear(err), error_set(err, VMM_BUSY, "busy", "task %s is being worked on",
-									      task->id))
+		return error_is(*err, "locked") ? (error_clear(err), error_set(err, VMM_BUSY, "busy",
+									       "task %s is being worked on", task->id))
 						: -1;
-	vmm_auto_free char *line = str_format("%d %llu\n", (int)getpid(), (unsigned long long)process_started(getpid()));
+	vmm_auto_free char *line =
+		str_format("%d %llu\n", (int)getpid(), (unsigned long long)process_started(getpid()));
 	return file_write(worker, line, strlen(line), 0600, err);
 }
 
@@ -176,7 +178,8 @@ void task_log(struct task *task, const char *level, const char *format, ...)
 	time_t now = time(NULL);
 	struct tm local;
 	strftime(stamp, sizeof(stamp), "%F %T", localtime_r(&now, &local));
-	vmm_auto_free char *line = str_format("%s %s%s\n", stamp, strcmp(level, "info") ? level : "", strcmp(level, "info") ? ": " : "");
+	vmm_auto_free char *line =
+		str_format("%s %s%s\n", stamp, strcmp(level, "info") ? level : "", strcmp(level, "info") ? ": " : "");
 	vmm_auto_free char *whole = str_format("%.*s%s\n", (int)strlen(line) - 1, line, message);
 	if (task->log < 0 || write(task->log, whole, strlen(whole)) < 0)
 		log_debug("log line lost: %s", strerror(errno));
@@ -200,8 +203,8 @@ void task_progress(struct task *task, const char *phase, const char *object, uin
 	if (percent > task->percent)
 		task->percent = percent > 100 ? 100 : percent;
 	struct json_object *event = more ? more : json_object_new_object();
-	json_put(event, "phase:s object:s done:i total:i percent:f rate:i", phase, object, (int64_t)done, (int64_t)total,
-		 task->percent, (int64_t)rate);
+	json_put(event, "phase:s object:s done:i total:i percent:f rate:i", phase, object, (int64_t)done,
+		 (int64_t)total, task->percent, (int64_t)rate);
 	if (rate > 0 && !last)
 		json_put(event, "eta_s:i", (int64_t)((double)(total - done) / rate + 0.5));
 	emit(task, "progress", event);

@@ -17,15 +17,16 @@ static struct json_object *hooks_to_json(void)
 		const char *name, *help;
 		bool veto;
 	} hooks[] = {
-		{ "pre-migrate", "before anything is made; may veto", true },
-		{ "pre-switch", "just before the guest is stopped or its memory moves; short, may veto", true },
-		{ "post-migrate", "the guest is on the target", false },
-		{ "failed", "the migration failed; the guest is on the source", false },
-		{ "cancelled", "the migration was cancelled; the guest is on the source", false },
+		{"pre-migrate", "before anything is made; may veto", true},
+		{"pre-switch", "just before the guest is stopped or its memory moves; short, may veto", true},
+		{"post-migrate", "the guest is on the target", false},
+		{"failed", "the migration failed; the guest is on the source", false},
+		{"cancelled", "the migration was cancelled; the guest is on the source", false},
 	};
 	struct json_object *list = json_object_new_array();
 	for (size_t i = 0; i < VMM_COUNT(hooks); i++)
-		json_object_array_add(list, json_make("name:s help:s veto:b", hooks[i].name, hooks[i].help, (int)hooks[i].veto));
+		json_object_array_add(
+			list, json_make("name:s help:s veto:b", hooks[i].name, hooks[i].help, (int)hooks[i].veto));
 	return list;
 }
 
@@ -38,15 +39,16 @@ static struct json_object *verbs_to_json(void)
 	return list;
 }
 
-int verb_info(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_info(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+	      struct vmm_error **err)
 {
 	(void)request, (void)err;
 	vmm_auto_json struct json_object *config = NULL;
 	if (verbs_config(paths, &config, NULL) < 0)
 		config = NULL;
 	*reply = json_make("version:s protocol:d node:s verbs:o options:o checks:o phases:o hooks:o", VMM_VERSION,
-			   VMM_PROTOCOL_MAJOR, json_text(config, "self"), verbs_to_json(), options_to_json(), checks_to_json(),
-			   phases_to_json(), hooks_to_json());
+			   VMM_PROTOCOL_MAJOR, json_text(config, "self"), verbs_to_json(), options_to_json(),
+			   checks_to_json(), phases_to_json(), hooks_to_json());
 	return 0;
 }
 
@@ -64,7 +66,8 @@ static int guests_of(const struct node_paths *paths, const char *node, bool self
 }
 
 /* All nodes' guests, or one node's; a node that does not answer is in "errors", not an error. */
-int verb_guests(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_guests(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *config = NULL, *names = NULL;
 	const char *wanted = json_text(request, "node");
@@ -74,7 +77,7 @@ int verb_guests(const struct node_paths *paths, struct json_object *request, str
 	json_object_array_add(names, json_object_new_string(json_text(config, "self")));
 	*reply = json_make("guests:o errors:o", json_object_new_array(), json_object_new_array());
 	bool known = false;
-	json_each(item, names, "") {
+	json_each (item, names, "") {
 		const char *name = json_text(item, "");
 		vmm_auto_json struct json_object *some = NULL;
 		vmm_auto_error struct vmm_error *problem = NULL;
@@ -83,7 +86,7 @@ int verb_guests(const struct node_paths *paths, struct json_object *request, str
 		known = true;
 		if (guests_of(paths, name, str_same(name, json_text(config, "self")), &some, &problem) < 0)
 			json_append(*reply, "errors", error_to_json(problem));
-		json_each(guest, some, "guests")
+		json_each (guest, some, "guests")
 			json_append(*reply, "guests", json_object_get(guest));
 	}
 	if (known)
@@ -96,9 +99,11 @@ int verb_guests(const struct node_paths *paths, struct json_object *request, str
 static struct json_object *node_to_json(const struct node_paths *paths, struct json_object *config, const char *name)
 {
 	bool self = str_same(name, json_text(config, "self"));
-	vmm_auto_free char *address = str_format("node.%s.address", name), *maintenance = str_format("node.%s.maintenance", name);
-	struct json_object *node = json_make("name:s address:s self:b reachable:b maintenance:b", name, json_text(config, address),
-					     (int)self, (int)self, (int)json_true(config, maintenance));
+	vmm_auto_free char *address = str_format("node.%s.address", name),
+			   *maintenance = str_format("node.%s.maintenance", name);
+	struct json_object *node =
+		json_make("name:s address:s self:b reachable:b maintenance:b", name, json_text(config, address),
+			  (int)self, (int)self, (int)json_true(config, maintenance));
 	vmm_auto_error struct vmm_error *problem = NULL;
 	struct vmm_node *opened = NULL;
 	if (self)
@@ -111,7 +116,8 @@ static struct json_object *node_to_json(const struct node_paths *paths, struct j
 	return node;
 }
 
-int verb_nodes(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_nodes(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+	       struct vmm_error **err)
 {
 	(void)request;
 	vmm_auto_json struct json_object *config = NULL, *peers = NULL;
@@ -120,7 +126,7 @@ int verb_nodes(const struct node_paths *paths, struct json_object *request, stru
 	peers = verbs_peers(config);
 	*reply = json_make("nodes:o", json_object_new_array());
 	json_append(*reply, "nodes", node_to_json(paths, config, json_text(config, "self")));
-	json_each(name, peers, "")
+	json_each (name, peers, "")
 		json_append(*reply, "nodes", node_to_json(paths, config, json_text(name, "")));
 	return 0;
 }
@@ -140,9 +146,10 @@ static void question_close(struct question *q)
 	node_close(q->source);
 }
 
-static int question_open(const struct node_paths *paths, struct json_object *request, struct question *q, struct vmm_error **err)
+static int question_open(const struct node_paths *paths, struct json_object *request, struct question *q,
+			 struct vmm_error **err)
 {
-	*q = (struct question){ .paths = paths };
+	*q = (struct question){.paths = paths};
 	if (verbs_config(paths, &q->config, err) == 0 && request_read(request, q->config, &q->request, err) == 0)
 		return node_open_local(paths, &q->source, err);
 	return -1;
@@ -167,21 +174,22 @@ static int ask_about(struct question *q, const char *target, struct facts *facts
 
 static int check_target(struct question *q, const char *target, struct json_object *reply, struct vmm_error **err)
 {
-	struct facts facts = { 0 };
+	struct facts facts = {0};
 	int done = ask_about(q, target, &facts, err);
 	if (done == 0) {
 		enum mode mode = plan_mode(&facts);
 		struct json_object *findings = checks_run(&facts, mode);
-		json_append(reply, "targets", json_make("node:s eligible:b mode:s findings:o", target, (int)!findings_refuse(findings),
-							mode_name(mode), findings));
+		json_append(reply, "targets",
+			    json_make("node:s eligible:b mode:s findings:o", target, (int)!findings_refuse(findings),
+				      mode_name(mode), findings));
 		json_put(reply, "guest:O", json_at(facts.node[SOURCE], "guest"));
 	}
 	facts_free(&facts);
 	return done;
 }
 
-static int check_some(const struct node_paths *paths, const char *verb, struct json_object *request, struct json_object **reply,
-		      struct vmm_error **err)
+static int check_some(const struct node_paths *paths, const char *verb, struct json_object *request,
+		      struct json_object **reply, struct vmm_error **err)
 {
 	bool forwarded;
 	if (forward_to_guest(paths, verb, request, reply, &forwarded, err) < 0 || forwarded)
@@ -194,7 +202,7 @@ static int check_some(const struct node_paths *paths, const char *verb, struct j
 		done = check_target(&q, target, *reply, err);
 	else if (done == 0) {
 		vmm_auto_json struct json_object *peers = verbs_peers(q.config);
-		json_each(name, peers, "")
+		json_each (name, peers, "")
 			if (done == 0)
 				done = check_target(&q, json_text(name, ""), *reply, err);
 	}
@@ -202,17 +210,20 @@ static int check_some(const struct node_paths *paths, const char *verb, struct j
 	return done;
 }
 
-int verb_check(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_check(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+	       struct vmm_error **err)
 {
 	return check_some(paths, "check", request, reply, err);
 }
 
-int verb_targets(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_targets(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		 struct vmm_error **err)
 {
 	return check_some(paths, "targets", request, reply, err);
 }
 
-int verb_plan(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_plan(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+	      struct vmm_error **err)
 {
 	bool forwarded;
 	const char *target;
@@ -221,18 +232,16 @@ int verb_plan(const struct node_paths *paths, struct json_object *request, struc
 	if (forward_to_guest(paths, "plan", request, reply, &forwarded, err) < 0 || forwarded)
 		return forwarded && *reply ? 0 : -!!*err;
 	struct question q;
-	struct facts facts = { 0 };
+	struct facts facts = {0};
 	struct json_object *plan = NULL;
 	int done = question_open(paths, request, &q, err);
 	if (done == 0 && (done = ask_about(&q, target, &facts, err)) == 0) {
 		struct json_object *findings = checks_run(&facts, plan_mode(&facts));
-		vmm_auto_error struct vmm_error *unplanned = NULL;
-		if (facts.node[TARGET] && plan_make(&facts, "dry-run", &plan, &unplanned) < 0 && !findings_refuse(findings)) {
-			error_take(err, unplanned);
-			unplanned = NULL;
-			done = -1;
-		}
-		*reply = json_make("plan:o findings:o eligible:b", plan, findings, (int)!findings_refuse(findings));
+		if (findings_refuse(findings))
+			done = findings_error(findings, err);
+		else
+			done = plan_make(&facts, "dry-run", &plan, err);
+		*reply = json_make("plan:o findings:o", plan, findings);
 	}
 	facts_free(&facts);
 	question_close(&q);

@@ -1,15 +1,18 @@
 /* verbs-node.c: verbs about the cluster's nodes. */
 #include "engine/verbs.h"
 
-int verb_node_add(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_node_add(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		  struct vmm_error **err)
 {
 	const char *name, *address;
-	if (json_need(request, "name", "request", &name, err) < 0 || json_need(request, "address", "request", &address, err) < 0)
+	if (json_need(request, "name", "request", &name, err) < 0 ||
+	    json_need(request, "address", "request", &address, err) < 0)
 		return -1;
 	return cluster_join(paths->etc, name, address, json_true(request, "accept"), reply, err);
 }
 
-int verb_node_test(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_node_test(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		   struct vmm_error **err)
 {
 	const char *only = json_text(request, "name");
 	vmm_auto_json struct json_object *config = NULL, *peers = NULL;
@@ -18,7 +21,7 @@ int verb_node_test(const struct node_paths *paths, struct json_object *request, 
 	peers = verbs_peers(config);
 	*reply = json_make("tests:o", json_object_new_array());
 	int done = 0;
-	json_each(item, peers, "") {
+	json_each (item, peers, "") {
 		const char *name = json_text(item, "");
 		vmm_auto_error struct vmm_error *problem = NULL;
 		vmm_auto_json struct json_object *back = NULL, *query = json_make("name:s", json_text(config, "self"));
@@ -28,9 +31,10 @@ int verb_node_test(const struct node_paths *paths, struct json_object *request, 
 		if (node_open_remote(paths, name, NULL, &node, &problem) == 0 && !json_true(request, "forwarded"))
 			forward_verb(paths, name, "node-test", query, &back, &problem);
 		node_close(node);
-		json_append(*reply, "tests", json_make("from:s to:s ok:b error:o", json_text(config, "self"), name, (int)!problem,
-						       problem ? error_to_json(problem) : NULL));
-		json_each(test, back, "tests")
+		json_append(*reply, "tests",
+			    json_make("from:s to:s ok:b error:o", json_text(config, "self"), name, (int)!problem,
+				      problem ? error_to_json(problem) : NULL));
+		json_each (test, back, "tests")
 			json_append(*reply, "tests", json_object_get(test));
 	}
 	if (only && !json_count(*reply, "tests"))

@@ -9,7 +9,8 @@
 
 enum { FOLLOW_PAUSE_MS = 100, FOLLOW_ORPHAN_MS = 30000 };
 
-int verb_start(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_start(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+	       struct vmm_error **err)
 {
 	bool forwarded;
 	vmm_auto_json struct json_object *config = NULL, *read = NULL, *here = NULL;
@@ -83,17 +84,18 @@ static void gather_peers(const struct node_paths *paths, struct json_object *req
 	if (json_true(request, "forwarded") || verbs_config(paths, &config, NULL) < 0)
 		return;
 	peers = verbs_peers(config);
-	json_each(name, peers, "") {
+	json_each (name, peers, "") {
 		vmm_auto_json struct json_object *theirs = NULL;
 		vmm_auto_error struct vmm_error *problem = NULL;
 		if (forward_verb(paths, json_text(name, ""), "tasks", request, &theirs, &problem) < 0)
 			json_append(reply, "errors", error_to_json(problem));
-		json_each(task, theirs, "tasks")
+		json_each (task, theirs, "tasks")
 			json_append(reply, "tasks", json_object_get(task));
 	}
 }
 
-int verb_tasks(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_tasks(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+	       struct vmm_error **err)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", paths->state);
 	vmm_auto_json struct json_object *names = NULL;
@@ -101,7 +103,7 @@ int verb_tasks(const struct node_paths *paths, struct json_object *request, stru
 	if (dir_list(dir, &names, err) < 0)
 		return -1;
 	*reply = json_make("tasks:o", json_object_new_array());
-	json_each(name, names, "") {
+	json_each (name, names, "") {
 		struct json_object *task = describe(paths, json_text(name, ""), NULL);
 		if (task && (!guest || str_same(guest, json_text(task, "guest"))))
 			json_append(*reply, "tasks", task);
@@ -114,13 +116,14 @@ int verb_tasks(const struct node_paths *paths, struct json_object *request, stru
 }
 
 /* A guest's newest task, and its record. */
-static int status_of_guest(const struct node_paths *paths, const char *guest, struct json_object **reply, struct vmm_error **err)
+static int status_of_guest(const struct node_paths *paths, const char *guest, struct json_object **reply,
+			   struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *query = json_make("guest:s", guest), *tasks = NULL;
 	struct json_object *newest = NULL, *record = NULL;
 	if (verb_tasks(paths, query, &tasks, err) < 0)
 		return -1;
-	json_each(task, tasks, "tasks")
+	json_each (task, tasks, "tasks")
 		if (!newest || json_number(task, "started") >= json_number(newest, "started"))
 			newest = task;
 	for (size_t i = 0; guest_kinds[i] && !record; i++) {
@@ -129,12 +132,14 @@ static int status_of_guest(const struct node_paths *paths, const char *guest, st
 			return -1;
 	}
 	if (!newest && !record)
-		return error_set(err, VMM_NOT_FOUND, "no-such-task", "no task and no record of guest %s on this node", guest);
+		return error_set(err, VMM_NOT_FOUND, "no-such-task", "no task and no record of guest %s on this node",
+				 guest);
 	*reply = json_make("task:O record:o", newest, record);
 	return 0;
 }
 
-int verb_status(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_status(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		struct vmm_error **err)
 {
 	bool forwarded;
 	if (forward_to_task(paths, "status", request, reply, &forwarded, err) < 0 || forwarded)
@@ -147,11 +152,13 @@ int verb_status(const struct node_paths *paths, struct json_object *request, str
 	struct json_object *task = describe(paths, id, err);
 	if (!task)
 		return -1;
-	*reply = json_make("task:o progress:o result:O", task, last_event(paths, id, "progress"), json_at(task, "result"));
+	*reply = json_make("task:o progress:o result:O", task, last_event(paths, id, "progress"),
+			   json_at(task, "result"));
 	return 0;
 }
 
-int verb_log(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_log(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+	     struct vmm_error **err)
 {
 	bool forwarded;
 	const char *id;
@@ -169,7 +176,8 @@ int verb_log(const struct node_paths *paths, struct json_object *request, struct
 	return 0;
 }
 
-int verb_cancel(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_cancel(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		struct vmm_error **err)
 {
 	bool forwarded;
 	const char *id;
@@ -202,7 +210,7 @@ struct follower {
 static int pass_on(struct follower *f, const char *path)
 {
 	vmm_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	vmm_auto_text struct text text = { 0 };
+	vmm_auto_text struct text text = {0};
 	char block[16384];
 	ssize_t got;
 	if (fd < 0)
@@ -214,7 +222,8 @@ static int pass_on(struct follower *f, const char *path)
 		vmm_auto_json struct json_object *event = NULL;
 		size_t length = (size_t)(end - line) + 1;
 		f->at += (off_t)length;
-		if (json_parse(line, (ssize_t)length - 1, "event", &event, NULL) < 0 || json_number(event, "seq") < f->from)
+		if (json_parse(line, (ssize_t)length - 1, "event", &event, NULL) < 0 ||
+		    json_number(event, "seq") < f->from)
 			continue;
 		if (fd_write_all(1, line, length) < 0)
 			return -1;
@@ -224,7 +233,8 @@ static int pass_on(struct follower *f, const char *path)
 }
 
 /* Ends with the result; or where the worker is gone and nobody has settled the task for a while. */
-int verb_follow(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_follow(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		struct vmm_error **err)
 {
 	bool forwarded;
 	const char *id;
@@ -236,7 +246,7 @@ int verb_follow(const struct node_paths *paths, struct json_object *request, str
 		return -1;
 	task_close(task);
 	signal(SIGPIPE, SIG_IGN);
-	struct follower f = { .paths = paths, .task = id, .from = json_number(request, "from") };
+	struct follower f = {.paths = paths, .task = id, .from = json_number(request, "from")};
 	vmm_auto_free char *path = file_of(paths, id, "events");
 	int64_t alive_ms = clock_steady_ms();
 	while (!f.over && pass_on(&f, path) == 0) {
@@ -255,7 +265,8 @@ int verb_follow(const struct node_paths *paths, struct json_object *request, str
 
 /* ---------------------------------------------------------------- recover */
 
-int verb_recover(const struct node_paths *paths, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+int verb_recover(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		 struct vmm_error **err)
 {
 	bool forwarded;
 	const char *keep = json_text(request, "keep");

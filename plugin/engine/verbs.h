@@ -8,9 +8,9 @@
 typedef int verb_fn(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		    struct vmm_error **err);
 
-verb_fn verb_info, verb_guests, verb_nodes, verb_targets, verb_check, verb_plan;	      /* verbs-ask.c */
+verb_fn verb_info, verb_guests, verb_nodes, verb_targets, verb_check, verb_plan;	       /* verbs-ask.c */
 verb_fn verb_start, verb_tasks, verb_status, verb_log, verb_follow, verb_cancel, verb_recover; /* verbs-task.c */
-verb_fn verb_node_add, verb_node_test, verb_node_accept;				      /* verbs-node.c */
+verb_fn verb_node_add, verb_node_test, verb_node_accept;				       /* verbs-node.c */
 
 /* Carries the verb out on another node, with the same request, marked "forwarded" (forward.c). Where `reply` is NULL, what the
  * other node writes goes line by line to our stdout. */

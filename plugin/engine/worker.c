@@ -44,8 +44,8 @@ static int migration_open(struct migration *m, const struct node_paths *paths, c
 	m->connect = connect_target;
 	m->statistics = json_object_new_object();
 	m->leftovers = json_object_new_object();
-	if (cluster_load(conf, &m->config, err) < 0 || task_open(paths, task, &m->task, err) < 0 || task_take(m->task, err) < 0 ||
-	    task_read(m->task, "request", &m->request, err) < 0)
+	if (cluster_load(conf, &m->config, err) < 0 || task_open(paths, task, &m->task, err) < 0 ||
+	    task_take(m->task, err) < 0 || task_read(m->task, "request", &m->request, err) < 0)
 		return -1;
 	return node_open_local(paths, &m->node[SOURCE], err);
 }
@@ -62,7 +62,7 @@ static void settle_earlier(const struct node_paths *paths, const char *guest)
 
 int worker_run(const struct node_paths *paths, const char *task, struct vmm_error **err)
 {
-	struct migration m = { 0 };
+	struct migration m = {0};
 	int done = migration_open(&m, paths, task, err);
 	if (done == 0) {
 		settle_earlier(paths, json_text(m.request, "guest"));
@@ -75,7 +75,7 @@ int worker_run(const struct node_paths *paths, const char *task, struct vmm_erro
 int worker_recover(const struct node_paths *paths, const char *task, const char *keep, struct json_object **result,
 		   struct vmm_error **err)
 {
-	struct migration m = { 0 };
+	struct migration m = {0};
 	int done = migration_open(&m, paths, task, err);
 	if (done == 0) {
 		json_object_put(m.request);
@@ -143,11 +143,20 @@ static int detach_plain(const struct node_paths *paths, const char *task, struct
 static int detach_systemd(const char *task, struct vmm_error **err)
 {
 	vmm_auto_free char *unit = str_format("--unit=vmmigrate-%s", task);
-	vmm_auto_free char *post = str_format("--property=ExecStopPost=%s/vmmigrate-engine settle %s", VMM_LIBEXEC, task);
-	const char *const argv[] = { "systemd-run", "--quiet", "--collect", unit, "--property=KillMode=process", post,
-				     VMM_LIBEXEC "/vmmigrate-engine", "worker", task, NULL };
+	vmm_auto_free char *post =
+		str_format("--property=ExecStopPost=%s/vmmigrate-engine settle %s", VMM_LIBEXEC, task);
+	const char *const argv[] = {"systemd-run",
+				    "--quiet",
+				    "--collect",
+				    unit,
+				    "--property=KillMode=process",
+				    post,
+				    VMM_LIBEXEC "/vmmigrate-engine",
+				    "worker",
+				    task,
+				    NULL};
 	struct run_result result;
-	if (run_checked(&(struct run){ .argv = argv, .limit_ms = 30000 }, &result, err) < 0)
+	if (run_checked(&(struct run){.argv = argv, .limit_ms = 30000}, &result, err) < 0)
 		return -1;
 	run_result_free(&result);
 	return 0;

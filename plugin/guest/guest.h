@@ -29,8 +29,8 @@ struct guest_host {
 
 /* What a kind needs to know of its surroundings; strings are borrowed for the life of the host. */
 struct guest_env {
-	const char *node;	/* our own name */
-	const char *null_root;	/* guest/null.c: the directory that plays the machine */
+	const char *node;      /* our own name */
+	const char *null_root; /* guest/null.c: the directory that plays the machine */
 };
 
 struct guest_progress {
@@ -38,7 +38,7 @@ struct guest_progress {
 	uint64_t rate;	      /* bytes a second */
 	uint64_t dirty_rate;  /* bytes a second */
 	int iteration;
-	int64_t downtime_ms;  /* expected, -1 where unknown */
+	int64_t downtime_ms; /* expected, -1 where unknown */
 };
 /* Returns false to ask for cancellation. */
 typedef bool guest_progress_fn(void *context, const struct guest_progress *progress);
@@ -52,15 +52,16 @@ struct guest_statistics {
 
 struct guest_migration {
 	const char *id;
-	const char *peer;	    /* the target node's name */
-	bool paused;		    /* the guest stands while its memory moves (--non-live) */
-	const char *target_uri;	    /* what the source's hypervisor connects to: qemu+unix:///system?socket=S, qemu+tcp://… */
-	const char *data_uri;	    /* where memory goes: unix:///S2, tcp://192.0.2.7:49152 */
-	const char *definition;	    /* what the target shall define, persistent; NULL: as it is */
-	uint64_t rate_limit;	    /* bytes a second, 0: none */
-	int64_t max_downtime_ms;    /* 0: the kind's own default */
-	bool suspend_on_stall;	    /* --on-stall=suspend; else abort with error "does-not-converge" */
-	bool unsafe;		    /* --unsafe */
+	const char *peer; /* the target node's name */
+	bool paused;	  /* the guest stands while its memory moves (--non-live) */
+	const char
+		*target_uri; /* what the source's hypervisor connects to: qemu+unix:///system?socket=S, qemu+tcp://… */
+	const char *data_uri;	 /* where memory goes: unix:///S2, tcp://192.0.2.7:49152 */
+	const char *definition;	 /* what the target shall define, persistent; NULL: as it is */
+	uint64_t rate_limit;	 /* bytes a second, 0: none */
+	int64_t max_downtime_ms; /* 0: the kind's own default */
+	bool suspend_on_stall;	 /* --on-stall=suspend; else abort with error "does-not-converge" */
+	bool unsafe;		 /* --unsafe */
 	guest_progress_fn *progress;
 	void *context;
 	struct guest_statistics *statistics; /* filled where the migration succeeded; may be NULL */
@@ -84,7 +85,8 @@ struct guest_ops {
 	int (*facts)(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err);
 	/* Asked on the target: can it run this guest? `guest` are the source's facts. Sets {"machine":bool,"cpu":"ok"|
 	 * "incompatible"|"unknown","cpu_missing":["avx2",..],"definition":null|"what the hypervisor objects to"}. */
-	int (*fit)(struct guest_host *host, struct json_object *guest, struct json_object **fit, struct vmm_error **err);
+	int (*fit)(struct guest_host *host, struct json_object *guest, struct json_object **fit,
+		   struct vmm_error **err);
 
 	/* {"state","reason","complete" (bool: its memory is whole, so it may be let go), "job", "uuid", "persistent"}; a guest that
 	 * is not there at all has the state "absent" - that is no error. */
@@ -103,8 +105,8 @@ struct guest_ops {
 	int (*release)(struct guest_host *host, const char *id, struct vmm_error **err);
 	/* Orderly shutdown; returns when it is off. Error "shutdown-timeout" after limit_ms: the guest still runs. With force it is
 	 * killed then. `cancelled` may be NULL. */
-	int (*stop)(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *), void *context,
-		    struct vmm_error **err);
+	int (*stop)(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *),
+		    void *context, struct vmm_error **err);
 	/* Ends it at once. No error where it does not run. */
 	int (*destroy)(struct guest_host *host, const char *id, struct vmm_error **err);
 

@@ -110,7 +110,8 @@ static void cpu_stands(const char *root, struct json_object *guest)
 	unlink(path);
 }
 
-static int null_enter(const char *root, const char *id, struct json_object *guest, const char *state, struct vmm_error **err)
+static int null_enter(const char *root, const char *id, struct json_object *guest, const char *state,
+		      struct vmm_error **err)
 {
 	bool was = str_same(json_text(guest, "state"), "running"), will = !strcmp(state, "running");
 	if (was && !will)
@@ -133,11 +134,13 @@ static int null_host_facts(struct guest_host *host, struct json_object **facts, 
 static struct json_object *facts_of(const char *id, struct json_object *guest)
 {
 	vmm_auto_json struct json_object *definition = definition_of(guest);
-	return json_make("kind:s id:s name:s uuid:s title:s state:s persistent:b autostart:b memory:i vcpus:d pinned:d volumes:O networks:O "
+	return json_make("kind:s id:s name:s uuid:s title:s state:s persistent:b autostart:b memory:i vcpus:d pinned:d "
+			 "volumes:O networks:O "
 			 "definition:s",
-			 "null", id, json_text(definition, "name"), json_text(definition, "uuid"), json_text(definition, "title"),
-			 json_text_or(guest, "state", "shutoff"), 1, (int)json_true(guest, "autostart"),
-			 json_number(definition, "memory"), 1, -1, json_at(definition, "volumes"), json_at(definition, "networks"),
+			 "null", id, json_text(definition, "name"), json_text(definition, "uuid"),
+			 json_text(definition, "title"), json_text_or(guest, "state", "shutoff"), 1,
+			 (int)json_true(guest, "autostart"), json_number(definition, "memory"), 1, -1,
+			 json_at(definition, "volumes"), json_at(definition, "networks"),
 			 json_text(guest, "definition"));
 }
 
@@ -148,7 +151,7 @@ static int null_list(struct guest_host *host, struct json_object **guests, struc
 	if (dir_list(dir, &names, err) < 0)
 		return -1;
 	*guests = json_object_new_array();
-	json_each(name, names, "") {
+	json_each (name, names, "") {
 		const char *file = json_text(name, "");
 		vmm_auto_free char *id = str_format("%.*s", (int)strlen(file) - 5, file);
 		vmm_auto_json struct json_object *guest = NULL;
@@ -167,7 +170,8 @@ static int null_facts(struct guest_host *host, const char *who, struct json_obje
 	return 0;
 }
 
-static int null_fit(struct guest_host *host, struct json_object *guest, struct json_object **fit, struct vmm_error **err)
+static int null_fit(struct guest_host *host, struct json_object *guest, struct json_object **fit,
+		    struct vmm_error **err)
 {
 	(void)host, (void)guest, (void)err;
 	*fit = json_make("machine:b cpu:s", 1, "ok");
@@ -183,7 +187,8 @@ static int null_state(struct guest_host *host, const char *id, struct json_objec
 	bool incoming = !strcmp(now, "incoming");
 	vmm_auto_json struct json_object *definition = definition_of(guest);
 	*state = json_make("state:s complete:b persistent:b uuid:s reason:s", incoming ? "paused" : now,
-			   (int)!strcmp(now, "paused"), 1, json_text(definition, "uuid"), incoming ? "migration" : "user");
+			   (int)!strcmp(now, "paused"), 1, json_text(definition, "uuid"),
+			   incoming ? "migration" : "user");
 	return 0;
 }
 
@@ -194,8 +199,8 @@ static int null_rewrite(const char *definition, struct json_object *volumes, cha
 	vmm_auto_json struct json_object *json = NULL;
 	if (json_parse(definition, -1, "definition", &json, err) < 0)
 		return -1;
-	json_each(volume, json, "volumes")
-		json_each(change, volumes, "")
+	json_each (volume, json, "volumes")
+		json_each (change, volumes, "")
 			if (str_same(json_text(volume, "target"), json_text(change, "target")))
 				json_put(volume, "path:s", json_text(change, "path"));
 	*rewritten = str_copy(json_line(json));
@@ -206,8 +211,8 @@ static int null_define(struct guest_host *host, const char *definition, struct v
 {
 	vmm_auto_json struct json_object *json = NULL, *guest = NULL;
 	const char *id;
-	if (json_parse(definition, -1, "definition", &json, err) < 0 || json_need(json, "id", "definition", &id, err) < 0 ||
-	    null_load(root_of(host), id, &guest, err) < 0)
+	if (json_parse(definition, -1, "definition", &json, err) < 0 ||
+	    json_need(json, "id", "definition", &id, err) < 0 || null_load(root_of(host), id, &guest, err) < 0)
 		return -1;
 	if (!guest)
 		guest = json_make("state:s autostart:b", "shutoff", 0);
@@ -265,8 +270,8 @@ static int null_destroy(struct guest_host *host, const char *id, struct vmm_erro
 	return guest ? null_enter(root_of(host), id, guest, "shutoff", err) : 0;
 }
 
-static int null_stop(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *), void *context,
-		     struct vmm_error **err)
+static int null_stop(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *),
+		     void *context, struct vmm_error **err)
 {
 	(void)limit_ms, (void)cancelled, (void)context;
 	vmm_auto_json struct json_object *guest = NULL;
@@ -297,7 +302,7 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 	if (null_save(peer, id, there, err) < 0)
 		return -1;
 	for (int step = 0; step < 4; step++) {
-		struct guest_progress progress = { .done = (uint64_t)step * 25, .total = 100, .downtime_ms = -1 };
+		struct guest_progress progress = {.done = (uint64_t)step * 25, .total = 100, .downtime_ms = -1};
 		if (migration->progress && !migration->progress(migration->context, &progress)) {
 			vmm_auto_free char *path = null_path(peer, id);
 			unlink(path);
@@ -317,7 +322,8 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 	}
 	if (null_enter(root, id, here, "shutoff", err) < 0)
 		return -1;
-	return has_mood(here, "source-lost") ? error_set(err, VMM_FAILED, "link-lost", "the source's process is gone") : 0;
+	return has_mood(here, "source-lost") ? error_set(err, VMM_FAILED, "link-lost", "the source's process is gone")
+					     : 0;
 }
 
 static int null_migrate_abort(struct guest_host *host, const char *id, struct vmm_error **err)

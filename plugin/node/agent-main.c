@@ -21,7 +21,7 @@ static void exec_verb(const char *verb)
 int main(int argc, char **argv)
 {
 	const char *original = getenv("SSH_ORIGINAL_COMMAND");
-	vmm_auto_text struct text words = { 0 };
+	vmm_auto_text struct text words = {0};
 	for (int i = 1; i < argc && !original; i++)
 		text_add(&words, "%s%s", i > 1 ? " " : "", argv[i]);
 	vmm_auto_free char *asked = original ? str_copy(original) : text_take(&words);

@@ -39,7 +39,7 @@ static void *pulse_beat(void *context)
 
 static void pulse_begin(struct pulse *pulse, struct stream *stream)
 {
-	*pulse = (struct pulse){ .stream = stream };
+	*pulse = (struct pulse){.stream = stream};
 	pthread_mutex_init(&pulse->lock, NULL);
 	pthread_cond_init(&pulse->wake, NULL);
 	if (pthread_create(&pulse->thread, NULL, pulse_beat, pulse))
@@ -83,16 +83,18 @@ static void end_predecessors(const char *path)
 static int sign_in(const char *path, struct vmm_error **err)
 {
 	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	vmm_auto_free char *line = str_format("%d %llu\n", (int)getpid(), (unsigned long long)process_started(getpid()));
+	vmm_auto_free char *line =
+		str_format("%d %llu\n", (int)getpid(), (unsigned long long)process_started(getpid()));
 	if (fd < 0 || fd_write_all(fd, line, strlen(line)) < 0)
 		return error_errno(err, errno, "sign in at %s", path);
 	return 0;
 }
 
 /* The lock of a task: a predecessor is ended first, and its end is waited for. Sessions sign in, but do not take the lock. */
-static int hold_task(const struct node_paths *paths, const char *task, bool alone, struct hold *hold, struct vmm_error **err)
+static int hold_task(const struct node_paths *paths, const char *task, bool alone, struct hold *hold,
+		     struct vmm_error **err)
 {
-	*hold = (struct hold){ .lock = -1 };
+	*hold = (struct hold){.lock = -1};
 	if (!*task)
 		return 0;
 	vmm_auto_free char *dir = str_format("%s/agents", paths->run);
@@ -134,8 +136,8 @@ static struct json_object *carry_out(struct vmm_node *node, const struct frame *
 	if (json_parse(frame->data, frame->length, "call", &call, &err) == 0) {
 		op = op_by_name(json_text(call, "op"));
 		if (op == NODE_OP_COUNT)
-			error_set(&err, VMM_FAILED, "not-supported", "node %s does not know the operation \"%s\"", node->name,
-				  json_text_or(call, "op", ""));
+			error_set(&err, VMM_FAILED, "not-supported", "node %s does not know the operation \"%s\"",
+				  node->name, json_text_or(call, "op", ""));
 		else
 			node_call(node, op, json_at(call, "args"), &reply, &err);
 	}
@@ -181,7 +183,8 @@ static int serve_calls(const struct node_paths *paths, const char *task, struct 
 	return done;
 }
 
-static int serve_session(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err)
+static int serve_session(const struct node_paths *paths, const char *task, struct stream *stream,
+			 struct vmm_error **err)
 {
 	struct hold hold;
 	vmm_auto_json struct json_object *hello = NULL;

@@ -39,14 +39,16 @@ static struct json_object *node_part(struct local_node *node)
 		meminfo_text = str_copy("");
 	vmm_auto_free char *maintenance = str_format("%s/maintenance", node->paths->etc);
 	vmm_auto_free char *own = str_format("node.%s.maintenance", node->base.name);
-	const char *nodes = json_line(json_at(node->config, "node")), *storages = json_line(json_at(node->config, "storage"));
+	const char *nodes = json_line(json_at(node->config, "node")),
+		   *storages = json_line(json_at(node->config, "storage"));
 	uint32_t digest = crc32c(crc32c(0, nodes, strlen(nodes)), storages, strlen(storages));
-	struct json_object *part = json_make(
-		"name:s version:s arch:s time_us:i cpus:d memory_total:i memory_free:i hugepages_free:i maintenance:b manager:s config:i",
-		node->base.name, VMM_VERSION, uts.machine, clock_now_us(), (int)sysconf(_SC_NPROCESSORS_ONLN),
-		meminfo(meminfo_text, "MemTotal:"), meminfo(meminfo_text, "MemAvailable:"),
-		meminfo(meminfo_text, "HugePages_Free:") / 1024 * meminfo(meminfo_text, "Hugepagesize:"),
-		(int)(file_there(maintenance) || json_true(node->config, own)), manager(), (int64_t)digest);
+	struct json_object *part =
+		json_make("name:s version:s arch:s time_us:i cpus:d memory_total:i memory_free:i hugepages_free:i "
+			  "maintenance:b manager:s config:i",
+			  node->base.name, VMM_VERSION, uts.machine, clock_now_us(), (int)sysconf(_SC_NPROCESSORS_ONLN),
+			  meminfo(meminfo_text, "MemTotal:"), meminfo(meminfo_text, "MemAvailable:"),
+			  meminfo(meminfo_text, "HugePages_Free:") / 1024 * meminfo(meminfo_text, "Hugepagesize:"),
+			  (int)(file_there(maintenance) || json_true(node->config, own)), manager(), (int64_t)digest);
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MAJOR));
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MINOR));
 	return part;
@@ -59,7 +61,7 @@ static struct json_object *bridges(void)
 	struct json_object *found = json_object_new_array();
 	if (dir_list("/sys/class/net", &all, NULL) < 0)
 		return found;
-	json_each(item, all, "") {
+	json_each (item, all, "") {
 		vmm_auto_free char *path = str_format("/sys/class/net/%s/bridge", json_text(item, ""));
 		if (file_there(path))
 			json_object_array_add(found, json_object_get(item));
@@ -69,8 +71,9 @@ static struct json_object *bridges(void)
 
 static void add_records(struct local_node *node, struct json_object *guests)
 {
-	json_each(guest, guests, "") {
-		vmm_auto_free char *key = str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
+	json_each (guest, guests, "") {
+		vmm_auto_free char *key =
+			str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
 		struct json_object *record = NULL;
 		if (record_read(node->paths->state, key, &record, NULL) == 0 && record)
 			json_put(guest, "record:o", record);
@@ -101,7 +104,7 @@ static void ask_hosts(struct local_node *node, struct json_object *hosts, struct
 			error_clear(&problem);
 		}
 		json_object_object_add(hosts, ops->kind, facts);
-		json_each(guest, list, "")
+		json_each (guest, list, "")
 			json_object_array_add(guests, json_object_get(guest));
 		json_object_put(list);
 		if (host)
@@ -122,7 +125,7 @@ int local_guests(struct local_node *node, struct json_object *args, struct json_
 
 static void describe_volumes(struct json_object *guest, struct json_object *storages)
 {
-	json_each(volume, guest, "volumes") {
+	json_each (volume, guest, "volumes") {
 		vmm_auto_error struct vmm_error *problem = NULL;
 		if (storage_describe(volume, storages, &problem) < 0)
 			json_put(volume, "error:o", error_to_json(problem));
@@ -130,7 +133,8 @@ static void describe_volumes(struct json_object *guest, struct json_object *stor
 }
 
 /* The guest that was asked for: of the kind that was named, else of the one kind that has it. */
-static int find_guest(struct local_node *node, struct json_object *args, struct json_object **guest, struct vmm_error **err)
+static int find_guest(struct local_node *node, struct json_object *args, struct json_object **guest,
+		      struct vmm_error **err)
 {
 	const char *who = json_text(args, "guest"), *kind = json_text(args, "kind");
 	struct vmm_error *trouble = NULL;
@@ -154,8 +158,8 @@ static int find_guest(struct local_node *node, struct json_object *args, struct 
 			error_clear(&trouble);
 			error_set(err, VMM_USAGE, "ambiguous", "%s is the name of a %s and of a %s", who,
 				  json_text_or(*guest, "kind", "?"), ops->kind);
-			return error_hint(err, "say which: %s/%s or %s/%s", json_text_or(*guest, "kind", "?"), who, ops->kind,
-					  who);
+			return error_hint(err, "say which: %s/%s or %s/%s", json_text_or(*guest, "kind", "?"), who,
+					  ops->kind, who);
 		}
 		if (found)
 			*guest = found;
@@ -172,7 +176,7 @@ static int find_guest(struct local_node *node, struct json_object *args, struct 
 static struct json_object *look_at_places(struct json_object *guest)
 {
 	struct json_object *places = json_object_new_array();
-	json_each(volume, guest, "volumes") {
+	json_each (volume, guest, "volumes") {
 		const char *path = json_text(volume, "path");
 		struct json_object *place = json_make("there:b open:b missing_dir:b same_block:b", 0, 0, 0, 0);
 		json_object_array_add(places, place);
@@ -184,7 +188,8 @@ static struct json_object *look_at_places(struct json_object *guest)
 	return places;
 }
 
-static int add_fit(struct local_node *node, struct json_object *reply, struct json_object *guest, struct vmm_error **err)
+static int add_fit(struct local_node *node, struct json_object *reply, struct json_object *guest,
+		   struct vmm_error **err)
 {
 	const struct guest_ops *ops = guest_kind(json_text_or(guest, "kind", ""));
 	struct guest_host *host = NULL;
@@ -203,7 +208,8 @@ static int add_fit(struct local_node *node, struct json_object *reply, struct js
 	return 0;
 }
 
-static int add_record(struct local_node *node, struct json_object *reply, struct json_object *guest, struct vmm_error **err)
+static int add_record(struct local_node *node, struct json_object *reply, struct json_object *guest,
+		      struct vmm_error **err)
 {
 	vmm_auto_free char *key = str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
 	struct json_object *record = NULL;
@@ -222,7 +228,7 @@ int local_facts(struct local_node *node, struct json_object *args, struct json_o
 	json_object_object_foreach(hosts, kind, host)
 	{
 		(void)kind;
-		json_each(pool, host, "pools")
+		json_each (pool, host, "pools")
 			json_object_array_add(pools, json_object_get(pool));
 	}
 	if (storage_list(json_at(node->config, "storage"), pools, &storages, err) < 0)
@@ -231,8 +237,8 @@ int local_facts(struct local_node *node, struct json_object *args, struct json_o
 		return -1;
 	struct json_object *subject = guest ? guest : json_at(args, "fit");
 	describe_volumes(guest, storages);
-	json_put(facts, "node:o host:O storages:O bridges:o guests:O guest:O", node_part(node), hosts, storages, bridges(), guests,
-		 guest);
+	json_put(facts, "node:o host:O storages:O bridges:o guests:O guest:O", node_part(node), hosts, storages,
+		 bridges(), guests, guest);
 	if (subject && add_record(node, facts, subject, err) < 0)
 		return -1;
 	if (json_at(args, "fit") && add_fit(node, facts, json_at(args, "fit"), err) < 0)

@@ -11,7 +11,7 @@
 enum { HOOK_LIMIT_MS = 60000, HOOK_SWITCH_LIMIT_MS = 10000 };
 
 /* Phases in which a non-zero exit vetoes. */
-static const char *const hook_vetoes[] = { "check", "pre-migrate", "pre-switch" };
+static const char *const hook_vetoes[] = {"check", "pre-migrate", "pre-switch"};
 
 static bool may_veto(const char *phase)
 {
@@ -55,7 +55,7 @@ static int find(struct local_node *node, const char *phase, struct json_object *
 		struct vmm_error **err)
 {
 	vmm_auto_free char *own = str_format("%s/hooks.d", node->paths->etc);
-	const char *const rooms[] = { own, node->paths->hooks };
+	const char *const rooms[] = {own, node->paths->hooks};
 	vmm_auto_json struct json_object *seen = json_object_new_object();
 	vmm_auto_json struct json_object *found = json_object_new_array();
 	for (size_t i = 0; i < VMM_COUNT(rooms); i++) {
@@ -63,7 +63,7 @@ static int find(struct local_node *node, const char *phase, struct json_object *
 		vmm_auto_json struct json_object *names = NULL;
 		if (dir_list(dir, &names, err) < 0)
 			return -1;
-		json_each(item, names, "") {
+		json_each (item, names, "") {
 			const char *name = json_text(item, "");
 			vmm_auto_free char *path = str_format("%s/%s", dir, name);
 			if (json_object_object_get_ex(seen, name, NULL))
@@ -125,11 +125,11 @@ static const char *reason_of(char *text)
 
 static int run_one(const char *path, struct json_object *args, const char *phase, char **env, struct vmm_error **err)
 {
-	const char *const argv[] = { path, json_text_or(args, "id", ""), phase, NULL };
-	struct run run = { .argv = argv,
-			   .environment = (const char *const *)env,
-			   .input = json_line(json_at(args, "input")),
-			   .limit_ms = strcmp(phase, "pre-switch") ? HOOK_LIMIT_MS : HOOK_SWITCH_LIMIT_MS };
+	const char *const argv[] = {path, json_text_or(args, "id", ""), phase, NULL};
+	struct run run = {.argv = argv,
+			  .environment = (const char *const *)env,
+			  .input = json_line(json_at(args, "input")),
+			  .limit_ms = strcmp(phase, "pre-switch") ? HOOK_LIMIT_MS : HOOK_SWITCH_LIMIT_MS};
 	struct run_result result;
 	if (run_program(&run, &result, err) < 0)
 		return -1;
@@ -149,13 +149,14 @@ int local_hooks(struct local_node *node, struct json_object *args, struct json_o
 	const char *phase;
 	if (json_need(args, "phase", "call", &phase, err) < 0 || name_check(phase, "phase", err) < 0)
 		return -1;
-	*reply = json_make("ran:o odd:o failed:o", json_object_new_array(), json_object_new_array(), json_object_new_array());
+	*reply = json_make("ran:o odd:o failed:o", json_object_new_array(), json_object_new_array(),
+			   json_object_new_array());
 	vmm_auto_json struct json_object *paths = NULL;
 	if (find(node, phase, &paths, *reply, err) < 0)
 		return -1;
 	char **env = environment(args, node->base.name);
 	int done = 0;
-	json_each(path, paths, "") {
+	json_each (path, paths, "") {
 		struct vmm_error *problem = NULL;
 		if (done < 0)
 			continue;

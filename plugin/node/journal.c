@@ -96,7 +96,7 @@ int journal_open(const char *path, bool make, struct journal **journal, struct v
 	j->end = sizeof(journal_magic);
 	j->records = json_object_new_array();
 	j->fd = open(path, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
-	struct stat info = { 0 };
+	struct stat info = {0};
 	int done;
 	if (j->fd < 0 || fstat(j->fd, &info) < 0)
 		done = error_errno(err, errno, "open the journal %s", path);
@@ -114,8 +114,8 @@ int journal_add(struct journal *journal, struct json_object *record, struct vmm_
 {
 	vmm_auto_json struct json_object *held = record;
 	const char *line = json_line(record);
-	uint32_t head[2] = { (uint32_t)strlen(line), crc32c(0, line, strlen(line)) };
-	vmm_auto_text struct text bytes = { 0 };
+	uint32_t head[2] = {(uint32_t)strlen(line), crc32c(0, line, strlen(line))};
+	vmm_auto_text struct text bytes = {0};
 	text_add_bytes(&bytes, head, sizeof(head));
 	text_add_bytes(&bytes, line, head[0]);
 	/* The next head is zeroed with it, so that nothing old behind it can be taken for a record. */

@@ -39,7 +39,7 @@ static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
 	char name[] = "vmmigrate-engine", verb[] = "relay";
-	char *const argv[] = { name, verb, NULL };
+	char *const argv[] = {name, verb, NULL};
 	int number = posix_spawn(pid, VMM_LIBEXEC "/vmmigrate-engine", &files, &attributes, argv, environ);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attributes);
@@ -48,7 +48,7 @@ static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error
 	const char *line = json_line(request);
 	bool sent = !number && fd_write_all(in[1], line, strlen(line)) == 0;
 	close(in[1]);
-	struct pollfd wait = { out[0], POLLIN, 0 };
+	struct pollfd wait = {out[0], POLLIN, 0};
 	char byte;
 	bool ready = sent && poll(&wait, 1, RELAY_READY_MS) == 1 && read(out[0], &byte, 1) == 1;
 	close(out[0]);
@@ -59,7 +59,8 @@ static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error
 		waitpid(*pid, NULL, 0);
 	}
 	return number ? error_errno(err, number, "start the relay")
-		      : error_set(err, VMM_FAILED, "relay-failed", "the relay did not get ready; the task's log says why");
+		      : error_set(err, VMM_FAILED, "relay-failed",
+				  "the relay did not get ready; the task's log says why");
 }
 
 static void relay_end(pid_t pid)
@@ -78,7 +79,8 @@ static int carry_secure(struct local_node *node, const struct guest_ops *ops, co
 			struct json_object *options, struct carrier *carrier, struct vmm_error **err)
 {
 	bool insecure = str_same(json_text(options, "migration_type"), "insecure");
-	vmm_auto_free char *dir = str_format("%s/relay-%s", node->paths->run, task), *control = str_format("%s/control", dir);
+	vmm_auto_free char *dir = str_format("%s/relay-%s", node->paths->run, task),
+			   *control = str_format("%s/control", dir);
 	vmm_auto_free char *data = relay_migration_socket(task);
 	if (dir_make(dir, 0700, err) < 0)
 		return -1;
@@ -89,13 +91,15 @@ static int carry_secure(struct local_node *node, const struct guest_ops *ops, co
 	if (relay_start(request, &carrier->relay, err) < 0)
 		return -1;
 	vmm_auto_free char *started = str_format("%llu", (unsigned long long)process_started(carrier->relay));
-	if (local_made_note(node, task, json_make("made:s pid:d started:s", "relay", (int)carrier->relay, started), err) < 0)
+	if (local_made_note(node, task, json_make("made:s pid:d started:s", "relay", (int)carrier->relay, started),
+			    err) < 0)
 		return -1;
 	carrier->control_uri = str_format(ops->control_uri, control);
 	vmm_auto_free char *address = str_format("node.%s.address", peer);
 	const char *network = json_text(options, "migration_address");
-	carrier->data_uri = insecure ? str_format("tcp://%s", network ? network : json_text_or(node->config, address, peer))
-				     : str_format("unix://%s", data);
+	carrier->data_uri =
+		insecure ? str_format("tcp://%s", network ? network : json_text_or(node->config, address, peer))
+			 : str_format("unix://%s", data);
 	return 0;
 }
 
@@ -103,8 +107,8 @@ int local_migrate(struct vmm_node *vmm, struct vmm_node *peer, const char *task,
 		  struct json_object *options, struct vmm_error **err)
 {
 	struct local_node *node = (struct local_node *)vmm;
-	vmm_auto_guest struct local_guest g = { 0 };
-	struct carrier carrier = { 0 };
+	vmm_auto_guest struct local_guest g = {0};
+	struct carrier carrier = {0};
 	if (local_guest_open(node, options, &g, err) < 0)
 		return -1;
 	if (!g.ops->migrate)

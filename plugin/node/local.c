@@ -9,15 +9,17 @@ static struct local_node *local_of(struct vmm_node *node)
 	return (struct local_node *)node;
 }
 
-int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host, struct vmm_error **err)
+int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host,
+		    struct vmm_error **err)
 {
-	struct guest_env env = { .node = node->base.name, .null_root = node->paths->null_root };
+	struct guest_env env = {.node = node->base.name, .null_root = node->paths->null_root};
 	return ops->open(&env, host, err);
 }
 
-int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest, struct vmm_error **err)
+int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest,
+		     struct vmm_error **err)
 {
-	*guest = (struct local_guest){ 0 };
+	*guest = (struct local_guest){0};
 	if (json_need(args, "guest", "call", &guest->key, err) < 0 || name_check(guest->key, "guest", err) < 0)
 		return -1;
 	const char *dash = strchr(guest->key, '-');
@@ -68,29 +70,14 @@ int local_made_note(struct local_node *node, const char *task, struct json_objec
 }
 
 static local_op *const local_table[NODE_OP_COUNT] = {
-	[NODE_FACTS] = local_facts,
-	[NODE_GUESTS] = local_guests,
-	[NODE_TOKEN] = local_token,
-	[NODE_RECORD] = local_record,
-	[NODE_LOCK] = local_lock,
-	[NODE_ADVANCE] = local_advance,
-	[NODE_RECLAIM] = local_reclaim,
-	[NODE_UNLOCK] = local_unlock,
-	[NODE_HOOKS] = local_hooks,
-	[NODE_ALLOCATE] = local_allocate,
-	[NODE_PUBLISH] = local_publish,
-	[NODE_DEFINE] = local_define,
-	[NODE_AUTOSTART] = local_autostart,
-	[NODE_STATE] = local_state,
-	[NODE_DEFINITION] = local_definition,
-	[NODE_START] = local_start,
-	[NODE_RELEASE] = local_release,
-	[NODE_STOP] = local_stop,
-	[NODE_DESTROY] = local_destroy,
-	[NODE_PERMIT] = local_permit_op,
-	[NODE_MIGRATE_ABORT] = local_migrate_abort,
-	[NODE_GIVE_UP] = local_give_up,
-	[NODE_ABORT] = local_abort,
+	[NODE_FACTS] = local_facts,	    [NODE_GUESTS] = local_guests,    [NODE_TOKEN] = local_token,
+	[NODE_RECORD] = local_record,	    [NODE_LOCK] = local_lock,	     [NODE_ADVANCE] = local_advance,
+	[NODE_RECLAIM] = local_reclaim,	    [NODE_UNLOCK] = local_unlock,    [NODE_HOOKS] = local_hooks,
+	[NODE_ALLOCATE] = local_allocate,   [NODE_PUBLISH] = local_publish,  [NODE_DEFINE] = local_define,
+	[NODE_AUTOSTART] = local_autostart, [NODE_STATE] = local_state,	     [NODE_DEFINITION] = local_definition,
+	[NODE_START] = local_start,	    [NODE_RELEASE] = local_release,  [NODE_STOP] = local_stop,
+	[NODE_DESTROY] = local_destroy,	    [NODE_PERMIT] = local_permit_op, [NODE_MIGRATE_ABORT] = local_migrate_abort,
+	[NODE_GIVE_UP] = local_give_up,	    [NODE_ABORT] = local_abort,
 };
 
 static int local_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,

@@ -11,7 +11,8 @@ struct local_node {
 	struct json_object *config;
 };
 
-typedef int local_op(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err);
+typedef int local_op(struct local_node *node, struct json_object *args, struct json_object **reply,
+		     struct vmm_error **err);
 
 /* The guest that an operation is about: "guest" of the arguments, "KIND-ID". The host is opened anew for each operation, so
  * that a libvirtd which was restarted in between is no trouble. */
@@ -21,9 +22,11 @@ struct local_guest {
 	const char *key, *id; /* borrowed from the arguments: "qemu-100", "100" */
 };
 #define vmm_auto_guest __attribute__((cleanup(local_guest_close)))
-int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest, struct vmm_error **err);
+int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest,
+		     struct vmm_error **err);
 void local_guest_close(struct local_guest *guest);
-int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host, struct vmm_error **err);
+int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host,
+		    struct vmm_error **err);
 
 /* The task that an operation is for: checked to be a name. NULL and an error where it is missing. */
 const char *local_task(struct json_object *args, struct vmm_error **err);
@@ -46,9 +49,9 @@ char *local_seed(const char *path) VMM_MUST_USE;
 char *local_task_dir(struct local_node *node, const char *task) VMM_MUST_USE;
 
 /* One file each. */
-local_op local_facts, local_guests;						 /* facts.c */
+local_op local_facts, local_guests;								/* facts.c */
 local_op local_record, local_lock, local_advance, local_reclaim, local_unlock, local_permit_op; /* lock.c, power.c */
-local_op local_allocate, local_publish;						 /* volumes.c */
+local_op local_allocate, local_publish;								/* volumes.c */
 local_op local_define, local_autostart, local_state, local_definition, local_start, local_release, local_stop,
 	local_destroy, local_migrate_abort; /* power.c */
 local_op local_give_up, local_abort;	    /* undo.c */

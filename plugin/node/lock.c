@@ -35,7 +35,8 @@ int local_record(struct local_node *node, struct json_object *args, struct json_
 {
 	const char *guest;
 	struct json_object *record;
-	if (json_need(args, "guest", "call", &guest, err) < 0 || record_read(node->paths->state, guest, &record, err) < 0)
+	if (json_need(args, "guest", "call", &guest, err) < 0 ||
+	    record_read(node->paths->state, guest, &record, err) < 0)
 		return -1;
 	*reply = json_make("record:o", record);
 	return 0;
@@ -46,7 +47,8 @@ static int busy(struct json_object *record, struct vmm_error **err)
 	const char *task = json_text_or(record, "task", "?");
 	error_set(err, VMM_BUSY, "guest-locked", "guest %s is locked by task %s (from or to %s)",
 		  json_text_or(record, "guest", "?"), task, json_text_or(record, "peer", "?"));
-	return error_hint(err, "wait for it: vmmigrate status %s; if its worker is dead: vmmigrate recover %s", task, task);
+	return error_hint(err, "wait for it: vmmigrate status %s; if its worker is dead: vmmigrate recover %s", task,
+			  task);
 }
 
 static int not_ours(struct local_node *node, struct json_object *record, struct vmm_error **err)
@@ -57,7 +59,8 @@ static int not_ours(struct local_node *node, struct json_object *record, struct 
 }
 
 /* May this node take the role for the guest? `record` is what it holds, or NULL. */
-static int may_lock(struct local_node *node, struct json_object *args, struct json_object *record, struct vmm_error **err)
+static int may_lock(struct local_node *node, struct json_object *args, struct json_object *record,
+		    struct vmm_error **err)
 {
 	if (!record)
 		return 0;
@@ -66,8 +69,9 @@ static int may_lock(struct local_node *node, struct json_object *args, struct js
 	bool ours = str_same(json_text(record, "owner"), node->base.name);
 	bool source = str_same(json_text(args, "role"), "source");
 	/* A target that owns the guest in the same or a newer generation has the newer guest. */
-	if (source ? !ours : ours && json_number(record, "generation") >= json_number(args, "generation") &&
-				     json_number(record, "generation") > 0)
+	if (source ? !ours
+		   : ours && json_number(record, "generation") >= json_number(args, "generation") &&
+			     json_number(record, "generation") > 0)
 		return not_ours(node, record, err);
 	return 0;
 }
@@ -85,7 +89,8 @@ static int mark_open(struct local_node *node, const char *task, bool on, struct 
 int local_lock(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	const char *task = local_task(args, err), *guest, *role;
-	if (!task || json_need(args, "guest", "call", &guest, err) < 0 || json_need(args, "role", "call", &role, err) < 0)
+	if (!task || json_need(args, "guest", "call", &guest, err) < 0 ||
+	    json_need(args, "role", "call", &role, err) < 0)
 		return -1;
 	vmm_auto_close int lock = records_lock(node, err);
 	vmm_auto_json struct json_object *record = NULL;
@@ -102,9 +107,10 @@ int local_lock(struct local_node *node, struct json_object *args, struct json_ob
 			json_put(record, "fresh:i", (int64_t)0);
 		if (source)
 			json_put(record, "generation:i", json_number(record, "generation"));
-		json_put(record, "kind:s id:s name:s uuid:s state:s task:s peer:s since_us:i permit:s", json_text(args, "kind"),
-			 json_text(args, "id"), json_text(args, "name"), json_text(args, "uuid"), source ? "source" : "target",
-			 task, json_text(args, "peer"), clock_now_us(), NULL);
+		json_put(record, "kind:s id:s name:s uuid:s state:s task:s peer:s since_us:i permit:s",
+			 json_text(args, "kind"), json_text(args, "id"), json_text(args, "name"),
+			 json_text(args, "uuid"), source ? "source" : "target", task, json_text(args, "peer"),
+			 clock_now_us(), NULL);
 		if (mark_open(node, task, true, err) < 0 || keep(node, record, err) < 0)
 			return -1;
 	}
@@ -115,7 +121,10 @@ int local_lock(struct local_node *node, struct json_object *args, struct json_ob
 static int refuse_advance(struct local_node *node, struct json_object *record, const char *to, struct vmm_error **err)
 {
 	const char *state = record ? json_text(record, "state") : "absent";
-	return error_set(err, VMM_FAILED, is_state(record, "abandoned") ? "abandoned" : is_state(record, "committed") ? "committed" : "wrong-state",
+	return error_set(err, VMM_FAILED,
+			 is_state(record, "abandoned")	 ? "abandoned"
+			 : is_state(record, "committed") ? "committed"
+							 : "wrong-state",
 			 "guest record on %s is %s and cannot become %s", node->base.name, state, to);
 }
 
@@ -155,8 +164,8 @@ int local_reclaim(struct local_node *node, struct json_object *args, struct json
 {
 	const char *task = local_task(args, err), *guest, *owner, *state;
 	(void)reply;
-	if (!task || json_need(args, "guest", "call", &guest, err) < 0 || json_need(args, "owner", "call", &owner, err) < 0 ||
-	    json_need(args, "state", "call", &state, err) < 0)
+	if (!task || json_need(args, "guest", "call", &guest, err) < 0 ||
+	    json_need(args, "owner", "call", &owner, err) < 0 || json_need(args, "state", "call", &state, err) < 0)
 		return -1;
 	vmm_auto_close int lock = records_lock(node, err);
 	vmm_auto_json struct json_object *record = NULL;
@@ -164,7 +173,8 @@ int local_reclaim(struct local_node *node, struct json_object *args, struct json
 		return -1;
 	if (!record || (json_text(record, "task") && !is_of_task(record, args)))
 		return refuse_advance(node, record, state, err);
-	json_put(record, "owner:s generation:i state:s task:s permit:s", owner, json_number(args, "generation"), state, task, NULL);
+	json_put(record, "owner:s generation:i state:s task:s permit:s", owner, json_number(args, "generation"), state,
+		 task, NULL);
 	return keep(node, record, err);
 }
 

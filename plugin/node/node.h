@@ -18,36 +18,38 @@
 
 /* Operations: name, arguments → reply. `task` and `guest` ("kind-id", the record's name) are in all that belong to a task.
  * Every operation is idempotent: called again after a lost reply it does no harm and gives the same answer. */
-#define NODE_OPERATIONS(X)                                                                                             \
-	X(FACTS, facts)		/* {guest?: who, kind?, fit?: guest facts of the source} → node facts (facts.c) */         \
-	X(GUESTS, guests)	/* {} → {guests[]} */                                                                  \
-	X(TOKEN, token)		/* {do: place|look|remove, dir, token} → {token, there} */                             \
-	X(RECORD, record)	/* {guest} → {record|null, made[]} what the node holds of a guest and its task */      \
-	X(LOCK, lock)		/* {guest, task, role: source|target, peer, name, uuid} → {record} */                  \
-	X(ADVANCE, advance)	/* {guest, task, to: handover|committed|abandoned, from} → {record}; fsynced */        \
-	X(RECLAIM, reclaim)	/* {guest, task, owner, generation, state} → {}; an administrator's word, against the record */ \
-	X(UNLOCK, unlock)	/* {guest, task} → {}; the record stays, without the task; forgets the node's journal */ \
-	X(HOOKS, hooks)		/* {phase, environment{}, input{}} → {ran[]}; a veto is an error "vetoed" */           \
-	X(ALLOCATE, allocate)	/* {task, volume: plan's volume} → {resumed: bool}; temporary, journaled */            \
-	X(PUBLISH, publish)	/* {task, volume} → {}; fsync, final name, never over another */                       \
-	X(DEFINE, define)	/* {task, guest, kind, definition, volumes[]} → {}; journaled */                       \
-	X(AUTOSTART, autostart) /* {task, guest, on} → {} */                                                           \
-	X(STATE, state)		/* {guest} → guest_ops->state */                                                       \
-	X(DEFINITION, definition) /* {guest} → {definition} */                                                         \
-	X(START, start)		/* {task, guest, held} → {}; opens the guard for this start alone */                   \
-	X(RELEASE, release)	/* {task, guest} → {}; only where the record says that we own it */                    \
-	X(STOP, stop)		/* {task, guest, limit_ms, force} → {} */                                              \
-	X(DESTROY, destroy)	/* {task, guest} → {} */                                                               \
-	X(PERMIT, permit)	/* {task, guest, on} → {}; the guard admits our incoming guest */                      \
-	X(MIGRATE_ABORT, migrate_abort) /* {task, guest} → {}; ends a job that runs without us, and our relays */                                                             \
-	X(GIVE_UP, give_up)	/* {task, guest, volumes[], keep_seed} → {left[]}; source, after COMMITTED: definition, volumes */ \
-	X(ABORT, abort)		/* {task, guest} → {left[]}; target: all that its journal says we made goes */
+#define NODE_OPERATIONS(X)                                                                                              \
+	X(FACTS, facts)	    /* {guest?: who, kind?, fit?: guest facts of the source} → node facts (facts.c) */        \
+	X(GUESTS, guests)   /* {} → {guests[]} */                                                                     \
+	X(TOKEN, token)	    /* {do: place|look|remove, dir, token} → {token, there} */                                \
+	X(RECORD, record)   /* {guest} → {record|null, made[]} what the node holds of a guest and its task */         \
+	X(LOCK, lock)	    /* {guest, task, role: source|target, peer, name, uuid} → {record} */                     \
+	X(ADVANCE, advance) /* {guest, task, to: handover|committed|abandoned, from} → {record}; fsynced */           \
+	X(RECLAIM,                                                                                                      \
+	  reclaim) /* {guest, task, owner, generation, state} → {}; an administrator's word, against the record */    \
+	X(UNLOCK, unlock) /* {guest, task} → {}; the record stays, without the task; forgets the node's journal */    \
+	X(HOOKS, hooks)	  /* {phase, environment{}, input{}} → {ran[]}; a veto is an error "vetoed" */                \
+	X(ALLOCATE, allocate)		/* {task, volume: plan's volume} → {resumed: bool}; temporary, journaled */   \
+	X(PUBLISH, publish)		/* {task, volume} → {}; fsync, final name, never over another */              \
+	X(DEFINE, define)		/* {task, guest, kind, definition, volumes[]} → {}; journaled */              \
+	X(AUTOSTART, autostart)		/* {task, guest, on} → {} */                                                  \
+	X(STATE, state)			/* {guest} → guest_ops->state */                                              \
+	X(DEFINITION, definition)	/* {guest} → {definition} */                                                  \
+	X(START, start)			/* {task, guest, held} → {}; opens the guard for this start alone */          \
+	X(RELEASE, release)		/* {task, guest} → {}; only where the record says that we own it */           \
+	X(STOP, stop)			/* {task, guest, limit_ms, force} → {} */                                     \
+	X(DESTROY, destroy)		/* {task, guest} → {} */                                                      \
+	X(PERMIT, permit)		/* {task, guest, on} → {}; the guard admits our incoming guest */             \
+	X(MIGRATE_ABORT, migrate_abort) /* {task, guest} → {}; ends a job that runs without us, and our relays */     \
+	X(GIVE_UP,                                                                                                      \
+	  give_up) /* {task, guest, volumes[], keep_seed} → {left[]}; source, after COMMITTED: definition, volumes */ \
+	X(ABORT, abort) /* {task, guest} → {left[]}; target: all that its journal says we made goes */
 
 enum node_op {
 #define X(NAME, name) NODE_##NAME,
 	NODE_OPERATIONS(X)
 #undef X
-	NODE_OP_COUNT
+		NODE_OP_COUNT
 };
 
 extern const char *const node_op_names[NODE_OP_COUNT];
@@ -61,8 +63,8 @@ struct node_ops {
 	/* A session that copy_serve serves for the volumes that `task` has allocated. */
 	int (*session)(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err);
 	/* Moves a running guest's memory from this node to `peer` (local nodes only). */
-	int (*migrate)(struct vmm_node *node, struct vmm_node *peer, const char *task, struct guest_migration *migration,
-		       struct json_object *options, struct vmm_error **err);
+	int (*migrate)(struct vmm_node *node, struct vmm_node *peer, const char *task,
+		       struct guest_migration *migration, struct json_object *options, struct vmm_error **err);
 	/* Looks for a lost link and mends it; no error where there is nothing to mend. */
 	int (*reconnect)(struct vmm_node *node, struct vmm_error **err);
 	void (*close)(struct vmm_node *node);
@@ -78,10 +80,10 @@ int node_call(struct vmm_node *node, enum node_op op, struct json_object *args, 
 
 /* Where a node keeps its things. */
 struct node_paths {
-	const char *state; /* /var/lib/vmmigrate: guests/, tasks/ */
-	const char *etc;   /* /etc/vmmigrate */
-	const char *run;   /* /run/vmmigrate */
-	const char *hooks; /* /usr/lib/vmmigrate/hooks.d */
+	const char *state;     /* /var/lib/vmmigrate: guests/, tasks/ */
+	const char *etc;       /* /etc/vmmigrate */
+	const char *run;       /* /run/vmmigrate */
+	const char *hooks;     /* /usr/lib/vmmigrate/hooks.d */
 	const char *null_root; /* for null guests: the directory that plays the machine, else NULL */
 };
 extern const struct node_paths node_paths_installed;

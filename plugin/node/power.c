@@ -9,13 +9,15 @@ int local_state(struct local_node *node, struct json_object *args, struct json_o
 	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->state(g.host, g.id, reply, err);
 }
 
-int local_definition(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+int local_definition(struct local_node *node, struct json_object *args, struct json_object **reply,
+		     struct vmm_error **err)
 {
 	vmm_auto_guest struct local_guest g;
 	vmm_auto_json struct json_object *facts = NULL;
 	if (local_guest_open(node, args, &g, err) < 0 || g.ops->facts(g.host, g.id, &facts, err) < 0)
 		return -1;
-	*reply = json_make("definition:s autostart:b", json_text(facts, "definition"), (int)json_true(facts, "autostart"));
+	*reply = json_make("definition:s autostart:b", json_text(facts, "definition"),
+			   (int)json_true(facts, "autostart"));
 	return 0;
 }
 
@@ -29,7 +31,8 @@ static int state_is(struct local_guest *g, const char *wanted, bool *is, struct 
 }
 
 /* A stopped guest of the same name that the checks have let pass goes aside: its definition is kept in the task's journal. */
-static int set_definition_aside(struct local_node *node, struct local_guest *g, const char *task, struct vmm_error **err)
+static int set_definition_aside(struct local_node *node, struct local_guest *g, const char *task,
+				struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *facts = NULL;
 	if (g->ops->facts(g->host, g->id, &facts, err) < 0)
@@ -49,7 +52,7 @@ static int already_made(struct local_node *node, const char *task, const char *w
 	if (local_made_open(node, task, &journal, err) < 0)
 		return -1;
 	*made = false;
-	json_each(record, journal_records(journal), "")
+	json_each (record, journal_records(journal), "")
 		*made |= str_same(json_text(record, "made"), what);
 	journal_close(journal);
 	return 0;
@@ -77,24 +80,27 @@ int local_define(struct local_node *node, struct json_object *args, struct json_
 {
 	(void)reply;
 	const char *task = local_task(args, err), *definition;
-	vmm_auto_guest struct local_guest g = { 0 };
+	vmm_auto_guest struct local_guest g = {0};
 	vmm_auto_free char *rewritten = NULL;
-	if (!task || json_need(args, "definition", "call", &definition, err) < 0 || local_guest_open(node, args, &g, err) < 0 ||
-	    make_room(node, &g, args, task, err) < 0 ||
+	if (!task || json_need(args, "definition", "call", &definition, err) < 0 ||
+	    local_guest_open(node, args, &g, err) < 0 || make_room(node, &g, args, task, err) < 0 ||
 	    g.ops->rewrite(definition, json_at(args, "volumes"), &rewritten, err) < 0)
 		return -1;
 	return g.ops->define(g.host, rewritten, err);
 }
 
-int local_autostart(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+int local_autostart(struct local_node *node, struct json_object *args, struct json_object **reply,
+		    struct vmm_error **err)
 {
 	(void)reply;
 	vmm_auto_guest struct local_guest g;
-	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->autostart(g.host, g.id, json_true(args, "on"), err);
+	return local_guest_open(node, args, &g, err) < 0 ? -1
+							 : g.ops->autostart(g.host, g.id, json_true(args, "on"), err);
 }
 
 /* Opens the guard, starts, and closes it again whatever came of it. */
-static int start_with_permit(struct local_node *node, struct local_guest *g, const char *task, bool held, struct vmm_error **err)
+static int start_with_permit(struct local_node *node, struct local_guest *g, const char *task, bool held,
+			     struct vmm_error **err)
 {
 	if (local_permit(node, g->key, task, true, err) < 0)
 		return -1;
@@ -109,7 +115,7 @@ int local_start(struct local_node *node, struct json_object *args, struct json_o
 {
 	(void)reply;
 	const char *task = local_task(args, err);
-	vmm_auto_guest struct local_guest g = { 0 };
+	vmm_auto_guest struct local_guest g = {0};
 	bool off;
 	if (!task || local_guest_open(node, args, &g, err) < 0 || state_is(&g, "shutoff", &off, err) < 0)
 		return -1;
@@ -122,9 +128,10 @@ int local_release(struct local_node *node, struct json_object *args, struct json
 {
 	(void)reply;
 	const char *task = local_task(args, err);
-	vmm_auto_guest struct local_guest g = { 0 };
+	vmm_auto_guest struct local_guest g = {0};
 	vmm_auto_json struct json_object *record = NULL, *state = NULL;
-	if (!task || local_guest_open(node, args, &g, err) < 0 || record_read(node->paths->state, g.key, &record, err) < 0)
+	if (!task || local_guest_open(node, args, &g, err) < 0 ||
+	    record_read(node->paths->state, g.key, &record, err) < 0)
 		return -1;
 	if (!str_same(json_text(record, "owner"), node->base.name) || str_same(json_text(record, "state"), "abandoned"))
 		return error_set(err, VMM_FAILED, "wrong-state", "guest %s is not owned by %s: it is not let go", g.id,
@@ -143,9 +150,9 @@ int local_stop(struct local_node *node, struct json_object *args, struct json_ob
 {
 	(void)reply;
 	vmm_auto_guest struct local_guest g;
-	return local_guest_open(node, args, &g, err) < 0
-		       ? -1
-		       : g.ops->stop(g.host, g.id, (int)json_number(args, "limit_ms"), json_true(args, "force"), NULL, NULL, err);
+	return local_guest_open(node, args, &g, err) < 0 ? -1
+							 : g.ops->stop(g.host, g.id, (int)json_number(args, "limit_ms"),
+								       json_true(args, "force"), NULL, NULL, err);
 }
 
 int local_destroy(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
@@ -156,22 +163,24 @@ int local_destroy(struct local_node *node, struct json_object *args, struct json
 }
 
 /* For memory that comes from the source: the definition is libvirt's to make, so it is ours to note. */
-int local_permit_op(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+int local_permit_op(struct local_node *node, struct json_object *args, struct json_object **reply,
+		    struct vmm_error **err)
 {
 	(void)reply;
 	const char *task = local_task(args, err);
-	vmm_auto_guest struct local_guest g = { 0 };
+	vmm_auto_guest struct local_guest g = {0};
 	bool on = json_true(args, "on");
 	if (!task || local_guest_open(node, args, &g, err) < 0 || (on && make_room(node, &g, args, task, err) < 0))
 		return -1;
 	return local_permit(node, g.key, task, on, err);
 }
 
-int local_migrate_abort(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+int local_migrate_abort(struct local_node *node, struct json_object *args, struct json_object **reply,
+			struct vmm_error **err)
 {
 	(void)reply;
 	const char *task = local_task(args, err);
-	vmm_auto_guest struct local_guest g = { 0 };
+	vmm_auto_guest struct local_guest g = {0};
 	if (!task || local_guest_open(node, args, &g, err) < 0 ||
 	    (g.ops->migrate_abort && g.ops->migrate_abort(g.host, g.id, err) < 0))
 		return -1;

@@ -7,8 +7,9 @@
 enum { RECORD_LIMIT = 64 << 10 };
 
 /* What is written as it is; `guard` and `reason` are derived for the guard, which only obeys. */
-static const char *const record_texts[] = { "guest", "kind", "id", "name", "uuid", "owner", "state", "task", "peer", "permit" };
-static const char *const record_numbers[] = { "generation", "since_us", "fresh" };
+static const char *const record_texts[] = {"guest", "kind",  "id",   "name", "uuid",
+					   "owner", "state", "task", "peer", "permit"};
+static const char *const record_numbers[] = {"generation", "since_us", "fresh"};
 
 static char *record_path(const char *state_dir, const char *guest)
 {
@@ -70,11 +71,12 @@ int record_write(const char *state_dir, const char *self, struct json_object *re
 	const char *guest = json_text_or(record, "guest", "");
 	if (name_check(guest, "guest record", err) < 0)
 		return -1;
-	vmm_auto_text struct text text = { 0 };
+	vmm_auto_text struct text text = {0};
 	for (size_t i = 0; i < VMM_COUNT(record_texts); i++) {
 		const char *value = json_text_or(record, record_texts[i], "");
 		if (strchr(value, '\n'))
-			return error_set(err, VMM_FAILED, "bad-name", "guest %s: %s has a line break", guest, record_texts[i]);
+			return error_set(err, VMM_FAILED, "bad-name", "guest %s: %s has a line break", guest,
+					 record_texts[i]);
 		text_add(&text, "%s=%s\n", record_texts[i], value);
 	}
 	for (size_t i = 0; i < VMM_COUNT(record_numbers); i++)

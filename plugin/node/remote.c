@@ -86,8 +86,8 @@ static int await_reply(struct remote_node *remote, struct json_object **reply, s
 		}
 		frame_free(&frame);
 		if (frame.type != FRAME_ALIVE)
-			return error_set(err, VMM_FAILED, "not-our-agent", "node %s answers with something else than our agent",
-					 remote->base.name);
+			return error_set(err, VMM_FAILED, "not-our-agent",
+					 "node %s answers with something else than our agent", remote->base.name);
 	}
 }
 
@@ -161,11 +161,12 @@ static int remote_session(struct vmm_node *node, const char *task, struct stream
 	return 0;
 }
 
-static int remote_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task, struct guest_migration *migration,
-			  struct json_object *options, struct vmm_error **err)
+static int remote_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task,
+			  struct guest_migration *migration, struct json_object *options, struct vmm_error **err)
 {
 	(void)peer, (void)task, (void)migration, (void)options;
-	return error_set(err, VMM_FAILED, "not-supported", "memory is sent by the node that has the guest, not by %s", node->name);
+	return error_set(err, VMM_FAILED, "not-supported", "memory is sent by the node that has the guest, not by %s",
+			 node->name);
 }
 
 static void remote_close(struct vmm_node *node)
@@ -196,7 +197,8 @@ int node_open_remote(const struct node_paths *paths, const char *name, const cha
 	remote->base.name = str_copy(name);
 	remote->task = task ? str_copy(task) : NULL;
 	if (cluster_load(conf, &remote->config, err) < 0 ||
-	    cluster_peer(remote->config, paths->etc, name, &remote->peer, err) < 0 || remote_reconnect(&remote->base, err) < 0) {
+	    cluster_peer(remote->config, paths->etc, name, &remote->peer, err) < 0 ||
+	    remote_reconnect(&remote->base, err) < 0) {
 		remote_close(&remote->base);
 		return -1;
 	}

@@ -53,7 +53,8 @@ static int undo_definition(struct local_node *node, struct json_object *record, 
 static int undo_aside_definition(struct local_node *node, struct json_object *record, struct vmm_error **err)
 {
 	vmm_auto_guest struct local_guest g;
-	if (local_guest_open(node, record, &g, err) < 0 || g.ops->define(g.host, json_text_or(record, "definition", ""), err) < 0)
+	if (local_guest_open(node, record, &g, err) < 0 ||
+	    g.ops->define(g.host, json_text_or(record, "definition", ""), err) < 0)
 		return -1;
 	return json_true(record, "autostart") ? g.ops->autostart(g.host, g.id, true, err) : 0;
 }
@@ -73,12 +74,12 @@ static const struct undo {
 	const char *made;
 	int (*undo)(struct local_node *node, struct json_object *record, struct vmm_error **err);
 } undos[] = {
-	{ "volume", undo_volume },
-	{ "final", undo_final },
-	{ "aside", undo_aside },
-	{ "definition", undo_definition },
-	{ "aside-definition", undo_aside_definition },
-	{ "relay", undo_relay },
+	{"volume", undo_volume},
+	{"final", undo_final},
+	{"aside", undo_aside},
+	{"definition", undo_definition},
+	{"aside-definition", undo_aside_definition},
+	{"relay", undo_relay},
 };
 
 static int undo_one(struct local_node *node, struct json_object *record, struct vmm_error **err)
@@ -94,7 +95,7 @@ int local_end_relays(struct local_node *node, const char *task, struct vmm_error
 	struct journal *made;
 	if (local_made_open(node, task, &made, err) < 0)
 		return -1;
-	json_each(record, journal_records(made), "")
+	json_each (record, journal_records(made), "")
 		if (str_same(json_text(record, "made"), "relay"))
 			undo_relay(node, record, err);
 	journal_close(made);
@@ -159,8 +160,8 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 		return -1;
 	if (!record || !str_same(json_text(record, "state"), "committed") ||
 	    str_same(json_text(record, "owner"), node->base.name))
-		return error_set(err, VMM_FAILED, "wrong-state", "guest %s on %s is not another node's: nothing is removed", g.id,
-				 node->base.name);
+		return error_set(err, VMM_FAILED, "wrong-state",
+				 "guest %s on %s is not another node's: nothing is removed", g.id, node->base.name);
 	if (g.ops->state(g.host, g.id, &state, err) < 0)
 		return -1;
 	if (!str_same(json_text(state, "state"), "absent") && !str_same(json_text(state, "state"), "shutoff"))
@@ -172,8 +173,9 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 		json_append(*reply, "left", json_object_new_string(problem->message));
 		error_clear(&problem);
 	}
-	json_each(volume, args, "volumes") {
-		vmm_auto_json struct json_object *place = json_make("path:s kind:s", json_text(volume, "from"), json_text(volume, "kind"));
+	json_each (volume, args, "volumes") {
+		vmm_auto_json struct json_object *place =
+			json_make("path:s kind:s", json_text(volume, "from"), json_text(volume, "kind"));
 		if ((json_true(args, "keep_seed") ? keep_seed(json_text(volume, "from"), &problem)
 						  : undo_volume(node, place, &problem)) < 0) {
 			json_append(*reply, "left", json_object_new_string(problem->message));

@@ -7,17 +7,18 @@
 #include "node/local.h"
 
 /* A volume as the plan has it, checked: both places absolute, in one directory, the temporary one of this task. */
-static int volume_check(struct json_object *args, const char *task, struct json_object **volume, const struct storage_ops **ops,
-			struct vmm_error **err)
+static int volume_check(struct json_object *args, const char *task, struct json_object **volume,
+			const struct storage_ops **ops, struct vmm_error **err)
 {
 	*volume = json_at(args, "volume");
 	const char *to, *temporary;
-	if (json_need(*volume, "to", "volume", &to, err) < 0 || json_need(*volume, "temporary", "volume", &temporary, err) < 0 ||
-	    path_check(to, "volume", err) < 0)
+	if (json_need(*volume, "to", "volume", &to, err) < 0 ||
+	    json_need(*volume, "temporary", "volume", &temporary, err) < 0 || path_check(to, "volume", err) < 0)
 		return -1;
 	vmm_auto_free char *expected = storage_temporary(to, task);
 	if (strcmp(expected, temporary))
-		return error_set(err, VMM_FAILED, "bad-path", "volume %s: %s is not its temporary place", to, temporary);
+		return error_set(err, VMM_FAILED, "bad-path", "volume %s: %s is not its temporary place", to,
+				 temporary);
 	return storage_of(*volume, ops, err);
 }
 
@@ -34,10 +35,12 @@ static int make_place(const struct storage_ops *ops, struct json_object *volume,
 	vmm_auto_free char *seed = local_seed(json_text(volume, "to"));
 	if (file_there(seed))
 		return file_rename_new(seed, temporary, err);
-	return ops->allocate(temporary, (uint64_t)json_number(volume, "size"), (uint64_t)json_number(volume, "allocated"), err);
+	return ops->allocate(temporary, (uint64_t)json_number(volume, "size"),
+			     (uint64_t)json_number(volume, "allocated"), err);
 }
 
-int local_allocate(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+int local_allocate(struct local_node *node, struct json_object *args, struct json_object **reply,
+		   struct vmm_error **err)
 {
 	const char *task = local_task(args, err);
 	struct json_object *volume;
@@ -46,13 +49,15 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 		return -1;
 	const char *to = json_text(volume, "to"), *temporary = json_text(volume, "temporary");
 	if (!ops->allocate)
-		return error_set(err, VMM_BLOCKED, "storage-format", "volume %s: a %s storage cannot be copied to", to, ops->kind);
+		return error_set(err, VMM_BLOCKED, "storage-format", "volume %s: a %s storage cannot be copied to", to,
+				 ops->kind);
 	bool replace = json_true(args, "replace");
 	if (file_there(to) && !replace)
 		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", to, node->base.name);
 	bool resumed = file_there(temporary);
 	if (!resumed) {
-		if (local_made_note(node, task, json_make("made:s path:s kind:s", "volume", temporary, ops->kind), err) < 0 ||
+		if (local_made_note(node, task, json_make("made:s path:s kind:s", "volume", temporary, ops->kind),
+				    err) < 0 ||
 		    make_place(ops, volume, err) < 0)
 			return -1;
 	}
@@ -113,22 +118,25 @@ static int open_made(void *context, const char *name, uint64_t size, struct vmm_
 	if (journal_open(path, false, &made, err) < 0)
 		return -1;
 	int fd = -2;
-	json_each(record, journal_records(made), "") {
-		if (fd != -2 || !str_same(json_text(record, "made"), "volume") || !str_same(json_text(record, "path"), name))
+	json_each (record, journal_records(made), "") {
+		if (fd != -2 || !str_same(json_text(record, "made"), "volume") ||
+		    !str_same(json_text(record, "path"), name))
 			continue;
 		const struct storage_ops *ops;
 		vmm_auto_json struct json_object *volume = json_make("kind:s", json_text(record, "kind"));
 		fd = storage_of(volume, &ops, err) < 0 ? -1 : ops->open(name, true, err);
 	}
 	journal_close(made);
-	return fd == -2 ? error_set(err, VMM_FAILED, "not-ours", "volume %s was not made for task %s", name, serve->task) : fd;
+	return fd == -2
+		       ? error_set(err, VMM_FAILED, "not-ours", "volume %s was not made for task %s", name, serve->task)
+		       : fd;
 }
 
 int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err)
 {
 	if (name_check(task, "task", err) < 0)
 		return -1;
-	struct serve serve = { .paths = paths, .task = (char *)task, .stream = stream };
+	struct serve serve = {.paths = paths, .task = (char *)task, .stream = stream};
 	return copy_serve(stream, open_made, &serve, err);
 }
 
@@ -149,7 +157,7 @@ int local_session(struct vmm_node *node, const char *task, struct stream **sessi
 	if (stream_pair(pair, err) < 0)
 		return -1;
 	struct serve *serve = mem_zero(sizeof(*serve));
-	*serve = (struct serve){ ((struct local_node *)node)->paths, str_copy(task), pair[1] };
+	*serve = (struct serve){((struct local_node *)node)->paths, str_copy(task), pair[1]};
 	pthread_t thread;
 	int number = pthread_create(&thread, NULL, serve_thread, serve);
 	if (number) {

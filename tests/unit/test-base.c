@@ -25,7 +25,8 @@ static void error_context_is_prepended_and_json_carries_all(void **state)
 static void json_is_built_and_read_by_path(void **state)
 {
 	(void)state;
-	vmm_auto_json struct json_object *o = json_make("a:o n:i yes:b none:s", json_make("b:s", "x"), (int64_t)1 << 40, 1, NULL);
+	vmm_auto_json struct json_object *o =
+		json_make("a:o n:i yes:b none:s", json_make("b:s", "x"), (int64_t)1 << 40, 1, NULL);
 	json_append(o, "list", json_make("k:s", "one"));
 	json_append(o, "list", json_make("k:s", "two"));
 	assert_string_equal(json_text(o, "a.b"), "x");
@@ -35,8 +36,7 @@ static void json_is_built_and_read_by_path(void **state)
 	assert_true(json_true(o, "yes"));
 	assert_true(json_number(o, "n") == (int64_t)1 << 40);
 	size_t seen = 0;
-	json_each(item, o, "list")
-	{
+	json_each (item, o, "list") {
 		assert_non_null(json_text(item, "k"));
 		seen++;
 	}
@@ -46,7 +46,8 @@ static void json_is_built_and_read_by_path(void **state)
 static void json_that_is_malformed_or_too_deep_is_refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "", "{", "nul", "{\"a\":}", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]" };
+	static const char *const bad[] = {"", "{", "nul", "{\"a\":}",
+					  "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"};
 	for (size_t i = 0; i < VMM_COUNT(bad); i++) {
 		vmm_auto_error struct vmm_error *err = NULL;
 		vmm_auto_json struct json_object *o = NULL;
@@ -58,8 +59,8 @@ static void json_that_is_malformed_or_too_deep_is_refused(void **state)
 static void names_and_paths_that_could_harm_are_refused(void **state)
 {
 	(void)state;
-	static const char *const names[] = { "", ".", "..", "a/b", "-rf", "a\nb", "\x1b[2J" };
-	static const char *const paths[] = { "", "a", "/a/../b", "/..", "/a/./b", "/a\nb" };
+	static const char *const names[] = {"", ".", "..", "a/b", "-rf", "a\nb", "\x1b[2J"};
+	static const char *const paths[] = {"", "a", "/a/../b", "/..", "/a/./b", "/a\nb"};
 	for (size_t i = 0; i < VMM_COUNT(names); i++)
 		assert_int_equal(name_check(names[i], "guest", NULL), -1);
 	for (size_t i = 0; i < VMM_COUNT(paths); i++)
@@ -72,23 +73,23 @@ static void programs_are_run_by_argv_with_input_output_status_and_limit(void **s
 {
 	(void)state;
 	struct run_result r;
-	const char *const cat[] = { "cat", NULL };
-	assert_int_equal(run_program(&(struct run){ .argv = cat, .input = "hello" }, &r, NULL), 0);
+	const char *const cat[] = {"cat", NULL};
+	assert_int_equal(run_program(&(struct run){.argv = cat, .input = "hello"}, &r, NULL), 0);
 	assert_string_equal(r.out, "hello");
 	run_result_free(&r);
-	const char *const words[] = { "printf", "%s", "$(id); 'x'", NULL };
-	assert_int_equal(run_checked(&(struct run){ .argv = words }, &r, NULL), 0);
+	const char *const words[] = {"printf", "%s", "$(id); 'x'", NULL};
+	assert_int_equal(run_checked(&(struct run){.argv = words}, &r, NULL), 0);
 	assert_string_equal(r.out, "$(id); 'x'");
 	run_result_free(&r);
-	const char *const slow[] = { "sleep", "60", NULL };
+	const char *const slow[] = {"sleep", "60", NULL};
 	vmm_auto_error struct vmm_error *err = NULL;
 	int64_t began = clock_steady_ms();
-	assert_int_equal(run_checked(&(struct run){ .argv = slow, .limit_ms = 100 }, &r, &err), -1);
+	assert_int_equal(run_checked(&(struct run){.argv = slow, .limit_ms = 100}, &r, &err), -1);
 	assert_true(error_is(err, "timed-out"));
 	assert_true(clock_steady_ms() - began < 10000);
 	error_clear(&err);
-	const char *const none[] = { "/does/not/exist", NULL };
-	assert_int_equal(run_checked(&(struct run){ .argv = none }, &r, &err), -1);
+	const char *const none[] = {"/does/not/exist", NULL};
+	assert_int_equal(run_checked(&(struct run){.argv = none}, &r, &err), -1);
 	assert_non_null(strstr(err->message, "No such file"));
 }
 
@@ -97,7 +98,8 @@ static void files_are_written_whole_and_never_renamed_over_another(void **state)
 	(void)state;
 	char dir[] = "/tmp/vmm-base-XXXXXX";
 	assert_non_null(mkdtemp(dir));
-	vmm_auto_free char *a = str_format("%s/a", dir), *b = str_format("%s/b", dir), *deep = str_format("%s/x/y/z", dir);
+	vmm_auto_free char *a = str_format("%s/a", dir), *b = str_format("%s/b", dir),
+			   *deep = str_format("%s/x/y/z", dir);
 	assert_int_equal(file_write(a, "one", 3, 0600, NULL), 0);
 	assert_int_equal(file_write(a, "three", 5, 0600, NULL), 0);
 	assert_int_equal(file_write(b, "b", 1, 0600, NULL), 0);

@@ -1,0 +1,67 @@
+#!/bin/sh
+# Includes point downward: each room may include only those that are listed for it, and itself.
+# The command and the plug-in include no header of ours but vmmigrate-plugin.h.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+bad=0
+
+# room: rooms below it
+rules='
+plugin/base:
+plugin/link: base
+plugin/copy: base link
+plugin/track: base copy
+plugin/guest: base
+plugin/guest/qemu: base guest
+storage: base
+plugin/cluster: base link
+plugin/node: base link copy guest storage track cluster
+plugin/engine: base link copy guest storage track cluster node
+cli:
+hooks/libvirt:
+'
+
+allowed() { # room header
+	case $2 in
+	vmmigrate-plugin.h) [ "$1" = cli ] || [ "$1" = plugin ] ;;
+	*/*)
+		case $1 in plugin/guest/qemu) own=guest ;; *) own=${1#plugin/} ;; esac
+		below=$(printf '%s' "$rules" | sed -n "s|^$1:||p")
+		for lower in $own $below; do
+			case $2 in "$lower"/*) return 0 ;; esac
+		done
+		return 1
+		;;
+	*) [ -e "$1/$2" ] ;;
+	esac
+}
+
+for file in $(git ls-files '*.c' '*.h' | grep -v '^tests/'); do
+	room=$(dirname "$file")
+	for header in $(sed -n 's/^#include "\(.*\)"$/\1/p' "$file"); do
+		allowed "$room" "$header" && continue
+		echo "$file includes $header, which is not below $room"
+		bad=1
+	done
+done
+
+# Each library has one room that knows it.
+only() { # header-pattern room...
+	pattern=$1
+	shift
+	for file in $(grep -lE "#include <$pattern" $(git ls-files '*.c' '*.h') | grep -v '^tests/'); do
+		for room in "$@"; do
+			case $file in "$room"*) continue 2 ;; esac
+		done
+		echo "$file includes <$pattern>: only $* may"
+		bad=1
+	done
+}
+only 'libvirt/' plugin/guest/qemu
+only 'libxml/' plugin/guest/qemu
+only 'libssh/' plugin/link/ssh
+only 'librsync' plugin/copy/delta
+only 'lxc/' plugin/guest/lxc
+
+[ $bad = 0 ] && echo "layers: every include points downward"
+exit $bad
