@@ -133,10 +133,15 @@ struct json_object *volume_there(const struct facts *facts, size_t index)
 const char *volume_proof(const struct facts *facts, struct json_object *volume, size_t index)
 {
 	const char *storage = json_text(volume, "storage");
-	if (json_true(volume_there(facts, index), "same_block"))
+	struct json_object *there = volume_there(facts, index);
+	if (json_true(there, "same_block"))
 		return "shared";
-	struct json_object *proof = storage && facts->sharing ? json_object_object_get(facts->sharing, storage) : NULL;
-	return json_text_or(proof, "", "unproven");
+	struct json_object *outcome =
+		storage && facts->sharing ? json_object_object_get(facts->sharing, storage) : NULL;
+	const char *proof = json_text_or(outcome, "", "unproven");
+	/* Where no token could be written (a read-only directory): what is not there at the same path is not the same
+	 * file. */
+	return str_same(proof, "unproven") && json_at(there, "there") && !json_true(there, "there") ? "local" : proof;
 }
 
 bool volume_is_disc(struct json_object *volume)

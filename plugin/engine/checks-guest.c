@@ -50,6 +50,21 @@ void look_guest_job_active(const struct look *look)
 			     "wait until it is done, or end it (virsh domjobabort, virsh blockjob --abort)");
 }
 
+static void shut_off(const struct look *look)
+{
+	if (json_true(look->guest, "managed_save"))
+		finding_hint(
+			found(look, look->label, "%s has a saved memory image, which does not travel", look->label),
+			"start it and migrate it running, or drop the image (virsh managedsave-remove)");
+}
+
+static void paused(const struct look *look)
+{
+	if (look->mode == MODE_RESTART)
+		finding_hint(found(look, look->label, "%s is paused, so that it cannot be shut down", look->label),
+			     "resume it (virsh resume), or move it with --non-live, which leaves it paused");
+}
+
 void look_guest_state(const struct look *look)
 {
 	static const struct {
@@ -60,17 +75,16 @@ void look_guest_state(const struct look *look)
 		{"shutdown", "is being shut down", "wait until it is off, then migrate it"},
 		{"io-error", "stands because of an I/O error on a disk",
 		 "mend the storage and resume it (virsh resume), or shut it down first"},
-		{"paused", "is paused",
-		 "resume it (virsh resume) or shut it down first: it could not be left paused on the target"},
 	};
 	const char *state = json_text_or(look->guest, "state", "unknown");
 	if (!strcmp(state, "running"))
 		return;
 	if (!strcmp(state, "shutoff")) {
-		if (json_true(look->guest, "managed_save"))
-			finding_hint(found(look, look->label, "%s has a saved memory image, which does not travel",
-					   look->label),
-				     "start it and migrate it running, or drop the image (virsh managedsave-remove)");
+		shut_off(look);
+		return;
+	}
+	if (!strcmp(state, "paused")) {
+		paused(look);
 		return;
 	}
 	for (size_t i = 0; i < VMM_COUNT(states); i++)
