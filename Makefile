@@ -72,6 +72,10 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(LIB)
 units: $(UNITS)
 	@for t in $(UNITS); do echo "== $$t"; $(RUNNER) $$t || exit 1; done
 
+# The tables that help and the manual are made from.
+check-tables: $(BUILD)/tests/scenarios/test-tables
+	$(RUNNER) $<
+
 # ---------------------------------------------------------------- tests of the plug-in and of the command
 $(BUILD)/tests/abi/test-plugin: $(BUILD)/tests/abi/test-plugin.o
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -lcmocka -ldl -pthread
@@ -90,4 +94,4 @@ cli-tests: $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units abi cli-tests clean
+.PHONY: all units check-tables abi cli-tests clean

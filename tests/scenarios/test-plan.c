@@ -1,0 +1,251 @@
+/* One mode and one action for each volume: the table of the design, row by row, and what the plan says of itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "scenario.h"
+
+static enum mode mode_of(const char *base, const char *patch)
+{
+	struct facts facts;
+	scenario_facts_text(base, patch, &facts);
+	enum mode mode = plan_mode(&facts);
+	scenario_free(&facts);
+	return mode;
+}
+
+static struct json_object *plan_of(const char *base, const char *patch)
+{
+	struct facts facts;
+	struct json_object *plan;
+	struct vmm_error *err = NULL;
+	scenario_facts_text(base, patch, &facts);
+	if (plan_make(&facts, "T1", &plan, &err) < 0)
+		fail_msg("%s", err->message);
+	scenario_free(&facts);
+	return plan;
+}
+
+static void each_guest_and_option_gives_the_mode_of_the_table(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *base, *patch;
+		enum mode mode;
+	} rows[] = {
+		{"shared", "{}", MODE_LIVE},
+		{"shared", "{'request':{'options':{'online':null,'non_live':true}}}", MODE_PAUSED},
+		{"shared", "{'request':{'options':{'online':null,'restart':true}}}", MODE_RESTART},
+		{"shared", "{'request':{'options':{'online':null}}}", MODE_NONE},
+		{"shared", "{'source':{'guest':{'state':'paused'}}}", MODE_LIVE},
+		{"shared", "{'source':{'guest':{'state':'shutoff'}}}", MODE_OFFLINE},
+		{"shared", "{'request':{'options':null},'source':{'guest':{'state':'shutoff'}}}", MODE_OFFLINE},
+		{"local", "{}", MODE_RESTART},
+		{"local", "{'request':{'options':{'restart':true}}}", MODE_RESTART},
+		{"local", "{'request':{'options':{'online':true}}}", MODE_LIVE},
+		{"local", "{'request':{'options':{'non_live':true}}}", MODE_PAUSED},
+		{"local", "{'source':{'guest':{'state':'shutoff'}}}", MODE_OFFLINE},
+		{"container", "{}", MODE_RESTART},
+		{"container", "{'request':{'options':{'restart':true}}}", MODE_RESTART},
+		{"container", "{'request':{'options':{'online':true}}}", MODE_LIVE},
+		{"container", "{'source':{'guest':{'state':'shutoff'}}}", MODE_OFFLINE},
+	};
+	for (size_t i = 0; i < VMM_COUNT(rows); i++)
+		if (mode_of(rows[i].base, rows[i].patch) != rows[i].mode)
+			fail_msg("row %zu: %s %s: %s, not %s", i, rows[i].base, rows[i].patch,
+				 mode_name(mode_of(rows[i].base, rows[i].patch)), mode_name(rows[i].mode));
+}
+
+static void a_small_image_or_nvram_does_not_make_a_guest_local(void **state)
+{
+	(void)state;
+	static const char volume[] =
+		"{'request':{'options':{'online':null}},'source':{'guest':{'volumes':{'1':{'target':'x','type':'file',"
+		"'path':'/srv/x','device':'%s','readonly':%s,'size':%d,'sharing':'local','storage':'root'}}}}}";
+	vmm_auto_free char *seed = str_format(volume, "cdrom", "true", 372736);
+	vmm_auto_free char *nvram = str_format(volume, "nvram", "false", 540672);
+	vmm_auto_free char *disk = str_format(volume, "disk", "false", 372736);
+	vmm_auto_free char *read_only = str_format(volume, "disk", "true", (64 << 20) + 1);
+	assert_int_equal(mode_of("shared", seed), MODE_NONE);
+	assert_int_equal(mode_of("shared", nvram), MODE_NONE);
+	assert_int_equal(mode_of("shared", disk), MODE_RESTART);
+	assert_int_equal(mode_of("shared", read_only), MODE_RESTART);
+}
+
+static void a_running_vm_on_shared_storage_has_to_be_told_how(void **state)
+{
+	(void)state;
+	struct facts facts;
+	struct json_object *plan;
+	vmm_auto_error struct vmm_error *err = NULL;
+	scenario_facts_text("shared", "{'request':{'options':{'online':null}}}", &facts);
+	assert_int_equal(plan_make(&facts, "T1", &plan, &err), -1);
+	scenario_free(&facts);
+	assert_string_equal(err->code, "mode-needed");
+	assert_int_equal(err->exit, VMM_BLOCKED);
+	assert_non_null(strstr(err->message, "VM 100"));
+	assert_non_null(strstr(err->hint, "--online"));
+	assert_non_null(strstr(err->hint, "--non-live"));
+	assert_non_null(strstr(err->hint, "--restart"));
+}
+
+static void a_live_plan_keeps_what_is_shared(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *plan = plan_of("shared", "{}");
+	assert_string_equal(json_text(plan, "mode"), "live");
+	assert_string_equal(json_text(plan, "guest"), "qemu-100");
+	assert_string_equal(json_text(plan, "source"), "node1");
+	assert_string_equal(json_text(plan, "target"), "node2");
+	assert_true(json_true(plan, "running"));
+	assert_false(json_true(plan, "stops_guest"));
+	assert_false(json_true(plan, "set_aside"));
+	assert_int_equal(json_number(plan, "generation"), 1);
+	assert_string_equal(json_text(plan, "volumes.0.action"), "keep");
+	assert_null(json_text(plan, "volumes.0.temporary"));
+	assert_int_equal(json_number(plan, "bytes"), 0);
+	assert_null(json_at(plan, "downtime_ms"));
+}
+
+static void a_restart_copies_what_is_local_and_says_how_long_it_takes(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *plan =
+		plan_of("local", "{'source':{'record':{'owner':'node1','generation':6,'state':'idle'}}}");
+	assert_string_equal(json_text(plan, "mode"), "restart");
+	assert_true(json_true(plan, "stops_guest"));
+	assert_int_equal(json_number(plan, "generation"), 7);
+	assert_string_equal(json_text(plan, "volumes.0.action"), "copy");
+	assert_string_equal(json_text(plan, "volumes.0.from"), "/var/lib/libvirt/images/db.qcow2");
+	assert_string_equal(json_text(plan, "volumes.0.to"), "/var/lib/libvirt/images/db.qcow2");
+	assert_string_equal(json_text(plan, "volumes.0.temporary"), "/var/lib/libvirt/images/.vmmigrate-T1-db.qcow2");
+	assert_string_equal(json_text(plan, "volumes.0.to_storage"), "default");
+	assert_false(json_true(plan, "volumes.0.media"));
+	/* What the copy is given when it gets its name. */
+	assert_int_equal(json_number(plan, "volumes.0.uid"), 64055);
+	assert_int_equal(json_number(plan, "volumes.0.mode"), 0600);
+	assert_int_equal(json_number(plan, "bytes"), INT64_C(10) << 30);
+	/* 10 GiB at 100 MB/s and 5 s. */
+	assert_int_equal(json_number(plan, "downtime_ms"), 107374 + 5000);
+}
+
+static void an_offline_or_paused_plan_says_what_is_known_of_its_downtime(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *offline = plan_of("local", "{'source':{'guest':{'state':'shutoff'}}}");
+	vmm_auto_json struct json_object *paused =
+		plan_of("shared", "{'request':{'options':{'online':null,'non_live':true}}}");
+	assert_false(json_true(offline, "running"));
+	assert_false(json_true(offline, "stops_guest"));
+	assert_null(json_at(offline, "downtime_ms"));
+	assert_string_equal(json_text(offline, "volumes.0.action"), "copy");
+	/* 2 GiB of memory at 100 MB/s. */
+	assert_int_equal(json_number(paused, "downtime_ms"), 21474);
+}
+
+static void a_plan_that_is_only_shown_has_no_temporary_places(void **state)
+{
+	(void)state;
+	struct facts facts;
+	struct json_object *plan;
+	scenario_facts_text("local", "{}", &facts);
+	assert_int_equal(plan_make(&facts, NULL, &plan, NULL), 0);
+	assert_string_equal(json_text(plan, "volumes.0.action"), "copy");
+	assert_null(json_text(plan, "volumes.0.temporary"));
+	json_object_put(plan);
+	scenario_free(&facts);
+}
+
+/* What becomes of one more volume of the guest on shared storage, in a mode. */
+static struct json_object *second_volume(const char *words, const char *mode, const char *there)
+{
+	vmm_auto_free char *patch = str_format("{'request':{'options':{'online':null,'%s':true}},'sharing':{'root':'"
+					       "local'},'source':{'guest':{'volumes':{'1':{"
+					       "'target':'x','type':'file','path':'/srv/"
+					       "x','storage':'root','kind':'dir','sharing':'local','size':1000,%s}}}},"
+					       "'target':{'fit':{'volumes':{'1':{'there':%s}}}}}",
+					       mode, words, there);
+	vmm_auto_json struct json_object *plan = plan_of("shared", patch);
+	return json_object_get(json_at(plan, "volumes.1"));
+}
+
+static void small_state_travels_as_its_mode_needs(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *words, *mode, *there, *action;
+		bool media;
+	} rows[] = {
+		{"'device':'cdrom','readonly':true", "online", "false", "copy", true},
+		{"'device':'cdrom','readonly':true", "online", "true", "keep", false},
+		{"'device':'cdrom','readonly':true", "restart", "false", "copy", true},
+		{"'device':'nvram','readonly':false", "online", "false", "copy", true},
+		{"'device':'nvram','readonly':false", "online", "true", "keep", false},
+		{"'device':'nvram','readonly':false", "non_live", "false", "copy", true},
+		{"'device':'nvram','readonly':false", "restart", "false", "copy", false},
+		{"'device':'nvram','readonly':false", "restart", "true", "copy", false},
+		{"'device':'tpm','directory':true", "online", "false", "keep", false},
+		{"'device':'disk','readonly':true", "online", "false", "copy", true},
+		{"'device':'disk','in':'live'", "restart", "false", "keep", false},
+		{"'device':'disk','in':'definition'", "online", "false", "copy", false},
+		{"'device':'disk','path':null", "restart", "false", "keep", false},
+	};
+	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
+		vmm_auto_json struct json_object *volume = second_volume(rows[i].words, rows[i].mode, rows[i].there);
+		if (!str_same(json_text(volume, "action"), rows[i].action) ||
+		    json_true(volume, "media") != rows[i].media)
+			fail_msg("row %zu: %s", i, json_line(volume));
+	}
+}
+
+static void shared_is_what_is_proven_and_nothing_else(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *sharing, *proof, *action;
+	} rows[] = {
+		{"network", "unproven", "keep"}, {"maybe", "shared", "keep"}, {"maybe", "local", "copy"},
+		{"maybe", "unproven", "copy"},	 {"local", "local", "copy"},  {"local", "shared", "copy"},
+	};
+	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
+		vmm_auto_free char *patch =
+			str_format("{'request':{'options':{'restart':true}},'sharing':{'default':'%s'},"
+				   "'source':{'guest':{'volumes':{'0':{'sharing':'%s'}}}}}",
+				   rows[i].proof, rows[i].sharing);
+		vmm_auto_json struct json_object *plan = plan_of("local", patch);
+		assert_string_equal(json_text(plan, "volumes.0.action"), rows[i].action);
+	}
+}
+
+static void a_stopped_leftover_is_set_aside_by_name(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *plan = plan_of(
+		"local", "{'source':{'record':{'owner':'node1','generation':3,'state':'idle'}},'target':{'guests':{'1':"
+			 "{'kind':'qemu',"
+			 "'id':'101','name':'db','uuid':'aaaaaaaa-0000-4000-8000-000000000101','state':'shutoff',"
+			 "'record':{'owner':'node2','generation':2}}},'fit':{'volumes':{'0':{'there':true}}}}}");
+	assert_true(json_true(plan, "set_aside"));
+	assert_int_equal(json_count(plan, "in_the_way"), 1);
+	assert_string_equal(json_text(plan, "in_the_way.0"), "101");
+	assert_true(json_true(plan, "volumes.0.set_aside"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_guest_and_option_gives_the_mode_of_the_table),
+		cmocka_unit_test(a_small_image_or_nvram_does_not_make_a_guest_local),
+		cmocka_unit_test(a_running_vm_on_shared_storage_has_to_be_told_how),
+		cmocka_unit_test(a_live_plan_keeps_what_is_shared),
+		cmocka_unit_test(a_restart_copies_what_is_local_and_says_how_long_it_takes),
+		cmocka_unit_test(an_offline_or_paused_plan_says_what_is_known_of_its_downtime),
+		cmocka_unit_test(a_plan_that_is_only_shown_has_no_temporary_places),
+		cmocka_unit_test(small_state_travels_as_its_mode_needs),
+		cmocka_unit_test(shared_is_what_is_proven_and_nothing_else),
+		cmocka_unit_test(a_stopped_leftover_is_set_aside_by_name),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
