@@ -37,6 +37,8 @@ const struct option request_options[] = {
 	  .help = "Move a VM live although the cache mode of a disk makes it possible that the target reads old data." },
 	{ .name = "replace", .type = OPTION_FLAG, .group = "safety",
 	  .help = "Set aside a stopped guest or a file that is in the way on the target; it is removed when the migration has succeeded." },
+	{ .name = "keep_seed", .type = OPTION_FLAG, .group = "safety",
+	  .help = "Keep the source's copied volumes as seeds: the way back then sends only what has changed." },
 	{ .name = "ignore", .type = OPTION_LIST, .argument = "CODE,...", .group = "safety",
 	  .help = "Checks whose refusal is overridden, by their codes; only some can be." },
 };

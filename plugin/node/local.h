@@ -42,6 +42,9 @@ int local_permit(struct local_node *node, const char *guest, const char *task, b
 /* Ends the relay processes that the task has on this node (undo.c). */
 int local_end_relays(struct local_node *node, const char *task, struct vmm_error **err);
 
+/* Removes what the task has set aside on this node: it has been replaced for good (undo.c). */
+int local_drop_aside(struct local_node *node, const char *task, struct vmm_error **err);
+
 /* Where a volume that has moved away stays as a seed: "<dir>/.vmmigrate-seed-<base>" (volumes.c). */
 char *local_seed(const char *path) VMM_MUST_USE;
 

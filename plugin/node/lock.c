@@ -189,6 +189,8 @@ int local_unlock(struct local_node *node, struct json_object *args, struct json_
 	if (lock < 0 || record_read(node->paths->state, guest, &record, err) < 0)
 		return -1;
 	if (is_of_task(record, args)) {
+		if (is_state(record, "committed") && local_drop_aside(node, task, err) < 0)
+			return -1;
 		bool forget = json_number(record, "fresh") && !is_state(record, "committed");
 		json_put(record, "state:s task:s peer:s permit:s fresh:i", "idle", NULL, NULL, NULL, (int64_t)0);
 		if ((forget ? record_remove(node->paths->state, guest, err) : keep(node, record, err)) < 0)

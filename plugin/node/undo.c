@@ -102,6 +102,19 @@ int local_end_relays(struct local_node *node, const char *task, struct vmm_error
 	return 0;
 }
 
+int local_drop_aside(struct local_node *node, const char *task, struct vmm_error **err)
+{
+	struct journal *made;
+	int done = 0;
+	if (local_made_open(node, task, &made, err) < 0)
+		return -1;
+	json_each(record, journal_records(made), "")
+		if (done == 0 && str_same(json_text(record, "made"), "aside"))
+			done = file_remove(json_text_or(record, "path", ""), err);
+	journal_close(made);
+	return done;
+}
+
 /* Backward through the journal; the first trouble is kept, the rest is tried all the same. */
 static int undo_all(struct local_node *node, const char *task, struct vmm_error **err)
 {
