@@ -154,9 +154,8 @@ bool qemu_last_is(int number)
 	return last && last->code == number;
 }
 
-int qemu_failed(struct vmm_error **err, const char *format, ...)
+int qemu_fail(virErrorPtr last, struct vmm_error **err, const char *format, ...)
 {
-	const virError *last = virGetLastError();
 	const struct known *found = NULL;
 	va_list args;
 	char *what;
@@ -171,6 +170,7 @@ int qemu_failed(struct vmm_error **err, const char *format, ...)
 		  last && last->message ? last->message : "libvirt does not say why");
 	if (found && found->hint)
 		error_hint(err, "%s", found->hint);
+	virFreeError(last);
 	free(what);
 	return -1;
 }

@@ -75,7 +75,7 @@ static void press(virDomainPtr domain, bool first)
 {
 	if (virDomainShutdownFlags(domain, first ? VIR_DOMAIN_SHUTDOWN_DEFAULT : VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) <
 	    0)
-		log_debug("shut VM %s down: %s", virDomainGetName(domain), virGetLastErrorMessage());
+		log_debug("shut down: %s", virGetLastErrorMessage());
 }
 
 static int kill_it(virDomainPtr domain, struct vmm_error **err)

@@ -20,4 +20,6 @@ const struct guest_ops guest_qemu = {
 	.release = qemu_release,
 	.stop = qemu_stop,
 	.destroy = qemu_destroy,
+	.migrate = qemu_migrate,
+	.migrate_abort = qemu_migrate_abort,
 };

@@ -21,8 +21,15 @@ void qemu_close(struct guest_host *host);
  * with *err set. */
 virConnectPtr qemu_connection(struct guest_host *host, struct vmm_error **err);
 
-/* Sets *err from libvirt's last error of this thread, prefixed with what was tried: "start guest 100". Returns -1. */
-int qemu_failed(struct vmm_error **err, const char *format, ...) VMM_PRINTF(2, 3);
+/* Sets *err from libvirt's last error of this thread, prefixed with what was tried: "start VM %s". Returns -1. The
+ * error is taken before the words are made, since even virDomainGetName() makes libvirt forget it. */
+#define qemu_failed(err, ...)                                                                                          \
+	({                                                                                                             \
+		virErrorPtr qemu_last_ = virSaveLastError();                                                           \
+		qemu_fail(qemu_last_, err, __VA_ARGS__);                                                               \
+	})
+/* Frees `last`. */
+int qemu_fail(virErrorPtr last, struct vmm_error **err, const char *format, ...) VMM_PRINTF(3, 4);
 /* Frees `problem` and returns 0 where it says "no-such-guest"; else moves it into *err and returns -1. */
 int qemu_gone_is_fine(struct vmm_error **err, struct vmm_error *problem);
 /* The last error of this thread has this number. */

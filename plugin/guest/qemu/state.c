@@ -103,21 +103,30 @@ static const char *operation_name(int operation)
 	return PICK(words, operation);
 }
 
+/* libvirt would not say. It has no figures of an incoming migration and calls the question unsupported; a guest that
+ * has gone off meanwhile has no job; and one that another job holds fast cannot be asked in time. */
+static int job_unknown(virDomainPtr domain, char **job, struct vmm_error **err)
+{
+	struct vmm_error *problem = NULL;
+	bool incoming = qemu_last_is(VIR_ERR_OPERATION_UNSUPPORTED), late = qemu_last_is(VIR_ERR_OPERATION_TIMEOUT);
+	qemu_failed(&problem, "job of VM %s", virDomainGetName(domain));
+	bool active = virDomainIsActive(domain) == 1;
+	if (active && !incoming && !late) {
+		error_take(err, problem);
+		return -1;
+	}
+	error_clear(&problem);
+	if (active)
+		*job = str_copy(incoming ? "migration" : "unknown");
+	return 0;
+}
+
 static int domain_job(virDomainPtr domain, char **job, struct vmm_error **err)
 {
 	virTypedParameterPtr values = NULL;
 	int type = 0, count = 0, operation = 0;
-	if (virDomainGetJobStats(domain, &type, &values, &count, 0) < 0) {
-		/* libvirt gives no figures of an incoming migration: it calls the question invalid. And a guest that
-		 * another job holds fast cannot be asked in time. */
-		if (qemu_last_is(VIR_ERR_OPERATION_INVALID) && virDomainIsActive(domain) == 1)
-			*job = str_copy("migration");
-		else if (qemu_last_is(VIR_ERR_OPERATION_TIMEOUT))
-			*job = str_copy("unknown");
-		else if (virDomainIsActive(domain) == 1)
-			return qemu_failed(err, "job of VM %s", virDomainGetName(domain));
-		return 0;
-	}
+	if (virDomainGetJobStats(domain, &type, &values, &count, 0) < 0)
+		return job_unknown(domain, job, err);
 	if (type != VIR_DOMAIN_JOB_NONE && type != VIR_DOMAIN_JOB_COMPLETED && type != VIR_DOMAIN_JOB_FAILED &&
 	    type != VIR_DOMAIN_JOB_CANCELLED) {
 		virTypedParamsGetInt(values, count, VIR_DOMAIN_JOB_OPERATION, &operation);

@@ -1,0 +1,374 @@
+/* migrate.c: moves a running guest's memory, peer-to-peer, so that it goes on or is undone by libvirtd whether we live
+ * or not.
+ *
+ * The call that migrates blocks until the end and runs in a thread of its own; the caller's looks at QEMU's figures
+ * meanwhile. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "converge.h"
+#include "definition.h"
+#include "qemu.h"
+
+enum {
+	LOOK_MS = 200,
+	ABORT_LIMIT_MS = 180000, /* longer than libvirtd waits for a peer that does not answer */
+};
+
+enum give_up { GO_ON, CANCELLED, STALLED, LINK_LOST };
+
+struct migration {
+	const struct guest_migration *order;
+	virDomainPtr domain;
+	const char *name;
+	unsigned flags;
+	virTypedParameterPtr values;
+	int count, room;
+
+	struct converge converge;
+	unsigned long long former_downtime; /* 0: not known */
+	enum give_up give_up;
+	bool suspended;
+
+	pthread_mutex_t lock; /* guards done */
+	pthread_cond_t ended;
+	bool done;
+	int result;
+	struct vmm_error *problem;
+};
+
+/* ------------------------------------------------------------------ what libvirt is told */
+
+static unsigned flags_of(const struct guest_migration *order)
+{
+	/* PAUSED: the target's guest is let go by the engine, when it is sure that the source's is gone. The source's
+	 * definition is the engine's to remove as well, so never UNDEFINE_SOURCE. */
+	unsigned flags =
+		VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_PAUSED | VIR_MIGRATE_ABORT_ON_ERROR;
+	if (!order->paused)
+		flags |= VIR_MIGRATE_LIVE | VIR_MIGRATE_AUTO_CONVERGE;
+	return order->unsafe ? flags | VIR_MIGRATE_UNSAFE : flags;
+}
+
+static void tell(struct migration *m, const char *key, const char *value)
+{
+	if (value && virTypedParamsAddString(&m->values, &m->count, &m->room, key, value) < 0)
+		abort();
+}
+
+/* The places that differ between `order->definition` and the persistent definition of now, as definition_rewrite wants
+ * them, for the live one. Where that names another place already (a snapshot or a change that is not persistent),
+ * nobody knows what is meant. */
+static int moved_volumes(struct json_object *now, struct json_object *live, struct json_object *later,
+			 struct json_object *moved, struct vmm_error **err)
+{
+	json_each (volume, now, "volumes") {
+		const char *target = json_text(volume, "target"), *from = json_text(volume, "path");
+		const char *to = NULL, *running = NULL;
+		json_each (other, later, "volumes")
+			if (str_same(json_text(other, "target"), target))
+				to = json_text(other, "path");
+		json_each (other, live, "volumes")
+			if (str_same(json_text(other, "target"), target))
+				running = json_text(other, "path");
+		if (!to || !running || str_same(from, to))
+			continue;
+		if (!str_same(from, running))
+			return error_set(err, VMM_FAILED, "definition-differs",
+					 "volume %s is at %s while the guest runs, at %s in its definition", target,
+					 running, from ? from : "no path");
+		json_object_array_add(moved, json_make("target:s path:s", target, to));
+	}
+	return 0;
+}
+
+/* The running guest as the target shall have it, where the new definition moves volumes; else NULL: libvirt knows best.
+ */
+static int live_definition(virDomainPtr domain, const char *definition, char **xml, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *now = NULL, *live = NULL, *later = NULL, *moved = json_object_new_array();
+	vmm_auto_free char *persistent = NULL, *running = NULL;
+	*xml = NULL;
+	if (qemu_definition(domain, &persistent, err) < 0)
+		return -1;
+	running = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE);
+	if (!running)
+		return qemu_failed(err, "definition of VM %s", virDomainGetName(domain));
+	if (definition_facts(persistent, &now, err) < 0 || definition_facts(running, &live, err) < 0 ||
+	    definition_facts(definition, &later, err) < 0 || moved_volumes(now, live, later, moved, err) < 0)
+		return -1;
+	return json_count(moved, "") ? definition_rewrite(running, moved, xml, err) : 0;
+}
+
+static int prepare(struct migration *m, struct vmm_error **err)
+{
+	const struct guest_migration *order = m->order;
+	vmm_auto_free char *live = NULL;
+	m->flags = flags_of(order);
+	if (order->definition && live_definition(m->domain, order->definition, &live, err) < 0)
+		return -1;
+	tell(m, VIR_MIGRATE_PARAM_URI, order->data_uri);
+	tell(m, VIR_MIGRATE_PARAM_DEST_XML, live);
+	tell(m, VIR_MIGRATE_PARAM_PERSIST_XML, order->definition);
+	uint64_t mib = (order->rate_limit + (1 << 20) - 1) >> 20; /* libvirt's unit; never 0, which would be no limit */
+	if (mib && virTypedParamsAddULLong(&m->values, &m->count, &m->room, VIR_MIGRATE_PARAM_BANDWIDTH, mib) < 0)
+		abort();
+	return 0;
+}
+
+/* ------------------------------------------------------------------ downtime */
+
+static void allow_downtime(struct migration *m, int64_t ms)
+{
+	if (virDomainMigrateSetMaxDowntime(m->domain, (unsigned long long)ms, 0) < 0)
+		log_debug("downtime of VM %s: %s", m->name, virGetLastErrorMessage());
+}
+
+/* Set before the migration begins: a small guest's is over before one has looked for the first time. */
+static void begin_downtime(struct migration *m)
+{
+	converge_begin(&m->converge, m->order->max_downtime_ms, clock_steady_ms());
+	if (virDomainMigrateGetMaxDowntime(m->domain, &m->former_downtime, 0) < 0)
+		m->former_downtime = 0;
+	if (!m->order->paused)
+		allow_downtime(m, m->converge.downtime_ms);
+}
+
+/* ------------------------------------------------------------------ the thread that migrates */
+
+static void *run(void *argument)
+{
+	struct migration *m = argument;
+	m->result = virDomainMigrateToURI3(m->domain, m->order->target_uri, m->values, (unsigned)m->count, m->flags);
+	if (m->result < 0) {
+		qemu_failed(&m->problem, "migrate VM %s", m->name);
+		if (error_is(m->problem, "libvirt"))
+			snprintf(m->problem->code, sizeof(m->problem->code), "migration-failed");
+	}
+	pthread_mutex_lock(&m->lock);
+	m->done = true;
+	pthread_cond_signal(&m->ended);
+	pthread_mutex_unlock(&m->lock);
+	return NULL;
+}
+
+/* True when it is over. Wakes up at once then: the target's guest stands still. */
+static bool wait_a_little(struct migration *m)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOOK_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	pthread_mutex_lock(&m->lock);
+	while (!m->done && pthread_cond_timedwait(&m->ended, &m->lock, &until) != ETIMEDOUT)
+		;
+	bool done = m->done;
+	pthread_mutex_unlock(&m->lock);
+	return done;
+}
+
+/* ------------------------------------------------------------------ figures */
+
+struct figures {
+	unsigned long long total, remaining, processed, rate, dirty_pages, page_size, iteration, downtime, elapsed;
+	bool has_downtime, has_elapsed;
+};
+
+static void read_figures(virTypedParameterPtr values, int count, struct figures *f)
+{
+	*f = (struct figures){.page_size = 4096};
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_TOTAL, &f->total);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_REMAINING, &f->remaining);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_PROCESSED, &f->processed);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_BPS, &f->rate);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE, &f->dirty_pages);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE, &f->page_size);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_ITERATION, &f->iteration);
+	f->has_downtime = virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_DOWNTIME, &f->downtime) == 1;
+	f->has_elapsed = virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_TIME_ELAPSED, &f->elapsed) == 1;
+}
+
+/* False where there is no job (yet, or any more). */
+static bool look(virDomainPtr domain, unsigned flags, struct figures *figures)
+{
+	virTypedParameterPtr values = NULL;
+	int type = VIR_DOMAIN_JOB_NONE, count = 0;
+	if (virDomainGetJobStats(domain, &type, &values, &count, flags) < 0)
+		return false;
+	read_figures(values, count, figures);
+	virTypedParamsFree(values, count);
+	return type != VIR_DOMAIN_JOB_NONE;
+}
+
+static bool report(const struct migration *m, const struct figures *f)
+{
+	const struct guest_progress progress = {
+		.done = f->total > f->remaining ? f->total - f->remaining : 0,
+		.total = f->total,
+		.rate = f->rate,
+		.dirty_rate = f->dirty_pages * f->page_size,
+		.iteration = (int)f->iteration,
+		.downtime_ms = f->has_downtime ? (int64_t)f->downtime : -1,
+	};
+	return !m->order->progress || m->order->progress(m->order->context, &progress);
+}
+
+static void tell_statistics(const struct migration *m)
+{
+	struct guest_statistics *out = m->order->statistics;
+	struct figures f;
+	if (!out)
+		return;
+	*out = (struct guest_statistics){.downtime_ms = -1, .total_ms = -1};
+	if (!look(m->domain, VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED, &f))
+		return;
+	out->downtime_ms = f.has_downtime ? (int64_t)f.downtime : -1;
+	out->total_ms = f.has_elapsed ? (int64_t)f.elapsed : -1;
+	out->memory = f.processed;
+	out->iterations = (int)f.iteration;
+}
+
+/* ------------------------------------------------------------------ decisions */
+
+static void stalled(struct migration *m)
+{
+	if (!m->order->suspend_on_stall) {
+		m->give_up = STALLED;
+	} else if (!m->suspended) {
+		log_info("migrate VM %s: writes outrun the link, the guest is suspended", m->name);
+		m->suspended = virDomainSuspend(m->domain) == 0;
+	}
+}
+
+static void steer(struct migration *m, const struct figures *f)
+{
+	const struct converge_sample sample = {
+		.now_ms = clock_steady_ms(),
+		.iteration = (int)f->iteration,
+		.processed = f->processed,
+		.remaining = f->remaining,
+		.rate = f->rate,
+		.dirty_rate = f->dirty_pages * f->page_size,
+	};
+	switch (converge_look(&m->converge, &sample)) {
+	case CONVERGE_WAIT:
+		break;
+	case CONVERGE_ALLOW:
+		if (!m->order->paused)
+			allow_downtime(m, m->converge.downtime_ms);
+		break;
+	case CONVERGE_STALLED:
+		stalled(m);
+		break;
+	case CONVERGE_LINK_LOST:
+		m->give_up = LINK_LOST;
+		break;
+	}
+}
+
+static void watch(struct migration *m)
+{
+	struct figures figures = {0};
+	while (!wait_a_little(m)) {
+		bool known = look(m->domain, 0, &figures);
+		if (!report(m, &figures) && m->give_up == GO_ON)
+			m->give_up = CANCELLED;
+		if (known && m->give_up == GO_ON)
+			steer(m, &figures);
+		/* Refused while libvirtd still prepares, and when the guest is about to change sides: so it is asked
+		 * each time. */
+		if (m->give_up != GO_ON && virDomainAbortJob(m->domain) < 0)
+			log_debug("abort the migration of VM %s: %s", m->name, virGetLastErrorMessage());
+	}
+}
+
+/* ------------------------------------------------------------------ the end */
+
+static int failed(struct migration *m, struct vmm_error **err)
+{
+	const char *why = m->problem ? m->problem->message : "";
+	if (m->former_downtime && virDomainIsActive(m->domain) == 1)
+		allow_downtime(m, (int64_t)m->former_downtime);
+	switch (m->give_up) {
+	case CANCELLED:
+		error_set(err, VMM_CANCELLED, "cancelled", "migrate VM %s: cancelled", m->name);
+		break;
+	case STALLED:
+		error_set(err, VMM_FAILED, "does-not-converge",
+			  "migrate VM %s: the guest writes memory faster than it crosses, at a downtime of %lld ms",
+			  m->name, (long long)m->converge.downtime_ms);
+		error_hint(err,
+			   "raise --max-downtime, or let it stand for the rest: --on-stall=suspend, or --non-live");
+		break;
+	case LINK_LOST:
+		error_set(err, VMM_FAILED, "link-lost", "migrate VM %s: nothing has crossed for 150 s (%s)", m->name,
+			  why);
+		error_hint(err, "look at the migration network between the nodes");
+		break;
+	case GO_ON:
+		error_take(err, m->problem);
+		m->problem = NULL;
+	}
+	error_clear(&m->problem);
+	return -1;
+}
+
+static int carry_out(struct migration *m, struct vmm_error **err)
+{
+	pthread_condattr_t steady;
+	pthread_t thread;
+	pthread_mutex_init(&m->lock, NULL);
+	pthread_condattr_init(&steady);
+	pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+	pthread_cond_init(&m->ended, &steady);
+	pthread_condattr_destroy(&steady);
+	begin_downtime(m);
+	int problem = pthread_create(&thread, NULL, run, m);
+	if (problem)
+		return error_errno(err, problem, "migrate VM %s", m->name);
+	watch(m);
+	pthread_join(thread, NULL);
+	pthread_cond_destroy(&m->ended);
+	pthread_mutex_destroy(&m->lock);
+	if (m->result < 0)
+		return failed(m, err);
+	tell_statistics(m);
+	return 0;
+}
+
+int qemu_migrate(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err)
+{
+	vmm_auto_domain virDomainPtr domain = NULL;
+	if (qemu_find(host, migration->id, &domain, err) < 0)
+		return -1;
+	struct migration m = {.order = migration, .domain = domain, .name = virDomainGetName(domain)};
+	int result = prepare(&m, err);
+	if (result == 0)
+		result = carry_out(&m, err);
+	virTypedParamsFree(m.values, m.count);
+	return result;
+}
+
+/* ------------------------------------------------------------------ guest_ops->migrate_abort */
+
+int qemu_migrate_abort(struct guest_host *host, const char *id, struct vmm_error **err)
+{
+	vmm_auto_domain virDomainPtr domain = NULL;
+	if (qemu_find(host, id, &domain, err) < 0)
+		return -1;
+	for (int64_t end = clock_steady_ms() + ABORT_LIMIT_MS;; clock_sleep_ms(LOOK_MS)) {
+		vmm_auto_free char *job = NULL;
+		if (qemu_job_of(domain, &job, err) < 0)
+			return -1;
+		if (!job)
+			return 0;
+		if (clock_steady_ms() >= end)
+			return error_set(err, VMM_BUSY, "guest-job-active", "VM %s: %s does not end",
+					 virDomainGetName(domain), job);
+		/* Somebody else's job is waited for, not ended. */
+		if (!strcmp(job, "migration") && virDomainAbortJob(domain) < 0)
+			log_debug("abort the migration: %s", virGetLastErrorMessage());
+	}
+}
