@@ -27,12 +27,16 @@ static void locked(const struct look *look, enum side side, struct json_object *
 	struct json_object *finding =
 		found(look, look->label, "%s is locked on %s by task %s (state %s, peer %s, since %s)", look->label,
 		      look->name[side], task ? task : "?", state, json_text_or(record, "peer", "?"), since);
-	if (json_true(record, "worker_alive"))
-		finding_hint(finding, "wait for it (vmmigrate follow %s), or end it (vmmigrate cancel %s)", handle,
+	struct json_object *alive = json_at(record, "worker_alive");
+	if (json_object_get_boolean(alive))
+		finding_hint(finding, "wait for it (vmmigrate status %s), or end it (vmmigrate cancel %s)", handle,
 			     handle);
-	else
+	else if (alive)
 		finding_hint(finding, "its worker is dead: `vmmigrate recover %s` on %s settles it", handle,
 			     look->name[side]);
+	else
+		finding_hint(finding, "wait for it (vmmigrate status %s); if its worker is dead: vmmigrate recover %s",
+			     handle, handle);
 }
 
 void look_guest_locked(const struct look *look)

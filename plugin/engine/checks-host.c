@@ -85,10 +85,14 @@ void look_machine_type(const struct look *look)
 		     look->name[SOURCE], look->name[TARGET], look->name[TARGET]);
 }
 
-/* Where the question itself failed, nothing is known of the machine type and the CPU: that refuses as well. */
+/* Where the question itself failed, nothing is known of the machine type and the CPU: that refuses as well. A machine type that
+ * is not there is said by the check before. */
 void look_definition_refused(const struct look *look)
 {
+	struct json_object *machine = json_at(look->fit, "machine");
 	const char *why = json_text(look->fit, "definition"), *failed = json_text(look->fit, "error.message");
+	if (machine && !json_object_get_boolean(machine))
+		return;
 	if (why)
 		finding_hint(found(look, look->name[TARGET], "%s does not accept the definition of %s: %s",
 				   look->name[TARGET], look->label, why),
@@ -113,19 +117,43 @@ void look_cpu_incompatible(const struct look *look)
 			      "hypervisor-cpu-baseline`)");
 }
 
+/* Everything that libvirt says of a host's CPU, but for the version of its microcode. */
+static bool same_cpu(struct json_object *one, struct json_object *other)
+{
+	vmm_auto_json struct json_object *a = json_copy(one), *b = json_copy(other);
+	if (!json_object_is_type(a, json_type_object) || !json_object_is_type(b, json_type_object))
+		return false;
+	json_object_object_del(a, "microcode");
+	json_object_object_del(b, "microcode");
+	return json_object_equal(a, b);
+}
+
 void look_cpu_host_model(const struct look *look)
 {
 	const char *mode = json_text_or(look->guest, "cpu.mode", "custom");
 	struct json_object *here = json_at(look->host[SOURCE], "cpu"), *there = json_at(look->host[TARGET], "cpu");
 	if (!str_same(mode, "host-model") && !str_same(mode, "host-passthrough"))
 		return;
-	bool equal = here && there && json_object_equal(here, there);
+	bool equal = same_cpu(here, there);
 	struct json_object *finding = found_as(look, equal ? CHECK_WARNING : CHECK_OVERRIDE, look->label,
 					       "%s has the CPU of its host (%s); the CPUs of %s and %s %s", look->label,
 					       mode, look->name[SOURCE], look->name[TARGET],
 					       equal ? "look equal now" : "differ, or are not known to be equal");
 	finding_hint(finding,
 		     "give the guest a named CPU model that every node has (virsh edit), or move it with --restart");
+}
+
+void look_microcode_differs(const struct look *look)
+{
+	const char *here = json_text(look->host[SOURCE], "cpu.microcode"),
+		   *there = json_text(look->host[TARGET], "cpu.microcode");
+	if (!here || !there || str_same(here, there))
+		return;
+	struct json_object *finding =
+		found(look, look->name[TARGET], "CPU microcode is of version %s on %s and of version %s on %s", here,
+		      look->name[SOURCE], there, look->name[TARGET]);
+	finding_hint(finding,
+		     "bring both nodes to the same microcode: a feature that the guest has found may be missing there");
 }
 
 /* ------------------------------------------------------------------ room for it */

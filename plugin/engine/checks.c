@@ -46,6 +46,8 @@ const struct check checks[] = {
 	      "The target can provide the guest's CPU."),
 	CHECK("cpu-host-model", "target", MEMORY, "qemu", O, NULL, false, cpu_host_model,
 	      "A guest that sees its host's CPU moves to a host with the same one."),
+	CHECK("microcode-differs", "target", MEMORY, "qemu", W, NULL, false, microcode_differs,
+	      "The CPUs of both nodes run the same microcode."),
 	CHECK("memory-short", "target", RUNNING, NULL, O, NULL, false, memory_short,
 	      "The target has memory (huge pages where the guest uses them) for the guest."),
 	CHECK("vcpu-short", "target", RUNNING, NULL, W, NULL, false, vcpu_short,

@@ -88,7 +88,8 @@ look_fn look_target_is_source, look_target_unknown, look_target_unreachable, loo
 	look_record_owner, look_config_differs;
 /* checks-host.c */
 look_fn look_arch_mismatch, look_backward_qemu, look_backward_libvirt, look_version_differs, look_machine_type,
-	look_definition_refused, look_cpu_incompatible, look_cpu_host_model, look_memory_short, look_vcpu_short;
+	look_definition_refused, look_cpu_incompatible, look_cpu_host_model, look_microcode_differs, look_memory_short,
+	look_vcpu_short;
 /* checks-guest.c */
 look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_name_taken, look_mac_taken, look_ct_online,
 	look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots, look_bridge_missing;

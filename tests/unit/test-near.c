@@ -8,7 +8,7 @@
 
 static const char *near_of(const char *name)
 {
-	static const char *const names[] = { "node1", "node2", "storage", "a", "" };
+	static const char *const names[] = {"node1", "node2", "storage", "a", ""};
 	static char found[64];
 	vmm_auto_json struct json_object *candidates = json_object_new_array();
 	for (size_t i = 0; i < VMM_COUNT(names); i++)
