@@ -24,31 +24,42 @@ PLUGIN_SRC = $(wildcard plugin/*.c)
 
 PROGRAMS = $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so $(BUILD)/vmmigrate-engine $(BUILD)/vmmigrate-agent $(BUILD)/libvirt-guard
 
+# One short line a step; `make V=1` shows the commands.
+Q = $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)  $@")
+
 all: $(PROGRAMS)
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/vmmigrate-engine: $(BUILD)/plugin/engine/main.o $(LIB)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
 $(BUILD)/vmmigrate-agent: $(BUILD)/plugin/node/agent-main.o $(LIB)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
 $(BUILD)/vmmigrate.so: $(PLUGIN_SRC:%.c=$(BUILD)/%.o) plugin/vmmigrate.map
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=plugin/vmmigrate.map -Wl,-z,defs,-z,now -o $@ $(filter %.o, $^)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=plugin/vmmigrate.map -Wl,-z,defs,-z,now -o $@ $(filter %.o, $^)
 
 # The command loads the plug-in; JSON is all that it needs besides libc.
 $(BUILD)/vmmigrate: $(CLI_SRC:%.c=$(BUILD)/%.o)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs json-c) -ldl
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs json-c) -ldl
 
 $(BUILD)/libvirt-guard: $(BUILD)/hooks/libvirt/guard.o
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # ---------------------------------------------------------------- tests
 UNIT_SRC = $(wildcard tests/unit/test-*.c tests/scenarios/test-*.c)
@@ -65,7 +76,8 @@ link-tests: $(LINKS)
 
 # A test names the functions that it replaces in a line `wrap: name name`.
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(LIB)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(shell sed -n 's/^.*\bwrap: \(.*[a-z_]\)[ */]*$$/\1/p' tests/$*.c | sed 's/[a-z_0-9]\+/-Wl,--wrap=&/g') \
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(shell sed -n 's/^.*\bwrap: \(.*[a-z_]\)[ */]*$$/\1/p' tests/$*.c | sed 's/[a-z_0-9]\+/-Wl,--wrap=&/g') \
 		-o $@ $< $(HELPERS) $(LIB) $(LIBS) -lcmocka
 
 .PRECIOUS: $(BUILD)/%.o
@@ -78,10 +90,12 @@ check-tables: $(BUILD)/tests/scenarios/test-tables
 
 # ---------------------------------------------------------------- tests of the plug-in and of the command
 $(BUILD)/tests/abi/test-plugin: $(BUILD)/tests/abi/test-plugin.o
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -lcmocka -ldl -pthread
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -lcmocka -ldl -pthread
 
 $(BUILD)/tests/abi/fake-engine: $(BUILD)/tests/abi/fake-engine.o
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
 
 abi: $(BUILD)/vmmigrate.so $(BUILD)/tests/abi/test-plugin $(BUILD)/tests/abi/fake-engine
 	tests/abi/run.sh $(BUILD)

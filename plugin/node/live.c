@@ -75,7 +75,7 @@ static void relay_end(pid_t pid)
 }
 
 /* Who the hypervisor's processes run as decides who may connect; the sockets' directory is closed to all others. */
-static int carry_secure(struct local_node *node, const struct guest_ops *ops, const char *peer, const char *task,
+static int carry_secure(struct local_node *node, const struct local_guest *g, const char *peer, const char *task,
 			struct json_object *options, struct carrier *carrier, struct vmm_error **err)
 {
 	bool insecure = str_same(json_text(options, "migration_type"), "insecure");
@@ -84,17 +84,20 @@ static int carry_secure(struct local_node *node, const struct guest_ops *ops, co
 	vmm_auto_free char *data = relay_migration_socket(task);
 	if (dir_make(dir, 0700, err) < 0)
 		return -1;
-	vmm_auto_json struct json_object *request = json_make("peer:s", peer);
-	json_append(request, "sockets", json_make("listen:s connect:s", control, ops->control_socket));
+	vmm_auto_json struct json_object *request = json_make("peer:s", peer), *facts = NULL;
+	if (g->ops->host_facts(g->host, &facts, err) < 0)
+		return -1;
+	int64_t user = json_number(facts, "uids.user"), group = json_number(facts, "uids.group");
+	json_append(request, "sockets", json_make("listen:s connect:s", control, g->ops->control_socket));
 	if (!insecure)
-		json_append(request, "sockets", json_make("listen:s connect:s", data, data));
+		json_append(request, "sockets", json_make("listen:s connect:s uid:i gid:i", data, data, user, group));
 	if (relay_start(request, &carrier->relay, err) < 0)
 		return -1;
 	vmm_auto_free char *started = str_format("%llu", (unsigned long long)process_started(carrier->relay));
 	if (local_made_note(node, task, json_make("made:s pid:d started:s", "relay", (int)carrier->relay, started),
 			    err) < 0)
 		return -1;
-	carrier->control_uri = str_format(ops->control_uri, control);
+	carrier->control_uri = str_format(g->ops->control_uri, control);
 	vmm_auto_free char *address = str_format("node.%s.address", peer);
 	const char *network = json_text(options, "migration_address");
 	carrier->data_uri =
@@ -115,7 +118,7 @@ int local_migrate(struct vmm_node *vmm, struct vmm_node *peer, const char *task,
 		return error_set(err, VMM_BLOCKED, "not-supported", "a %s cannot move while it runs", g.ops->label);
 	migration->id = g.id;
 	migration->peer = peer->name;
-	int done = g.ops->control_socket ? carry_secure(node, g.ops, peer->name, task, options, &carrier, err) : 0;
+	int done = g.ops->control_socket ? carry_secure(node, &g, peer->name, task, options, &carrier, err) : 0;
 	if (done == 0) {
 		migration->target_uri = carrier.control_uri;
 		migration->data_uri = carrier.data_uri;
