@@ -31,7 +31,17 @@
 #define SIGNAL_EXIT(num) (128 + (num)) /* exit status where a signal made us stop watching; the task goes on */
 
 /* Exit statuses that the command gives by itself; the others come from the engine as they are. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_FOUND = 5, EXIT_CANCELLED = 7, EXIT_NEEDS_WORD = 9 };
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_BLOCKED = 3,
+	EXIT_NOT_PERMITTED = 4,
+	EXIT_NOT_FOUND = 5,
+	EXIT_CANCELLED = 7,
+	EXIT_LEFTOVERS = 8,
+	EXIT_NEEDS_WORD = 9,
+};
 
 /* ------------------------------------------------------------------ json.c
  *
@@ -210,6 +220,8 @@ int print_completion(struct command *command);
 /* Prints a reply that is an error: its findings, message and hint on stderr; the object as it is where programs read.
  * Returns `status`. */
 int report_error(struct command *command, int status, struct json_object *reply);
+/* What went wrong beside the reply, an array of errors, on stderr. */
+void report_problems(const struct command *command, struct json_object *errors);
 /* All findings by severity. Returns how many refuse. */
 size_t report_findings(const struct screen *to, struct json_object *findings);
 void report_plan(const struct screen *to, struct json_object *plan);

@@ -117,7 +117,7 @@ static char *option_sentence(struct json_object *option)
 {
 	const char *standard = text_at(option, "/default");
 
-	return *standard ? format("%s (default: %s)", text_at(option, "/help"), standard)
+	return *standard ? format("%s Default: %s.", text_at(option, "/help"), standard)
 			 : format("%s", text_at(option, "/help"));
 }
 
@@ -182,7 +182,7 @@ static int print_verb(struct command *command, const struct verb *verb)
 		fprintf(to->file, "\n%s", verb->more);
 	print_heading(to, "Options");
 	print_switches(to, verb->name);
-	print_item(to, "    --json", "print what programs read", 28);
+	print_item(to, "    --json", "Print what programs read.", 28);
 	if (verb->options)
 		fputs("\nand those of a migration: see `vmmigrate --help`.\n", to->file);
 	return EXIT_DONE;

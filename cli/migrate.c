@@ -14,10 +14,18 @@ static struct json_object *migration_request(const struct arguments *arguments)
 	return request;
 }
 
+/* A plan that checks refuse is an answer, but no yes. */
+static int call_plan(struct command *command, struct json_object **reply)
+{
+	int status = client_call(&command->client, "plan", migration_request(&command->arguments), reply);
+
+	return status == EXIT_DONE && has(*reply, "/eligible") && !true_at(*reply, "/eligible") ? EXIT_BLOCKED : status;
+}
+
 int run_plan(struct command *command)
 {
 	auto_json struct json_object *reply = NULL;
-	int status = client_call(&command->client, "plan", migration_request(&command->arguments), &reply);
+	int status = call_plan(command, &reply);
 
 	if (command->arguments.given[SWITCH_JSON]) {
 		report_json(reply);
@@ -29,10 +37,9 @@ int run_plan(struct command *command)
 		fflush(command->out.file);
 		return report_error(command, status, reply);
 	}
-	if (count_at(reply, "/findings") > 0) {
+	if (has(reply, "/plan") && count_at(reply, "/findings") > 0)
 		fputc('\n', command->out.file);
-		report_findings(&command->out, at(reply, "/findings"));
-	}
+	report_findings(&command->out, at(reply, "/findings"));
 	return status;
 }
 
@@ -53,7 +60,7 @@ static int ask_first(struct command *command)
 {
 	auto_json struct json_object *reply = NULL;
 	auto_free char *question = NULL;
-	int status = client_call(&command->client, "plan", migration_request(&command->arguments), &reply);
+	int status = call_plan(command, &reply);
 
 	if (status != EXIT_DONE)
 		return report_error(command, status, reply);

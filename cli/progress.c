@@ -91,7 +91,8 @@ void progress_say(struct progress *progress, const char *format, ...)
  *
  *	precopy vda  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━   52 %  118 MiB/s  1:30 left  round 2
  *
- * It is made of pieces; where the terminal is narrow those at the end are left out, then the bar. Room is left for "^C". */
+ * It is made of pieces; where the terminal is narrow those at the end are left out, then the bar. Room is left for
+ *"^C". */
 
 #define PIECES_MOST 8
 
@@ -265,12 +266,11 @@ static void take_result(struct progress *progress, struct json_object *event)
 	const char *message = text_at(event, "/message");
 	int exit = (int)number_at(event, "/exit");
 	bool clean_end = exit == EXIT_DONE && !strstr(message, "WARNINGS");
+	bool half = exit == EXIT_DONE || exit == EXIT_CANCELLED || exit == EXIT_LEFTOVERS;
 
-	say(progress,
-	    clean_end						       ? GREEN
-	    : exit == EXIT_DONE || exit == EXIT_CANCELLED || exit == 8 ? YELLOW
-								       : RED,
-	    message);
+	if (number_at(event, "/statistics/downtime_ms") > 0 && !progress->quiet)
+		progress_say(progress, "downtime %.2f s", (double)number_at(event, "/statistics/downtime_ms") / 1000);
+	say(progress, clean_end ? GREEN : half ? YELLOW : RED, message);
 	set_phase(progress, "", "", "");
 }
 

@@ -75,9 +75,11 @@ static bool belongs(struct json_object *finding, const struct severity *severity
 static void print_finding(const struct screen *to, struct json_object *finding, enum color code_color)
 {
 	const char *object = text_at(finding, "/object"), *hint = text_at(finding, "/hint");
+	const char *message = text_at(finding, "/message");
+	bool named = strstr(message, object);
 
 	fprintf(to->file, "  %s%s%s  %s%s%s\n", color(to, code_color), text_at(finding, "/code"), color(to, PLAIN),
-		object, *object ? ": " : "", text_at(finding, "/message"));
+		named ? "" : object, named ? "" : ": ", message);
 	if (*hint)
 		fprintf(to->file, "      %s %s\n", to->utf8 ? "→" : "->", hint);
 }
@@ -116,16 +118,24 @@ int report_error(struct command *command, int status, struct json_object *reply)
 		return status ? status : EXIT_FAILED;
 	}
 	refusing = report_findings(to, at(reply, "/findings"));
-	if (refusing > 1) {
-		fprintf(to->file, "%svmmigrate:%s refused for %zu reasons; nothing was changed\n", color(to, RED),
-			color(to, PLAIN), refusing);
-	} else {
-		fprintf(to->file, "%svmmigrate:%s %s\n", color(to, RED), color(to, PLAIN),
+	fprintf(to->file, "%svmmigrate:%s ", color(to, RED), color(to, PLAIN));
+	if (refusing > 0)
+		fprintf(to->file, "refused for %zu reason%s; nothing was changed\n", refusing,
+			refusing == 1 ? "" : "s");
+	else
+		fprintf(to->file, "%s\n",
 			has(reply, "/error/message") ? text_at(reply, "/error/message") : "failed without a reason");
-		if (*hint && refusing == 0)
-			fprintf(to->file, "  %s\n", hint);
-	}
+	if (*hint && refusing == 0)
+		fprintf(to->file, "  %s\n", hint);
 	return status ? status : EXIT_FAILED;
+}
+
+void report_problems(const struct command *command, struct json_object *errors)
+{
+	const struct screen *to = &command->err;
+
+	each(error, errors)
+		fprintf(to->file, "%swarning:%s %s\n", color(to, YELLOW), color(to, PLAIN), text_at(error, "/message"));
 }
 
 void report_json(struct json_object *reply)

@@ -27,16 +27,24 @@ static const char *word(const struct command *command, size_t number)
 	return number < command->arguments.count ? command->arguments.words[number] : NULL;
 }
 
-/* What a word is called: its task, or where there is none, its guest. */
-static int call_of_task_or_guest(struct command *command, const char *verb, struct json_object **reply)
+/* What is known of a task, or where the word is none, of the guest of that name. */
+static int find_task(struct command *command, struct json_object **reply)
 {
-	const char *keep = command->arguments.given[SWITCH_KEEP], *who = word(command, 0);
-	int status = client_call(&command->client, verb, request_make("task", who, "keep", keep, NULL), reply);
+	int status = client_call(&command->client, "status", request_make("task", word(command, 0), NULL), reply);
 
-	if (status != EXIT_NOT_FOUND || !who)
+	if (status != EXIT_NOT_FOUND)
 		return status;
 	json_object_put(*reply);
-	return client_call(&command->client, verb, request_make("guest", who, "keep", keep, NULL), reply);
+	return client_call(&command->client, "status", request_make("guest", word(command, 0), NULL), reply);
+}
+
+/* The task's id of what find_task has found; the word itself where it has found nothing. Borrowed. */
+static const char *task_of(const struct command *command, struct json_object *found)
+{
+	const char *task = text_at(found, "/task/task");
+
+	task = *task ? task : text_at(found, "/record/task");
+	return *task ? task : word(command, 0);
 }
 
 /* ------------------------------------------------------------------ list, nodes */
@@ -63,6 +71,7 @@ static int run_list(struct command *command)
 	if (table.count == 0)
 		fputs("There are no guests.\n", command->out.file);
 	table_end(&table, &command->out);
+	report_problems(command, at(reply, "/errors"));
 	return status;
 }
 
@@ -146,22 +155,21 @@ static int run_check(struct command *command)
 {
 	struct json_object *request = request_make("guest", word(command, 0), "target", word(command, 1), NULL);
 	auto_json struct json_object *reply = NULL;
+	bool one = word(command, 1);
 	int status;
 
 	json_object_object_add(request, "options", json_object_get(command->arguments.options));
-	if (!call_to_show(command, word(command, 1) ? "check" : "targets", request, &reply, &status))
-		return status;
-	if (has(reply, "/guest")) {
+	if (call_to_show(command, one ? "check" : "targets", request, &reply, &status)) {
 		auto_free char *guest = show_guest(at(reply, "/guest"));
 
-		fprintf(command->out.file, "%s, %s on %s\n", guest, text_at(reply, "/guest/state"),
-			text_at(reply, "/guest/node"));
+		if (has(reply, "/guest"))
+			fprintf(command->out.file, "%s is %s\n", guest, text_at(reply, "/guest/state"));
+		if (one)
+			print_one_target(&command->out, at(reply, "/targets/0"));
+		else
+			print_targets(&command->out, at(reply, "/targets"));
 	}
-	if (word(command, 1) && count_at(reply, "/targets") == 1)
-		print_one_target(&command->out, at(reply, "/targets/0"));
-	else
-		print_targets(&command->out, at(reply, "/targets"));
-	return status;
+	return status == EXIT_DONE && one && !true_at(reply, "/targets/0/eligible") ? EXIT_BLOCKED : status;
 }
 
 /* ------------------------------------------------------------------ tasks */
@@ -171,38 +179,44 @@ static const char *result_text(struct json_object *task)
 	return has(task, "/result/message") ? text_at(task, "/result/message") : text_at(task, "/result");
 }
 
-static int print_tasks(struct command *command, bool all)
+static bool has_ended(struct json_object *task)
 {
-	static const char *const heads[] = {"TASK", "GUEST", "FROM", "TO", "STATE", "STARTED", "ENDED", "RESULT", NULL};
+	return strcmp(text_at(task, "/state"), "ended") == 0;
+}
+
+static int print_tasks(struct command *command, bool everywhere, bool ended)
+{
+	static const char *const heads[] = {"TASK", "GUEST", "FROM", "TO", "HOW", "STATE", "STARTED", "RESULT", NULL};
 	struct json_object *request = request_make("guest", word(command, 0), NULL);
 	auto_json struct json_object *reply = NULL;
 	struct table table;
 	int status;
 
-	if (all)
-		json_object_object_add(request, "all", json_object_new_boolean(true));
+	json_object_object_add(request, "all", json_object_new_boolean(everywhere));
 	if (!call_to_show(command, "tasks", request, &reply, &status))
 		return status;
 	table_begin(&table, heads);
 	each(task, at(reply, "/tasks"))
 	{
 		auto_free char *started = show_time(number_at(task, "/started"));
-		auto_free char *ended = show_time(number_at(task, "/ended"));
 
-		table_row(&table, text_at(task, "/task"), text_at(task, "/guest"), text_at(task, "/source"),
-			  text_at(task, "/target"), text_at(task, "/state"), started, ended, result_text(task));
+		if (ended || !has_ended(task))
+			table_row(&table, text_at(task, "/task"), text_at(task, "/guest"), text_at(task, "/source"),
+				  text_at(task, "/target"), text_at(task, "/mode"), text_at(task, "/state"), started,
+				  result_text(task));
 	}
 	if (table.count == 0)
-		fputs(all ? "There are no tasks.\n"
-			  : "No task runs. `vmmigrate tasks --all` shows those that have ended.\n",
+		fputs(ended ? "There are no tasks.\n"
+			    : "No task runs. `vmmigrate tasks` shows those that have ended.\n",
 		      command->out.file);
 	table_end(&table, &command->out);
+	report_problems(command, at(reply, "/errors"));
 	return status;
 }
 
 static int run_tasks(struct command *command)
 {
-	return print_tasks(command, command->arguments.given[SWITCH_ALL]);
+	return print_tasks(command, command->arguments.given[SWITCH_ALL], true);
 }
 
 static void print_field(const struct screen *out, const char *name, const char *value)
@@ -215,7 +229,6 @@ static void print_task(const struct screen *out, struct json_object *reply)
 {
 	struct json_object *task = at(reply, "/task"), *progress = at(reply, "/progress");
 	auto_free char *started = show_time(number_at(task, "/started"));
-	auto_free char *ended = show_time(number_at(task, "/ended"));
 	auto_free char *where = format("%s, %s %s, %d %%", text_at(task, "/state"), text_at(progress, "/phase"),
 				       text_at(progress, "/object"), (int)number_at(progress, "/percent"));
 
@@ -225,7 +238,7 @@ static void print_task(const struct screen *out, struct json_object *reply)
 	print_field(out, "To", text_at(task, "/target"));
 	print_field(out, "State", has(progress, "/phase") && !has(reply, "/result") ? where : text_at(task, "/state"));
 	print_field(out, "Started", started);
-	print_field(out, "Ended", ended);
+
 	print_field(out, "Result", has(reply, "/result") ? result_text(reply) : result_text(task));
 }
 
@@ -245,8 +258,8 @@ static int run_status(struct command *command)
 	int status;
 
 	if (arguments->count == 0)
-		return print_tasks(command, false);
-	status = call_of_task_or_guest(command, "status", &reply);
+		return print_tasks(command, true, false);
+	status = find_task(command, &reply);
 	follow = strcmp(text_at(reply, "/task/state"), "running") == 0 &&
 		 (arguments->given[SWITCH_FOLLOW] || (command->out.terminal && !arguments->given[SWITCH_JSON]));
 	if (arguments->given[SWITCH_JSON] && !follow) {
@@ -265,11 +278,12 @@ static int run_status(struct command *command)
 
 static int run_log(struct command *command)
 {
-	auto_json struct json_object *reply = NULL;
+	auto_json struct json_object *found = NULL, *reply = NULL;
 	const char *log;
 	int status;
 
-	if (!call_to_show(command, "log", request_make("task", word(command, 0), NULL), &reply, &status))
+	find_task(command, &found);
+	if (!call_to_show(command, "log", request_make("task", task_of(command, found), NULL), &reply, &status))
 		return status;
 	log = text_at(reply, "/log");
 	fprintf(command->out.file, "%s%s", log, *log && log[strlen(log) - 1] != '\n' ? "\n" : "");
@@ -279,17 +293,37 @@ static int run_log(struct command *command)
 static int run_cancel(struct command *command)
 {
 	auto_json struct json_object *found = NULL, *reply = NULL;
-	const char *task = word(command, 0);
-	int status = call_of_task_or_guest(command, "status", &found);
+	const char *task;
+	int status;
 
-	if (status == EXIT_DONE && has(found, "/task/task"))
-		task = text_at(found, "/task/task");
-	else if (status == EXIT_DONE && *text_at(found, "/record/task"))
-		task = text_at(found, "/record/task");
+	find_task(command, &found);
+	task = task_of(command, found);
 	if (!call_to_show(command, "cancel", request_make("task", task, NULL), &reply, &status))
 		return status;
 	fprintf(command->out.file, "Cancelling %s. See its end with: vmmigrate status %s\n", task, task);
 	return status;
+}
+
+/* The administrator's word is said of a task; without one, a guest without a task may be asked about as well. */
+static struct json_object *recover_request(struct command *command, const char *keep)
+{
+	auto_json struct json_object *found = NULL;
+
+	if (command->arguments.count == 0)
+		return request_make(NULL, NULL);
+	find_task(command, &found);
+	if (has(found, "/record") && !keep)
+		return request_make("guest", word(command, 0), NULL);
+	return request_make("task", task_of(command, found), "keep", keep, NULL);
+}
+
+/* The exit status of what could not be recovered, if there is any. */
+static int unsettled(struct json_object *recovered)
+{
+	each(task, recovered) if (strcmp(text_at(task, "/outcome"), "unsettled") == 0) return number_at(task, "/exit")
+		? (int)number_at(task, "/exit")
+		: EXIT_NEEDS_WORD;
+	return EXIT_DONE;
 }
 
 static int run_recover(struct command *command)
@@ -304,18 +338,15 @@ static int run_recover(struct command *command)
 		return usage_error(command, "--keep takes source or target, not '%s'", keep);
 	if (keep && command->arguments.count == 0)
 		return usage_error(command, "--keep needs the task or guest that it is said of");
-	status = call_of_task_or_guest(command, "recover", &reply);
-	if (command->arguments.given[SWITCH_JSON]) {
-		report_json(reply);
-		return status;
-	}
+	if (!call_to_show(command, "recover", recover_request(command, keep), &reply, &status))
+		return status ? status : unsettled(at(reply, "/recovered"));
 	table_begin(&table, heads);
 	each(task, at(reply, "/recovered"))
 		table_row(&table, text_at(task, "/task"), text_at(task, "/outcome"), text_at(task, "/message"));
-	if (table.count == 0 && !has(reply, "/error"))
+	if (table.count == 0)
 		fputs("There is nothing to recover.\n", command->out.file);
 	table_end(&table, &command->out);
-	return has(reply, "/error") ? report_error(command, status, reply) : status;
+	return unsettled(at(reply, "/recovered"));
 }
 
 /* ------------------------------------------------------------------ version */
@@ -354,13 +385,13 @@ const struct verb verbs[] = {
 	{"plan", "GUEST TARGET [OPTIONS]", "show what a migration would do, as --dry-run does", NULL, 2, 2, true, false, run_plan},
 	{"list", "[NODE]", "guests of this node and of the others", NULL, 0, 1, false, false, run_list},
 	{"nodes", "", "the nodes and whether they answer", NULL, 0, 0, false, false, run_nodes},
-	{"tasks", "[GUEST] [--all]", "migrations that run, or all that are remembered", NULL, 0, 1, false, false, run_tasks},
+	{"tasks", "[GUEST] [--all]", "migrations that run and that have ended", NULL, 0, 1, false, false, run_tasks},
 	{"status", "[TASK|GUEST] [--follow]", "where a migration is; follows it while it runs",
 	 "On a terminal a task that runs is followed to its end. Ctrl-C stops watching and\n"
 	 "cancels nothing. The exit status is then the migration's. Of a guest, the node\n"
 	 "that owns it is shown as well.\n",
 	 0, 1, false, false, run_status},
-	{"log", "TASK", "the log of a task", NULL, 1, 1, false, false, run_log},
+	{"log", "TASK|GUEST", "the log of a task, or of a guest's newest", NULL, 1, 1, false, false, run_log},
 	{"cancel", "TASK|GUEST", "cancel a migration: all is rolled back", NULL, 1, 1, false, false, run_cancel},
 	{"recover", "[TASK|GUEST] [--keep source|target]", "finish or undo what a crash has interrupted",
 	 "Asks both nodes and their journals. It runs by itself when a task ends badly, at\n"

@@ -23,6 +23,8 @@ struct watch {
 	uint64_t next;	/* number of the event to go on from */
 	bool cancelled; /* it was asked to */
 	int status;	/* once it is known, else -1 */
+
+	struct json_object *broken; /* the error that ended the newest stream, or NULL */
 };
 
 static sigset_t held_signals(void)
@@ -103,8 +105,8 @@ static void take_event(struct watch *watch, const char *text)
 	if (!watch->command->client.raw)
 		clean(event, watch->command->client.utf8, false);
 	if (has(event, "/error") && !has(event, "/type")) {
-		progress_erase(watch->progress);
-		watch->status = report_error(watch->command, (int)number_at(event, "/error/exit"), event);
+		json_object_put(watch->broken);
+		watch->broken = json_object_get(event);
 		return;
 	}
 	watch->next = (uint64_t)number_at(event, "/seq") + 1;
@@ -157,31 +159,42 @@ static bool watch_stream(struct watch *watch)
 	return watch->next != first;
 }
 
-/* The stream ended without a result: was it the task, or only the stream? */
+/* An error that a second try does not mend: there is no such task, it may not be seen, it has no worker. */
+static bool is_final(struct json_object *reply)
+{
+	int exit = (int)number_at(reply, "/error/exit");
+
+	return exit == EXIT_USAGE || exit == EXIT_NOT_PERMITTED || exit == EXIT_NOT_FOUND || exit == EXIT_NEEDS_WORD;
+}
+
+static void give_up(struct watch *watch)
+{
+	progress_erase(watch->progress);
+	watch->status = EXIT_FAILED;
+	if (watch->broken)
+		watch->status =
+			report_error(watch->command, (int)number_at(watch->broken, "/error/exit"), watch->broken);
+	if (!watch->command->client.raw && !is_final(watch->broken))
+		progress_say(watch->progress,
+			     "The task cannot be watched any more; it goes on. Look again with: vmmigrate status %s",
+			     watch->task);
+}
+
+/* The stream ended without a result. Where the task has one nevertheless, that is the end; else it is tried again. */
 static void look_after(struct watch *watch)
 {
 	auto_json struct json_object *reply = NULL;
 	struct pollfd fd = {.fd = watch->signals, .events = POLLIN};
-	const char *state;
+	struct json_object *request = request_make("task", watch->task, NULL);
 
-	if (client_call(&watch->command->client, "status", request_make("task", watch->task, NULL), &reply) ==
-	    EXIT_DONE) {
-		state = text_at(reply, "/task/state");
-		if (has(reply, "/result/exit")) {
-			take_result(watch, at(reply, "/result"));
-			if (watch->command->arguments.given[SWITCH_JSON])
-				report_json(reply);
-			else
-				progress_say(watch->progress, "%s", text_at(reply, "/result/message"));
-			return;
-		}
-		if (*state && strcmp(state, "running") != 0 && strcmp(state, "queued") != 0) {
-			progress_say(watch->progress,
-				     "The task has stopped without a result (%s). Settle it with: vmmigrate recover %s",
-				     state, watch->task);
-			watch->status = EXIT_NEEDS_WORD;
-			return;
-		}
+	if (client_call(&watch->command->client, "status", request, &reply) == EXIT_DONE &&
+	    has(reply, "/result/exit")) {
+		take_result(watch, at(reply, "/result"));
+		if (watch->command->client.raw)
+			report_json(reply);
+		else
+			progress_say(watch->progress, "%s", text_at(reply, "/result/message"));
+		return;
 	}
 	poll(&fd, 1, TICK_MS);
 	take_signals(watch);
@@ -195,19 +208,16 @@ int watch_task(struct command *command, const char *task, enum interrupt interru
 	watch_hold_signals();
 	watch.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	watch.progress = progress_begin(command);
-	for (int lost = 0; watch.status < 0 && lost < LOST_ATTEMPTS; lost++) {
+	for (int lost = 0; watch.status < 0; lost++) {
 		if (watch_stream(&watch))
 			lost = 0;
+		if (watch.status < 0 && (lost == LOST_ATTEMPTS || is_final(watch.broken)))
+			give_up(&watch);
 		if (watch.status < 0)
 			look_after(&watch);
 	}
-	if (watch.status < 0) {
-		progress_say(watch.progress,
-			     "The task cannot be watched any more; it goes on. Look again with: vmmigrate status %s",
-			     task);
-		watch.status = EXIT_FAILED;
-	}
 	progress_end(watch.progress);
+	json_object_put(watch.broken);
 	close(watch.signals);
 	return watch.status;
 }

@@ -21,11 +21,27 @@ run 100 node2
 expect_status 8
 [ "$(last_line "$out")" = 'TASK WARNINGS: 2' ] || fail "another last line"
 
-# The task died.
+# The task died: the engine says so in the stream, and nothing is tried again.
 reply status 0 "{\"api\":1,\"task\":{\"task\":\"$task\",\"state\":\"dead\"}}"
+echo "echo '{\"api\":1,\"error\":{\"code\":\"worker-gone\",\"message\":\"no worker\",\"hint\":\"run: vmmigrate recover\",\"exit\":9}}'" >"$fake/follow.sh"
 run 100 node2
 expect_status 9
-expect "$out" "vmmigrate recover $task"
+expect "$err" 'no worker' 'run: vmmigrate recover'
+[ "$(grep -c ^follow "$fake/asked")" = 1 ] || fail "followed more than once"
+
+# An error that may pass is waited out.
+cat >"$fake/follow.sh" <<'END'
+if [ -e once ]; then
+	cat follow.json
+else
+	touch once
+	echo '{"api":1,"error":{"code":"target-unreachable","message":"away","hint":null,"exit":3}}'
+fi
+END
+run 100 node2
+expect_status 0
+expect "$out" 'TASK OK'
+refuse "$err" 'away'
 
 VMMIGRATE_ENGINE=/nowhere run 100 node2
 expect_status 1

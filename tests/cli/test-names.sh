@@ -14,6 +14,14 @@ expect "$asked" 'cancel {"api":1,"task":"t:1"}'
 run status 100
 expect_status 0
 expect "$out" 'Owner    node1' 'Task     t:1'
+reply log 0 '{"api":1,"log":"TASK OK"}'
+run log 100
+expect "$asked" 'log {"api":1,"task":"t:1"}'
+reply recover 0 '{"api":1,"recovered":[]}'
+run recover 100
+expect "$asked" 'recover {"api":1,"guest":"100"}'
+run recover 100 --keep target
+expect "$asked" 'recover {"api":1,"task":"t:1","keep":"target"}'
 run status 300
 expect_status 5
 expect "$err" 'no such task'

@@ -26,6 +26,13 @@ terminal node add node2 10.0.0.2
 expect_status 0
 expect "$screen" 'SHA256:abc' 'back: ok'
 
+reply node-test 0 '{"api":1,"tests":[{"from":"node1","to":"node2","ok":true,"error":null},{"from":"node2","to":"node1","ok":false,"error":{"message":"no key"}}]}'
+run node test
+expect_status 1
+[ "$out" = "FROM   TO     RESULT  WHY
+node1  node2  ok
+node2  node1  failed  no key" ] || fail "another table"
+
 reply node-test 1 '{"api":1,"error":{"code":"refused","message":"node2 does not answer","hint":null,"exit":1}}'
 run node test node2
 expect_status 1

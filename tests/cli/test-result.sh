@@ -16,3 +16,10 @@ run 100 node2
 expect_status 6
 expect "$err" 'vmmigrate: guest 100 is locked by task x' '  wait'
 refuse "$asked" follow
+
+# How long the guest was off is said before the last line.
+events '{"api":1,"seq":1,"type":"result","exit":0,"message":"TASK OK","statistics":{"downtime_ms":310}}'
+reply start 0 "{\"api\":1,\"task\":\"$task\",\"node\":\"node1\"}"
+run 100 node2
+expect "$out" "downtime 0.31 s
+TASK OK"

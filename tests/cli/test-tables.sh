@@ -31,18 +31,26 @@ reply targets 0 '{"api":1,"guest":{"id":"100","name":"web","state":"running","no
 {"code":"bridge-missing","severity":"override","object":"vmbr1","message":"is not there"},{"code":"b","severity":"error","object":"","message":"c"}]}]}'
 for verb in check targets; do
 	run $verb 100
-	[ "$out" = "100 (web), running on node1
+	[ "$out" = "100 (web) is running
 NODE   CAN TAKE IT  HOW   WHY NOT
 node2  yes          live
 node3  no           live  bridge-missing: is not there (and 1 more)" ] || fail "another table"
 done
 
 export TZ=UTC
-reply tasks 0 "{\"api\":1,\"tasks\":[{\"task\":\"$task\",\"guest\":\"100\",\"source\":\"node1\",\"target\":\"node2\",\"state\":\"ended\",\"started\":1700000000000000,\"ended\":1700000060000000,\"result\":\"TASK OK\"}]}"
+reply tasks 0 "{\"api\":1,\"tasks\":[{\"task\":\"$task\",\"guest\":\"100\",\"source\":\"node1\",\"target\":\"node2\",\"mode\":\"live\",\"state\":\"ended\",\"started\":1700000000000000,\"result\":{\"exit\":0,\"message\":\"TASK OK\"}},{\"task\":\"t2\",\"guest\":\"101\",\"state\":\"running\"}],\"errors\":[{\"message\":\"node3 is away\"}]}"
 run tasks --all 100
-[ "$out" = "TASK           GUEST  FROM   TO     STATE  STARTED              ENDED                RESULT
-$task  100    node1  node2  ended  2023-11-14 22:13:20  2023-11-14 22:14:20  TASK OK" ] || fail "another table"
+[ "$out" = "TASK           GUEST  FROM   TO     HOW   STATE    STARTED              RESULT
+$task  100    node1  node2  live  ended    2023-11-14 22:13:20  TASK OK
+t2             101                        running" ] || fail "another table"
+expect "$err" 'warning: node3 is away'
 expect "$asked" 'tasks {"api":1,"guest":"100","all":true}'
+
+# Without a word, status shows what has not ended, on all nodes.
+run status
+[ "$out" = "TASK  GUEST  STATE
+t2    101    running" ] || fail "another table"
+expect "$asked" '"all":true'
 
 reply status 0 "{\"api\":1,\"task\":{\"task\":\"$task\",\"guest\":\"100\",\"source\":\"node1\",\"target\":\"node2\",\"state\":\"running\",\"started\":1700000000000000},
 \"progress\":{\"phase\":\"copy\",\"object\":\"vda\",\"percent\":52}}"
@@ -56,5 +64,11 @@ expect "$(last_line "$out")" 'TASK OK'
 
 reply recover 0 "{\"api\":1,\"recovered\":[{\"task\":\"$task\",\"outcome\":\"undone\",\"message\":\"guest runs on node1\"}]}"
 run recover "$task" --keep source
+expect_status 0
 expect "$out" "$task  undone   guest runs on node1"
 expect "$asked" "recover {\"api\":1,\"task\":\"$task\",\"keep\":\"source\"}"
+reply recover 0 "{\"api\":1,\"recovered\":[{\"task\":\"$task\",\"outcome\":\"unsettled\",\"message\":\"node2 is away\",\"exit\":9}]}"
+run recover
+expect_status 9
+expect "$out" 'unsettled  node2 is away'
+expect "$asked" 'recover {"api":1}'
