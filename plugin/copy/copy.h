@@ -45,20 +45,27 @@ struct copy_job {
 	void *context;
 };
 
-/* Brings the target's volume to the source's content. `sessions` streams, each served by copy_serve on the other side, all
- * for the same volume; extents are dealt to them. On success `leaves` (may be NULL) holds what was sent and belongs to the
- * caller. The target has fsynced. Errors: link's, "read-failed", "no-space" and others that the target reports (their
- * message begins with the node's words), "cancelled". */
+/* Brings the target's volume to the source's content. `sessions` streams (1 to 8), each served by copy_serve on the other side,
+ * all for the same volume; extents are dealt to them, a thread each. The target has fsynced when it returns.
+ *
+ * `leaves` may be NULL; else it is zero-initialised, or it holds what an earlier push to the very same volume gave: then the
+ * target's volume is taken to hold just that, and is not read again (a later round costs one read of the source plus what
+ * changed; copy_verify still reads all). On success it holds what was sent and belongs to the caller; on failure it is empty.
+ *
+ * `result` (may be NULL) is filled in either way. After a failure the sessions are finished: the caller closes them.
+ * Errors: link's, "read-failed", "no-space" and others that the target reports in its own words, "protocol-error",
+ * "too-large", "cancelled". */
 int copy_push(const struct copy_job *job, struct stream *const sessions[], size_t count, struct copy_leaves *leaves,
 	      struct copy_progress *result, struct vmm_error **err);
 
-/* Asks the target to read the volume back from its storage (caches dropped) and compares the root tag with ours; where
- * they differ, finds the extents that do. Error "verify-failed" names the first of them; *bad (may be NULL) is their count. */
+/* Asks the target to read the volume back from its storage (past its cache) and compares the root tag with ours; where they
+ * differ, finds the extents that do. Error "verify-failed" names the first offset; *bad (may be NULL) is the count of extents. */
 int copy_verify(struct stream *session, const char *volume, const struct copy_leaves *leaves, size_t *bad,
 		struct vmm_error **err);
 
-/* The target's side of a session: serves pushes and verifications until the stream ends. `open_volume` gives a descriptor
- * (read and write, owned by copy_serve) for a name, or refuses; it is the only way in which the peer reaches storage. */
+/* The target's side of a session: serves pushes and verifications until the stream ends, or one fails (the source is told).
+ * `open_volume` gives a descriptor (read and write, owned by copy_serve) for a name, or refuses; it is the only way in which
+ * the peer reaches storage. A file is then given `size`; a block device must have it. */
 typedef int copy_open_fn(void *context, const char *volume, uint64_t size, struct vmm_error **err);
 int copy_serve(struct stream *session, copy_open_fn *open_volume, void *context, struct vmm_error **err);
 

@@ -1,0 +1,168 @@
+/* outbox.c: one thread sends what the others have to say, so that none of them ever waits for the source to read. */
+#include <errno.h>
+#include <time.h>
+
+#include "parts.h"
+
+enum { LITTLE = 64 << 10 };
+
+struct letter {
+	struct letter *next;
+	uint8_t type, flags;
+	size_t length;
+	uint8_t data[];
+};
+
+struct outbox {
+	struct stream *stream; /* borrowed */
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	struct letter *first, **end;
+	size_t queued; /* bytes */
+	bool busy, closing, broken;
+};
+
+/* Waits for a letter; NULL where it is time to say that we are alive (*alive), or to end. */
+static struct letter *next_letter(struct outbox *outbox, bool *alive)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += FRAME_ALIVE_MS / 1000;
+	*alive = false;
+	pthread_mutex_lock(&outbox->lock);
+	while (!outbox->first && !outbox->closing && !*alive)
+		*alive = pthread_cond_timedwait(&outbox->changed, &outbox->lock, &until) == ETIMEDOUT;
+	struct letter *letter = outbox->first;
+	if (letter) {
+		outbox->first = letter->next;
+		if (!outbox->first)
+			outbox->end = &outbox->first;
+		outbox->queued -= letter->length;
+		pthread_cond_broadcast(&outbox->changed);
+	}
+	*alive = *alive && !letter && outbox->busy;
+	pthread_mutex_unlock(&outbox->lock);
+	return letter;
+}
+
+static bool is_over(struct outbox *outbox)
+{
+	pthread_mutex_lock(&outbox->lock);
+	bool over = outbox->closing && !outbox->first;
+	pthread_mutex_unlock(&outbox->lock);
+	return over;
+}
+
+static void note_broken(struct outbox *outbox)
+{
+	pthread_mutex_lock(&outbox->lock);
+	outbox->broken = true;
+	pthread_cond_broadcast(&outbox->changed);
+	pthread_mutex_unlock(&outbox->lock);
+}
+
+static void *outbox_run(void *argument)
+{
+	struct outbox *outbox = argument;
+	bool broken = false;
+	while (!is_over(outbox)) {
+		bool alive;
+		struct letter *letter = next_letter(outbox, &alive);
+		int sent = 0;
+		/* Once the link is gone letters are thrown away: the receiving thread sees the link's end too. */
+		if (letter && !broken)
+			sent = frame_send(outbox->stream, letter->type, letter->flags, letter->data, letter->length,
+					  NULL);
+		else if (alive && !broken)
+			sent = frame_send(outbox->stream, FRAME_ALIVE, 0, NULL, 0, NULL);
+		free(letter);
+		if (sent < 0 && !broken)
+			note_broken(outbox);
+		broken |= sent < 0;
+	}
+	return NULL;
+}
+
+int outbox_start(struct stream *stream, struct outbox **result, struct vmm_error **err)
+{
+	struct outbox *outbox = mem_zero(sizeof(*outbox));
+	outbox->stream = stream;
+	outbox->end = &outbox->first;
+	pthread_mutex_init(&outbox->lock, NULL);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&outbox->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	int number = pthread_create(&outbox->thread, NULL, outbox_run, outbox);
+	if (number) {
+		free(outbox);
+		return error_errno(err, number, "starting a thread");
+	}
+	*result = outbox;
+	return 0;
+}
+
+void outbox_put(struct outbox *outbox, uint8_t type, uint8_t flags, const void *data, size_t length)
+{
+	struct letter *letter = mem_zero(sizeof(*letter) + length);
+	letter->type = type;
+	letter->flags = flags;
+	letter->length = length;
+	if (length)
+		memcpy(letter->data, data, length);
+	pthread_mutex_lock(&outbox->lock);
+	*outbox->end = letter;
+	outbox->end = &letter->next;
+	outbox->queued += length;
+	pthread_cond_broadcast(&outbox->changed);
+	pthread_mutex_unlock(&outbox->lock);
+}
+
+void outbox_put_error(struct outbox *outbox, const struct vmm_error *failure)
+{
+	vmm_auto_json struct json_object *json = error_to_json(failure);
+	const char *line = json_line(json);
+	size_t length = strlen(line);
+	if (length <= COPY_LIMIT_TO_SOURCE)
+		outbox_put(outbox, COPY_ERROR, 0, line, length);
+	else
+		outbox_put(outbox, COPY_ERROR, 0, "{}", 2);
+}
+
+bool outbox_wait(struct outbox *outbox, const atomic_bool *stop)
+{
+	pthread_mutex_lock(&outbox->lock);
+	while (outbox->queued > LITTLE && !outbox->broken && !*stop)
+		pthread_cond_wait(&outbox->changed, &outbox->lock);
+	bool good = !outbox->broken && !*stop;
+	pthread_mutex_unlock(&outbox->lock);
+	return good;
+}
+
+void outbox_wake(struct outbox *outbox)
+{
+	pthread_mutex_lock(&outbox->lock);
+	pthread_cond_broadcast(&outbox->changed);
+	pthread_mutex_unlock(&outbox->lock);
+}
+
+void outbox_busy(struct outbox *outbox, bool busy)
+{
+	pthread_mutex_lock(&outbox->lock);
+	outbox->busy = busy;
+	pthread_mutex_unlock(&outbox->lock);
+}
+
+void outbox_stop(struct outbox *outbox)
+{
+	pthread_mutex_lock(&outbox->lock);
+	outbox->closing = true;
+	pthread_cond_broadcast(&outbox->changed);
+	pthread_mutex_unlock(&outbox->lock);
+	pthread_join(outbox->thread, NULL);
+	pthread_cond_destroy(&outbox->changed);
+	pthread_mutex_destroy(&outbox->lock);
+	free(outbox);
+}

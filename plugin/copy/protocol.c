@@ -1,0 +1,122 @@
+/* protocol.c: payloads of the copy's frames, made and taken apart. Everything that arrives is checked here. */
+#include "parts.h"
+
+int protocol_error(struct vmm_error **err, const char *format, ...)
+{
+	va_list args;
+	char what[200];
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	error_set(err, VMM_FAILED, "protocol-error", "the other side sent %s", what);
+	return error_hint(err, "are both nodes' versions of vmmigrate the same?");
+}
+
+int open_send(struct stream *stream, enum copy_frame type, uint64_t size, const uint8_t key[COPY_KEY], const char *name,
+	      struct vmm_error **err)
+{
+	size_t length = strlen(name);
+	if (!length || length > COPY_NAME_MOST || size > COPY_SIZE_MOST)
+		return error_set(err, VMM_FAILED, "too-large", "volume %s has %llu bytes; at most %llu can be copied",
+				 name, (unsigned long long)size, (unsigned long long)COPY_SIZE_MOST);
+	uint8_t packed[COPY_OPEN_HEAD + COPY_NAME_MOST];
+	put64(packed, size);
+	memcpy(packed + 8, key, COPY_KEY);
+	memcpy(packed + COPY_OPEN_HEAD, name, length);
+	return frame_send(stream, type, 0, packed, COPY_OPEN_HEAD + length, err);
+}
+
+int open_unpack(const struct frame *frame, uint64_t *size, uint8_t key[COPY_KEY], char **name, struct vmm_error **err)
+{
+	if (frame->length <= COPY_OPEN_HEAD || frame->length > COPY_OPEN_HEAD + COPY_NAME_MOST ||
+	    memchr(frame->data + COPY_OPEN_HEAD, 0, frame->length - COPY_OPEN_HEAD))
+		return protocol_error(err, "a volume's name that is none");
+	*size = get64(frame->data);
+	if (*size > COPY_SIZE_MOST)
+		return protocol_error(err, "a volume of %llu bytes", (unsigned long long)*size);
+	memcpy(key, frame->data + 8, COPY_KEY);
+	*name = str_copy(frame->data + COPY_OPEN_HEAD);
+	return 0;
+}
+
+void order_pack(uint64_t first, uint32_t count, uint8_t packed[COPY_ORDER_SIZE])
+{
+	put64(packed, first);
+	put32(packed + 8, count);
+}
+
+int order_unpack(const struct frame *frame, uint64_t size, uint64_t *first, uint32_t *count, struct vmm_error **err)
+{
+	if (frame->length != COPY_ORDER_SIZE)
+		return protocol_error(err, "an order of %u bytes", frame->length);
+	*first = get64(frame->data);
+	*count = get32(frame->data + 8);
+	uint64_t extents = extent_count(size);
+	if (!*count || *count > COPY_ORDER_MOST || *first > extents || *count > extents - *first)
+		return protocol_error(err, "an order for %u extents from %llu on, of %llu", *count,
+				      (unsigned long long)*first, (unsigned long long)extents);
+	return 0;
+}
+
+size_t tags_pack(uint64_t extent, const struct extent_tags *tags, uint8_t packed[COPY_TAGS_MOST])
+{
+	size_t length = 16;
+	put64(packed, extent);
+	put64(packed + 8, tags->nonzero);
+	for (unsigned leaf = 0; leaf < COPY_LEAVES; leaf++) {
+		if (!(tags->nonzero >> leaf & 1))
+			continue;
+		memcpy(packed + length, tags->tag[leaf], COPY_TAG);
+		length += COPY_TAG;
+	}
+	return length;
+}
+
+int tags_unpack(const struct frame *frame, uint64_t size, uint64_t *extent, struct extent_tags *tags,
+		struct vmm_error **err)
+{
+	if (frame->length < 16)
+		return protocol_error(err, "tags of %u bytes", frame->length);
+	*extent = get64(frame->data);
+	tags->nonzero = get64(frame->data + 8);
+	size_t at = 16;
+	if (*extent >= extent_count(size) ||
+	    frame->length != at + (size_t)__builtin_popcountll(tags->nonzero) * COPY_TAG)
+		return protocol_error(err, "tags that fit no extent");
+	size_t leaves = leaf_count(extent_length(size, *extent));
+	if (leaves < COPY_LEAVES && tags->nonzero >> leaves)
+		return protocol_error(err, "tags of leaves behind the end");
+	for (unsigned leaf = 0; leaf < COPY_LEAVES; leaf++) {
+		if (!(tags->nonzero >> leaf & 1))
+			continue;
+		memcpy(tags->tag[leaf], frame->data + at, COPY_TAG);
+		at += COPY_TAG;
+	}
+	return 0;
+}
+
+int stretch_set(uint64_t size, uint32_t slot, uint64_t offset, uint64_t length, struct stretch *run,
+		struct vmm_error **err)
+{
+	if (slot >= COPY_SLOTS || !length || length > COPY_RUN || offset > size || length > size - offset)
+		return protocol_error(err, "a run of %llu bytes at offset %llu in slot %u", (unsigned long long)length,
+				      (unsigned long long)offset, slot);
+	*run = (struct stretch){.slot = slot, .length = (uint32_t)length, .offset = offset};
+	run->window = offset > COPY_MARGIN ? offset - COPY_MARGIN : 0;
+	run->window_length = min64(size, offset + length + COPY_MARGIN) - run->window;
+	return 0;
+}
+
+void ask_pack(const struct stretch *run, uint8_t packed[COPY_ASK_SIZE])
+{
+	put32(packed, run->slot);
+	put32(packed + 4, run->length);
+	put64(packed + 8, run->offset);
+}
+
+int ask_unpack(const struct frame *frame, uint64_t size, struct stretch *run, struct vmm_error **err)
+{
+	if (frame->length != COPY_ASK_SIZE)
+		return protocol_error(err, "a question of %u bytes", frame->length);
+	return stretch_set(size, get32(frame->data), get64(frame->data + 8), get32(frame->data + 4), run, err);
+}

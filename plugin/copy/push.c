@@ -1,0 +1,199 @@
+/* push.c: brings the target's volume to the source's content, over all sessions at once. */
+#include <openssl/rand.h>
+
+#include "parts.h"
+
+enum { PROGRESS_MS = 100, DEALS_A_SESSION = 8 };
+
+int source_receive(struct stream *stream, struct frame *frame, struct vmm_error **err)
+{
+	for (;;) {
+		if (frame_receive(stream, COPY_LIMIT_TO_SOURCE, FRAME_SILENCE_MS, frame, err) < 0)
+			return -1;
+		if (frame->type != FRAME_ALIVE)
+			break;
+		frame_free(frame);
+	}
+	if (frame->type != COPY_ERROR)
+		return 0;
+	vmm_auto_json struct json_object *json = NULL;
+	if (!json_parse(frame->data, frame->length, "the target's error", &json, err))
+		error_from_json(err, json);
+	frame_free(frame);
+	return -1;
+}
+
+/* A thread for each session, and who waits for them. */
+struct crew {
+	struct push push;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	size_t working;		   /* guarded */
+	struct vmm_error *failure; /* guarded: the first that is not just a consequence of another */
+};
+
+struct hand {
+	struct crew *crew;
+	struct stream *session;
+	pthread_t thread;
+};
+
+static void note_failure(struct crew *crew, struct vmm_error *failure)
+{
+	/* Once one has failed the others are stopped: that they were is no news. */
+	if (!crew->failure)
+		crew->failure = failure;
+	else
+		error_clear(&failure);
+	crew->push.stop = true;
+}
+
+static void *hand_run(void *argument)
+{
+	struct hand *hand = argument;
+	struct crew *crew = hand->crew;
+	struct vmm_error *failure = NULL;
+	sender_run(&crew->push, hand->session, &failure);
+	pthread_mutex_lock(&crew->lock);
+	if (failure)
+		note_failure(crew, failure);
+	crew->working--;
+	pthread_cond_signal(&crew->changed);
+	pthread_mutex_unlock(&crew->lock);
+	return NULL;
+}
+
+static void report(const struct push *push, struct copy_progress *progress)
+{
+	*progress = (struct copy_progress){
+		.done = push->done,
+		.total = push->map.size,
+		.data = push->data,
+		.wire = push->wire,
+		.present = push->present,
+	};
+}
+
+static void start_hands(struct crew *crew, struct hand *hands, struct stream *const sessions[], size_t count,
+			size_t *started)
+{
+	crew->working = count;
+	for (*started = 0; *started < count; ++*started) {
+		struct hand *hand = &hands[*started];
+		*hand = (struct hand){.crew = crew, .session = sessions[*started]};
+		int number = pthread_create(&hand->thread, NULL, hand_run, hand);
+		if (!number)
+			continue;
+		struct vmm_error *failure = NULL;
+		error_errno(&failure, number, "starting a thread");
+		pthread_mutex_lock(&crew->lock);
+		note_failure(crew, failure);
+		crew->working -= count - *started;
+		pthread_mutex_unlock(&crew->lock);
+		return;
+	}
+}
+
+/* Reports progress until all hands are done. Returns false if the caller has cancelled. */
+static bool watch(struct crew *crew)
+{
+	const struct copy_job *job = crew->push.job;
+	bool wanted = true;
+	pthread_mutex_lock(&crew->lock);
+	while (crew->working) {
+		struct timespec until;
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += PROGRESS_MS * 1000000l;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		pthread_cond_timedwait(&crew->changed, &crew->lock, &until);
+		pthread_mutex_unlock(&crew->lock);
+		struct copy_progress progress;
+		report(&crew->push, &progress);
+		if (wanted && job->progress && !job->progress(job->context, &progress)) {
+			wanted = false;
+			crew->push.stop = true;
+		}
+		pthread_mutex_lock(&crew->lock);
+	}
+	pthread_mutex_unlock(&crew->lock);
+	return wanted;
+}
+
+static int crew_run(struct crew *crew, struct stream *const sessions[], size_t count, struct vmm_error **err)
+{
+	struct hand hands[COPY_SESSIONS_MOST];
+	size_t started;
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&crew->lock, NULL);
+	pthread_cond_init(&crew->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	start_hands(crew, hands, sessions, count, &started);
+	bool wanted = watch(crew);
+	while (started)
+		pthread_join(hands[--started].thread, NULL);
+	pthread_cond_destroy(&crew->changed);
+	pthread_mutex_destroy(&crew->lock);
+	if (!crew->failure)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		stream_finish(sessions[i]);
+	if (!wanted && crew->failure->exit == VMM_CANCELLED) {
+		error_clear(&crew->failure);
+		error_set(&crew->failure, VMM_CANCELLED, "cancelled", "the copy of %s was cancelled",
+			  crew->push.job->volume);
+	}
+	error_take(err, crew->failure);
+	return -1;
+}
+
+/* Small enough that sessions of unlike speed end together. */
+static uint32_t deal_size(uint64_t extents, size_t sessions)
+{
+	uint64_t share = extents / (sessions * DEALS_A_SESSION);
+	return share < 1 ? 1 : (uint32_t)min64(share, COPY_ORDER_MOST);
+}
+
+static int prepare(struct push *push, const struct copy_job *job, size_t sessions, struct copy_leaves *leaves,
+		   struct vmm_error **err)
+{
+	if (extents_map(job->fd, job->size, &push->map, err) < 0)
+		return error_context(err, "%s", job->volume);
+	push->job = job;
+	push->deal = deal_size(push->map.count, sessions);
+	push->leaves = leaves;
+	push->known = leaves && leaves->tag && leaves->size == job->size;
+	if (push->known) {
+		memcpy(push->key, leaves->key, COPY_KEY);
+		return 0;
+	}
+	if (RAND_bytes(push->key, COPY_KEY) != 1)
+		return error_set(err, VMM_FAILED, "system", "no random bytes for a key");
+	if (!leaves)
+		return 0;
+	copy_leaves_free(leaves);
+	return leaves_make(job->size, push->key, leaves, err);
+}
+
+int copy_push(const struct copy_job *job, struct stream *const sessions[], size_t count, struct copy_leaves *leaves,
+	      struct copy_progress *result, struct vmm_error **err)
+{
+	struct crew crew = {0};
+	if (count > COPY_SESSIONS_MOST)
+		count = COPY_SESSIONS_MOST;
+	pace_begin(&crew.push.pace, job->rate_limit);
+	int done = job->size > COPY_SIZE_MOST ? error_set(err, VMM_FAILED, "too-large", "%s has %llu bytes",
+							  job->volume, (unsigned long long)job->size)
+					      : prepare(&crew.push, job, count, leaves, err);
+	if (!done)
+		done = crew_run(&crew, sessions, count, err);
+	if (result)
+		report(&crew.push, result);
+	if (done < 0 && leaves)
+		copy_leaves_free(leaves); /* some of it may never have arrived */
+	extents_free(&crew.push.map);
+	pace_end(&crew.push.pace);
+	return done;
+}

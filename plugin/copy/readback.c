@@ -1,0 +1,65 @@
+/* readback.c: the target's side of a verification - what storage gives back, not what memory remembers. */
+#include <fcntl.h>
+
+#include "parts.h"
+
+/* The same volume, read past the page cache where its filesystem can; -1 where it cannot. */
+static int open_direct(int fd)
+{
+	vmm_auto_free char *path = str_format("/proc/self/fd/%d", fd);
+	int direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	void *probe = NULL;
+	if (direct < 0 || posix_memalign(&probe, 4096, 4096))
+		return direct;
+	if (pread(direct, probe, 4096, 0) < 0) {
+		close(direct);
+		direct = -1;
+	}
+	free(probe);
+	return direct;
+}
+
+static int read_back(int fd, struct copy_leaves *leaves, struct vmm_error **err)
+{
+	if (fdatasync(fd) < 0)
+		return error_set(err, VMM_FAILED, "io-error", "writing to stable storage: %m");
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	vmm_auto_close int direct = open_direct(fd);
+	return scan_all(direct >= 0 ? direct : fd, leaves, err);
+}
+
+int readback_serve(struct outbox *outbox, const struct frame *verify, copy_open_fn *open_volume, void *context,
+		   struct copy_leaves *leaves, struct vmm_error **err)
+{
+	uint64_t size;
+	uint8_t key[COPY_KEY], root[COPY_ROOT_SIZE];
+	vmm_auto_free char *name = NULL;
+	vmm_auto_close int fd = -1;
+	copy_leaves_free(leaves);
+	if (open_unpack(verify, &size, key, &name, err) < 0 || (fd = open_volume(context, name, size, err)) < 0 ||
+	    leaves_make(size, key, leaves, err) < 0)
+		return -1;
+	if (read_back(fd, leaves, err) < 0)
+		return error_context(err, "%s", name);
+	leaves_root(leaves, root);
+	outbox_put(outbox, COPY_ROOT, 0, root, sizeof(root));
+	return 0;
+}
+
+int readback_order(struct outbox *outbox, const struct frame *order, const struct copy_leaves *leaves,
+		   struct vmm_error **err)
+{
+	uint64_t first;
+	uint32_t count;
+	if (!leaves->tag)
+		return protocol_error(err, "an order before a copy or verification");
+	if (order_unpack(order, leaves->size, &first, &count, err) < 0)
+		return -1;
+	for (uint64_t extent = first; extent < first + count; extent++) {
+		struct extent_tags tags;
+		uint8_t packed[COPY_TAGS_MOST];
+		leaves_get(leaves, extent, &tags);
+		outbox_put(outbox, COPY_TAGS, 0, packed, tags_pack(extent, &tags, packed));
+	}
+	return 0;
+}

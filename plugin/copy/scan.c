@@ -1,0 +1,122 @@
+/* scan.c: reads volumes and makes the tags of their leaves. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "parts.h"
+
+void scan_begin(struct scan *scan, int fd, const struct extents *map, const uint8_t key[COPY_KEY])
+{
+	*scan = (struct scan){.fd = fd, .map = map, .tagger = tagger_new(key)};
+	/* Aligned for O_DIRECT. */
+	if (posix_memalign((void **)&scan->data, 4096, COPY_EXTENT))
+		abort();
+}
+
+void scan_end(struct scan *scan)
+{
+	tagger_free(scan->tagger);
+	free(scan->data);
+}
+
+/* Reads `length` bytes; asks for `asked`, which is that rounded up for O_DIRECT. */
+static int read_at(int fd, uint8_t *data, size_t length, size_t asked, uint64_t offset, struct vmm_error **err)
+{
+	for (size_t done = 0; done < length;) {
+		ssize_t n = pread(fd, data + done, asked - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return error_set(err, VMM_FAILED, "read-failed", "reading at offset %llu: %s",
+					 (unsigned long long)(offset + done), n ? strerror(errno) : "the volume ends");
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int scan_extent(struct scan *scan, uint64_t extent, struct extent_tags *tags, struct vmm_error **err)
+{
+	size_t length = extent_length(scan->map->size, extent);
+	uint64_t word = scan->map->leaves[extent];
+	tags->nonzero = 0;
+	for (unsigned first, end = 0; bits_run(word, end, &first, &end);) {
+		size_t from = (size_t)first * COPY_LEAF, to = min64((uint64_t)end * COPY_LEAF, length);
+		size_t asked = (to - from + 4095) & ~(size_t)4095;
+		if (read_at(scan->fd, scan->data + from, to - from, asked, extent * COPY_EXTENT + from, err) < 0)
+			return -1;
+		scan->read += to - from;
+		for (unsigned leaf = first; leaf < end; leaf++) {
+			const uint8_t *data = scan->data + (size_t)leaf * COPY_LEAF;
+			size_t bytes = leaf_length(length, leaf);
+			if (bytes_are_zero(data, bytes))
+				continue;
+			tags->nonzero |= 1ull << leaf;
+			tagger_tag(scan->tagger, data, bytes, tags->tag[leaf]);
+		}
+	}
+	return 0;
+}
+
+void scan_ahead(const struct scan *scan, uint64_t extent)
+{
+	if (extent < scan->map->count && scan->map->leaves[extent])
+		posix_fadvise(scan->fd, (off_t)(extent * COPY_EXTENT), COPY_EXTENT, POSIX_FADV_WILLNEED);
+}
+
+/* ------------------------------------------------------------------ a whole volume, by a few threads */
+
+enum { SCAN_THREADS = 2 };
+
+struct scan_share {
+	int fd;
+	struct extents map;
+	struct copy_leaves *leaves;
+	atomic_ullong next; /* extent that nobody has taken yet */
+	atomic_bool failed;
+	struct vmm_error *errors[SCAN_THREADS];
+	atomic_uint starter;
+};
+
+static void *scan_share_run(void *argument)
+{
+	struct scan_share *share = argument;
+	struct vmm_error **err = &share->errors[share->starter++];
+	struct scan scan;
+	struct extent_tags tags;
+	scan_begin(&scan, share->fd, &share->map, share->leaves->key);
+	while (!share->failed) {
+		uint64_t extent = share->next++;
+		if (extent >= share->map.count)
+			break;
+		if (scan_extent(&scan, extent, &tags, err) < 0) {
+			share->failed = true;
+			break;
+		}
+		leaves_put(share->leaves, extent, &tags);
+	}
+	scan_end(&scan);
+	return NULL;
+}
+
+int scan_all(int fd, struct copy_leaves *leaves, struct vmm_error **err)
+{
+	struct scan_share share = {.fd = fd, .leaves = leaves};
+	pthread_t threads[SCAN_THREADS - 1];
+	size_t started = 0;
+	int result = extents_map(fd, leaves->size, &share.map, err);
+	if (!result) {
+		/* This thread works too, so that a thread that cannot be started costs time only. */
+		while (started < VMM_COUNT(threads) && !pthread_create(&threads[started], NULL, scan_share_run, &share))
+			started++;
+		scan_share_run(&share);
+	}
+	while (started)
+		pthread_join(threads[--started], NULL);
+	for (size_t i = 0; i < SCAN_THREADS; i++) {
+		if (!share.errors[i])
+			continue;
+		result = -1;
+		error_take(err, share.errors[i]);
+	}
+	extents_free(&share.map);
+	return result;
+}

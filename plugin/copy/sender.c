@@ -1,0 +1,437 @@
+/* sender.c: the source's side of one session - reads extents, compares, sends what differs.
+ *
+ * One thread does all of it. It reads from the session only when it waits for something or when something is there, and
+ * it may write at any time: see parts.h for why that ends.
+ */
+#include "parts.h"
+
+/* Extents in hand, the target's tags as far as they have come. */
+struct order {
+	uint64_t first;
+	uint32_t count, arrived, worked;
+	struct extent_tags old[COPY_ORDER_MOST];
+};
+
+/* A run that is with librsync; its data is kept, since the guest may write to the volume meanwhile. */
+struct inquiry {
+	enum { INQUIRY_NONE, INQUIRY_ASKED, INQUIRY_ANSWERED } state;
+	struct stretch run;
+	uint8_t *data;
+	struct frame signature;
+};
+
+struct sender {
+	struct push *push;
+	struct lane lane;
+	struct scan scan;
+	bool fresh; /* the target's volume holds nothing */
+	bool opened, synced;
+	uint64_t sent, taken; /* cost of frames sent, and of those that the target has applied */
+	struct order orders[COPY_ORDERS];
+	unsigned current; /* the order to work on; the other is the next */
+	struct inquiry inquiries[COPY_SLOTS];
+	unsigned misses, skip; /* librsync was of no use so many times running; runs not to try it on */
+	size_t changes_length;
+	uint8_t changes[COPY_LIMIT_TO_TARGET]; /* the CHANGES frame in the making */
+};
+
+/* ------------------------------------------------------------------ receiving */
+
+static bool needs_tags(const struct sender *sender)
+{
+	return !sender->fresh && !sender->push->known;
+}
+
+/* The order that the next tags belong to. */
+static struct order *arriving(struct sender *sender)
+{
+	for (unsigned i = 0; i < COPY_ORDERS; i++) {
+		struct order *order = &sender->orders[(sender->current + i) % COPY_ORDERS];
+		if (order->arrived < order->count)
+			return order;
+	}
+	return NULL;
+}
+
+static int take_tags(struct sender *sender, const struct frame *frame, struct vmm_error **err)
+{
+	struct order *order = needs_tags(sender) ? arriving(sender) : NULL;
+	uint64_t extent;
+	if (!order)
+		return protocol_error(err, "tags that nobody asked for");
+	if (tags_unpack(frame, sender->push->map.size, &extent, &order->old[order->arrived], err) < 0)
+		return -1;
+	if (extent != order->first + order->arrived)
+		return protocol_error(err, "tags of extent %llu out of turn", (unsigned long long)extent);
+	order->arrived++;
+	return 0;
+}
+
+/* Keeps the frame if it is the answer to an inquiry. */
+static int take_signature(struct sender *sender, struct frame *frame, struct vmm_error **err)
+{
+	uint32_t slot = frame->length >= 4 ? get32(frame->data) : COPY_SLOTS;
+	if (slot >= COPY_SLOTS || sender->inquiries[slot].state != INQUIRY_ASKED)
+		return protocol_error(err, "a signature that nobody asked for");
+	sender->inquiries[slot].signature = *frame;
+	sender->inquiries[slot].state = INQUIRY_ANSWERED;
+	frame->data = NULL;
+	return 0;
+}
+
+static int take_taken(struct sender *sender, const struct frame *frame, struct vmm_error **err)
+{
+	uint64_t taken = frame->length == 8 ? get64(frame->data) : 0;
+	if (taken <= sender->taken || taken > sender->sent)
+		return protocol_error(err, "an acknowledgement of what was not sent");
+	sender->taken = taken;
+	return 0;
+}
+
+static int take_frame(struct sender *sender, struct frame *frame, struct vmm_error **err)
+{
+	if (!sender->opened && frame->type == COPY_OPENED) {
+		sender->opened = true;
+		sender->fresh = frame->flags & COPY_IS_FRESH;
+		return 0;
+	}
+	switch (sender->opened ? (int)frame->type : 0) {
+	case COPY_TAGS:
+		return take_tags(sender, frame, err);
+	case COPY_SIGNATURE:
+		return take_signature(sender, frame, err);
+	case COPY_TAKEN:
+		return take_taken(sender, frame, err);
+	case COPY_SYNCED:
+		sender->synced = true;
+		return 0;
+	default:
+		return protocol_error(err, "a frame of type %d out of turn", frame->type);
+	}
+}
+
+static int receive_frame(struct sender *sender, struct vmm_error **err)
+{
+	struct frame frame;
+	if (source_receive(&sender->lane.stream, &frame, err) < 0)
+		return -1;
+	int result = take_frame(sender, &frame, err);
+	frame_free(&frame);
+	return result;
+}
+
+/* ------------------------------------------------------------------ sending */
+
+/* Sends a frame once the window has room for it. */
+static int send_frame(struct sender *sender, enum copy_frame type, const void *data, size_t length,
+		      struct vmm_error **err)
+{
+	while (sender->sent + copy_cost(length) - sender->taken > COPY_WINDOW)
+		if (receive_frame(sender, err) < 0)
+			return -1;
+	sender->sent += copy_cost(length);
+	return frame_send(&sender->lane.stream, type, 0, data, length, err);
+}
+
+static int flush(struct sender *sender, struct vmm_error **err)
+{
+	size_t length = sender->changes_length;
+	sender->changes_length = 0;
+	return length ? send_frame(sender, COPY_CHANGES, sender->changes, length, err) : 0;
+}
+
+/* Room for a record's head and `least` bytes. */
+static int make_room(struct sender *sender, size_t least, size_t *room, struct vmm_error **err)
+{
+	if (sender->changes_length + COPY_RECORD_HEAD + least > sizeof(sender->changes) && flush(sender, err) < 0)
+		return -1;
+	*room = sizeof(sender->changes) - sender->changes_length - COPY_RECORD_HEAD;
+	return 0;
+}
+
+static void add_record(struct sender *sender, enum change kind, uint64_t offset, size_t length, const void *data)
+{
+	uint8_t *record = sender->changes + sender->changes_length;
+	put64(record, offset);
+	put32(record + 8, (uint32_t)length);
+	put32(record + 12, kind);
+	sender->changes_length += COPY_RECORD_HEAD;
+	if (!data)
+		return;
+	memcpy(record + COPY_RECORD_HEAD, data, length);
+	sender->changes_length += length;
+}
+
+static int change_zero(struct sender *sender, uint64_t offset, size_t length, struct vmm_error **err)
+{
+	size_t room;
+	if (make_room(sender, 0, &room, err) < 0)
+		return -1;
+	add_record(sender, CHANGE_ZERO, offset, length, NULL);
+	return 0;
+}
+
+static int change_data(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length,
+		       struct vmm_error **err)
+{
+	for (size_t room; length;) {
+		if (make_room(sender, min64(length, COPY_PIECE), &room, err) < 0)
+			return -1;
+		size_t n = min64(length, room < length ? room & ~(size_t)(COPY_PIECE - 1) : length);
+		add_record(sender, CHANGE_DATA, offset, n, data);
+		offset += n;
+		data += n;
+		length -= n;
+	}
+	return 0;
+}
+
+/* A run as it is, but for its zeros: those become holes, or are left out where the target has zeros already. */
+static int change_run(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length, bool over_zeros,
+		      struct vmm_error **err)
+{
+	bool zero;
+	for (size_t at = 0, run; pieces_next(data, length, &at, &run, &zero);) {
+		size_t from = at - run;
+		if (zero && over_zeros)
+			continue;
+		if ((zero ? change_zero(sender, offset + from, run, err)
+			  : change_data(sender, offset + from, data + from, run, err)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------ librsync */
+
+static int settle_one(struct sender *sender, struct inquiry *inquiry, struct vmm_error **err)
+{
+	const struct stretch *run = &inquiry->run;
+	vmm_auto_free uint8_t *delta = NULL;
+	size_t length = 0;
+	int worth = delta_make(inquiry->signature.data + 4, inquiry->signature.length - 4, run->window_length,
+			       inquiry->data, run->length, &delta, &length, err);
+	if (worth < 0)
+		return -1;
+	vmm_auto_free uint8_t *packed = mem_zero(4 + length);
+	put32(packed, run->slot);
+	if (worth)
+		memcpy(packed + 4, delta, length);
+	if (send_frame(sender, COPY_PATCH, packed, 4 + (worth ? length : 0), err) < 0)
+		return -1;
+	if (!worth && change_run(sender, run->offset, inquiry->data, run->length, false, err) < 0)
+		return -1;
+	/* Where it is of no use it is tried ever more rarely: it costs more than sending. */
+	sender->misses = worth ? 0 : sender->misses < 5 ? sender->misses + 1 : 5;
+	sender->skip = worth ? 0 : (1u << sender->misses) - 1;
+	frame_free(&inquiry->signature);
+	inquiry->state = INQUIRY_NONE;
+	return 0;
+}
+
+/* Works off the answers that have come. */
+static int settle(struct sender *sender, struct vmm_error **err)
+{
+	for (size_t i = 0; i < COPY_SLOTS; i++)
+		if (sender->inquiries[i].state == INQUIRY_ANSWERED &&
+		    settle_one(sender, &sender->inquiries[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static struct inquiry *free_inquiry(struct sender *sender)
+{
+	for (size_t i = 0; i < COPY_SLOTS; i++)
+		if (sender->inquiries[i].state == INQUIRY_NONE)
+			return &sender->inquiries[i];
+	return NULL;
+}
+
+static int inquire(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length, struct vmm_error **err)
+{
+	struct inquiry *inquiry;
+	uint8_t packed[COPY_ASK_SIZE];
+	while (!(inquiry = free_inquiry(sender)))
+		if (receive_frame(sender, err) < 0 || settle(sender, err) < 0)
+			return -1;
+	uint32_t slot = (uint32_t)(inquiry - sender->inquiries);
+	if (stretch_set(sender->push->map.size, slot, offset, length, &inquiry->run, err) < 0)
+		return -1;
+	if (!inquiry->data)
+		inquiry->data = mem_zero(COPY_RUN);
+	memcpy(inquiry->data, data, length);
+	inquiry->state = INQUIRY_ASKED;
+	ask_pack(&inquiry->run, packed);
+	return send_frame(sender, COPY_ASK, packed, sizeof(packed), err);
+}
+
+/* A run over old data that may resemble it. */
+static int change_over(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length,
+		       struct vmm_error **err)
+{
+	if (!sender->skip)
+		return inquire(sender, offset, data, length, err);
+	sender->skip--;
+	return change_run(sender, offset, data, length, false, err);
+}
+
+/* ------------------------------------------------------------------ extents */
+
+enum fate { FATE_SAME, FATE_ZERO, FATE_NEW, FATE_OVER };
+
+static enum fate leaf_fate(const struct extent_tags *new, const struct extent_tags *old, unsigned leaf)
+{
+	bool is = new->nonzero >> leaf & 1, was = old->nonzero >> leaf & 1;
+	if (!is)
+		return was ? FATE_ZERO : FATE_SAME;
+	if (!was)
+		return FATE_NEW;
+	return memcmp(new->tag[leaf], old->tag[leaf], COPY_TAG) ? FATE_OVER : FATE_SAME;
+}
+
+static int send_leaves(struct sender *sender, enum fate fate, uint64_t offset, const uint8_t *data, size_t length,
+		       struct vmm_error **err)
+{
+	switch (fate) {
+	case FATE_ZERO:
+		return change_zero(sender, offset, length, err);
+	case FATE_NEW:
+		return change_run(sender, offset, data, length, true, err);
+	case FATE_OVER:
+		return change_over(sender, offset, data, length, err);
+	default:
+		return 0;
+	}
+}
+
+static int send_extent(struct sender *sender, uint64_t extent, const struct extent_tags *new,
+		       const struct extent_tags *old, struct vmm_error **err)
+{
+	size_t length = extent_length(sender->push->map.size, extent), leaves = leaf_count(length);
+	for (unsigned leaf = 0, end; leaf < leaves; leaf = end) {
+		enum fate fate = leaf_fate(new, old, leaf);
+		for (end = leaf + 1; end < leaves && (end - leaf) * COPY_LEAF < COPY_RUN; end++)
+			if (leaf_fate(new, old, end) != fate)
+				break;
+		size_t from = (size_t)leaf * COPY_LEAF, to = min64((uint64_t)end * COPY_LEAF, length);
+		if (fate == FATE_SAME)
+			sender->push->present +=
+				(uint64_t)__builtin_popcountll(new->nonzero >> leaf << (64 - (end - leaf))) * COPY_LEAF;
+		if (send_leaves(sender, fate, extent * COPY_EXTENT + from, sender->scan.data + from, to - from, err) <
+		    0)
+			return -1;
+	}
+	return 0;
+}
+
+static int work_extent(struct sender *sender, struct order *order, struct vmm_error **err)
+{
+	struct push *push = sender->push;
+	uint64_t extent = order->first + order->worked, read = sender->scan.read;
+	struct extent_tags new, *old = &order->old[order->worked];
+	if (scan_extent(&sender->scan, extent, &new, err) < 0)
+		return error_context(err, "%s", push->job->volume);
+	scan_ahead(&sender->scan, extent + 1);
+	push->data += sender->scan.read - read;
+	if (sender->fresh)
+		old->nonzero = 0;
+	else if (push->known)
+		leaves_get(push->leaves, extent, old);
+	while (needs_tags(sender) && order->arrived <= order->worked)
+		if (receive_frame(sender, err) < 0)
+			return -1;
+	if (send_extent(sender, extent, &new, old, err) < 0)
+		return -1;
+	if (push->leaves)
+		leaves_put(push->leaves, extent, &new);
+	push->done += extent_length(push->map.size, extent);
+	order->worked++;
+	while (lane_ready(&sender->lane))
+		if (receive_frame(sender, err) < 0)
+			return -1;
+	return settle(sender, err);
+}
+
+/* ------------------------------------------------------------------ orders */
+
+/* Takes extents from the push, if there are any left, and has the target read them too. */
+static int deal(struct sender *sender, struct order *order, struct vmm_error **err)
+{
+	struct push *push = sender->push;
+	uint64_t first = atomic_fetch_add(&push->next, push->deal);
+	*order = (struct order){.first = first};
+	if (first >= push->map.count)
+		return 0;
+	order->count = (uint32_t)min64(push->deal, push->map.count - first);
+	if (!needs_tags(sender)) {
+		order->arrived = order->count;
+		return 0;
+	}
+	uint8_t packed[COPY_ORDER_SIZE];
+	order_pack(order->first, order->count, packed);
+	return send_frame(sender, COPY_ORDER, packed, sizeof(packed), err);
+}
+
+static int work(struct sender *sender, struct vmm_error **err)
+{
+	for (unsigned i = 0; i < COPY_ORDERS; i++)
+		if (deal(sender, &sender->orders[i], err) < 0)
+			return -1;
+	for (struct order *order; (order = &sender->orders[sender->current])->count;) {
+		while (order->worked < order->count)
+			if (work_extent(sender, order, err) < 0)
+				return -1;
+		sender->current = (sender->current + 1) % COPY_ORDERS;
+		if (deal(sender, order, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool inquiring(const struct sender *sender)
+{
+	for (size_t i = 0; i < COPY_SLOTS; i++)
+		if (sender->inquiries[i].state != INQUIRY_NONE)
+			return true;
+	return false;
+}
+
+static int converse(struct sender *sender, struct vmm_error **err)
+{
+	struct push *push = sender->push;
+	if (open_send(&sender->lane.stream, COPY_OPEN, push->map.size, push->key, push->job->volume, err) < 0)
+		return -1;
+	while (!sender->opened)
+		if (receive_frame(sender, err) < 0)
+			return -1;
+	if (work(sender, err) < 0)
+		return -1;
+	while (inquiring(sender))
+		if (receive_frame(sender, err) < 0 || settle(sender, err) < 0)
+			return -1;
+	if (flush(sender, err) < 0 || send_frame(sender, COPY_SYNC, NULL, 0, err) < 0)
+		return -1;
+	while (!sender->synced)
+		if (receive_frame(sender, err) < 0)
+			return -1;
+	return 0;
+}
+
+int sender_run(struct push *push, struct stream *session, struct vmm_error **err)
+{
+	struct sender *sender = mem_zero(sizeof(*sender));
+	sender->push = push;
+	lane_begin(&sender->lane, session, &push->stop);
+	sender->lane.pace = &push->pace;
+	sender->lane.wire = &push->wire;
+	scan_begin(&sender->scan, push->job->fd, &push->map, push->key);
+	int result = converse(sender, err);
+	scan_end(&sender->scan);
+	for (size_t i = 0; i < COPY_SLOTS; i++) {
+		if (sender->inquiries[i].state == INQUIRY_ANSWERED)
+			frame_free(&sender->inquiries[i].signature);
+		free(sender->inquiries[i].data);
+	}
+	free(sender);
+	return result;
+}

@@ -1,0 +1,117 @@
+/* verify.c: is the copy what was sent, and is the source what was read? */
+#include <sys/stat.h>
+
+#include "parts.h"
+
+/* Where two tables of the same volume differ. */
+struct difference {
+	uint64_t first;	  /* offset */
+	uint64_t extents; /* how many extents differ */
+};
+
+static void compare_extent(const struct copy_leaves *leaves, uint64_t extent, const struct extent_tags *other,
+			   struct difference *difference)
+{
+	struct extent_tags ours;
+	leaves_get(leaves, extent, &ours);
+	for (unsigned leaf = 0; leaf < COPY_LEAVES; leaf++) {
+		bool nonzero = ours.nonzero >> leaf & 1;
+		if (nonzero == (other->nonzero >> leaf & 1) &&
+		    (!nonzero || !memcmp(ours.tag[leaf], other->tag[leaf], COPY_TAG)))
+			continue;
+		if (!difference->extents++)
+			difference->first = extent * COPY_EXTENT + (uint64_t)leaf * COPY_LEAF;
+		return;
+	}
+}
+
+static int fetch_order(struct stream *stream, const struct copy_leaves *leaves, uint64_t first, uint32_t count,
+		       struct difference *difference, struct vmm_error **err)
+{
+	uint8_t packed[COPY_ORDER_SIZE];
+	order_pack(first, count, packed);
+	if (frame_send(stream, COPY_ORDER, 0, packed, sizeof(packed), err) < 0)
+		return -1;
+	for (uint64_t extent = first; extent < first + count; extent++) {
+		struct frame frame;
+		struct extent_tags tags;
+		uint64_t which;
+		if (source_receive(stream, &frame, err) < 0)
+			return -1;
+		int result = frame.type == COPY_TAGS ? tags_unpack(&frame, leaves->size, &which, &tags, err)
+						     : protocol_error(err, "a frame of type %d for tags", frame.type);
+		frame_free(&frame);
+		if (result < 0)
+			return -1;
+		if (which != extent)
+			return protocol_error(err, "tags of another extent");
+		compare_extent(leaves, extent, &tags, difference);
+	}
+	return 0;
+}
+
+static int find_difference(struct stream *stream, const char *volume, const struct copy_leaves *leaves, size_t *bad,
+			   struct vmm_error **err)
+{
+	struct difference difference = {0};
+	uint64_t extents = extent_count(leaves->size);
+	for (uint64_t first = 0; first < extents; first += COPY_ORDER_MOST)
+		if (fetch_order(stream, leaves, first, min64(COPY_ORDER_MOST, extents - first), &difference, err) < 0)
+			return -1;
+	if (!difference.extents)
+		return protocol_error(err, "a root that is not that of its tags");
+	if (bad)
+		*bad = difference.extents;
+	return error_set(
+		err, VMM_FAILED, "verify-failed",
+		"the copy of %s differs from what was sent, first in the 64 KiB at offset %llu (%llu of %llu extents "
+		"of 4 MiB)",
+		volume, (unsigned long long)difference.first, (unsigned long long)difference.extents,
+		(unsigned long long)extents);
+}
+
+int copy_verify(struct stream *session, const char *volume, const struct copy_leaves *leaves, size_t *bad,
+		struct vmm_error **err)
+{
+	struct lane lane;
+	struct frame frame;
+	uint8_t root[COPY_ROOT_SIZE];
+	lane_begin(&lane, session, NULL);
+	if (open_send(&lane.stream, COPY_VERIFY, leaves->size, leaves->key, volume, err) < 0)
+		return -1;
+	leaves_root(leaves, root); /* while the target reads */
+	if (source_receive(&lane.stream, &frame, err) < 0)
+		return -1;
+	bool is_root = frame.type == COPY_ROOT && frame.length == sizeof(root);
+	bool same = is_root && !memcmp(frame.data, root, sizeof(root));
+	frame_free(&frame);
+	if (!is_root)
+		return protocol_error(err, "no root of %s", volume);
+	if (bad)
+		*bad = 0;
+	return same ? 0 : find_difference(&lane.stream, volume, leaves, bad, err);
+}
+
+int copy_compare(int fd, const struct copy_leaves *leaves, struct vmm_error **err)
+{
+	struct stat file;
+	if (!fstat(fd, &file) && S_ISREG(file.st_mode) && (uint64_t)file.st_size != leaves->size)
+		return error_set(err, VMM_FAILED, "source-changed", "the source has %llu bytes now, %llu were copied",
+				 (unsigned long long)file.st_size, (unsigned long long)leaves->size);
+	struct copy_leaves now;
+	struct difference difference = {0};
+	int result = leaves_make(leaves->size, leaves->key, &now, err);
+	if (!result)
+		result = scan_all(fd, &now, err);
+	for (uint64_t extent = 0; !result && extent < extent_count(now.size); extent++) {
+		struct extent_tags tags;
+		leaves_get(&now, extent, &tags);
+		compare_extent(leaves, extent, &tags, &difference);
+	}
+	copy_leaves_free(&now);
+	if (result || !difference.extents)
+		return result;
+	return error_set(err, VMM_FAILED, "source-changed",
+			 "the source changed after it was copied, first in the 64 KiB at offset %llu",
+			 (unsigned long long)difference.first);
+}

@@ -1,0 +1,42 @@
+/* copy-rig: two volumes in temporary files, and copies between them over pairs of sockets. */
+#ifndef COPY_RIG_H
+#define COPY_RIG_H
+
+#include "copy/copy.h"
+
+enum { RIG_SESSIONS = 3 };
+
+struct rig {
+	char directory[200];
+	int source, target; /* descriptors of the two volumes, for reading and writing */
+	uint64_t size;	    /* of the source */
+	size_t sessions;    /* 1 to RIG_SESSIONS; rig_begin says 1 */
+	uint64_t rate_limit;
+	copy_progress_fn *progress;
+	void *context;
+	copy_open_fn *open; /* NULL: gives the target's volume */
+	uint64_t cut_after; /* the link is cut after so many bytes to the target; 0: never */
+	struct copy_progress result;
+	struct vmm_error *served; /* how the target's last session ended */
+};
+
+/* Empty volumes in a directory of their own; the source's has `size` bytes, all a hole. */
+void rig_begin(struct rig *rig, uint64_t size);
+void rig_end(struct rig *rig);
+
+int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err);
+int rig_verify(struct rig *rig, const struct copy_leaves *leaves, size_t *bad, struct vmm_error **err);
+/* A push that must succeed. */
+void rig_push_well(struct rig *rig, struct copy_leaves *leaves);
+
+/* Reproducible bytes and numbers. */
+uint64_t rig_random(uint64_t *seed);
+void rig_fill(int fd, uint64_t offset, size_t length, uint64_t seed);
+void rig_zeros(int fd, uint64_t offset, size_t length);
+/* The same size and bytes? Prints where not. */
+bool rig_same(const struct rig *rig);
+/* Bytes that a file of this content needs if all its zero blocks are holes; and those that it has. */
+uint64_t rig_needed(int fd);
+uint64_t rig_allocated(int fd);
+
+#endif
