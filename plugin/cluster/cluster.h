@@ -27,16 +27,24 @@ void cluster_peer_free(struct cluster_peer *peer);
 /* Adds (or changes the address of) a [node NAME] section, keeping everything else of the file as it is. */
 int cluster_add_node(const char *path, const char *name, const char *address, struct vmm_error **err);
 
-/* `vmmigrate node add NAME ADDRESS` (keys.c): makes our own key pair if there is none, fetches the host key (its fingerprint
- * is in *report, which the caller shows; `accept` says that the administrator has agreed, or that the key was known), installs
- * our public key on the peer as `restrict,command="/usr/libexec/vmmigrate/vmmigrate-agent" …` with the administrator's own
- * ssh access, and does the same for the way back. Tests both directions. Idempotent. */
+/* `vmmigrate node add NAME ADDRESS` (join.c): fetches the node's host key and compares it with those that are known; makes our
+ * own key pair if there is none; has the node authorise our key and give us its own - with our key where it is accepted already,
+ * else with the administrator's own ssh access (keys of the user, or of an agent) - and tests both directions. Each key may do
+ * nothing but start vmmigrate-agent. Both nodes are written into both configurations. Idempotent.
+ *   *report: {"node","address","fingerprint","known" (the host key was), "tests":[{"from","to","ok"}]}
+ * With an unknown host key and without `accept` nothing is changed: error "host-key-unknown", whose message has the fingerprint,
+ * so that the caller can ask. Further errors: those of ssh_open; "wrong-name" where the machine calls itself otherwise; "agent-missing";
+ * "ssh-refused" where the administrator's own access does not suffice. */
 int cluster_join(const char *etc_dir, const char *name, const char *address, bool accept, struct json_object **report,
 		 struct vmm_error **err);
 
-/* The far side of cluster_join (verb node-accept): authorises the asking node's key here and answers with our own. */
-int cluster_accept(const char *etc_dir, struct json_object *request, struct json_object **reply,
-		   struct vmm_error **err);
+/* The other side of cluster_join (the engine's verb node-accept, run by root there). Request: {"name","address","port"?,"key","host_key",
+ * "you":{"name","address","port"?}}; reply: {"name","key"}. Connects back to see that the host key is the one said. */
+int cluster_accept(const char *etc_dir, struct json_object *request, struct json_object **reply, struct vmm_error **err);
+
+/* Connects to the node with our own key and exchanges hellos with its agent. Errors: those of ssh_open, "agent-missing",
+ * "not-our-agent", "agent-too-old", "agent-too-new". */
+int cluster_test(struct json_object *config, const char *etc_dir, const char *node, struct vmm_error **err);
 
 /* The name of `candidates` (array of strings) nearest to `name` (edit distance of at most 2), or NULL; borrowed. */
 const char *cluster_near(const char *name, struct json_object *candidates);

@@ -49,6 +49,11 @@ bool config_node_name(const char *name);
 /* What may be an address: it becomes an argument of ssh. */
 bool config_address(const char *address);
 
+/* Error "bad-name" where one of them is not what may stand in the file. */
+int cluster_node_check(const char *name, const char *address, struct vmm_error **err);
+/* As cluster_add_node, with the port of ssh; 0: it is left as it is. */
+int cluster_add_node_at(const char *path, const char *name, const char *address, int port, struct vmm_error **err);
+
 /* For json_object_array_sort, on arrays of strings. */
 int config_by_text(const void *a, const void *b);
 

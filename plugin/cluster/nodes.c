@@ -81,19 +81,19 @@ static bool is_key(const char *line, size_t length, const char *key)
 	return *line == '=' || *line == ':';
 }
 
-/* The text with the node's address said in it; all other bytes are as they were. */
-static char *with_address(const char *text, const char *name, const char *address)
+/* The text with `key = value` said of the node; all other bytes are as they were. */
+static char *with_key(const char *text, const char *name, const char *key, const char *value)
 {
 	vmm_auto_text struct text out = {0};
-	vmm_auto_free char *wanted = str_format("node %s", name), *line = str_format("address = %s\n", address);
-	const char *after = NULL, *old = NULL; /* the end of the section's own line; the line of its address */
+	vmm_auto_free char *wanted = str_format("node %s", name);
+	const char *after = NULL, *old = NULL; /* the end of the section's own line; the line that says the key */
 	bool inside = false;
 	for (const char *at = text; *at;) {
 		size_t length = strcspn(at, "\n"), whole = length + (at[length] == '\n');
 		vmm_auto_free char *section = config_section_of(at, length);
 		if (section && (inside = str_same(section, wanted)))
 			after = at + whole;
-		else if (inside && !old && is_key(at, length, "address"))
+		else if (inside && !old && is_key(at, length, key))
 			old = at;
 		at += whole;
 	}
@@ -103,14 +103,14 @@ static char *with_address(const char *text, const char *name, const char *addres
 		text_add(&out, "\n");
 	if (!after)
 		text_add(&out, "%s[node %s]\n", out.length ? "\n" : "", name);
-	text_add(&out, "%s", line);
+	text_add(&out, "%s = %s\n", key, value);
 	if (old)
 		until += strcspn(until, "\n") + (until[strcspn(until, "\n")] == '\n');
 	text_add(&out, "%s", until);
 	return text_take(&out);
 }
 
-static int address_check(const char *name, const char *address, struct vmm_error **err)
+int cluster_node_check(const char *name, const char *address, struct vmm_error **err)
 {
 	if (!name || !config_node_name(name) || strlen(name) + strlen("node ") > CONFIG_NAME_LIMIT)
 		return error_set(err, VMM_USAGE, "bad-name",
@@ -122,26 +122,46 @@ static int address_check(const char *name, const char *address, struct vmm_error
 	return 0;
 }
 
-int cluster_add_node(const char *path, const char *name, const char *address, struct vmm_error **err)
+static bool says(struct json_object *config, const char *name, const char *key, const char *value)
+{
+	struct json_object *section = json_object_object_get(json_at(config, "node"), name);
+	struct json_object *said = section ? json_object_object_get(section, key) : NULL;
+	return said && str_same(json_object_get_string(said), value);
+}
+
+static int set_key(const char *path, const char *name, const char *key, const char *value, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *before = NULL, *after = NULL;
-	vmm_auto_free char *text = NULL, *dir = path_dir(path), *lock_path = str_format("%s/.lock", dir);
+	vmm_auto_free char *text = NULL;
 	char real[PATH_MAX];
 	struct stat info = {.st_mode = 0644};
-	if (address_check(name, address, err) < 0 || dir_make(dir, 0755, err) < 0)
+	if (cluster_load(path, &before, err) < 0)
 		return -1;
-	vmm_auto_close int lock = file_lock(lock_path, 10000, err);
-	if (lock < 0 || cluster_load(path, &before, err) < 0)
-		return -1;
-	struct json_object *section = json_object_object_get(json_at(before, "node"), name);
-	if (section && str_same(json_text(section, "address"), address))
+	if (says(before, name, key, value))
 		return 0;
 	/* A link stays a link, and what it leads to is written. */
 	const char *to = realpath(path, real) ? real : path;
 	if (stat(to, &info) == 0 && file_read(to, CONF_LIMIT, &text, NULL, err) < 0)
 		return -1;
-	vmm_auto_free char *written = with_address(text ? text : "", name, address);
+	vmm_auto_free char *written = with_key(text ? text : "", name, key, value);
 	if (config_parse(path, written, &after, err) < 0)
 		return -1;
 	return file_write(to, written, strlen(written), info.st_mode & 0777, err);
+}
+
+int cluster_add_node_at(const char *path, const char *name, const char *address, int port, struct vmm_error **err)
+{
+	vmm_auto_free char *dir = path_dir(path), *lock_path = str_format("%s/.lock", dir),
+			   *number = str_format("%d", port);
+	if (cluster_node_check(name, address, err) < 0 || dir_make(dir, 0755, err) < 0)
+		return -1;
+	vmm_auto_close int lock = file_lock(lock_path, 10000, err);
+	if (lock < 0 || set_key(path, name, "address", address, err) < 0)
+		return -1;
+	return port ? set_key(path, name, "port", number, err) : 0;
+}
+
+int cluster_add_node(const char *path, const char *name, const char *address, struct vmm_error **err)
+{
+	return cluster_add_node_at(path, name, address, 0, err);
 }

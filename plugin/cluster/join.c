@@ -1,0 +1,463 @@
+/* join.c: how a node becomes part of the cluster - `vmmigrate node add`, and its other side. */
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cluster/config.h"
+#include "cluster/keys.h"
+
+enum { JOIN_LIMIT_MS = 60000, JOIN_REPLY_LIMIT = 1 << 20 };
+
+static const char system_hosts[] = "/etc/ssh/ssh_known_hosts";
+
+/* One join, on the node where it is asked for. */
+struct join {
+	const struct cluster_places *places;
+	char *conf, *known_hosts;
+	struct json_object *config;
+	const char *self, *name, *address; /* ours, and the other's */
+	int port, own_port;		   /* 0: 22 */
+	const char *user;		   /* NULL: root */
+	char *own_address;		   /* as the other sees it */
+	struct host_key peer_key;
+};
+
+static void join_free(struct join *join)
+{
+	free(join->conf);
+	free(join->known_hosts);
+	free(join->own_address);
+	json_object_put(join->config);
+	host_key_free(&join->peer_key);
+}
+
+static struct json_object *section_of(struct json_object *config, const char *node)
+{
+	return json_object_object_get(json_at(config, "node"), node);
+}
+
+/* ------------------------------------------------------------------ words with the other node's programs */
+
+/* Runs a command of the agent there, gives it the request and takes its reply. */
+static int ask_stream(struct ssh *ssh, const char *command, struct json_object *request, struct json_object **reply,
+		      struct vmm_error **err)
+{
+	struct stream *stream;
+	const char *line = json_line(request);
+	vmm_auto_text struct text answer = {0};
+	char block[8192];
+	ssize_t got = 0;
+	if (ssh_exec(ssh, command, &stream, err) < 0)
+		return -1;
+	int status = stream_write(stream, line, strlen(line), err);
+	stream_finish(stream);
+	while (status == 0 && (got = stream_read(stream, block, sizeof(block), JOIN_LIMIT_MS, err)) > 0 &&
+	       answer.length < JOIN_REPLY_LIMIT)
+		text_add_bytes(&answer, block, (size_t)got);
+	stream_close(stream);
+	if (status < 0 || got < 0)
+		return -1;
+	return json_parse(answer.data ? answer.data : "", -1, "reply", reply, err);
+}
+
+/* A reply is what the verb gives, or its error. */
+static int look_at_reply(const char *node, struct json_object *reply, struct vmm_error **err)
+{
+	if (!json_at(reply, "error"))
+		return 0;
+	error_from_json(err, json_at(reply, "error"));
+	return error_context(err, "%s", node);
+}
+
+/* A stream that ended before a hello: sshd ran something else than our agent, or nothing. */
+static int explain_silence(const char *node, struct stream *stream, struct vmm_error **err)
+{
+	int status = -1;
+	if (!error_is(*err, "link-lost"))
+		return -1;
+	vmm_auto_free char *words = ssh_stderr(stream, &status);
+	error_clear(err);
+	if (status == 126 || status == 127) {
+		error_set(err, VMM_BLOCKED, "agent-missing", "node %s has no vmmigrate agent", node);
+		return error_hint(err, "Install the package vmmigrate on %s.", node);
+	}
+	error_set(err, VMM_BLOCKED, "not-our-agent", "node %s ended the connection instead of answering%s%s", node,
+		  words && *words ? ": " : "", words ? words : "");
+	return error_hint(err, "Is the line of our key in authorized_keys there as `vmmigrate node add` wrote it?");
+}
+
+static int hello(struct ssh *ssh, const char *node, struct vmm_error **err)
+{
+	struct stream *stream;
+	vmm_auto_json struct json_object *said = NULL;
+	if (ssh_exec(ssh, "agent", &stream, err) < 0)
+		return -1;
+	int status = frame_hello(stream, node, FRAME_SILENCE_MS, &said, err);
+	if (status < 0)
+		explain_silence(node, stream, err);
+	stream_close(stream);
+	return status < 0 ? -1 : 0;
+}
+
+int cluster_test(struct json_object *config, const char *etc_dir, const char *node, struct vmm_error **err)
+{
+	struct cluster_peer peer;
+	struct ssh *ssh = NULL;
+	if (cluster_peer(config, etc_dir, node, &peer, err) < 0)
+		return -1;
+	int status = ssh_open(&peer.ssh, &ssh, err);
+	if (status == 0)
+		status = hello(ssh, node, err);
+	ssh_close(ssh);
+	cluster_peer_free(&peer);
+	return status;
+}
+
+/* ------------------------------------------------------------------ the administrator's own access */
+
+static int refused(const struct join *join, struct run_result *result, struct vmm_error **err)
+{
+	const char *user = join->user ? join->user : "root";
+	char *words = result->err_out;
+	words[strcspn(words, "\r\n")] = 0;
+	if (result->status == 126 || result->status == 127) {
+		error_set(err, VMM_BLOCKED, "agent-missing", "node %s has no %s", join->name, join->places->engine);
+		return error_hint(err, "Install the package vmmigrate on %s.", join->name);
+	}
+	error_set(err, VMM_BLOCKED, "ssh-refused", "your own ssh access to %s@%s does not suffice: %s", user,
+		  join->address,
+		  *words	      ? words
+		  : result->timed_out ? "it took too long"
+				      : "it said nothing");
+	return error_hint(err, "This must work without a question: ssh -p %d %s@%s true (ssh-copy-id makes it so).",
+			  join->port ? join->port : 22, user, join->address);
+}
+
+/* The environment that finds the administrator's keys and agent, and no more of it. */
+static char *from_environment(const char *name)
+{
+	const char *value = getenv(name);
+	return value ? str_format("%s=%s", name, value) : NULL;
+}
+
+static int ask_as_administrator(const struct join *join, struct json_object *request, struct json_object **reply,
+				struct vmm_error **err)
+{
+	vmm_auto_free char *hosts = str_format("UserKnownHostsFile=\"%s\"", join->known_hosts);
+	vmm_auto_free char *port = str_format("%d", join->port ? join->port : 22);
+	vmm_auto_free char *agent = from_environment("SSH_AUTH_SOCK"), *home = from_environment("HOME");
+	vmm_auto_free char *command = str_format("%s node-accept", join->places->engine);
+	const char *environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8", home ? home : "HOME=/root",
+				     agent, NULL};
+	const char *const argv[] = {"ssh",   "-T",
+				    "-o",    "BatchMode=yes",
+				    "-o",    "StrictHostKeyChecking=yes",
+				    "-o",    hosts,
+				    "-o",    "ConnectTimeout=10",
+				    "-o",    "ForwardAgent=no",
+				    "-o",    "ClearAllForwardings=yes",
+				    "-p",    port,
+				    "-l",    join->user ? join->user : "root",
+				    "--",    join->address,
+				    command, NULL};
+	const struct run run = {
+		.argv = argv, .environment = environment, .input = json_line(request), .limit_ms = JOIN_LIMIT_MS};
+	struct run_result result;
+	if (run_program(&run, &result, err) < 0)
+		return -1;
+	int status = json_parse(result.out, -1, "reply", reply, NULL);
+	if (status < 0)
+		refused(join, &result, err);
+	run_result_free(&result);
+	return status;
+}
+
+/* With our own key where it is accepted already, so that a second `node add` needs no other access. */
+static int ask_accept(const struct join *join, struct json_object *request, struct json_object **reply,
+		      struct vmm_error **err)
+{
+	vmm_auto_free char *key = str_format("%s/id_vmmigrate", join->places->etc);
+	const struct ssh_peer peer = {.name = join->name,
+				      .address = join->address,
+				      .port = join->port,
+				      .user = join->user,
+				      .key = key,
+				      .known_hosts = join->known_hosts};
+	struct ssh *ssh = NULL;
+	bool done = ssh_open(&peer, &ssh, NULL) == 0 && ask_stream(ssh, "verb node-accept", request, reply, NULL) == 0;
+	ssh_close(ssh);
+	if (!done && ask_as_administrator(join, request, reply, err) < 0)
+		return -1;
+	return look_at_reply(join->name, *reply, err);
+}
+
+/* ------------------------------------------------------------------ node add */
+
+/* Our address on the way to the other node. Connecting a datagram socket sends nothing. */
+static int find_own_address(struct join *join, struct vmm_error **err)
+{
+	const char *said = json_text(section_of(join->config, join->self), "address");
+	const struct addrinfo want = {.ai_socktype = SOCK_DGRAM};
+	struct addrinfo *to = NULL;
+	struct sockaddr_storage own;
+	socklen_t length = sizeof(own);
+	char text[NI_MAXHOST] = "";
+	if (said) {
+		join->own_address = str_copy(said);
+		return 0;
+	}
+	if (getaddrinfo(join->address, "22", &want, &to) == 0) {
+		vmm_auto_close int fd = socket(to->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (fd >= 0 && connect(fd, to->ai_addr, to->ai_addrlen) == 0 &&
+		    getsockname(fd, (struct sockaddr *)&own, &length) == 0)
+			getnameinfo((struct sockaddr *)&own, length, text, sizeof(text), NULL, 0, NI_NUMERICHOST);
+		freeaddrinfo(to);
+	}
+	if (!config_address(text)) {
+		error_set(err, VMM_BLOCKED, "no-route", "which address of ours %s sees is not to be found out",
+			  join->name);
+		return error_hint(err, "Set address in [node %s] of %s.", join->self, join->conf);
+	}
+	join->own_address = str_copy(text);
+	return 0;
+}
+
+/* What the other node is asked to accept: our name and address, our key, and the host key that our sshd shows there. */
+static int make_request(struct join *join, struct json_object **request, struct vmm_error **err)
+{
+	vmm_auto_free char *key = NULL;
+	vmm_auto_host_key struct host_key own = {0};
+	if (key_own(join->places->etc, join->self, &key, err) < 0 || find_own_address(join, err) < 0)
+		return -1;
+	const struct ssh_peer self = {.name = join->self,
+				      .address = join->own_address,
+				      .port = join->own_port,
+				      .known_hosts = join->known_hosts};
+	if (host_key_fetch(&self, &own, err) < 0)
+		return error_context(err, "the way back from %s", join->name);
+	*request = json_make("api:d name:s address:s port:d key:s host_key:s you:o", 1, join->self, join->own_address,
+			     join->own_port, key, own.key,
+			     json_make("name:s address:s port:d", join->name, join->address, join->port));
+	return 0;
+}
+
+/* The way back is tested by the other node, which is asked with our key. */
+static int test_back(const struct join *join, struct json_object *config, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *request = json_make("api:d name:s forwarded:b", 1, join->self, 1),
+					 *reply = NULL;
+	struct cluster_peer peer;
+	struct ssh *ssh = NULL;
+	if (cluster_peer(config, join->places->etc, join->name, &peer, err) < 0)
+		return -1;
+	int status = ssh_open(&peer.ssh, &ssh, err);
+	if (status == 0)
+		status = ask_stream(ssh, "verb node-test", request, &reply, err);
+	ssh_close(ssh);
+	cluster_peer_free(&peer);
+	if (status < 0 || look_at_reply(join->name, reply, err) < 0)
+		return -1;
+	if (json_true(reply, "tests.0.ok"))
+		return 0;
+	if (json_at(reply, "tests.0.error"))
+		return error_from_json(err, json_at(reply, "tests.0.error"));
+	return error_set(err, VMM_FAILED, "malformed", "%s says nothing of its test", join->name);
+}
+
+static int test_both(const struct join *join, struct json_object *report, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *config = NULL;
+	if (cluster_load(join->conf, &config, err) < 0)
+		return -1;
+	if (cluster_test(config, join->places->etc, join->name, err) < 0)
+		return error_context(err, "%s is added, but the test from here to there failed", join->name);
+	json_append(report, "tests", json_make("from:s to:s ok:b", join->self, join->name, 1));
+	if (test_back(join, config, err) < 0)
+		return error_context(err, "%s is added, but the test from there to here failed", join->name);
+	json_append(report, "tests", json_make("from:s to:s ok:b", join->name, join->self, 1));
+	return 0;
+}
+
+static int carry_out(struct join *join, struct json_object *report, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *request = NULL, *reply = NULL;
+	const char *key;
+	if (make_request(join, &request, err) < 0 || ask_accept(join, request, &reply, err) < 0 ||
+	    json_need(reply, "key", "reply of the node", &key, err) < 0)
+		return -1;
+	if (key_authorize(join->places->authorized_keys, join->places->agent, join->name, key, err) < 0 ||
+	    cluster_add_node(join->conf, join->name, join->address, err) < 0 ||
+	    cluster_add_node(join->conf, join->self, join->own_address, err) < 0)
+		return -1;
+	return test_both(join, report, err);
+}
+
+static int unknown(const struct join *join, struct vmm_error **err)
+{
+	error_set(err, VMM_BLOCKED, "host-key-unknown", "the host key of %s (%s) is not known: %s", join->name,
+		  join->address, join->peer_key.fingerprint);
+	return error_hint(err,
+			  "Compare it with what that machine says: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; "
+			  "then: vmmigrate node add %s %s --accept",
+			  join->name, join->address);
+}
+
+/* Looks at the host key. An unknown one goes on only if the administrator has agreed. */
+static int meet(struct join *join, bool accept, struct json_object **report, struct vmm_error **err)
+{
+	const struct ssh_peer peer = {
+		.name = join->name, .address = join->address, .port = join->port, .known_hosts = join->known_hosts};
+	bool here = false, there = false;
+	if (host_key_fetch(&peer, &join->peer_key, err) < 0 ||
+	    host_key_known(&join->peer_key, join->known_hosts, &here, err) < 0 ||
+	    (!here && host_key_known(&join->peer_key, system_hosts, &there, err) < 0))
+		return -1;
+	bool known = here || there;
+	if (!known && !accept)
+		return unknown(join, err);
+	*report = json_make("api:d node:s address:s fingerprint:s known:b", 1, join->name, join->address,
+			    join->peer_key.fingerprint, (int)known);
+	return known ? 0 : host_key_remember(&join->peer_key, join->known_hosts, err);
+}
+
+static int begin(struct join *join, const struct cluster_places *places, const char *name, const char *address,
+		 struct vmm_error **err)
+{
+	*join = (struct join){.places = places, .name = name, .address = address};
+	join->conf = str_format("%s/vmmigrate.conf", places->etc);
+	join->known_hosts = str_format("%s/known_hosts", places->etc);
+	if (cluster_node_check(name, address, err) < 0 || cluster_load(join->conf, &join->config, err) < 0)
+		return -1;
+	join->self = json_text(join->config, "self");
+	if (cluster_node_check(join->self, address, err) < 0)
+		return error_hint(err, "Give this node a name: self in [migration] of %s.", join->conf);
+	if (str_same(join->self, name))
+		return error_set(err, VMM_USAGE, "target-is-source", "%s is this node", name);
+	struct json_object *peer = section_of(join->config, name);
+	join->port = (int)json_number(peer, "port");
+	join->user = json_text(peer, "user");
+	join->own_port = (int)json_number(section_of(join->config, join->self), "port");
+	return 0;
+}
+
+int cluster_join_at(const struct cluster_places *places, const char *name, const char *address, bool accept,
+		    struct json_object **report, struct vmm_error **err)
+{
+	struct join join;
+	*report = NULL;
+	int status = begin(&join, places, name, address, err);
+	if (status == 0)
+		status = meet(&join, accept, report, err);
+	if (status == 0)
+		status = carry_out(&join, *report, err);
+	join_free(&join);
+	if (status == 0)
+		return 0;
+	json_object_put(*report);
+	*report = NULL;
+	return -1;
+}
+
+/* ------------------------------------------------------------------ the other side */
+
+static int wrong_name(const char *self, const char *wanted, struct vmm_error **err)
+{
+	error_set(err, VMM_BLOCKED, "wrong-name", "this machine is node %s, not %s", self, wanted);
+	return error_hint(err, "Add it by its own name, or set self = %s in [migration] of its vmmigrate.conf.",
+			  wanted);
+}
+
+/* A port of a request: 0 where it is not said. */
+static int port_of(struct json_object *object, int *port, struct vmm_error **err)
+{
+	int64_t number = json_number(object, "port");
+	if (number < 0 || number > 65535)
+		return error_set(err, VMM_USAGE, "malformed", "node-accept: a port of %jd", (intmax_t)number);
+	*port = (int)number;
+	return 0;
+}
+
+/* Connects back, and remembers the host key if it is the one that we were told over the administrator's connection. */
+static int meet_back(const char *known_hosts, const struct ssh_peer *peer, const char *told, struct vmm_error **err)
+{
+	vmm_auto_host_key struct host_key seen = {0};
+	if (host_key_fetch(peer, &seen, err) < 0)
+		return error_context(err, "the way back to %s", peer->name);
+	if (str_same(seen.key, told))
+		return host_key_remember(&seen, known_hosts, err);
+	error_set(err, VMM_BLOCKED, "host-key-changed", "what answers at %s is not node %s: its host key is %s",
+		  peer->address, peer->name, seen.fingerprint);
+	return error_hint(err, "Set the address at which %s is reached from other nodes in its own [node %s].",
+			  peer->name, peer->name);
+}
+
+int cluster_accept_at(const struct cluster_places *places, struct json_object *request, struct json_object **reply,
+		      struct vmm_error **err)
+{
+	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", places->etc), *key = NULL;
+	vmm_auto_free char *known_hosts = str_format("%s/known_hosts", places->etc);
+	vmm_auto_json struct json_object *config = NULL;
+	const char *what = "node-accept", *name, *address, *their_key, *host_key, *you, *your_address;
+	int port = 0, your_port = 0;
+	*reply = NULL;
+	if (json_need(request, "name", what, &name, err) < 0 ||
+	    json_need(request, "address", what, &address, err) < 0 ||
+	    json_need(request, "key", what, &their_key, err) < 0 ||
+	    json_need(request, "host_key", what, &host_key, err) < 0 ||
+	    json_need(request, "you.name", what, &you, err) < 0 ||
+	    json_need(request, "you.address", what, &your_address, err) < 0 || port_of(request, &port, err) < 0 ||
+	    port_of(json_at(request, "you"), &your_port, err) < 0 || cluster_node_check(name, address, err) < 0 ||
+	    cluster_node_check(you, your_address, err) < 0 || cluster_load(conf, &config, err) < 0)
+		return -1;
+	const char *self = json_text(config, "self");
+	if (!str_same(self, you))
+		return wrong_name(self, you, err);
+	if (str_same(self, name))
+		return error_set(err, VMM_USAGE, "bad-name", "both nodes are called %s", name);
+	if (!key_is_public(their_key))
+		return error_set(err, VMM_USAGE, "malformed", "the key of node %s is no ed25519 key", name);
+	const struct ssh_peer back = {.name = name, .address = address, .port = port, .known_hosts = known_hosts};
+	if (key_own(places->etc, self, &key, err) < 0 || meet_back(known_hosts, &back, host_key, err) < 0 ||
+	    cluster_add_node_at(conf, name, address, port, err) < 0 ||
+	    cluster_add_node_at(conf, self, your_address, your_port, err) < 0 ||
+	    key_authorize(places->authorized_keys, places->agent, name, their_key, err) < 0)
+		return -1;
+	*reply = json_make("api:d name:s key:s", 1, self, key);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ where it is installed */
+
+/* sshd looks in the home that the system knows, whatever HOME says. */
+static char *installed_authorized_keys(void)
+{
+	const struct passwd *user = getpwuid(geteuid());
+	return str_format("%s/.ssh/authorized_keys", user ? user->pw_dir : "/root");
+}
+
+static struct cluster_places installed(const char *etc_dir, const char *authorized_keys)
+{
+	return (struct cluster_places){
+		.etc = etc_dir,
+		.authorized_keys = authorized_keys,
+		.agent = "/usr/libexec/vmmigrate/vmmigrate-agent",
+		.engine = "/usr/libexec/vmmigrate/vmmigrate-engine",
+	};
+}
+
+int cluster_join(const char *etc_dir, const char *name, const char *address, bool accept, struct json_object **report,
+		 struct vmm_error **err)
+{
+	vmm_auto_free char *authorized_keys = installed_authorized_keys();
+	const struct cluster_places places = installed(etc_dir, authorized_keys);
+	return cluster_join_at(&places, name, address, accept, report, err);
+}
+
+int cluster_accept(const char *etc_dir, struct json_object *request, struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_free char *authorized_keys = installed_authorized_keys();
+	const struct cluster_places places = installed(etc_dir, authorized_keys);
+	return cluster_accept_at(&places, request, reply, err);
+}
