@@ -1,0 +1,133 @@
+# shellcheck shell=bash
+# What every test on real nodes begins with: `. "$(dirname "$0")/../lab/testing.sh"`. One script proves one thing and is named
+# for it; it ends with a second try that succeeds (`second_try`) and with the invariants.
+#
+# A test has a lab of its own (LAB is its name), with the installed packages on both nodes, joined to a cluster.
+
+set -euo pipefail
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export LAB=${LAB:-t$$}
+
+lab() { "$TOP/tests/lab/lab" "$@"; }
+on() { lab exec "$@"; }
+
+fail() {
+    echo "FAILED: $*" >&2
+    show_what_is_known >&2 || true
+    exit 1
+}
+
+show_what_is_known() {
+    local node
+    for node in node1 node2; do
+        echo "--- $node"
+        on "$node" sh -c 'virsh list --all; tail -v -n 20 /var/lib/vmmigrate/tasks/*/log /var/lib/vmmigrate/tasks/*/stderr
+            grep -H . /var/lib/vmmigrate/guests/*; ls -lA /var/lib/libvirt/images' 2>&1 | grep -v '=$' | tail -n 60
+    done
+}
+
+# fresh_lab [lab up options]: two joined nodes with the packages that `make deb` has built. It goes when the test ends.
+fresh_lab() {
+    trap 'lab down' EXIT
+    trap 'exit 130' INT TERM
+    lab down
+    lab up "$@"
+    lab install "$TOP"/build/vmmigrate_*.deb
+    lab join >/dev/null
+}
+
+# vm NODE ID [lab guest options]: a running guest that shows life.
+vm() {
+    lab guest "$@" --start
+    lab wait-ticks "$2" 10
+}
+
+# expect STATUS COMMAND...: runs it, keeps what it says in $said (and shows it), and wants this exit status.
+said=
+expect() {
+    local wanted=$1 status=0
+    shift
+    said=$("$@" 2>&1) || status=$?
+    printf '%s\n' "$said"
+    [ "$status" = "$wanted" ] || fail "'$*' ended with $status in place of $wanted"
+}
+
+# says TEXT: the last expected command said it.
+says() { grep -qF -- "$1" <<<"$said" || fail "it did not say: $1"; }
+
+# migrate STATUS NODE ARGUMENTS...: vmmigrate on that node.
+migrate() {
+    local wanted=$1 node=$2
+    shift 2
+    expect "$wanted" on "$node" vmmigrate "$@"
+}
+
+# begin NODE ARGUMENTS...: starts a migration and goes on; its output is in $output, `finish STATUS` waits for its end.
+output=$(mktemp)
+begin() {
+    local node=$1
+    shift
+    on "$node" vmmigrate "$@" >"$output" 2>&1 &
+    begun=$!
+}
+finish() {
+    local status=0
+    wait "$begun" || status=$?
+    said=$(cat "$output")
+    printf '%s\n' "$said"
+    [ "$status" = "$1" ] || fail "the migration ended with $status in place of $1"
+}
+
+# until_says TEXT [SECONDS]: waits until the begun migration has said it.
+until_says() { wait_until "the migration says: $1" "${2:-60}" grep -qF -- "$1" "$output"; }
+
+# wait_until WHAT SECONDS COMMAND...
+wait_until() {
+    local what=$1 end=$((SECONDS + $2))
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$end" ] || fail "waited in vain: $what"
+        sleep 0.05
+    done
+}
+
+# state NODE ID: running, paused, shut off, or absent.
+state() { on "$1" virsh domstate "vm$2" 2>/dev/null | head -n 1 | grep . || echo absent; }
+
+other() { [ "$1" = node1 ] && echo node2 || echo node1; }
+
+# runs_on NODE ID: it runs there and is alive, and the other node has nothing of it.
+runs_on() {
+    [ "$(state "$1" "$2")" = running ] || fail "guest $2 is $(state "$1" "$2") on $1"
+    [ "$(state "$(other "$1")" "$2")" != running ] || fail "guest $2 runs on both nodes"
+    lab wait-ticks "$2" 5
+    lab ticks "$2" >/dev/null || fail "guest $2 ran twice: $(lab ticks "$2")"
+}
+
+# gone_from NODE ID: no definition there.
+gone_from() { [ "$(state "$1" "$2")" = absent ] || fail "guest $2 is still defined on $1"; }
+
+# nothing_left: no temporary volume, lock, open task, relay or agent of ours on either node.
+nothing_left() {
+    local node left
+    for node in node1 node2; do
+        left=$(on "$node" sh -c '
+            ls -A /var/lib/libvirt/images /mnt/shared 2>/dev/null | grep -E "^\.vmmigrate-(node|token|aside)"
+            ls /var/lib/vmmigrate/tasks/*/open 2>/dev/null
+            grep -lE "^state=(source|target|handover|committed|abandoned)" /var/lib/vmmigrate/guests/* 2>/dev/null
+            pgrep -fa "vmmigrate-(agent|engine)"' || true)
+        [ -z "$left" ] || fail "left on $node: $left"
+    done
+}
+
+# second_try FROM ID ARGUMENTS...: the same migration, tried again, succeeds and leaves nothing behind.
+second_try() {
+    local from=$1 id=$2
+    shift 2
+    migrate 0 "$from" "$id" "$(other "$from")" "$@"
+    runs_on "$(other "$from")" "$id"
+    gone_from "$from" "$id"
+    wait_until "nothing is left" 20 settled
+    nothing_left
+}
+settled() { (nothing_left) >/dev/null 2>&1; }
