@@ -251,8 +251,9 @@ static int inquire(struct sender *sender, uint64_t offset, const uint8_t *data, 
 {
 	struct inquiry *inquiry;
 	uint8_t packed[COPY_ASK_SIZE];
+	/* What has been answered goes first: where all has been, there is nothing left to receive. */
 	while (!(inquiry = free_inquiry(sender)))
-		if (receive_frame(sender, err) < 0 || settle(sender, err) < 0)
+		if (settle(sender, err) < 0 || (!free_inquiry(sender) && receive_frame(sender, err) < 0))
 			return -1;
 	uint32_t slot = (uint32_t)(inquiry - sender->inquiries);
 	if (stretch_set(sender->push->map.size, slot, offset, length, &inquiry->run, err) < 0)
@@ -407,7 +408,7 @@ static int converse(struct sender *sender, struct vmm_error **err)
 	if (work(sender, err) < 0)
 		return -1;
 	while (inquiring(sender))
-		if (receive_frame(sender, err) < 0 || settle(sender, err) < 0)
+		if (settle(sender, err) < 0 || (inquiring(sender) && receive_frame(sender, err) < 0))
 			return -1;
 	if (flush(sender, err) < 0 || send_frame(sender, COPY_SYNC, NULL, 0, err) < 0)
 		return -1;
