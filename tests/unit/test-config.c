@@ -161,6 +161,41 @@ static void the_tables_are_whole(void **state)
 	}
 }
 
+static char *source_file(const char *path)
+{
+	char *text = NULL;
+	if (file_read(path, 1 << 20, &text, NULL, NULL) < 0)
+		skip(); /* not run in the source tree */
+	return text;
+}
+
+static void the_example_and_the_manual_know_every_key(void **state)
+{
+	(void)state;
+	vmm_auto_free char *example = source_file("plugin/cluster/vmmigrate.conf");
+	vmm_auto_free char *manual = source_file("cli/man/vmmigrate.conf.5");
+	vmm_auto_json struct json_object *as_shipped = parse(example), *all = NULL;
+	assert_int_equal(json_object_object_length(json_at(as_shipped, "node")), 0);
+	vmm_auto_text struct text bare = {0};
+	for (const char *at = example; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+		bool comment = str_starts(at, "# ") || str_starts(at, "#\n");
+		if (!comment)
+			text_add(&bare, "%.*s\n", (int)strcspn(at, "\n") - (*at == '#'), at + (*at == '#'));
+	}
+	all = parse(bare.data);
+	static const char *const example_section[] = {"node.node2", "storage.vm", "migration"};
+	for (size_t s = 0; s < config_section_count; s++) {
+		struct json_object *section = json_at(all, example_section[s]);
+		assert_int_equal(json_object_object_length(section), config_sections[s].key_count);
+		for (size_t k = 0; k < config_sections[s].key_count; k++) {
+			const char *key = config_sections[s].keys[k].name;
+			vmm_auto_free char *item = str_format("\n.It Cm %s\n", key);
+			if (!json_at(section, key) || !strstr(manual, item))
+				fail_msg("%s is not told of", key);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +205,7 @@ int main(void)
 		cmocka_unit_test(the_order_of_sections_makes_no_difference),
 		cmocka_unit_test(no_file_is_an_empty_configuration_and_the_host_names_us),
 		cmocka_unit_test(the_tables_are_whole),
+		cmocka_unit_test(the_example_and_the_manual_know_every_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
