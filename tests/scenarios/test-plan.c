@@ -164,7 +164,7 @@ static struct json_object *second_volume(const char *words, const char *mode, co
 	vmm_auto_free char *patch = str_format("{'request':{'options':{'online':null,'%s':true}},'sharing':{'root':'"
 					       "local'},'source':{'guest':{'volumes':{'1':{"
 					       "'target':'x','type':'file','path':'/srv/"
-					       "x','storage':'root','kind':'dir','sharing':'local','size':1000,%s}}}},"
+					       "x','storage':'root','kind':'dir','sharing':'local',%s}}}},"
 					       "'target':{'fit':{'volumes':{'1':{'there':%s}}}}}",
 					       mode, words, there);
 	vmm_auto_json struct json_object *plan = plan_of("shared", patch);
@@ -188,6 +188,8 @@ static void small_state_travels_as_its_mode_needs(void **state)
 		{"'device':'nvram','readonly':false", "restart", "true", "copy", false},
 		{"'device':'tpm','directory':true", "online", "false", "keep", false},
 		{"'device':'disk','readonly':true", "online", "false", "copy", true},
+		{"'device':'disk','readonly':true,'size':67108864", "online", "false", "copy", true},
+		{"'device':'disk','readonly':true,'size':67108865", "restart", "false", "copy", false},
 		{"'device':'disk','in':'live'", "restart", "false", "keep", false},
 		{"'device':'disk','in':'definition'", "online", "false", "copy", false},
 		{"'device':'disk','path':null", "restart", "false", "keep", false},
@@ -219,6 +221,31 @@ static void shared_is_what_is_proven_and_nothing_else(void **state)
 	}
 }
 
+/* The target's storage is the one of the same name, else the one that the path lies on there, and the nearest of these. */
+static void the_storage_is_found_by_name_and_then_by_path(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *storages, *found;
+	} rows[] = {
+		{"'1':{'name':'default','path':'/elsewhere'}", "default"},
+		{"'1':{'name':'images','path':'/var/lib/libvirt/images'}", "images"},
+		{"'1':{'name':'images','path':'/var/lib/libvirt/images//'},'2':{'name':'lib','path':'/var/lib'}",
+		 "images"},
+		{"'1':{'name':'lib','path':'/var/lib'},'2':{'name':'images','path':'/var/lib/libvirt/images'}",
+		 "images"},
+		{"'1':{'name':'other','path':'/var/lib/libvirt/image'}", "root"},
+		{"'1':{'name':'other','path':'/var/lib/libvirt/images2'}", "root"},
+		{"'0':{'name':'srv','path':'/srv'},'1':{'name':'none','path':null}", NULL},
+	};
+	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
+		vmm_auto_free char *patch = str_format("{'target':{'storages':{%s}}}", rows[i].storages);
+		vmm_auto_json struct json_object *plan = plan_of("local", patch);
+		if (!str_same(json_text(plan, "volumes.0.to_storage"), rows[i].found))
+			fail_msg("row %zu: %s", i, json_line(json_at(plan, "volumes.0")));
+	}
+}
+
 static void a_stopped_leftover_is_set_aside_by_name(void **state)
 {
 	(void)state;
@@ -245,6 +272,7 @@ int main(void)
 		cmocka_unit_test(a_plan_that_is_only_shown_has_no_temporary_places),
 		cmocka_unit_test(small_state_travels_as_its_mode_needs),
 		cmocka_unit_test(shared_is_what_is_proven_and_nothing_else),
+		cmocka_unit_test(the_storage_is_found_by_name_and_then_by_path),
 		cmocka_unit_test(a_stopped_leftover_is_set_aside_by_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

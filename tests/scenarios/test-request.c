@@ -131,6 +131,11 @@ static void values_of_the_wrong_type_are_refused_by_name(void **state)
 	refuses_option("{'migration_network':'10.0.0.0/33'}", "--migration-network", NULL);
 	refuses_option("{'migration_network':'10.0.0.0/-1'}", "--migration-network", NULL);
 	refuses_option("{'migration_network':'fd00::/129'}", "--migration-network", NULL);
+	refuses_option("{'migration_network':'10.0.0.0/'}", "--migration-network", NULL);
+	refuses_option("{'migration_network':'10.0.0.0/0024'}", "--migration-network", NULL);
+	refuses_option("{'migration_network':'/24'}", "--migration-network", NULL);
+	refuses_option("{'migration_network':'0123456789012345678901234567890123456789012345678/8'}",
+		       "--migration-network", NULL);
 	refuses_option("{'migration_network':5}", "--migration-network", NULL);
 	refuses_option("{'ignore':5}", "--ignore takes codes", NULL);
 	refuses_option("{'ignore':[5]}", "--ignore takes codes", NULL);
@@ -151,6 +156,18 @@ static void values_are_brought_into_one_form(void **state)
 	assert_true(json_object_object_get_ex(options, "bwlimit", NULL));
 	assert_string_equal(json_text(options, "migration_network"), "fd00:1::/64");
 	assert_string_equal(json_line(json_at(options, "ignore")), "[\"memory-short\",\"name-taken\"]");
+}
+
+static void bounds_belong_to_the_range(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *least = options_read("{'timeout':1,'migration_network':'0.0.0.0/0'}");
+	vmm_auto_json struct json_object *most = options_read("{'timeout':86400,'migration_network':'192.0.2.1/32'}");
+	vmm_auto_json struct json_object *six = options_read("{'migration_network':'fd00::1/128'}");
+	assert_int_equal(json_number(least, "timeout"), 1);
+	assert_int_equal(json_number(most, "timeout"), 86400);
+	assert_string_equal(json_text(most, "migration_network"), "192.0.2.1/32");
+	assert_string_equal(json_text(six, "migration_network"), "fd00::1/128");
 }
 
 static void modes_exclude_each_other(void **state)
@@ -222,6 +239,7 @@ int main(void)
 		cmocka_unit_test(unknown_options_are_refused_with_the_near_name),
 		cmocka_unit_test(values_of_the_wrong_type_are_refused_by_name),
 		cmocka_unit_test(values_are_brought_into_one_form),
+		cmocka_unit_test(bounds_belong_to_the_range),
 		cmocka_unit_test(modes_exclude_each_other),
 		cmocka_unit_test(only_checks_that_may_be_overridden_are_ignored),
 		cmocka_unit_test(defaults_come_from_the_configuration_and_then_from_the_table),
