@@ -19,7 +19,7 @@ static int connect_target(struct migration *m, struct vmm_error **err)
 	return node_open_remote(m->paths, target, task_id(m->task), &m->node[TARGET], err);
 }
 
-static void migration_close(struct migration *m)
+void migration_close(struct migration *m)
 {
 	for (size_t i = 0; m->leaves && i < json_count(m->plan, "volumes"); i++)
 		copy_leaves_free(&m->leaves[i]);
@@ -36,7 +36,7 @@ static void migration_close(struct migration *m)
 	json_object_put(m->leftovers);
 }
 
-static int migration_open(struct migration *m, const struct node_paths *paths, const char *task, struct vmm_error **err)
+int migration_open(struct migration *m, const struct node_paths *paths, const char *task, struct vmm_error **err)
 {
 	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc);
 	m->paths = paths;

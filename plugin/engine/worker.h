@@ -9,6 +9,11 @@
 #define VMM_LIBEXEC "/usr/libexec/vmmigrate"
 #endif
 
+/* A task that is there, made ready to be run or settled by this process: its worker from now on (error "busy" where another lives).
+ * *m is all zero before; migration_close frees what is in it, after an error too. */
+int migration_open(struct migration *m, const struct node_paths *paths, const char *task, struct vmm_error **err);
+void migration_close(struct migration *m);
+
 /* Carries out the task in this process. An error only where it could not begin; how it ended is in the task's result. */
 int worker_run(const struct node_paths *paths, const char *task, struct vmm_error **err);
 /* Settles a task whose worker is gone; *result is what it came to. */

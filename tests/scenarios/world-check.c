@@ -1,0 +1,164 @@
+/* world-check.c: what holds after every end, however it came about. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "world-node.h"
+
+static void print_log(const char *dir, const char *task)
+{
+	vmm_auto_free char *path = str_format("%s/%s/log", dir, task);
+	vmm_auto_free char *text = NULL;
+	if (file_read(path, 1 << 20, &text, NULL, NULL) == 0)
+		fprintf(stderr, "---- %s\n%s", path, text);
+}
+
+void world_fail(struct world *w, const char *format, ...)
+{
+	char *words;
+	va_list args;
+	va_start(args, format);
+	if (vasprintf(&words, format, args) < 0)
+		abort();
+	va_end(args);
+	for (int node = 0; node < NODES; node++) {
+		vmm_auto_free char *dir = str_format("%s/tasks", w->machine[node].state);
+		vmm_auto_json struct json_object *tasks = NULL;
+		dir_list(dir, &tasks, NULL);
+		json_each (task, tasks, "")
+			print_log(dir, json_text(task, ""));
+	}
+	fprintf(stderr, "---- %s\n", w->dir);
+	fail_msg("%s: %s", w->story, words);
+	abort(); /* fail_msg does not return, but does not say so either */
+}
+
+/* ------------------------------------------------------------------ records */
+
+static struct json_object *record_of(struct world *w, int node)
+{
+	struct json_object *record;
+	struct vmm_error *err = NULL;
+	if (record_read(w->machine[node].state, "null-" GUEST, &record, &err) < 0)
+		world_fail(w, "%s", err->message);
+	return record;
+}
+
+bool world_guard_admits(struct world *w, int node)
+{
+	vmm_auto_free char *path = str_format("%s/guests/null-" GUEST, w->machine[node].state);
+	vmm_auto_free char *text = NULL;
+	return file_read(path, 1 << 16, &text, NULL, NULL) < 0 || strstr(text, "guard=allow");
+}
+
+static void check_records(struct world *w, int at)
+{
+	static const char *const names[] = {"node1", "node2"};
+	int64_t newest = 0;
+	for (int node = 0; node < NODES; node++) {
+		vmm_auto_json struct json_object *record = record_of(w, node);
+		if (!record)
+			continue;
+		if (!str_same(json_text(record, "state"), "idle") || json_text(record, "task"))
+			world_fail(w, "the record on %s is not idle: %s", names[node], json_line(record));
+		if (!str_same(json_text(record, "owner"), names[at]))
+			world_fail(w, "the guest is on %s, the record on %s says: %s", names[at], names[node],
+				   json_line(record));
+		if (newest && json_number(record, "generation") != newest)
+			world_fail(w, "the records' generations differ");
+		newest = json_number(record, "generation");
+	}
+	if (!world_guard_admits(w, at))
+		world_fail(w, "%s has the guest, and its guard refuses a start", names[at]);
+	vmm_auto_json struct json_object *other = record_of(w, !at);
+	if (other && world_guard_admits(w, !at))
+		world_fail(w, "%s does not have the guest, and its guard admits a start", names[!at]);
+}
+
+/* ------------------------------------------------------------------ what lies about */
+
+static void check_no_strays(struct world *w, const char *dir)
+{
+	DIR *names = opendir(dir);
+	struct dirent *entry;
+	while (names && (entry = readdir(names)))
+		if (str_starts(entry->d_name, ".vmmigrate-"))
+			world_fail(w, "%s/%s was left behind", dir, entry->d_name);
+	if (names)
+		closedir(names);
+}
+
+static void check_tasks(struct world *w, int node)
+{
+	static const char *const transient[] = {"open", "made"};
+	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[node].state);
+	vmm_auto_json struct json_object *tasks = NULL;
+	dir_list(dir, &tasks, NULL);
+	json_each (task, tasks, "") {
+		vmm_auto_free char *request = str_format("%s/%s/request", dir, json_text(task, ""));
+		if (!file_there(request))
+			world_fail(w, "%s/%s was left behind", dir, json_text(task, ""));
+		for (size_t i = 0; i < VMM_COUNT(transient); i++) {
+			vmm_auto_free char *path = str_format("%s/%s/%s", dir, json_text(task, ""), transient[i]);
+			if (file_there(path))
+				world_fail(w, "%s was left behind", path);
+		}
+	}
+}
+
+static void check_volume(struct world *w, int at, bool shared, unsigned seed)
+{
+	vmm_auto_free char *elsewhere = str_format("%s/disks/" GUEST ".raw", w->machine[!at].root);
+	if (!guest_has(w, at, shared, seed))
+		world_fail(w, "the guest's volume on node%d is not the newest", at + 1);
+	if (file_there(elsewhere))
+		world_fail(w, "%s was left behind", elsewhere);
+}
+
+/* ------------------------------------------------------------------ the guest */
+
+int guest_node(struct world *w)
+{
+	int at = -1;
+	for (int node = 0; node < NODES; node++) {
+		vmm_auto_free char *state = guest_state(w, node);
+		if (str_same(state, "absent"))
+			continue;
+		if (at >= 0)
+			world_fail(w, "the guest's definition is on both nodes");
+		at = node;
+	}
+	if (at < 0)
+		world_fail(w, "the guest's definition is on neither node");
+	return at;
+}
+
+static void check_guest(struct world *w, int at, bool runs)
+{
+	vmm_auto_free char *path = str_format("%s/guests/" GUEST ".json", w->machine[at].root);
+	vmm_auto_free char *text = NULL;
+	vmm_auto_json struct json_object *guest = NULL;
+	if (file_read(path, 1 << 20, &text, NULL, NULL) < 0 || json_parse(text, -1, path, &guest, NULL) < 0)
+		world_fail(w, "%s cannot be read", path);
+	if (!str_same(json_text(guest, "state"), runs ? "running" : "shutoff"))
+		world_fail(w, "the guest is %s on node%d", json_text_or(guest, "state", "?"), at + 1);
+	if (!json_true(guest, "autostart"))
+		world_fail(w, "the guest on node%d has lost its autostart", at + 1);
+}
+
+void world_check(struct world *w, const struct way *way, bool runs, unsigned seed)
+{
+	int at = guest_node(w);
+	check_guest(w, at, runs);
+	check_records(w, at);
+	check_volume(w, at, way->shared, seed);
+	for (int node = 0; node < NODES; node++) {
+		vmm_auto_free char *disks = str_format("%s/disks", w->machine[node].root);
+		check_no_strays(w, disks);
+		check_tasks(w, node);
+	}
+	vmm_auto_free char *shared = str_format("%s/shared", w->dir);
+	check_no_strays(w, shared);
+}

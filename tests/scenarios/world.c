@@ -1,0 +1,330 @@
+/* world.c: two machines, a guest, and tasks that move it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "engine/worker.h"
+#include "world-node.h"
+
+const struct way ways[] = {
+	{"live", "{\"online\":true}", true, true},
+	{"paused", "{\"non_live\":true}", true, true},
+	{"restart, local volume", "{\"restart\":true}", false, true},
+	{"restart, shared volume", "{\"restart\":true}", true, true},
+	{"offline, local volume", "{}", false, false},
+	{"offline, shared volume", "{}", true, false},
+};
+const size_t way_count = VMM_COUNT(ways);
+
+static void must(struct world *w, int done, struct vmm_error *err)
+{
+	if (done < 0)
+		world_fail(w, "%s", err->message);
+}
+
+/* ------------------------------------------------------------------ machines */
+
+/* Fast, and gone with the next boot. */
+static const char *scratch(void)
+{
+	const char *chosen = getenv("TMPDIR");
+	return chosen ? chosen : access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
+static void machine_make(struct world *w, int number)
+{
+	struct machine *machine = &w->machine[number];
+	struct vmm_error *err = NULL;
+	machine->root = str_format("%s/node%d", w->dir, number + 1);
+	char **const dirs[] = {&machine->state, &machine->etc, &machine->run, &machine->hooks};
+	static const char *const names[] = {"state", "etc", "run", "hooks"};
+	for (size_t i = 0; i < VMM_COUNT(dirs); i++) {
+		*dirs[i] = str_format("%s/%s", machine->root, names[i]);
+		must(w, dir_make(*dirs[i], 0700, &err), err);
+	}
+	vmm_auto_free char *disks = str_format("%s/disks", machine->root);
+	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", machine->etc);
+	vmm_auto_free char *words =
+		str_format("[migration]\nself = node%d\n\n[node node1]\n[node node2]\n", number + 1);
+	must(w, dir_make(disks, 0700, &err), err);
+	must(w, file_write(conf, words, strlen(words), 0600, &err), err);
+	machine->paths = (struct node_paths){.state = machine->state,
+					     .etc = machine->etc,
+					     .run = machine->run,
+					     .hooks = machine->hooks,
+					     .null_root = machine->root};
+}
+
+struct world *world_make(void)
+{
+	struct world *w = mem_zero(sizeof(*w));
+	struct vmm_error *err = NULL;
+	vmm_auto_free char *pattern = str_format("%s/vmmigrate-world-XXXXXX", scratch());
+	if (!mkdtemp(pattern))
+		fail_msg("%s: %s", pattern, strerror(errno));
+	w->dir = str_copy(pattern);
+	w->story = str_copy("");
+	for (int i = 0; i < NODES; i++)
+		machine_make(w, i);
+	vmm_auto_free char *shared = str_format("%s/shared", w->dir), *mark = str_format("%s/.shared", shared);
+	must(w, dir_make(shared, 0700, &err), err);
+	must(w, file_write(mark, "", 0, 0600, &err), err);
+	world_view(w, NODE1);
+	return w;
+}
+
+void world_free(struct world *w)
+{
+	dir_remove(w->dir, NULL);
+	for (int i = 0; i < NODES; i++) {
+		struct machine *machine = &w->machine[i];
+		free(machine->root);
+		free(machine->state);
+		free(machine->etc);
+		free(machine->run);
+		free(machine->hooks);
+	}
+	free(w->task);
+	free(w->story);
+	free(w->dir);
+	free(w);
+}
+
+void world_story(struct world *w, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	free(w->story);
+	if (vasprintf(&w->story, format, args) < 0)
+		abort();
+	va_end(args);
+}
+
+/* ------------------------------------------------------------------ the guest */
+
+static struct guest_host *host_of(struct world *w, int node)
+{
+	struct guest_env env = {.node = "node", .null_root = w->machine[node].root};
+	struct guest_host *host;
+	struct vmm_error *err = NULL;
+	must(w, guest_null.open(&env, &host, &err), err);
+	return host;
+}
+
+void world_guest(struct world *w, int node, const struct way *way, const char *moods)
+{
+	struct vmm_error *err = NULL;
+	vmm_auto_free char *words = str_copy(moods ? moods : "[]");
+	for (char *c = words; *c; c++)
+		if (*c == '\'')
+			*c = '"';
+	vmm_auto_free char *definition =
+		str_format("{\"id\":\"" GUEST
+			   "\",\"name\":\"web\",\"uuid\":\"7e40f1a2-0101-4c3e-9b61-aaaaaaaaaaaa\",\"memory\":1048576,"
+			   "\"moods\":%s,\"volumes\":[{\"target\":\"vda\",\"type\":\"null\",\"format\":\"raw\","
+			   "\"device\":\"disk\","
+			   "\"path\":\"%s/%s/" GUEST ".raw\"}]}",
+			   words, w->dir, way->shared ? "shared" : "root/disks");
+	struct guest_host *host = host_of(w, node);
+	must(w, guest_null.define(host, definition, &err), err);
+	must(w, guest_null.autostart(host, GUEST, true, &err), err);
+	if (way->runs)
+		must(w, guest_null.start(host, GUEST, false, &err), err);
+	guest_null.close(host);
+}
+
+static char *volume_path(struct world *w, int node, bool shared)
+{
+	return shared ? str_format("%s/shared/" GUEST ".raw", w->dir)
+		      : str_format("%s/disks/" GUEST ".raw", w->machine[node].root);
+}
+
+/* A third of it is a hole. */
+static void fill(char *bytes, unsigned seed)
+{
+	for (size_t i = 0; i < GUEST_BYTES; i++) {
+		seed = seed * 1103515245 + 12345;
+		bytes[i] = i / (GUEST_BYTES / 3) == 1 ? 0 : (char)(seed >> 16);
+	}
+}
+
+void guest_writes(struct world *w, int node, bool shared, unsigned seed)
+{
+	static char bytes[GUEST_BYTES];
+	vmm_auto_free char *path = volume_path(w, node, shared);
+	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	fill(bytes, seed);
+	if (fd < 0 || fd_write_all(fd, bytes, sizeof(bytes)) < 0)
+		world_fail(w, "%s: %s", path, strerror(errno));
+}
+
+bool guest_has(struct world *w, int node, bool shared, unsigned seed)
+{
+	static char expected[GUEST_BYTES], found[GUEST_BYTES + 1];
+	vmm_auto_free char *path = volume_path(w, node, shared);
+	vmm_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	fill(expected, seed);
+	return fd >= 0 && fd_read_all(fd, found, sizeof(found)) == GUEST_BYTES && !memcmp(expected, found, GUEST_BYTES);
+}
+
+char *guest_state(struct world *w, int node)
+{
+	struct guest_host *host = host_of(w, node);
+	vmm_auto_json struct json_object *state = NULL;
+	struct vmm_error *err = NULL;
+	must(w, guest_null.state(host, GUEST, &state, &err), err);
+	guest_null.close(host);
+	return str_copy(json_text_or(state, "state", "?"));
+}
+
+/* ------------------------------------------------------------------ power */
+
+/* Tasks of this machine see another boot than the one that they began in. */
+static void forget_boot(struct world *w, int node)
+{
+	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[node].state);
+	vmm_auto_json struct json_object *names = NULL;
+	struct vmm_error *err = NULL;
+	must(w, dir_list(dir, &names, &err), err);
+	json_each (name, names, "") {
+		vmm_auto_free char *path = str_format("%s/%s/plan", dir, json_text(name, ""));
+		vmm_auto_free char *text = NULL;
+		vmm_auto_json struct json_object *plan = NULL;
+		if (!file_there(path))
+			continue;
+		must(w, file_read(path, 1 << 20, &text, NULL, &err), err);
+		must(w, json_parse(text, -1, path, &plan, &err), err);
+		json_put(plan, "boot:s", "another boot");
+		must(w, file_write(path, json_line(plan), strlen(json_line(plan)), 0600, &err), err);
+	}
+}
+
+void machine_dies(struct world *w, int node)
+{
+	struct guest_host *host = host_of(w, node);
+	struct vmm_error *err = NULL;
+	must(w, guest_null.destroy(host, GUEST, &err), err);
+	guest_null.close(host);
+	forget_boot(w, node);
+}
+
+void machine_boots(struct world *w, int node)
+{
+	struct guest_host *host = host_of(w, node);
+	vmm_auto_json struct json_object *facts = NULL;
+	struct vmm_error *err = NULL;
+	if (guest_null.facts(host, GUEST, &facts, NULL) == 0 && json_true(facts, "autostart") &&
+	    str_same(json_text(facts, "state"), "shutoff") && world_guard_admits(w, node))
+		must(w, guest_null.start(host, GUEST, false, &err), err);
+	guest_null.close(host);
+}
+
+/* ------------------------------------------------------------------ tasks */
+
+/* The migration first: what the engine hands to `connect` is this. */
+struct play {
+	struct migration m;
+	struct world *w;
+};
+
+static int connect_other(struct migration *m, struct vmm_error **err)
+{
+	struct world *w = ((struct play *)m)->w;
+	const char *target = json_text(m->request, "target");
+	return world_node(w, str_same(target, "node1") ? NODE1 : NODE2, &m->node[TARGET], err);
+}
+
+void ended_free(struct ended *ended)
+{
+	free(ended->message);
+	free(ended->task);
+	*ended = (struct ended){0};
+}
+
+static void read_result(struct world *w, struct play *play, struct ended *ended)
+{
+	vmm_auto_json struct json_object *result = NULL;
+	struct vmm_error *err = NULL;
+	must(w, task_read(play->m.task, "result", &result, &err), err);
+	ended->settled = json_true(result, "settled");
+	ended->message = str_copy(json_text_or(result, "message", "no result"));
+	snprintf(ended->code, sizeof(ended->code), "%s", json_text_or(result, "error.code", ""));
+}
+
+static void play_open(struct world *w, struct play *play, int from, const char *task)
+{
+	struct vmm_error *err = NULL;
+	*play = (struct play){.w = w};
+	w->home = from;
+	w->calls[NODE1] = w->calls[NODE2] = 0;
+	str_replace(&w->task, task);
+	world_view(w, from);
+	must(w, migration_open(&play->m, &w->machine[from].paths, task, &err), err);
+	play->m.connect = connect_other;
+	play->m.patience_ms = 0;
+	node_close(play->m.node[SOURCE]);
+	must(w, world_node(w, from, &play->m.node[SOURCE], &err), err);
+}
+
+void world_migrate(struct world *w, int from, const char *options, struct ended *ended)
+{
+	vmm_auto_json struct json_object *asked = NULL, *raw = NULL, *request = NULL;
+	struct vmm_error *err = NULL;
+	struct play play;
+	*ended = (struct ended){0};
+	must(w, json_parse(options, -1, "options", &asked, &err), err);
+	raw = json_make("api:d guest:s target:s options:O", 1, GUEST, from == NODE1 ? "node2" : "node1", asked);
+	must(w, request_read(raw, NULL, &request, &err), err);
+	must(w, task_make(&w->machine[from].paths, from == NODE1 ? "node1" : "node2", request, &ended->task, &err),
+	     err);
+	play_open(w, &play, from, ended->task);
+	ended->exit = migrate_run(&play.m);
+	read_result(w, &play, ended);
+	migration_close(&play.m);
+}
+
+void world_recover(struct world *w, int from, const char *task, const char *keep, struct ended *ended)
+{
+	struct play play;
+	*ended = (struct ended){.task = str_copy(task)};
+	play_open(w, &play, from, task);
+	json_object_put(play.m.request);
+	play.m.request = NULL;
+	ended->exit = recover_run(&play.m, keep);
+	read_result(w, &play, ended);
+	migration_close(&play.m);
+}
+
+static bool is_settled(struct world *w, int node, const char *id)
+{
+	struct task *task;
+	vmm_auto_json struct json_object *result = NULL;
+	struct vmm_error *err = NULL;
+	if (task_open(&w->machine[node].paths, id, &task, NULL) < 0)
+		return true;
+	must(w, task_read(task, "result", &result, &err), err);
+	task_close(task);
+	return json_true(result, "settled");
+}
+
+bool world_settle(struct world *w, int from)
+{
+	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[from].state);
+	vmm_auto_json struct json_object *names = NULL;
+	struct vmm_error *err = NULL;
+	bool all = true;
+	must(w, dir_list(dir, &names, &err), err);
+	json_each (name, names, "") {
+		struct ended ended;
+		if (is_settled(w, from, json_text(name, "")))
+			continue;
+		world_recover(w, from, json_text(name, ""), NULL, &ended);
+		all &= ended.settled;
+		ended_free(&ended);
+	}
+	return all;
+}
