@@ -103,9 +103,73 @@ abi: $(BUILD)/vmmigrate.so $(BUILD)/tests/abi/test-plugin $(BUILD)/tests/abi/fak
 cli-tests: $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so
 	BUILD=$(abspath $(BUILD)) tests/cli/run.sh
 
+# ---------------------------------------------------------------- all tests
+# `make check` sets up what it needs. In the order of cost: style and tables, units, scenarios, the command, sanitizers, real nodes.
+LAB	 = tests/lab/lab
+SHELLS	 = $(shell git ls-files '*.sh' 2>/dev/null) tests/lab/lab tests/lab/run tests/lab/demo tests/lab/selftest .ci/run
+SOURCES  = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+NODES	 = $(sort $(wildcard tests/nodes/*.sh tests/faults/*.sh))
+
+setup:
+	$(Q)$(LAB) setup
+
+check: setup
+	$(Q)$(MAKE) --no-print-directory -j2 all
+	$(Q)$(MAKE) --no-print-directory check-layers check-tables check-format units link-tests abi cli-tests hooks-tests
+	$(Q)$(MAKE) --no-print-directory check-asan check-valgrind
+	$(Q)$(MAKE) --no-print-directory check-nodes
+
+check-layers:
+	$(Q)tests/layers.sh
+
+check-asan:
+	$(Q)$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-omit-frame-pointer" CFLAGS="-O1 -g" units
+
+# Memory that is never freed or read before it is written, where the sanitizers do not look: the libraries' side.
+check-valgrind:
+	$(Q)$(MAKE) --no-print-directory RUNNER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" \
+		UNITS="$(filter %test-base %test-config %test-definition %test-frames %test-storage %test-checks %test-plan %test-request, $(UNITS))" units
+
+check-nodes: deb
+	$(Q)tests/lab/run $(NODES)
+
+hooks-tests: $(BUILD)/libvirt-guard
+	$(Q)for t in $(sort $(wildcard tests/hooks/test-*.sh)); do echo "== $$t"; BUILD=$(BUILD) $$t || exit 1; done
+
+lint: check-layers
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 -Iplugin -I. $(filter plugin/% storage/% cli/% hooks/%, $(filter %.c, $(SOURCES)))
+	$(Q)shellcheck -x $(SHELLS)
+
+format:
+	$(Q)clang-format -i $(SOURCES)
+
+check-format:
+	$(Q)clang-format --dry-run -Werror $(SOURCES)
+
+# ---------------------------------------------------------------- the lab
+demo:
+	$(Q)tests/lab/demo
+
+lab-up: setup deb
+	$(Q)$(LAB) up && $(LAB) install $(BUILD)/vmmigrate_*.deb && $(LAB) join
+	@echo "make lab-shell NODE=node1 opens a shell; tests/lab/README.md says how to make guests; make lab-down ends it"
+
+lab-shell:
+	$(Q)$(LAB) shell $(or $(NODE),node1)
+
+lab-down:
+	$(Q)$(LAB) down
+
+help:
+	@echo "make            build           make demo       the main job between two nodes on this machine"
+	@echo "make check      all tests       make deb        build/vmmigrate_*.deb, build/vmmigrate-dev_*.deb"
+	@echo "make units      no root         make lab-up lab-shell NODE=node1 lab-down"
+	@echo "make lint       make format     make check-asan check-valgrind check-layers check-tables check-nodes"
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units check-tables abi cli-tests clean
+.PHONY: all units check-tables abi cli-tests clean setup check check-layers check-asan check-valgrind check-nodes hooks-tests \
+	lint format check-format demo lab-up lab-shell lab-down help

@@ -25,11 +25,16 @@ static struct copy_leaves *leaves_of(struct migration *m, struct json_object *vo
 	return &m->leaves[place_of(m, volume)];
 }
 
+/* What lies at the volume's place goes aside where it was asked for, or where it is a leftover of ours. */
+static struct json_object *place_arguments(struct migration *m, struct json_object *volume)
+{
+	bool replace = json_true(m->request, "options.replace") || json_true(volume, "set_aside");
+	return json_make("volume:O replace:b", volume, (int)replace);
+}
+
 int step_prepare(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
-	struct json_object *args =
-		json_make("volume:O replace:b", volume, (int)json_true(m->request, "options.replace"));
-	return migration_call(m, TARGET, NODE_ALLOCATE, args, NULL, err);
+	return migration_call(m, TARGET, NODE_ALLOCATE, place_arguments(m, volume), NULL, err);
 }
 
 static int open_source(struct json_object *volume, struct vmm_error **err)
@@ -128,7 +133,5 @@ int step_verify(struct migration *m, struct json_object *volume, struct vmm_erro
 
 int step_publish(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
-	struct json_object *args =
-		json_make("volume:O replace:b", volume, (int)json_true(m->request, "options.replace"));
-	return migration_call(m, TARGET, NODE_PUBLISH, args, NULL, err);
+	return migration_call(m, TARGET, NODE_PUBLISH, place_arguments(m, volume), NULL, err);
 }

@@ -155,8 +155,16 @@ static int null_list(struct guest_host *host, struct json_object **guests, struc
 		const char *file = json_text(name, "");
 		vmm_auto_free char *id = str_format("%.*s", (int)strlen(file) - 5, file);
 		vmm_auto_json struct json_object *guest = NULL;
-		if (str_ends(file, ".json") && null_load(root_of(host), id, &guest, NULL) == 0 && guest)
-			json_object_array_add(*guests, facts_of(id, guest));
+		if (!str_ends(file, ".json") || null_load(root_of(host), id, &guest, NULL) < 0 || !guest)
+			continue;
+		struct json_object *facts = facts_of(id, guest), *paths = json_object_new_array(),
+				   *macs = json_object_new_array();
+		json_each (volume, facts, "volumes")
+			json_object_array_add(paths, json_object_get(json_at(volume, "path")));
+		json_each (network, facts, "networks")
+			json_object_array_add(macs, json_object_get(json_at(network, "mac")));
+		json_put(facts, "volumes:o macs:o", paths, macs);
+		json_object_array_add(*guests, facts);
 	}
 	return 0;
 }

@@ -172,24 +172,48 @@ static int find_guest(struct local_node *node, struct json_object *args, struct 
 	return -1;
 }
 
+/* Does a guest that is not stopped have this file or disk open here? */
+static bool in_use_here(struct json_object *guests, const char *place)
+{
+	json_each (other, guests, "")
+		if (!str_same(json_text(other, "state"), "shutoff") && json_has(other, "volumes", place))
+			return true;
+	return false;
+}
+
+/* Block devices have an identity of their own, whatever they are called on a node. */
+static bool same_block(struct json_object *volume)
+{
+	const char *identity = json_text(volume, "identity");
+	if (!identity)
+		return false;
+	vmm_auto_json struct json_object *ours =
+		json_make("type:s path:s format:s", "block", json_text(volume, "path"), json_text(volume, "format"));
+	const struct storage_ops *ops;
+	return storage_of(ours, &ops, NULL) == 0 && ops->describe(ours, NULL) == 0 &&
+	       str_same(identity, json_text(ours, "identity"));
+}
+
 /* What this node, as the target, finds at the places of the source's volumes. */
-static struct json_object *look_at_places(struct json_object *guest)
+static struct json_object *look_at_places(struct json_object *guest, struct json_object *guests)
 {
 	struct json_object *places = json_object_new_array();
 	json_each (volume, guest, "volumes") {
 		const char *path = json_text(volume, "path");
 		struct json_object *place = json_make("there:b open:b missing_dir:b same_block:b", 0, 0, 0, 0);
 		json_object_array_add(places, place);
+		json_put(place, "open:b", (int)in_use_here(guests, json_text_or(volume, "source", path)));
 		if (!path || path_check(path, "volume", NULL) < 0)
 			continue;
 		vmm_auto_free char *dir = path_dir(path);
-		json_put(place, "there:b missing_dir:b", (int)file_there(path), (int)!file_there(dir));
+		json_put(place, "there:b missing_dir:b same_block:b", (int)file_there(path), (int)!file_there(dir),
+			 (int)same_block(volume));
 	}
 	return places;
 }
 
 static int add_fit(struct local_node *node, struct json_object *reply, struct json_object *guest,
-		   struct vmm_error **err)
+		   struct json_object *guests, struct vmm_error **err)
 {
 	const struct guest_ops *ops = guest_kind(json_text_or(guest, "kind", ""));
 	struct guest_host *host = NULL;
@@ -203,9 +227,20 @@ static int add_fit(struct local_node *node, struct json_object *reply, struct js
 	}
 	if (host)
 		ops->close(host);
-	json_put(fit, "volumes:o", look_at_places(guest));
+	json_put(fit, "volumes:o", look_at_places(guest, guests));
 	json_put(reply, "fit:o", fit);
 	return 0;
+}
+
+/* Is a worker of this node at work on the task? Its lock says so. */
+static bool worker_alive(struct local_node *node, const char *task)
+{
+	vmm_auto_error struct vmm_error *problem = NULL;
+	vmm_auto_free char *dir = local_task_dir(node, task), *path = str_format("%s/worker.lock", dir);
+	if (!file_there(path))
+		return false;
+	vmm_auto_close int lock = file_lock(path, 0, &problem);
+	return lock < 0 && error_is(problem, "locked");
 }
 
 static int add_record(struct local_node *node, struct json_object *reply, struct json_object *guest,
@@ -215,6 +250,8 @@ static int add_record(struct local_node *node, struct json_object *reply, struct
 	struct json_object *record = NULL;
 	if (record_read(node->paths->state, key, &record, err) < 0)
 		return -1;
+	if (record && str_same(json_text(record, "state"), "source"))
+		json_put(record, "worker_alive:b", (int)worker_alive(node, json_text_or(record, "task", "")));
 	json_put(reply, "record:o", record);
 	return 0;
 }
@@ -241,7 +278,7 @@ int local_facts(struct local_node *node, struct json_object *args, struct json_o
 		 bridges(), guests, guest);
 	if (subject && add_record(node, facts, subject, err) < 0)
 		return -1;
-	if (json_at(args, "fit") && add_fit(node, facts, json_at(args, "fit"), err) < 0)
+	if (json_at(args, "fit") && add_fit(node, facts, json_at(args, "fit"), guests, err) < 0)
 		return -1;
 	*reply = json_object_get(facts);
 	return 0;

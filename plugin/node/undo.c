@@ -108,7 +108,7 @@ int local_drop_aside(struct local_node *node, const char *task, struct vmm_error
 	int done = 0;
 	if (local_made_open(node, task, &made, err) < 0)
 		return -1;
-	json_each(record, journal_records(made), "")
+	json_each (record, journal_records(made), "")
 		if (done == 0 && str_same(json_text(record, "made"), "aside"))
 			done = file_remove(json_text_or(record, "path", ""), err);
 	journal_close(made);
