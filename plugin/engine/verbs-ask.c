@@ -172,17 +172,40 @@ static int ask_about(struct question *q, const char *target, struct facts *facts
 	return done;
 }
 
+/* A running guest that could go in three ways: which of them are open? The findings are those of the first that is, or of the
+ * first. */
+static struct json_object *check_ways(const struct facts *facts, struct text *ways)
+{
+	static const enum mode all[] = {MODE_LIVE, MODE_PAUSED, MODE_RESTART};
+	struct json_object *kept = NULL;
+	for (size_t i = 0; i < VMM_COUNT(all); i++) {
+		struct json_object *findings = checks_run(facts, all[i]);
+		bool open = !findings_refuse(findings);
+		if (!kept || (open && !ways->length)) {
+			json_object_put(kept);
+			kept = json_object_get(findings);
+		}
+		if (open)
+			text_add(ways, "%s%s", ways->length ? ", " : "", mode_name(all[i]));
+		json_object_put(findings);
+	}
+	return kept;
+}
+
 static int check_target(struct question *q, const char *target, struct json_object *reply, struct vmm_error **err)
 {
 	struct facts facts = {0};
+	vmm_auto_text struct text ways = {0};
 	int done = ask_about(q, target, &facts, err);
 	if (done == 0) {
 		enum mode mode = plan_mode(&facts);
-		struct json_object *findings = checks_run(&facts, mode);
+		struct json_object *findings = mode == MODE_NONE ? check_ways(&facts, &ways) : checks_run(&facts, mode);
 		json_append(reply, "targets",
 			    json_make("node:s eligible:b mode:s findings:o", target, (int)!findings_refuse(findings),
-				      mode_name(mode), findings));
-		json_put(reply, "guest:O", json_at(facts.node[SOURCE], "guest"));
+				      ways.length ? ways.data : mode_name(mode), findings));
+		struct json_object *guest = json_at(facts.node[SOURCE], "guest");
+		json_put(guest, "node:s", q->source->name);
+		json_put(reply, "guest:O", guest);
 	}
 	facts_free(&facts);
 	return done;
