@@ -6,13 +6,13 @@
 
 /* ------------------------------------------------------------------ define */
 
-static int taken(virDomainPtr other, const char *what, struct vmm_error **err)
+static int taken(virDomainPtr other, const char *word, struct vmm_error **err)
 {
 	char uuid[VIR_UUID_STRING_BUFLEN] = "?";
 	virDomainGetUUIDString(other, uuid);
-	error_set(err, VMM_BLOCKED, "name-taken", "another VM has the same %s: %s (UUID %s)", what,
-		  virDomainGetName(other), uuid);
-	return error_hint(err, "rename or remove it: virsh undefine --keep-nvram %s", uuid);
+	error_set(err, VMM_BLOCKED, "name-taken", "VM %s (UUID %s) answers to \"%s\" already", virDomainGetName(other),
+		  uuid, word);
+	return error_hint(err, "rename or remove it");
 }
 
 /* libvirt would replace the definition of a domain of the same name and UUID. So do we, as long as it does not run: it
@@ -35,7 +35,7 @@ static int nobody_in_the_way(struct guest_host *host, struct json_object *facts,
 		virDomainGetUUIDString(other, uuid);
 		if (!str_same(virDomainGetName(other), json_text(facts, "name")) ||
 		    !str_same(uuid, json_text(facts, "uuid")))
-			return taken(other, keys[i], err);
+			return taken(other, key, err);
 		if (virDomainIsActive(other) == 1)
 			return error_set(err, VMM_BLOCKED, "name-taken", "VM %s runs here", virDomainGetName(other));
 	}

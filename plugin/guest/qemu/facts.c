@@ -140,6 +140,8 @@ static int facts_of(virConnectPtr connection, virDomainPtr domain, struct json_o
 		resolve_volumes(connection, later);
 		compare_volumes(facts, later);
 		json_put(facts, "id:s title:s", json_text(later, "id"), json_text(later, "title"));
+		/* A running guest's host-model is spelt out as custom; what was asked for tells more. */
+		json_put(json_at(facts, "cpu"), "mode:s", json_text(later, "cpu.mode"));
 	} else {
 		mark_volumes(facts);
 	}

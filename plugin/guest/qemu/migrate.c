@@ -137,14 +137,21 @@ static void begin_downtime(struct migration *m)
 
 /* ------------------------------------------------------------------ the thread that migrates */
 
+static void rename_error(struct vmm_error *err, const char *code)
+{
+	snprintf(err->code, sizeof(err->code), "%s", code);
+}
+
 static void *run(void *argument)
 {
 	struct migration *m = argument;
 	m->result = virDomainMigrateToURI3(m->domain, m->order->target_uri, m->values, (unsigned)m->count, m->flags);
 	if (m->result < 0) {
 		qemu_failed(&m->problem, "migrate VM %s", m->name);
-		if (error_is(m->problem, "libvirt"))
-			snprintf(m->problem->code, sizeof(m->problem->code), "migration-failed");
+		if (virConnectIsAlive(virDomainGetConnect(m->domain)) != 1)
+			rename_error(m->problem, "libvirt-lost");
+		else if (error_is(m->problem, "libvirt"))
+			rename_error(m->problem, "migration-failed");
 	}
 	pthread_mutex_lock(&m->lock);
 	m->done = true;
