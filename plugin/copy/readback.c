@@ -1,5 +1,6 @@
 /* readback.c: the target's side of a verification - what storage gives back, not what memory remembers. */
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "parts.h"
 
@@ -17,6 +18,16 @@ static int open_direct(int fd)
 	}
 	free(probe);
 	return direct;
+}
+
+/* A file that is longer or shorter is no copy, whatever its bytes. */
+static int check_size(int fd, const char *name, uint64_t size, struct vmm_error **err)
+{
+	struct stat file;
+	if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) || (uint64_t)file.st_size == size)
+		return 0;
+	return error_set(err, VMM_FAILED, "verify-failed", "the copy of %s has %llu bytes, the source %llu", name,
+			 (unsigned long long)file.st_size, (unsigned long long)size);
 }
 
 static int read_back(int fd, struct copy_leaves *leaves, struct vmm_error **err)
@@ -37,7 +48,7 @@ int readback_serve(struct outbox *outbox, const struct frame *verify, copy_open_
 	vmm_auto_close int fd = -1;
 	copy_leaves_free(leaves);
 	if (open_unpack(verify, &size, key, &name, err) < 0 || (fd = open_volume(context, name, size, err)) < 0 ||
-	    leaves_make(size, key, leaves, err) < 0)
+	    check_size(fd, name, size, err) < 0 || leaves_make(size, key, leaves, err) < 0)
 		return -1;
 	if (read_back(fd, leaves, err) < 0)
 		return error_context(err, "%s", name);

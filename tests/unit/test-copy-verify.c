@@ -1,0 +1,164 @@
+/* What verification promises: a copy that differs in one bit, or a source that changed, is found and its place is named. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "copy-rig.h"
+
+enum { MIB = 1 << 20 };
+
+static void flip_bit(int fd, uint64_t offset)
+{
+	uint8_t byte;
+	assert_int_equal(pread(fd, &byte, 1, (off_t)offset), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(fd, &byte, 1, (off_t)offset), 1);
+}
+
+static void copied_volume(struct rig *rig, struct copy_leaves *leaves)
+{
+	*leaves = (struct copy_leaves){0};
+	rig_begin(rig, 20 * MIB + 100);
+	rig_fill(rig->source, MIB, 12 * MIB, 1);
+	rig_fill(rig->source, 20 * MIB, 100, 2);
+	rig_push_well(rig, leaves);
+}
+
+static void assert_differs_at(struct rig *rig, const struct copy_leaves *leaves, const char *offset, size_t extents)
+{
+	vmm_auto_error struct vmm_error *err = NULL;
+	size_t bad = 99;
+	assert_int_equal(rig_verify(rig, leaves, &bad, &err), -1);
+	assert_true(error_is(err, "verify-failed"));
+	assert_non_null(strstr(err->message, offset));
+	assert_int_equal(bad, extents);
+}
+
+static void a_good_copy_verifies_again_and_again_on_one_session(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct copy_leaves leaves;
+	copied_volume(&rig, &leaves);
+	for (int i = 0; i < 3; i++) {
+		size_t bad = 99;
+		assert_int_equal(rig_verify(&rig, &leaves, &bad, NULL), 0);
+		assert_int_equal(bad, 0);
+	}
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
+static void a_flipped_bit_is_found_wherever_it_is(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t at;
+		const char *leaf;
+	} places[] = {
+		{5 * MIB + 77, "offset 5242880 "},   /* in data */
+		{15 * MIB, "offset 15728640 "},	     /* in a hole */
+		{20 * MIB + 99, "offset 20971520 "}, /* the last byte */
+		{0, "offset 0 "},
+	};
+	struct rig rig;
+	struct copy_leaves leaves;
+	copied_volume(&rig, &leaves);
+	for (size_t i = 0; i < VMM_COUNT(places); i++) {
+		flip_bit(rig.target, places[i].at);
+		assert_differs_at(&rig, &leaves, places[i].leaf, 1);
+		flip_bit(rig.target, places[i].at);
+	}
+	flip_bit(rig.target, 5 * MIB);
+	flip_bit(rig.target, 6 * MIB);
+	flip_bit(rig.target, 9 * MIB);
+	assert_differs_at(&rig, &leaves, "offset 5242880 ", 2);
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
+static void leaves_that_changed_places_are_found(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct copy_leaves leaves;
+	vmm_auto_free char *a = mem_zero(COPY_LEAF), *b = mem_zero(COPY_LEAF);
+	copied_volume(&rig, &leaves);
+	assert_int_equal(pread(rig.target, a, COPY_LEAF, 2 * MIB), COPY_LEAF);
+	assert_int_equal(pread(rig.target, b, COPY_LEAF, 3 * MIB), COPY_LEAF);
+	assert_int_equal(pwrite(rig.target, b, COPY_LEAF, 2 * MIB), COPY_LEAF);
+	assert_int_equal(pwrite(rig.target, a, COPY_LEAF, 3 * MIB), COPY_LEAF);
+	assert_differs_at(&rig, &leaves, "offset 2097152 ", 1);
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
+static void a_truncated_copy_is_found(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct copy_leaves leaves;
+	vmm_auto_error struct vmm_error *err = NULL;
+	copied_volume(&rig, &leaves);
+	assert_int_equal(ftruncate(rig.target, 20 * MIB), 0);
+	assert_int_equal(rig_verify(&rig, &leaves, NULL, &err), -1);
+	assert_true(error_is(err, "verify-failed"));
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
+static void a_longer_copy_is_found(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct copy_leaves leaves;
+	vmm_auto_error struct vmm_error *err = NULL;
+	copied_volume(&rig, &leaves);
+	assert_int_equal(ftruncate(rig.target, 24 * MIB), 0);
+	assert_int_equal(rig_verify(&rig, &leaves, NULL, &err), -1);
+	assert_true(error_is(err, "verify-failed"));
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
+static void a_source_that_changed_is_found(void **state)
+{
+	(void)state;
+	static const uint64_t places[] = {3 * MIB, 14 * MIB, 20 * MIB + 99};
+	struct rig rig;
+	struct copy_leaves leaves;
+	copied_volume(&rig, &leaves);
+	assert_int_equal(copy_compare(rig.source, &leaves, NULL), 0);
+	for (size_t i = 0; i < VMM_COUNT(places); i++) {
+		vmm_auto_error struct vmm_error *err = NULL;
+		vmm_auto_free char *offset =
+			str_format("offset %llu", (unsigned long long)(places[i] / COPY_LEAF * COPY_LEAF));
+		flip_bit(rig.source, places[i]);
+		assert_int_equal(copy_compare(rig.source, &leaves, &err), -1);
+		assert_true(error_is(err, "source-changed"));
+		assert_non_null(strstr(err->message, offset));
+		flip_bit(rig.source, places[i]);
+		assert_int_equal(copy_compare(rig.source, &leaves, NULL), 0);
+	}
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(ftruncate(rig.source, 21 * MIB), 0);
+	assert_int_equal(copy_compare(rig.source, &leaves, &err), -1);
+	assert_true(error_is(err, "source-changed"));
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_good_copy_verifies_again_and_again_on_one_session),
+		cmocka_unit_test(a_flipped_bit_is_found_wherever_it_is),
+		cmocka_unit_test(leaves_that_changed_places_are_found),
+		cmocka_unit_test(a_truncated_copy_is_found),
+		cmocka_unit_test(a_longer_copy_is_found),
+		cmocka_unit_test(a_source_that_changed_is_found),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
