@@ -171,6 +171,7 @@ struct migration {
 	struct json_object *request, *plan;
 	struct facts facts;
 	struct copy_leaves *leaves; /* one for each volume of the plan */
+	struct stream *session;	    /* for copies; opened when it is first needed (steps-volumes.c) */
 	struct json_object *statistics, *leftovers;
 	int warnings;
 	int64_t stopped_ms, released_ms; /* steady clock: the guest was off, or stood, between them */

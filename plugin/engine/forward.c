@@ -158,7 +158,7 @@ int forward_to_task(const struct node_paths *paths, const char *verb, struct jso
 		return -1;
 	vmm_auto_free char *node = task_node(task);
 	vmm_auto_free char *key = str_format("node.%s", node);
-	if (str_same(node, json_text(config, "self")) || !json_at(config, key))
+	if (!*node || str_same(node, json_text(config, "self")) || !json_at(config, key))
 		return 0;
 	*done = true;
 	return forward_verb(paths, node, verb, request, reply, err);

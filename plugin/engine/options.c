@@ -12,6 +12,8 @@ const struct option request_options[] = {
 	{ .name = "restart", .type = OPTION_FLAG, .group = "mode",
 	  .help = "Shut the guest down here and start it on the target; local disks are copied before, while it still runs." },
 
+	{ .name = "no_precopy", .type = OPTION_FLAG, .group = "mode",
+	  .help = "Do not copy local disks while the guest still runs: shut it down first." },
 	{ .name = "timeout", .type = OPTION_NUMBER, .argument = "S", .group = "limits", .standard = "180", .least = 1, .most = 86400,
 	  .help = "Seconds that the guest has for an orderly shutdown; then the migration is undone and the guest goes on running." },
 	{ .name = "force_stop", .type = OPTION_FLAG, .group = "limits",

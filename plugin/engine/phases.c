@@ -14,6 +14,8 @@ const struct phase phases[] = {
 	{"pre-hooks", "hooks pre-migrate on both nodes; may veto", MODES_ALL, .perform = step_pre_hooks},
 	{"prepare", "the target's volumes, under temporary names", MODES_ALL, .per_volume = true,
 	 .perform = step_prepare},
+	{"precopy", "volumes cross while the guest runs, round by round", MODE_RESTART, .per_volume = true,
+	 .perform = step_precopy},
 	{"switch-hooks", "hooks pre-switch; may veto", MODES_ALL, .perform = step_switch_hooks},
 	{"stop", "autostart off, orderly shutdown, the definition read again", MODE_RESTART, .perform = step_stop,
 	 .undo = undo_stop},
@@ -109,6 +111,7 @@ int phases_finish(struct migration *m, struct vmm_error **err)
 
 int phases_backward(struct migration *m, struct vmm_error **err)
 {
+	session_drop(m);
 	for (const struct phase *phase = behind_commit() - 1; phase-- > phases;) {
 		if (!phase->undo || !has(m, "do", phase->name, NULL) || has(m, "undone", phase->name, NULL))
 			continue;

@@ -59,16 +59,35 @@ static char *fingerprint(int fd)
 			  info.st_ctim.tv_nsec);
 }
 
+/* One session serves all volumes and rounds; it is opened before the guest is stopped, since that takes a while. After a
+ * failure it is of no use any more. */
+static int session_of(struct migration *m, struct stream **session, struct vmm_error **err)
+{
+	if (!m->session && m->node[TARGET]->ops->session(m->node[TARGET], task_id(m->task), &m->session, err) < 0)
+		return -1;
+	*session = m->session;
+	return 0;
+}
+
+void session_drop(struct migration *m)
+{
+	stream_close(m->session);
+	m->session = NULL;
+}
+
 struct watching {
 	struct migration *m;
 	const char *phase, *object;
+	int round; /* 0: the only one, or the last */
 };
 
 static bool on_progress(void *context, const struct copy_progress *progress)
 {
 	struct watching *w = context;
-	task_progress(w->m->task, w->phase, w->object, progress->done, progress->total,
-		      json_make("wire:i", (int64_t)progress->wire));
+	struct json_object *more = json_make("wire:i", (int64_t)progress->wire);
+	if (w->round)
+		json_put(more, "round:d", w->round);
+	task_progress(w->m->task, w->phase, w->object, progress->done, progress->total, more);
 	return !task_cancelled(w->m->task);
 }
 
@@ -78,20 +97,20 @@ static void count(struct migration *m, const char *what, uint64_t bytes)
 			       json_object_new_int64(json_number(m->statistics, what) + (int64_t)bytes));
 }
 
-int step_copy(struct migration *m, struct json_object *volume, struct vmm_error **err)
+/* One pass over the volume: what the target does not hold yet crosses. `wire` (may be NULL): bytes that this pass took. */
+static int push(struct migration *m, struct json_object *volume, const char *phase, int round, uint64_t *wire,
+		struct vmm_error **err)
 {
-	vmm_auto_close int fd = open_source(volume, err);
+	struct stream *session;
 	struct stat info;
-	if (fd < 0)
+	vmm_auto_close int fd = open_source(volume, err);
+	if (fd < 0 || session_of(m, &session, err) < 0)
 		return -1;
 	if (fstat(fd, &info) < 0)
 		return error_errno(err, errno, "volume %s", json_text(volume, "from"));
 	vmm_auto_free char *seen = fingerprint(fd);
 	json_put(volume, "seen:s", seen);
-	struct stream *session;
-	if (m->node[TARGET]->ops->session(m->node[TARGET], task_id(m->task), &session, err) < 0)
-		return -1;
-	struct watching watching = {m, "copy", json_text(volume, "target")};
+	struct watching watching = {m, phase, json_text(volume, "target"), round};
 	struct copy_job job = {.fd = fd,
 			       .size = (uint64_t)info.st_size,
 			       .volume = json_text(volume, "temporary"),
@@ -99,13 +118,45 @@ int step_copy(struct migration *m, struct json_object *volume, struct vmm_error 
 			       .progress = on_progress,
 			       .context = &watching};
 	struct copy_progress result = {0};
+	uint64_t before = session->sent + session->received;
 	int done = copy_push(&job, &session, 1, leaves_of(m, volume), &result, err);
-	count(m, "wire_bytes", session->sent + session->received);
-	stream_close(session);
+	uint64_t taken = session->sent + session->received - before;
+	count(m, "wire_bytes", taken);
 	count(m, "read_bytes", result.data);
 	count(m, "present_bytes", result.present);
-	count(m, "volume_bytes", (uint64_t)info.st_size);
+	if (wire)
+		*wire = taken;
+	if (done < 0)
+		session_drop(m);
 	return done;
+}
+
+/* While the guest runs. A round carries what was written during the one before: once that is little, or does not get less, the
+ * next round is the last one, without the guest. */
+int step_precopy(struct migration *m, struct json_object *volume, struct vmm_error **err)
+{
+	enum { ROUNDS_MOST = 8, ROUND_SMALL = 16 << 20 };
+	uint64_t before = 0, wire = 0;
+	if (json_true(m->request, "options.no_precopy"))
+		return 0;
+	for (int round = 1; round <= ROUNDS_MOST; round++) {
+		int64_t began_ms = clock_steady_ms();
+		if (push(m, volume, "precopy", round, &wire, err) < 0)
+			return -1;
+		vmm_auto_free char *size = str_size((int64_t)wire);
+		task_log(m->task, "info", "%s: round %d sent %s in %.1f s", json_text(volume, "target"), round, size,
+			 (double)(clock_steady_ms() - began_ms) / 1000);
+		if (wire <= ROUND_SMALL || (round > 1 && wire > before / 10 * 7))
+			break;
+		before = wire;
+	}
+	return 0;
+}
+
+int step_copy(struct migration *m, struct json_object *volume, struct vmm_error **err)
+{
+	count(m, "volume_bytes", (uint64_t)json_number(volume, "size"));
+	return push(m, volume, "copy", 0, NULL, err);
 }
 
 static int unchanged(struct json_object *volume, struct vmm_error **err)
@@ -123,15 +174,16 @@ static int unchanged(struct json_object *volume, struct vmm_error **err)
 int step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	struct stream *session;
-	if (unchanged(volume, err) < 0 ||
-	    m->node[TARGET]->ops->session(m->node[TARGET], task_id(m->task), &session, err) < 0)
+	if (unchanged(volume, err) < 0 || session_of(m, &session, err) < 0)
 		return -1;
 	int done = copy_verify(session, json_text(volume, "temporary"), leaves_of(m, volume), NULL, err);
-	stream_close(session);
+	if (done < 0)
+		session_drop(m);
 	return done;
 }
 
 int step_publish(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
+	session_drop(m);
 	return migration_call(m, TARGET, NODE_PUBLISH, place_arguments(m, volume), NULL, err);
 }

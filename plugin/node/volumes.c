@@ -39,6 +39,13 @@ static int make_place(const struct storage_ops *ops, struct json_object *volume,
 			     (uint64_t)json_number(volume, "allocated"), err);
 }
 
+/* The same file whatever becomes of links on the way to it: sessions open a volume where it was made, and nowhere else. */
+static char *without_links(const char *path)
+{
+	vmm_auto_free char *dir = path_dir(path), *real = realpath(dir, NULL);
+	return str_format("%s/%s", real ? real : dir, path_base(path));
+}
+
 int local_allocate(struct local_node *node, struct json_object *args, struct json_object **reply,
 		   struct vmm_error **err)
 {
@@ -56,7 +63,9 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", to, node->base.name);
 	bool resumed = file_there(temporary);
 	if (!resumed) {
-		if (local_made_note(node, task, json_make("made:s path:s kind:s", "volume", temporary, ops->kind),
+		vmm_auto_free char *real = without_links(temporary);
+		if (local_made_note(node, task,
+				    json_make("made:s path:s real:s kind:s", "volume", temporary, real, ops->kind),
 				    err) < 0 ||
 		    make_place(ops, volume, err) < 0)
 			return -1;
@@ -124,7 +133,7 @@ static int open_made(void *context, const char *name, uint64_t size, struct vmm_
 			continue;
 		const struct storage_ops *ops;
 		vmm_auto_json struct json_object *volume = json_make("kind:s", json_text(record, "kind"));
-		fd = storage_of(volume, &ops, err) < 0 ? -1 : ops->open(name, true, err);
+		fd = storage_of(volume, &ops, err) < 0 ? -1 : ops->open(json_text_or(record, "real", name), true, err);
 	}
 	journal_close(made);
 	return fd == -2

@@ -147,64 +147,20 @@ static int played_call(struct vmm_node *node, enum node_op op, struct json_objec
 	return -1;
 }
 
-/* While the engine speaks with a copy's far side, paths mean the far side's files: it has its own volume open by then. */
-struct played_stream {
-	struct stream base;
-	struct stream *inner;
-	struct world *w;
-};
-
-static ssize_t stream_of_play_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
-{
-	struct stream *inner = ((struct played_stream *)s)->inner;
-	return inner->ops->read(inner, data, length, wait_ms, err);
-}
-
-static int stream_of_play_write(struct stream *s, const void *data, size_t length, struct vmm_error **err)
-{
-	struct stream *inner = ((struct played_stream *)s)->inner;
-	return inner->ops->write(inner, data, length, err);
-}
-
-static void stream_of_play_finish(struct stream *s)
-{
-	stream_finish(((struct played_stream *)s)->inner);
-}
-
-static void stream_of_play_close(struct stream *s)
-{
-	struct played_stream *p = (struct played_stream *)s;
-	stream_close(p->inner);
-	world_view(p->w, p->w->home);
-	free(p);
-}
-
-static const struct stream_ops played_stream_ops = {
-	.read = stream_of_play_read,
-	.write = stream_of_play_write,
-	.finish = stream_of_play_finish,
-	.close = stream_of_play_close,
-};
-
 static int played_session(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err)
 {
 	struct played_node *p = played(node);
 	enum trouble trouble;
-	struct stream *inner;
 	if (before(p, &trouble, err) < 0)
 		return -1;
-	if (p->inner->ops->session(p->inner, task, &inner, err) < 0) {
-		world_view(p->w, p->w->home);
+	int done = p->inner->ops->session(p->inner, task, session, err);
+	world_view(p->w, p->w->home);
+	if (done < 0)
 		return -1;
-	}
-	struct played_stream *s = mem_zero(sizeof(*s));
-	*s = (struct played_stream){.base = {.ops = &played_stream_ops}, .inner = inner, .w = p->w};
-	if (after(p, trouble, err) < 0) {
-		stream_close(&s->base);
-		return -1;
-	}
-	*session = &s->base;
-	return 0;
+	if (after(p, trouble, err) == 0)
+		return 0;
+	stream_close(*session);
+	return -1;
 }
 
 static int played_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task,
