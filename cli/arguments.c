@@ -113,13 +113,13 @@ static bool is_choice(struct json_object *option, const char *value)
 	return count_at(option, "/choices") == 0;
 }
 
-static char *join_choices(struct json_object *option)
+char *option_argument(struct json_object *option)
 {
-	char *text = format("%s", "");
+	char *text = format("%s", count_at(option, "/choices") ? "" : text_at(option, "/argument"));
 
 	each(choice, at(option, "/choices"))
 	{
-		char *longer = format("%s%s%s", text, *text ? ", " : "", json_object_get_string(choice));
+		char *longer = format("%s%s%s", text, *text ? "|" : "", json_object_get_string(choice));
 
 		free(text);
 		text = longer;
@@ -147,12 +147,12 @@ static int take_option(struct command *command, struct json_object *option, cons
 	if (!result)
 		return usage_error(command, "--%s takes a number (%s), not '%s'", given, argument, value);
 	if (json_object_is_type(result, json_type_string) && !is_choice(option, value)) {
-		auto_free char *choices = join_choices(option);
+		auto_free char *choices = option_argument(option);
 		struct near near = {.word = value};
 
 		each(choice, at(option, "/choices")) near_try(&near, json_object_get_string(choice));
 		json_object_put(result);
-		return usage_error(command, "--%s takes one of %s, not '%s'%s%s%s", given, choices, value,
+		return usage_error(command, "--%s takes %s, not '%s'%s%s%s", given, choices, value,
 				   near.best ? "; did you mean " : "", near.best ? near.best : "",
 				   near.best ? "?" : "");
 	}

@@ -174,6 +174,8 @@ struct command {
 	struct arguments arguments;
 };
 
+/* What an option of the engine's takes: "MS", "abort|suspend", ""; belongs to the caller. */
+char *option_argument(struct json_object *option);
 /* Reads the command line. Returns an exit status; says on stderr what is wrong, and what was meant. */
 int arguments_read(struct command *command, int argc, char **argv);
 /* "vmmigrate: ..." and how to get help, on stderr. Returns EXIT_USAGE. */

@@ -102,10 +102,10 @@ static void print_switches(const struct screen *to, const char *verb)
 	}
 }
 
-/* "--max-downtime MS" */
+/* "--max-downtime MS", "--on-stall abort|suspend" */
 static char *option_title(struct json_object *option)
 {
-	const char *argument = text_at(option, "/argument");
+	auto_free char *argument = option_argument(option);
 	char *title = format("--%s%s%s", text_at(option, "/name"), *argument ? " " : "", argument);
 
 	for (char *p = title + 2; *p && *p != ' '; p++)

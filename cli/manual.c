@@ -66,10 +66,11 @@ static void print_options(struct json_object *options)
 	each(option, options)
 	{
 		const char *standard = text_at(option, "/default");
+		auto_free char *argument = option_argument(option);
 
 		if (strcmp(group, text_at(option, "/group")) != 0)
 			printf(".SS %s\n", group = text_at(option, "/group"));
-		print_item("--", text_at(option, "/name"), text_at(option, "/argument"), text_at(option, "/help"));
+		print_item("--", text_at(option, "/name"), argument, text_at(option, "/help"));
 		if (*standard) {
 			fputs("Default: ", stdout);
 			put(standard);
@@ -107,6 +108,17 @@ static void print_checks(struct json_object *checks)
 	}
 }
 
+static void print_hooks(struct json_object *hooks)
+{
+	puts(".SH HOOKS");
+	puts("Programs named \\fINN\\-name\\fR in \\fI/etc/vmmigrate/hooks.d/PHASE.d\\fR and "
+	     "\\fI/usr/lib/vmmigrate/hooks.d/PHASE.d\\fR are run with the guest's id and the phase as arguments, "
+	     "\\fBVMMIGRATE_*\\fR in their environment and JSON on stdin. The same name in /etc overrides, a link to "
+	     "/dev/null masks. Where a hook may veto, a non\\-zero exit does so and its last line on stderr is the "
+	     "reason.");
+	each(hook, hooks) print_item("", text_at(hook, "/name"), "", text_at(hook, "/help"));
+}
+
 int print_manual(struct command *command)
 {
 	struct json_object *info = client_info(&command->client);
@@ -116,5 +128,6 @@ int print_manual(struct command *command)
 	print_verbs();
 	print_options(at(info, "/options"));
 	print_checks(at(info, "/checks"));
+	print_hooks(at(info, "/hooks"));
 	return EXIT_DONE;
 }

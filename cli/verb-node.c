@@ -15,47 +15,6 @@ static struct json_object *add_request(const struct command *command, bool accep
 	return request;
 }
 
-/* Everything that a reply says, a line each: it is for reading. */
-static void print_report(const struct screen *out, struct json_object *reply)
-{
-	json_object_object_foreach(reply, name, value)
-	{
-		if (strcmp(name, "api") == 0 || strcmp(name, "error") == 0)
-			continue;
-		if (json_object_is_type(value, json_type_array)) {
-			each(line, value) fprintf(out->file, "%s: %s\n", name, json_object_get_string(line));
-		} else if (value) {
-			fprintf(out->file, "%s: %s\n", name, json_object_get_string(value));
-		}
-	}
-}
-
-static int node_add(struct command *command)
-{
-	bool accept = command->arguments.given[SWITCH_ACCEPT] || command->arguments.given[SWITCH_YES];
-	auto_json struct json_object *shown = NULL, *reply = NULL;
-	int status = client_call(&command->client, "node-add", add_request(command, accept), &shown);
-
-	if (status != EXIT_DONE && !accept && ask_possible(command) &&
-	    strcmp(text_at(shown, "/error/code"), "host-key-unknown") == 0) {
-		print_report(&command->out, shown);
-		fprintf(command->out.file, "%s\n", text_at(shown, "/error/message"));
-		if (!ask(command, "Compare it with what that node says on its console. Is it right?")) {
-			fputs("Nothing was changed.\n", command->out.file);
-			return EXIT_CANCELLED;
-		}
-		status = client_call(&command->client, "node-add", add_request(command, true), &reply);
-	} else {
-		reply = json_object_get(shown);
-	}
-	if (command->arguments.given[SWITCH_JSON]) {
-		report_json(reply);
-		return status;
-	}
-	print_report(&command->out, reply);
-	return has(reply, "/error") ? report_error(command, status, reply) : status;
-}
-
 static void print_tests(const struct screen *out, struct json_object *tests)
 {
 	static const char *const heads[] = {"FROM", "TO", "RESULT", "WHY", NULL};
@@ -67,6 +26,38 @@ static void print_tests(const struct screen *out, struct json_object *tests)
 	if (table.count == 0)
 		fputs("There is no other node. Add one with: vmmigrate node add NAME ADDRESS\n", out->file);
 	table_end(&table, out);
+}
+
+static void print_added(const struct screen *out, struct json_object *reply)
+{
+	if (has(reply, "/node"))
+		fprintf(out->file, "%s at %s, host key %s\n", text_at(reply, "/node"), text_at(reply, "/address"),
+			text_at(reply, "/fingerprint"));
+	if (count_at(reply, "/tests") > 0)
+		print_tests(out, at(reply, "/tests"));
+}
+
+static int node_add(struct command *command)
+{
+	bool accept = command->arguments.given[SWITCH_ACCEPT] || command->arguments.given[SWITCH_YES];
+	auto_json struct json_object *reply = NULL;
+	int status = client_call(&command->client, "node-add", add_request(command, accept), &reply);
+
+	if (!accept && ask_possible(command) && strcmp(text_at(reply, "/error/code"), "host-key-unknown") == 0) {
+		fprintf(command->out.file, "%s\n", text_at(reply, "/error/message"));
+		if (!ask(command, "Compare it with what that node says on its console. Is it right?")) {
+			fputs("Nothing was changed.\n", command->out.file);
+			return EXIT_CANCELLED;
+		}
+		json_object_put(reply);
+		status = client_call(&command->client, "node-add", add_request(command, true), &reply);
+	}
+	if (command->arguments.given[SWITCH_JSON]) {
+		report_json(reply);
+		return status;
+	}
+	print_added(&command->out, reply);
+	return has(reply, "/error") ? report_error(command, status, reply) : status;
 }
 
 /* Fails where one of the links does. */

@@ -32,7 +32,8 @@ static int find_task(struct command *command, struct json_object **reply)
 {
 	int status = client_call(&command->client, "status", request_make("task", word(command, 0), NULL), reply);
 
-	if (status != EXIT_NOT_FOUND)
+	/* A guest's name may be no task's at all. */
+	if (status != EXIT_NOT_FOUND && status != EXIT_USAGE)
 		return status;
 	json_object_put(*reply);
 	return client_call(&command->client, "status", request_make("guest", word(command, 0), NULL), reply);
@@ -166,8 +167,11 @@ static int run_check(struct command *command)
 			fprintf(command->out.file, "%s is %s\n", guest, text_at(reply, "/guest/state"));
 		if (one)
 			print_one_target(&command->out, at(reply, "/targets/0"));
-		else
+		else if (count_at(reply, "/targets") > 0)
 			print_targets(&command->out, at(reply, "/targets"));
+		else
+			fputs("There is no other node. Add one with: vmmigrate node add NAME ADDRESS\n",
+			      command->out.file);
 	}
 	return status == EXIT_DONE && one && !true_at(reply, "/targets/0/eligible") ? EXIT_BLOCKED : status;
 }

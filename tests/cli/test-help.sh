@@ -4,7 +4,7 @@
 
 run --help
 expect_status 0
-expect "$out" 'vmmigrate 100 node2 --online' '--max-downtime MS' 'Default: 2000.' 'Options: mode' '--dry-run' 'recover [TASK|GUEST]' \
+expect "$out" 'vmmigrate 100 node2 --online' '--max-downtime MS' '--migration-type secure|insecure' 'Default: 2000.' 'Options: mode' '--dry-run' 'recover [TASK|GUEST]' \
 	'needs an administrator' 'containers cannot move live'
 refuse "$out" '--words' '--background'
 longest=$(printf '%s\n' "$out" | awk '{ if (length($0) > most) most = length($0) } END { print most }')

@@ -4,17 +4,19 @@
 
 cat >"$fake/node-add.sh" <<'END'
 case $request in
-*'"accept":true'*) echo '{"api":1,"there":"ok","back":"ok"}' ;;
-*) echo '{"api":1,"fingerprint":"SHA256:abc","error":{"code":"host-key-unknown","message":"the host key of node2 is not known","hint":"--accept","exit":3}}'; exit 3 ;;
+*'"accept":true'*) echo '{"api":1,"node":"node2","address":"10.0.0.2","fingerprint":"SHA256:abc","known":false,"tests":[{"from":"node1","to":"node2","ok":true},{"from":"node2","to":"node1","ok":true}]}' ;;
+*) echo '{"api":1,"error":{"code":"host-key-unknown","message":"the host key of node2 (10.0.0.2) is not known: SHA256:abc","hint":"--accept","exit":3}}'; exit 3 ;;
 esac
 END
 run node add node2 10.0.0.2
 expect_status 3
-expect "$out" 'fingerprint: SHA256:abc'
-expect "$err" 'host key of node2 is not known'
+expect "$err" 'host key of node2 (10.0.0.2) is not known: SHA256:abc' '--accept'
 run node add node2 10.0.0.2 --accept
 expect_status 0
-expect "$out" 'there: ok' 'back: ok'
+[ "$out" = "node2 at 10.0.0.2, host key SHA256:abc
+FROM   TO     RESULT
+node1  node2  ok
+node2  node1  ok" ] || fail "another report"
 expect "$asked" 'node-add {"api":1,"name":"node2","address":"10.0.0.2","accept":true}'
 
 keys() { after '[y/N]' 'n\n'; }
@@ -24,7 +26,7 @@ expect "$screen" 'SHA256:abc' 'Nothing was changed.'
 keys() { after '[y/N]' 'y\n'; }
 terminal node add node2 10.0.0.2
 expect_status 0
-expect "$screen" 'SHA256:abc' 'back: ok'
+expect "$screen" 'SHA256:abc' 'node2  node1  ok'
 
 reply node-test 0 '{"api":1,"tests":[{"from":"node1","to":"node2","ok":true,"error":null},{"from":"node2","to":"node1","ok":false,"error":{"message":"no key"}}]}'
 run node test
