@@ -12,7 +12,7 @@ LIBS     = $(shell pkg-config --libs $(PACKAGES)) -lrsync -pthread
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Werror
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVMM_VERSION='"$(VERSION)"' -fPIC -fvisibility=hidden $(WARN) -Iplugin -I. \
-	     $(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS) $(SANITIZE)
+	     $(shell pkg-config --cflags $(PACKAGES)) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
 
 # Everything but the programs' main files is one library; each program takes what it needs of it.
 MAINS    = plugin/engine/main.c plugin/node/agent-main.c
@@ -103,6 +103,63 @@ abi: $(BUILD)/vmmigrate.so $(BUILD)/tests/abi/test-plugin $(BUILD)/tests/abi/fak
 cli-tests: $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so
 	BUILD=$(abspath $(BUILD)) tests/cli/run.sh
 
+# ---------------------------------------------------------------- what is made of the tables
+# The engine just built says what its tables hold.
+TELL = VMMIGRATE_PLUGIN=$(abspath $(BUILD))/vmmigrate.so VMMIGRATE_ENGINE=$(abspath $(BUILD))/vmmigrate-engine $(BUILD)/vmmigrate
+TOLD = $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so $(BUILD)/vmmigrate-engine
+
+$(BUILD)/vmmigrate.1: cli/man/vmmigrate.1.in $(TOLD)
+	$(call say,MAN)
+	$(Q)$(TELL) help --man > $@.tables
+	$(Q)sed -e '/^@TABLES@$$/{r $@.tables' -e 'd}' -e 's/@VERSION@/$(VERSION)/' $< > $@
+
+$(BUILD)/vmmigrate.bash: $(TOLD)
+	$(call say,BASH)
+	$(Q)$(TELL) help --completion > $@
+
+$(BUILD)/vmmigrate-plugin.pc: plugin/vmmigrate-plugin.pc.in
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' $< > $@
+
+# ---------------------------------------------------------------- install, packages
+UNITDIR  ?= $(or $(shell pkg-config --variable=systemdsystemunitdir systemd 2>/dev/null),/lib/systemd/system)
+SHARE     = $(DESTDIR)$(PREFIX)/share
+HOOKS     = check pre-migrate pre-switch post-migrate failed cancelled
+GENERATED = $(BUILD)/vmmigrate.1 $(BUILD)/vmmigrate.bash $(BUILD)/vmmigrate-plugin.pc
+
+# The guard is installed beside the plug-in; libvirt runs the copy that the package's postinst (or you) puts into
+# /etc/libvirt/hooks/qemu.d.
+install: $(PROGRAMS) $(GENERATED)
+	install -D -m 755 $(BUILD)/vmmigrate $(DESTDIR)$(PREFIX)/bin/vmmigrate
+	install -D -m 644 $(BUILD)/vmmigrate.so $(DESTDIR)$(LIBDIR)/vmmigrate.so
+	install -D -m 755 $(BUILD)/libvirt-guard $(DESTDIR)$(LIBDIR)/libvirt-guard
+	install -D -m 755 -t $(DESTDIR)$(LIBEXEC) $(BUILD)/vmmigrate-engine $(BUILD)/vmmigrate-agent
+	install -D -m 644 $(BUILD)/vmmigrate.1 $(SHARE)/man/man1/vmmigrate.1
+	install -D -m 644 cli/man/vmmigrate.conf.5 $(SHARE)/man/man5/vmmigrate.conf.5
+	install -D -m 644 $(BUILD)/vmmigrate.bash $(SHARE)/bash-completion/completions/vmmigrate
+	install -D -m 644 plugin/cluster/vmmigrate.conf $(SHARE)/doc/vmmigrate/examples/vmmigrate.conf
+	install -D -m 644 plugin/org.vmmigrate.policy $(SHARE)/polkit-1/actions/org.vmmigrate.policy
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) cli/systemd/vmmigrate-recover.service cli/systemd/vmmigrate-recover.timer
+	install -D -m 644 plugin/vmmigrate-plugin.h $(DESTDIR)$(PREFIX)/include/vmmigrate-plugin.h
+	install -D -m 644 $(BUILD)/vmmigrate-plugin.pc $(SHARE)/pkgconfig/vmmigrate-plugin.pc
+	install -d $(HOOKS:%=$(DESTDIR)/etc/vmmigrate/hooks.d/%.d) $(HOOKS:%=$(DESTDIR)$(LIBDIR)/hooks.d/%.d)
+
+# Packages in build/, made of a copy, so that nothing is left in the tree.
+DEB_TREE = $(BUILD)-deb/vmmigrate-$(VERSION)
+deb:
+	rm -rf $(BUILD)-deb $(BUILD)/*.deb
+	mkdir -p $(BUILD) $(DEB_TREE)
+	tar -c --exclude-vcs --exclude=./build --exclude='./build-*' . | tar -xC $(DEB_TREE)
+	cd $(DEB_TREE) && dpkg-buildpackage -b -us -uc
+	mv $(BUILD)-deb/*.deb $(BUILD)-deb/*.changes $(BUILD)-deb/*.buildinfo $(BUILD)
+	rm -rf $(BUILD)-deb
+	@ls $(BUILD)/*.deb
+
+package-tests:
+	tests/package/run.sh $(BUILD)
+
+lint-deb:
+	lintian --fail-on error --tag-display-limit 0 $(BUILD)/vmmigrate_*.changes
+
 # ---------------------------------------------------------------- all tests
 # `make check` sets up what it needs. In the order of cost: style and tables, units, scenarios, the command, sanitizers, real nodes.
 LAB	 = tests/lab/lab
@@ -166,10 +223,10 @@ help:
 	@echo "make units      no root         make lab-up lab-shell NODE=node1 lab-down"
 	@echo "make lint       make format     make check-asan check-valgrind check-layers check-tables check-nodes"
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units check-tables abi cli-tests clean setup check check-layers check-asan check-valgrind check-nodes hooks-tests \
+.PHONY: all units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes hooks-tests \
 	lint format check-format demo lab-up lab-shell lab-down help

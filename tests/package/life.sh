@@ -1,0 +1,89 @@
+#!/bin/sh
+# Run by run.sh inside its overlay: installs, upgrades, refuses to be removed, is removed and purged.
+set -eu
+cd /tmp
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+
+fail()
+{
+	echo "$*" >&2
+	exit 1
+}
+
+there()
+{
+	for path; do
+		[ -e "$path" ] || fail "$path is missing"
+	done
+}
+
+gone()
+{
+	for path; do
+		[ ! -e "$path" ] || fail "$path is left"
+	done
+}
+
+guard=/etc/libvirt/hooks/qemu.d/vmmigrate
+task=/var/lib/vmmigrate/tasks/node1-1-5f
+
+# A running libvirtd is to be told of, where there is no systemd.
+mkdir -p /opt/libvirtd
+cp /bin/sleep /opt/libvirtd/libvirtd
+/opt/libvirtd/libvirtd 1000 &
+daemon=$!
+dpkg -i vmmigrate_*.deb vmmigrate-dev_*.deb >install.log 2>&1 || fail "$(cat install.log)"
+kill $daemon
+grep -q 'restart libvirtd' install.log || fail "nothing is said of libvirtd: $(cat install.log)"
+there /usr/bin/vmmigrate /usr/lib/vmmigrate/vmmigrate.so /usr/share/man/man5/vmmigrate.conf.5.gz
+[ "$(stat -c %a /var/lib/vmmigrate)" = 700 ] || fail "others may read /var/lib/vmmigrate"
+[ -f $guard ] && [ ! -L $guard ] && [ -x $guard ] || fail "the guard is no executable file"
+gone /etc/libvirt/hooks/.vmmigrate.new
+$guard web start begin - </dev/null || fail "the guard refuses what is no prepare"
+vmmigrate version >version.log || fail "$(cat version.log)"
+grep -q '^engine' version.log
+vmmigrate --help | grep -q -- --online
+man -w vmmigrate >/dev/null || fail "no manual page"
+
+# The header compiles by itself, in C and C++, as pkg-config says.
+echo '#include <vmmigrate-plugin.h>' >header.c
+gcc -std=c99 -Wall -Werror -c $(pkg-config --cflags vmmigrate-plugin) header.c
+! command -v g++ >/dev/null || g++ -Wall -Werror -c $(pkg-config --cflags vmmigrate-plugin) -x c++ header.c
+[ "$(pkg-config --variable=plugin vmmigrate-plugin)" = /usr/lib/vmmigrate/vmmigrate.so ]
+
+# An upgrade renews the guard, and needs no restart for it.
+echo old >$guard
+dpkg -i vmmigrate_*.deb >install.log 2>&1
+cmp -s $guard /usr/lib/vmmigrate/libvirt-guard || fail "the guard is not renewed"
+! grep -q restart install.log || fail "an upgrade asks for a restart"
+
+# While a migration is not over, the package stays: one that began here, one of another node that holds a guest here.
+mkdir -p $task /var/lib/vmmigrate/guests
+touch $task/journal
+! dpkg -r vmmigrate >remove.log 2>&1 || fail "removed in the middle of a task"
+grep -q 'node1-1-5f' remove.log || fail "the task is not named: $(cat remove.log)"
+there $guard /usr/bin/vmmigrate
+echo '{"exit":9,"settled":false}' >$task/result
+! dpkg -r vmmigrate >remove.log 2>&1 || fail "removed with a task that is not settled"
+echo '{"exit":0,"settled":true}' >$task/result
+printf 'guest=qemu-100\nstate=handover\ntask=node2-7-5f\n' >/var/lib/vmmigrate/guests/qemu-100
+! dpkg -r vmmigrate >remove.log 2>&1 || fail "removed while another node's task holds a guest"
+grep -q 'node2-7-5f' remove.log || fail "the task is not named: $(cat remove.log)"
+printf 'guest=qemu-100\nstate=idle\ntask=\n' >/var/lib/vmmigrate/guests/qemu-100
+
+dpkg -r vmmigrate vmmigrate-dev >remove.log 2>&1 || fail "$(cat remove.log)"
+gone $guard /usr/bin/vmmigrate /usr/lib/vmmigrate
+there /var/lib/vmmigrate/guests/qemu-100
+
+# A purge leaves nothing but what the administrator has made.
+mkdir -p /root/.ssh /etc/vmmigrate/hooks.d/pre-migrate.d
+cat >/root/.ssh/authorized_keys <<'END'
+ssh-ed25519 AAAA somebody@else
+restrict,command="/usr/libexec/vmmigrate/vmmigrate-agent" ssh-ed25519 BBBB vmmigrate@node2
+END
+touch /etc/vmmigrate/vmmigrate.conf /etc/vmmigrate/id_vmmigrate /etc/vmmigrate/hooks.d/pre-migrate.d/10-mine
+dpkg -P vmmigrate >remove.log 2>&1 || fail "$(cat remove.log)"
+gone /var/lib/vmmigrate /etc/vmmigrate/vmmigrate.conf /etc/vmmigrate/id_vmmigrate
+there /etc/vmmigrate/hooks.d/pre-migrate.d/10-mine
+[ "$(cat /root/.ssh/authorized_keys)" = "ssh-ed25519 AAAA somebody@else" ] || fail "authorized_keys: $(cat /root/.ssh/authorized_keys)"
+echo "the package lives and dies well"
