@@ -92,7 +92,17 @@ wait_until() {
 }
 
 # state NODE ID: running, paused, shut off, or absent.
-state() { on "$1" virsh domstate "vm$2" 2>/dev/null | head -n 1 | grep . || echo absent; }
+state() {
+    local said
+    said=$(on "$1" virsh domstate "vm$2" 2>/dev/null) || said=absent
+    echo "${said%%$'\n'*}"
+}
+
+# autostart NODE ID: enable or disable.
+autostart() { on "$1" virsh dominfo "vm$2" | awk '$1 == "Autostart:" { print $2 }'; }
+
+# received NODE: bytes that came to it over its cables since it was switched on.
+received() { lab counters "$1" | awk '{ sum += $5 } END { print sum }'; }
 
 other() { [ "$1" = node1 ] && echo node2 || echo node1; }
 
