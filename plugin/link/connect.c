@@ -10,7 +10,7 @@
 
 #include "link.h"
 
-static const char *address_of(const struct ssh_peer *peer)
+const char *ssh_peer_address(const struct ssh_peer *peer)
 {
 	return peer->address ? peer->address : peer->name;
 }
@@ -18,14 +18,14 @@ static const char *address_of(const struct ssh_peer *peer)
 static int unresolved(const struct ssh_peer *peer, int why, struct vmm_error **err)
 {
 	error_set(err, VMM_BLOCKED, "name-unresolved", "%s: the name %s has no address: %s", peer->name,
-		  address_of(peer), gai_strerror(why));
+		  ssh_peer_address(peer), gai_strerror(why));
 	return error_hint(err, "set address in [node %s] of /etc/vmmigrate/vmmigrate.conf, or add %s to /etc/hosts",
-			  peer->name, address_of(peer));
+			  peer->name, ssh_peer_address(peer));
 }
 
 static int refused(const struct ssh_peer *peer, int number, struct vmm_error **err)
 {
-	const char *address = address_of(peer);
+	const char *address = ssh_peer_address(peer);
 	int port = peer->port ? peer->port : 22;
 	switch (number) {
 	case ECONNREFUSED:
@@ -91,7 +91,7 @@ int link_connect(const struct ssh_peer *peer, int64_t until_ms, struct vmm_error
 	struct addrinfo *found = NULL;
 	char port[16];
 	snprintf(port, sizeof(port), "%d", peer->port ? peer->port : 22);
-	int why = getaddrinfo(address_of(peer), port, &want, &found);
+	int why = getaddrinfo(ssh_peer_address(peer), port, &want, &found);
 	if (why)
 		return unresolved(peer, why, err);
 	int fd = -1, number = EHOSTUNREACH;

@@ -1,7 +1,7 @@
 /* link: bytes between nodes - streams, frames on them, ssh beneath them, and the relay of a live migration.
  *
- * ssh.c is the only file that knows libssh. Everything above works on `struct stream`, so that tests run on a
- * socketpair what production runs on an exec channel.
+ * ssh.c and exec.c are the only files that know libssh. Everything above works on `struct stream`, so that tests run on
+ * a socketpair what production runs on an exec channel.
  */
 #ifndef VMM_LINK_H
 #define VMM_LINK_H
@@ -13,8 +13,8 @@
 struct stream;
 
 struct stream_ops {
-	/* Up to `length` bytes, as soon as there are any; 0 at the end of the stream. Error "link-lost" where the other side
-	 * is gone, "link-silent" where nothing came for wait_ms (-1: for ever). */
+	/* Up to `length` bytes, as soon as there are any; 0 at the end of the stream. Error "link-lost" where the other
+	 * side is gone, "link-silent" where nothing came for wait_ms (-1: for ever). */
 	ssize_t (*read)(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err);
 	/* All of `length`. Error "link-lost"; "link-silent" where the other side takes nothing for 30 s. */
 	int (*write)(struct stream *s, const void *data, size_t length, struct vmm_error **err);
@@ -39,12 +39,12 @@ void stream_close(struct stream *s); /* NULL is harmless */
 /* A stream on two descriptors (they may be the same), which it owns from now on. One thread may read while another
  * writes. Who writes to a pipe ignores SIGPIPE, as all our programs do. */
 struct stream *stream_on_fds(int in, int out);
-/* Its descriptors, for a loop of one's own that reads and writes them itself (relay-serve.c). Only for such a stream. */
+/* Its descriptors, for a loop that reads and writes them itself (relay-serve.c). Only for a stream_on_fds. */
 void stream_fds(struct stream *s, int *in, int *out);
 /* Two streams that are each other's far end. */
 int stream_pair(struct stream *pair[2], struct vmm_error **err);
 
-/* What came in while we were writing and nobody read. For the kinds of streams themselves. Zero-initialised is empty. */
+/* What came in while we were writing and nobody read; for the kinds of streams. Zero-initialised is empty. */
 struct stream_aside {
 	struct text text;
 	size_t taken;
@@ -59,16 +59,16 @@ size_t stream_aside_take(struct stream_aside *aside, void *data, size_t length);
 /* A frame: magic (4 bytes), type (1), flags (1), zero (2), length of the payload (4, big endian), payload.
  * Control frames carry JSON; those of the copy carry bytes. */
 enum frame_type {
-	FRAME_HELLO = 1,   /* first of both sides: {"agent":"vmmigrate","protocol":[major,minor],"version":..} */
-	FRAME_CALL = 2,	   /* {"op":..,"args":{..}} */
-	FRAME_REPLY = 3,   /* {"ok":..} or {"error":{..}} */
-	FRAME_ALIVE = 4,   /* the other side is at work on a call; every FRAME_ALIVE_MS */
-	FRAME_COPY = 32,   /* and above: copy/ gives them their meaning */
+	FRAME_HELLO = 1, /* first of both sides: {"agent":"vmmigrate","protocol":[major,minor],"version":..} */
+	FRAME_CALL = 2,	 /* {"op":..,"args":{..}} */
+	FRAME_REPLY = 3, /* {"ok":..} or {"error":{..}} */
+	FRAME_ALIVE = 4, /* the other side is at work on a call; every FRAME_ALIVE_MS */
+	FRAME_COPY = 32, /* and above: copy/ gives them their meaning */
 };
 
 enum {
 	FRAME_ALIVE_MS = 3000,
-	FRAME_SILENCE_MS = 30000,	   /* a link on which nothing has come for that long is lost */
+	FRAME_SILENCE_MS = 30000,	/* a link on which nothing has come for that long is lost */
 	FRAME_LIMIT_CONTROL = 16 << 20, /* bytes of payload */
 	FRAME_LIMIT_DATA = (4 << 20) + 65536,
 };
@@ -94,7 +94,7 @@ int frame_hello(struct stream *s, const char *peer, int wait_ms, struct json_obj
 #define VMM_PROTOCOL_MAJOR 1
 #define VMM_PROTOCOL_MINOR 0
 
-/* ------------------------------------------------------------------ ssh (ssh.c) */
+/* ------------------------------------------------------------------ ssh (ssh.c, exec.c, connect.c) */
 
 struct ssh_peer {
 	const char *name;	 /* the node's name, for messages */
@@ -112,8 +112,9 @@ struct ssh;
  * and a hint that says what to type: name-unresolved, connection-refused, connection-timeout, no-route,
  * host-key-unknown, host-key-changed, key-unreadable, key-rejected, link-lost. No ssh_config is read. */
 int ssh_open(const struct ssh_peer *peer, struct ssh **ssh, struct vmm_error **err);
-/* An exec channel. Errors "link-lost", "channel-refused". The command's exit without a byte of output shows as the stream's end; frame_hello's caller turns that
- * into "agent-missing". Streams of one ssh may be used by one thread only, and are closed before it. */
+/* An exec channel. Errors "link-lost", "channel-refused". The command's exit without a byte of output shows as the
+ * stream's end; frame_hello's caller turns that into "agent-missing". Streams of one ssh may be used by one thread
+ * only, and are closed before it. */
 int ssh_exec(struct ssh *ssh, const char *command, struct stream **stream, struct vmm_error **err);
 /* What the command said on stderr so far, and its exit status or -1; for messages. Text belongs to the caller. */
 char *ssh_stderr(struct stream *stream, int *status);
@@ -137,11 +138,12 @@ bool ssh_ended(struct stream *stream, bool *closed);
 
 /* A TCP connection to the peer's sshd, by then at the latest; a descriptor. Errors as those of ssh_open. */
 int link_connect(const struct ssh_peer *peer, int64_t until_ms, struct vmm_error **err);
+const char *ssh_peer_address(const struct ssh_peer *peer); /* belongs to the peer */
 
-/* ------------------------------------------------------------------ relay (relay.c) */
+/* ------------------------------------------------------------------ relay (relay.c, relay-serve.c) */
 
-/* Carries connections to unix sockets of this node to unix sockets of the peer: each accepted connection becomes an exec
- * channel that runs `vmmigrate-agent relay PATH` there. The process is its own; it outlives the worker and ends on
+/* Carries connections to unix sockets of this node to unix sockets of the peer: each accepted connection becomes an
+ * exec channel that runs `vmmigrate-agent relay PATH` there. The process is its own; it outlives the worker and ends on
  * SIGTERM, or when the link is lost (then every connection is closed). */
 struct relay_socket {
 	char *listen;  /* path here */
@@ -150,19 +152,19 @@ struct relay_socket {
 	gid_t group;
 };
 
-/* Serves until SIGTERM or SIGINT (returns 0). Writes one byte to ready_fd (-1: none) once all sockets listen; they belong to
- * owner and group alone, and their directory is made (0700) where it is not there. The sockets, and a directory that was
- * made, are gone afterwards. Errors are those of ssh_open, "link-lost", "bad-path". */
+/* Serves until SIGTERM or SIGINT (returns 0). Writes one byte to ready_fd (-1: none) once all sockets listen; they
+ * are open to their owner alone, and their directory is made (0700) where it is not there. The sockets, and a
+ * directory that was made, are gone afterwards. Errors are those of ssh_open, "link-lost", "bad-path". */
 int relay_run(const struct ssh_peer *peer, const struct relay_socket *sockets, size_t count, int ready_fd,
 	      struct vmm_error **err);
-/* The far side: connects stdin and stdout (`stream`, which the caller closes) to the socket until both directions have ended.
- * Only paths that relay_allowed admits: error "relay-refused". Once connected it speaks no more: it points stderr to
- * /dev/null, as sshd holds back the end of the output while stderr is open. */
+/* The far side: connects stdin and stdout (`stream`, which the caller closes) to the socket until both directions have
+ * ended. Only paths that relay_allowed admits: error "relay-refused". Once connected it speaks no more: it points
+ * stderr to /dev/null, as sshd holds back the end of the output while stderr is open. */
 int relay_serve(struct stream *stream, const char *path, struct vmm_error **err);
 /* libvirt's own socket, or a migration socket named as relay_migration_socket names it. */
 bool relay_allowed(const char *path);
-/* /run/libvirt/qemu/vmmigrate.tunnelmigrate.dest.<task>: a name that libvirt's AppArmor profile admits. A task whose name is
- * long or odd is cut and gets a checksum, so that the path always fits a socket. */
+/* /run/libvirt/qemu/vmmigrate.tunnelmigrate.dest.<task>: a name that libvirt's AppArmor profile admits. A task whose
+ * name is long or odd is cut and gets a checksum, so that the path always fits a socket. */
 char *relay_migration_socket(const char *task) VMM_MUST_USE;
 
 #endif

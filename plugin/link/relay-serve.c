@@ -136,8 +136,10 @@ static void carry(struct stream *stream, int in, int out, int fd)
 	for (;;) {
 		lane_move(&there);
 		lane_move(&back);
-		if (lane_over(&there) && !there_told)
-			there_told = shutdown(fd, SHUT_WR) == 0 || true;
+		if (lane_over(&there) && !there_told) {
+			there_told = true;
+			shutdown(fd, SHUT_WR);
+		}
 		if (lane_over(&back) && !back_told) {
 			back_told = true;
 			stream_finish(stream);

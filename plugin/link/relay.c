@@ -40,6 +40,7 @@ struct tunnel {
 struct listener {
 	const struct relay_socket *socket;
 	int fd;
+	bool bound; /* the path is ours to remove */
 	char *made; /* the directory that we made for it, or NULL */
 };
 
@@ -88,6 +89,7 @@ static int listen_on(struct listener *l, struct vmm_error **err)
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 		return error_errno(err, errno, "%s", path);
+	l->bound = true;
 	if (chmod(path, 0600) < 0 || chown(path, l->socket->owner, l->socket->group) < 0 || listen(l->fd, 16) < 0)
 		return error_errno(err, errno, "%s", path);
 	return 0;
@@ -111,10 +113,10 @@ static void stop_listening(struct relay *r)
 {
 	while (r->listening) {
 		struct listener *l = &r->listeners[--r->listening];
-		if (l->fd >= 0) {
+		if (l->fd >= 0)
 			close(l->fd);
+		if (l->bound)
 			unlink(l->socket->listen);
-		}
 		if (l->made)
 			rmdir(l->made);
 		free(l->made);

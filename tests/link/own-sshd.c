@@ -96,7 +96,7 @@ static void write_configuration(struct own_sshd *d, const char *host_key, const 
 	vmm_auto_free char *config = str_format("%s/config", d->dir), *accepted = str_format("%s/accepted", d->dir);
 	vmm_auto_free char *host = public_of(host_key), *any = public_of(d->key), *forced = public_of(d->forced_key);
 	must(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0, "this program's path");
-	vmm_auto_free char *keys = str_format("%s\nrestrict,command=\"%s far\" %s\n", any, self, forced);
+	vmm_auto_free char *keys = str_format("%s\nrestrict,command=\"exec %s far\" %s\n", any, self, forced);
 	vmm_auto_free char *hosts = str_format("[127.0.0.1]:%d %s\n", d->port, host);
 	vmm_auto_free char *text = str_format("ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nAuthorizedKeysFile %s\n"
 					      "PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"

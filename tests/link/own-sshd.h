@@ -11,7 +11,7 @@ struct own_sshd {
 	pid_t pid;
 	char *user, *known_hosts;
 	char *key;	   /* may run anything */
-	char *forced_key;  /* restrict,command="this program far": it gets the words in SSH_ORIGINAL_COMMAND */
+	char *forced_key;  /* restrict,command="exec this program far": it gets the words in SSH_ORIGINAL_COMMAND */
 	char *foreign_key; /* not accepted */
 };
 

@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -93,6 +93,7 @@ static struct relay_process start_relay(void)
 	assert_int_equal(pipe(errors), 0);
 	r.pid = fork();
 	if (r.pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		dup2(errors[1], 2);
 		close(ready[0]);
 		_exit(run_relay(ready[1]));
@@ -334,14 +335,18 @@ static void a_side_that_takes_nothing_stops_the_other_and_nobody_spins(void **st
 	stop_cleanly(&r);
 }
 
-/* The far side of the session: an sshd whose parent is the one that listens. */
-static void cut_the_link(void)
+/* Kills the sshd that serves the session: it started the agent that holds the other end of this connection. */
+static void cut_the_link(int far_end)
 {
-	vmm_auto_free char *path = str_format("/proc/%d/task/%d/children", (int)sshd.pid, (int)sshd.pid), *list = NULL;
-	assert_int_equal(file_read(path, 65536, &list, NULL, NULL), 0);
-	char *at = list;
-	for (long pid; (pid = strtol(at, &at, 10)) > 0;)
-		kill((pid_t)pid, SIGKILL);
+	struct ucred agent;
+	socklen_t size = sizeof(agent);
+	int parent = 0;
+	assert_int_equal(getsockopt(far_end, SOL_SOCKET, SO_PEERCRED, &agent, &size), 0);
+	vmm_auto_free char *path = str_format("/proc/%d/stat", (int)agent.pid), *stat = NULL;
+	assert_int_equal(file_read(path, 65536, &stat, NULL, NULL), 0);
+	assert_int_equal(sscanf(strrchr(stat, ')'), ") %*c %d", &parent), 1);
+	assert_true(parent > 1);
+	assert_int_equal(kill(parent, SIGKILL), 0);
 }
 
 static void a_lost_link_closes_every_connection_and_ends_the_relay(void **state)
@@ -355,7 +360,7 @@ static void a_lost_link_closes_every_connection_and_ends_the_relay(void **state)
 		near[i] = connect_to(near_path);
 		far_end[i] = accept(listening, NULL, NULL);
 	}
-	cut_the_link();
+	cut_the_link(far_end[0]);
 	for (int i = 0; i < 2; i++) {
 		assert_true(ends_within(near[i], 5000));
 		assert_true(ends_within(far_end[i], 5000));
@@ -401,6 +406,17 @@ static void a_peer_that_cannot_be_reached_is_told_before_anything_listens(void *
 	assert_false(file_there(near_path));
 }
 
+static void a_file_in_the_sockets_place_is_left_alone(void **state)
+{
+	(void)state;
+	vmm_auto_error struct vmm_error *err = NULL;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	struct relay_socket socket = {.listen = sshd.known_hosts, .connect = far_path};
+	assert_int_equal(relay_run(&peer, &socket, 1, -1, &err), -1);
+	assert_non_null(strstr(err->message, sshd.known_hosts));
+	assert_true(file_there(sshd.known_hosts));
+}
+
 static void a_path_too_long_for_a_socket_is_refused(void **state)
 {
 	(void)state;
@@ -435,6 +451,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_lost_link_closes_every_connection_and_ends_the_relay),
 		cmocka_unit_test(its_sockets_belong_to_their_owner_alone_and_replace_stale_ones),
 		cmocka_unit_test(a_peer_that_cannot_be_reached_is_told_before_anything_listens),
+		cmocka_unit_test(a_file_in_the_sockets_place_is_left_alone),
 		cmocka_unit_test(a_path_too_long_for_a_socket_is_refused),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,15 +27,14 @@ static int far(void)
 {
 	const char *words = getenv("SSH_ORIGINAL_COMMAND");
 	struct stream *s = stream_on_fds(0, 1);
-	vmm_auto_free char *data = mem_zero(32 * MIB);
-	if (str_same(words, "both write first")) {
-		return stream_write(s, data, 32 * MIB, NULL) == 0 &&
-				       stream_read_all(s, data, 32 * MIB, 20000, NULL) == 0
-			       ? 0
-			       : 1;
-	}
-	printf("words: %s\n", words ? words : "(none)");
-	return 0;
+	vmm_auto_free char *data = mem_zero(32 * MIB), *line = str_format("words: %s\n", words ? words : "(none)");
+	int done = 0;
+	if (!str_same(words, "both write first"))
+		done = stream_write(s, line, strlen(line), NULL);
+	else if ((done = stream_write(s, data, 32 * MIB, NULL)) == 0)
+		done = stream_read_all(s, data, 32 * MIB, 20000, NULL);
+	stream_close(s);
+	return done == 0 ? 0 : 1;
 }
 
 /* ------------------------------------------------------------------ helpers */
