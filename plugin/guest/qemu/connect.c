@@ -1,4 +1,5 @@
 /* connect.c: the connection to libvirtd, and its errors in our convention. */
+#include <ctype.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -8,9 +9,11 @@
 #define QEMU_URI "qemu:///system"
 
 enum {
-	KEEPALIVE_S = 5,	   /* libvirtd is asked this often whether it lives, */
-	KEEPALIVE_COUNT = 6,	   /* and is given up after as many silences */
-	RECONNECT_LIMIT_MS = 15000 /* a restart of libvirtd takes a second or two */
+	KEEPALIVE_S = 5,     /* libvirtd is asked this often whether it lives, */
+	KEEPALIVE_COUNT = 6, /* and is given up after as many silences */
+	/* A libvirtd that is stopped in mid-migration closes its socket at once but first sees the migration through; systemd
+	 * allows it 90 s, and then it starts. */
+	RECONNECT_LIMIT_MS = 100000,
 };
 
 /* ------------------------------------------------------------------ the library, once a process */
@@ -137,7 +140,8 @@ static const struct known {
 	{VIR_ERR_RESOURCE_BUSY, VMM_BUSY, "guest-job-active", "wait until it is over, or end it"},
 	{VIR_ERR_BLOCK_COPY_ACTIVE, VMM_BUSY, "guest-job-active", "wait until the block job is over, or end it"},
 	{VIR_ERR_OPERATION_ABORTED, VMM_FAILED, "aborted", NULL},
-	{VIR_ERR_MIGRATE_UNSAFE, VMM_BLOCKED, "unsafe-cache", "set cache='none' for its disks, or --unsafe"},
+	{VIR_ERR_MIGRATE_UNSAFE, VMM_BLOCKED, "unsafe-cache",
+	 "use shared storage that libvirt knows, and cache='none'; or --unsafe"},
 	{VIR_ERR_HOOK_SCRIPT_FAILED, VMM_FAILED, "hook-refused", "a hook in /etc/libvirt/hooks said no"},
 	{VIR_ERR_CPU_INCOMPATIBLE, VMM_BLOCKED, "cpu-incompatible", NULL},
 	{VIR_ERR_CONFIG_UNSUPPORTED, VMM_FAILED, "unsupported", NULL},
@@ -154,11 +158,24 @@ bool qemu_last_is(int number)
 	return last && last->code == number;
 }
 
+char *qemu_one_line(const char *words)
+{
+	char *line = str_copy(words ? words : "libvirt does not say why");
+	size_t length = strlen(line);
+	while (length && isspace((unsigned char)line[length - 1]))
+		line[--length] = 0;
+	for (char *c = line; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = ' ';
+	return line;
+}
+
 int qemu_fail(virErrorPtr last, struct vmm_error **err, const char *format, ...)
 {
-	const struct known *found = NULL;
+	static const struct known unknown = {0, VMM_FAILED, "libvirt", NULL};
+	const struct known *found = &unknown;
+	vmm_auto_free char *why = qemu_one_line(last ? last->message : NULL), *what = NULL;
 	va_list args;
-	char *what;
 	for (size_t i = 0; last && i < VMM_COUNT(known); i++)
 		if (last->code == known[i].number)
 			found = &known[i];
@@ -166,12 +183,10 @@ int qemu_fail(virErrorPtr last, struct vmm_error **err, const char *format, ...)
 	if (vasprintf(&what, format, args) < 0)
 		abort();
 	va_end(args);
-	error_set(err, found ? found->exit : VMM_FAILED, found ? found->code : "libvirt", "%s: %s", what,
-		  last && last->message ? last->message : "libvirt does not say why");
-	if (found && found->hint)
+	error_set(err, found->exit, found->code, "%s: %s", what, why);
+	if (found->hint)
 		error_hint(err, "%s", found->hint);
 	virFreeError(last);
-	free(what);
 	return -1;
 }
 

@@ -117,18 +117,20 @@ static int add_circumstances(virDomainPtr domain, struct json_object *facts, str
 	if (persistent && virDomainGetAutostart(domain, &autostart) < 0)
 		return qemu_failed(err, "autostart of VM %s", virDomainGetName(domain));
 	int snapshots = virDomainSnapshotNum(domain, 0);
-	json_put(facts, "kind:s state:s reason:s persistent:b autostart:b managed_save:b snapshots:d job:s", "qemu",
-		 state.name, state.why, persistent, autostart, virDomainHasManagedSaveImage(domain, 0) == 1,
+	json_put(facts, "state:s reason:s persistent:b autostart:b managed_save:b snapshots:d job:s", state.name,
+		 state.why, persistent, autostart, virDomainHasManagedSaveImage(domain, 0) == 1,
 		 snapshots > 0 ? snapshots : 0, job);
 	if (json_number(facts, "hugepages") < 0)
 		json_put(facts, "hugepages:i", default_hugepage());
 	return 0;
 }
 
-static int facts_of(virConnectPtr connection, virDomainPtr domain, struct json_object **result, struct vmm_error **err)
+/* The facts of both definitions in one: how the guest is now, named as its persistent definition names it. */
+static int facts_of(virDomainPtr domain, struct json_object **result, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *facts = NULL, *later = NULL;
 	vmm_auto_free char *definition = NULL, *live = NULL;
+	virConnectPtr connection = virDomainGetConnect(domain);
 	bool active = virDomainIsActive(domain) == 1;
 	if (qemu_definition(domain, &definition, err) < 0 || (active && live_definition(domain, &live, err) < 0) ||
 	    definition_facts(live ? live : definition, &facts, err) < 0)
@@ -145,9 +147,7 @@ static int facts_of(virConnectPtr connection, virDomainPtr domain, struct json_o
 	} else {
 		mark_volumes(facts);
 	}
-	json_put(facts, "definition:s live_definition:s", definition, live);
-	if (add_circumstances(domain, facts, err) < 0)
-		return -1;
+	json_put(facts, "kind:s definition:s live_definition:s", "qemu", definition, live);
 	*result = json_object_get(facts);
 	return 0;
 }
@@ -157,16 +157,20 @@ int qemu_facts(struct guest_host *host, const char *who, struct json_object **fa
 	vmm_auto_domain virDomainPtr domain = NULL;
 	if (qemu_find(host, who, &domain, err) < 0)
 		return -1;
-	return facts_of(virDomainGetConnect(domain), domain, facts, err);
+	vmm_auto_json struct json_object *found = NULL;
+	if (facts_of(domain, &found, err) < 0 || add_circumstances(domain, found, err) < 0)
+		return -1;
+	*facts = json_object_get(found);
+	return 0;
 }
 
 /* ------------------------------------------------------------------ all guests, in short */
 
 static struct json_object *shortened(struct json_object *whole)
 {
-	struct json_object *guest = json_make("kind:s", "qemu"), *macs = json_object_new_array();
-	static const char *const kept[] = {"id", "name", "uuid", "title", "memory", "vcpus"};
-	struct json_object *places = json_object_new_array();
+	static const char *const kept[] = {"kind", "id", "name", "uuid", "title", "memory", "vcpus"};
+	struct json_object *guest = json_object_new_object();
+	struct json_object *macs = json_object_new_array(), *places = json_object_new_array();
 	for (size_t i = 0; i < VMM_COUNT(kept); i++)
 		json_object_object_add(guest, kept[i], json_object_get(json_at(whole, kept[i])));
 	json_each (network, whole, "networks")
@@ -179,17 +183,13 @@ static struct json_object *shortened(struct json_object *whole)
 	return guest;
 }
 
-static int short_facts(virConnectPtr connection, virDomainPtr domain, struct json_object **guest,
-		       struct vmm_error **err)
+static int short_facts(virDomainPtr domain, struct json_object **guest, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *whole = NULL;
-	vmm_auto_free char *definition = NULL;
 	struct qemu_state state = {0};
 	int autostart = 0;
-	if (qemu_state_of(domain, &state, err) < 0 || xml_of(domain, 0, &definition, err) < 0 ||
-	    definition_facts(definition, &whole, err) < 0)
+	if (qemu_state_of(domain, &state, err) < 0 || facts_of(domain, &whole, err) < 0)
 		return -1;
-	resolve_volumes(connection, whole);
 	if (virDomainIsPersistent(domain) == 1)
 		virDomainGetAutostart(domain, &autostart);
 	*guest = shortened(whole);
@@ -206,7 +206,7 @@ int qemu_list(struct guest_host *host, struct json_object **guests, struct vmm_e
 	for (virDomainPtr *domain = all; domain && *domain; domain++) {
 		struct vmm_error *problem = NULL;
 		struct json_object *guest = NULL;
-		if (short_facts(virDomainGetConnect(*domain), *domain, &guest, &problem) == 0)
+		if (short_facts(*domain, &guest, &problem) == 0)
 			json_object_array_add(list, guest);
 		else if (qemu_gone_is_fine(err, problem) < 0)
 			return -1;

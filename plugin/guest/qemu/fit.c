@@ -67,7 +67,8 @@ static int compare_cpu(virConnectPtr connection, struct json_object *guest, cons
 static void try_definition(virConnectPtr connection, const char *definition, struct json_object *fit)
 {
 	char *command = virConnectDomainXMLToNative(connection, "qemu-argv", definition, 0);
-	json_put(fit, "definition:s", command ? NULL : virGetLastErrorMessage());
+	vmm_auto_free char *objection = command ? NULL : qemu_one_line(virGetLastErrorMessage());
+	json_put(fit, "definition:s", objection);
 	free(command);
 }
 

@@ -5,7 +5,7 @@
 
 enum {
 	STOP_POLL_MS = 50,    /* how long a guest that is off can go unnoticed */
-	STOP_PRESS_MS = 10000 /* a guest that was still booting has missed the power button: it is pressed again */
+	STOP_PRESS_MS = 5000 /* a guest that was still booting has missed the power button: it is pressed again */
 };
 
 /* ------------------------------------------------------------------ start, release */
@@ -98,8 +98,8 @@ static int out_of_patience(virDomainPtr domain, int limit_ms, struct vmm_error *
 	struct qemu_state state = {0};
 	if (qemu_state_of(domain, &state, err) < 0)
 		return -1;
-	error_set(err, VMM_FAILED, "shutdown-timeout", "VM %s did not shut down within %d s; it is %s", name,
-		  limit_ms / 1000, state.name);
+	error_set(err, VMM_FAILED, "shutdown-timeout", "VM %s did not shut down within %g s; it is %s", name,
+		  limit_ms / 1000.0, state.name);
 	return error_hint(err, "%s",
 			  strcmp(state.name, "paused") != 0 ? "shut it down from within, or allow more time (--timeout)"
 							    : "a paused guest hears nothing: resume it first");

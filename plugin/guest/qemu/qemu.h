@@ -17,7 +17,7 @@ struct qemu_host {
 int qemu_open(const struct guest_env *env, struct guest_host **host, struct vmm_error **err);
 void qemu_close(struct guest_host *host);
 
-/* The host's connection, made again where libvirtd has been restarted since (waits up to 15 s for it). Borrowed; NULL
+/* The host's connection, made again where libvirtd has been restarted since (waits up to 100 s for it). Borrowed; NULL
  * with *err set. */
 virConnectPtr qemu_connection(struct guest_host *host, struct vmm_error **err);
 
@@ -30,6 +30,8 @@ virConnectPtr qemu_connection(struct guest_host *host, struct vmm_error **err);
 	})
 /* Frees `last`. */
 int qemu_fail(virErrorPtr last, struct vmm_error **err, const char *format, ...) VMM_PRINTF(3, 4);
+/* libvirt's words without the line ends that a hook's or QEMU's may have; the caller frees. */
+char *qemu_one_line(const char *words) VMM_MUST_USE;
 /* Frees `problem` and returns 0 where it says "no-such-guest"; else moves it into *err and returns -1. */
 int qemu_gone_is_fine(struct vmm_error **err, struct vmm_error *problem);
 /* The last error of this thread has this number. */
