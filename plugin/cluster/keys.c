@@ -130,7 +130,8 @@ int key_authorize(const char *authorized_keys, const char *agent, const char *no
 {
 	if (!key_is_public(key))
 		return error_set(err, VMM_USAGE, "malformed", "the key of node %s is no ed25519 key", node);
-	vmm_auto_free char *command = str_format("restrict,command=\"%s\" ", agent);
+	/* exec: a login shell that stays would hold the agent's output open, and a half-closed relay would never end there. */
+	vmm_auto_free char *command = str_format("restrict,command=\"exec %s\" ", agent);
 	vmm_auto_free char *comment = str_format(" vmmigrate@%s", node);
 	vmm_auto_free char *line = str_format("%s%s%s", command, key, comment);
 	struct key_line superseded = {key + strlen(key_type), comment, command};

@@ -259,7 +259,7 @@ static void a_node_is_joined_both_ways_and_again_changes_nothing(void **state)
 	for (int i = 0; i < 2; i++) {
 		before[i][0] = get(w->node[i].conf), before[i][1] = get(w->node[i].keys),
 		before[i][2] = get(w->node[i].known_hosts);
-		vmm_auto_free char *start = str_format("restrict,command=\"%s\" ssh-ed25519 ", w->node[i].agent);
+		vmm_auto_free char *start = str_format("restrict,command=\"exec %s\" ssh-ed25519 ", w->node[i].agent);
 		assert_non_null(strstr(before[i][1], start));
 		assert_non_null(strstr(before[i][0], "[node n1]"));
 		assert_non_null(strstr(before[i][0], "[node n2]"));
@@ -370,8 +370,8 @@ static void an_older_key_of_a_node_goes_and_the_lines_of_others_stay(void **stat
 	assert_int_equal(key_authorize(path, "/a", "n2", one, NULL), 0);
 	assert_int_equal(key_authorize(path, "/a", "n3", two, NULL), 0);
 	vmm_auto_free char *first = get(path), *wanted = str_format("# mine\nssh-rsa AAAA vmmigrate@n2\n"
-								    "restrict,command=\"/a\" %s vmmigrate@n2\n"
-								    "restrict,command=\"/a\" %s vmmigrate@n3\n",
+								    "restrict,command=\"exec /a\" %s vmmigrate@n2\n"
+								    "restrict,command=\"exec /a\" %s vmmigrate@n3\n",
 								    one, two);
 	assert_string_equal(first, wanted);
 	static const char three[] = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC";

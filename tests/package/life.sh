@@ -79,7 +79,7 @@ there /var/lib/vmmigrate/guests/qemu-100
 mkdir -p /root/.ssh /etc/vmmigrate/hooks.d/pre-migrate.d
 cat >/root/.ssh/authorized_keys <<'END'
 ssh-ed25519 AAAA somebody@else
-restrict,command="/usr/libexec/vmmigrate/vmmigrate-agent" ssh-ed25519 BBBB vmmigrate@node2
+restrict,command="exec /usr/libexec/vmmigrate/vmmigrate-agent" ssh-ed25519 BBBB vmmigrate@node2
 END
 touch /etc/vmmigrate/vmmigrate.conf /etc/vmmigrate/id_vmmigrate /etc/vmmigrate/hooks.d/pre-migrate.d/10-mine
 dpkg -P vmmigrate >remove.log 2>&1 || fail "$(cat remove.log)"
