@@ -60,8 +60,10 @@ bool has(struct json_object *object, const char *path);	       /* there, and not
 		     element##_once = 0)
 size_t json_array_count(struct json_object *array); /* 0 where it is no array */
 
-/* {"api":1} and one text member for each pair of names and values up to NULL; values that are NULL are left out. */
-struct json_object *request_make(const char *name, ...) __attribute__((sentinel));
+/* {"api":1} and a text member; where the value is NULL, without it. */
+struct json_object *request_make(const char *name, const char *value);
+/* Adds the like, and returns the request. */
+struct json_object *request_and(struct json_object *request, const char *name, const char *value);
 
 /* asprintf that ends the program for lack of memory. */
 char *format(const char *format, ...) PRINTF(1, 2);

@@ -46,20 +46,18 @@ size_t count_at(struct json_object *object, const char *path)
 	return json_array_count(at(object, path));
 }
 
-struct json_object *request_make(const char *name, ...)
+struct json_object *request_make(const char *name, const char *value)
 {
 	struct json_object *request = json_object_new_object();
-	va_list args;
 
 	json_object_object_add(request, "api", json_object_new_int(VMMIGRATE_API_VERSION));
-	va_start(args, name);
-	for (; name; name = va_arg(args, const char *)) {
-		const char *value = va_arg(args, const char *);
+	return request_and(request, name, value);
+}
 
-		if (value)
-			json_object_object_add(request, name, json_object_new_string(value));
-	}
-	va_end(args);
+struct json_object *request_and(struct json_object *request, const char *name, const char *value)
+{
+	if (value)
+		json_object_object_add(request, name, json_object_new_string(value));
 	return request;
 }
 

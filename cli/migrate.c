@@ -7,8 +7,8 @@
 
 static struct json_object *migration_request(const struct arguments *arguments)
 {
-	struct json_object *request = request_make("guest", arguments->words[0], "target",
-						   arguments->count > 1 ? arguments->words[1] : NULL, NULL);
+	struct json_object *request = request_and(request_make("guest", arguments->words[0]), "target",
+						  arguments->count > 1 ? arguments->words[1] : NULL);
 
 	json_object_object_add(request, "options", json_object_get(arguments->options));
 	return request;

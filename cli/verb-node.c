@@ -8,7 +8,7 @@
 static struct json_object *add_request(const struct command *command, bool accept)
 {
 	struct json_object *request =
-		request_make("name", command->arguments.words[1], "address", command->arguments.words[2], NULL);
+		request_and(request_make("name", command->arguments.words[1]), "address", command->arguments.words[2]);
 
 	if (accept)
 		json_object_object_add(request, "accept", json_object_new_boolean(true));
@@ -65,7 +65,7 @@ static int node_test(struct command *command)
 {
 	const char *name = command->arguments.count > 1 ? command->arguments.words[1] : NULL;
 	auto_json struct json_object *reply = NULL;
-	int status = client_call(&command->client, "node-test", request_make("name", name, NULL), &reply);
+	int status = client_call(&command->client, "node-test", request_make("name", name), &reply);
 
 	each(test, at(reply, "/tests")) status = status == EXIT_DONE && !true_at(test, "/ok") ? EXIT_FAILED : status;
 	if (command->arguments.given[SWITCH_JSON])

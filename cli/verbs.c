@@ -30,13 +30,13 @@ static const char *word(const struct command *command, size_t number)
 /* What is known of a task, or where the word is none, of the guest of that name. */
 static int find_task(struct command *command, struct json_object **reply)
 {
-	int status = client_call(&command->client, "status", request_make("task", word(command, 0), NULL), reply);
+	int status = client_call(&command->client, "status", request_make("task", word(command, 0)), reply);
 
 	/* A guest's name may be no task's at all. */
 	if (status != EXIT_NOT_FOUND && status != EXIT_USAGE)
 		return status;
 	json_object_put(*reply);
-	return client_call(&command->client, "status", request_make("guest", word(command, 0), NULL), reply);
+	return client_call(&command->client, "status", request_make("guest", word(command, 0)), reply);
 }
 
 /* The task's id of what find_task has found; the word itself where it has found nothing. Borrowed. */
@@ -57,7 +57,7 @@ static int run_list(struct command *command)
 	struct table table;
 	int status;
 
-	if (!call_to_show(command, "guests", request_make("node", word(command, 0), NULL), &reply, &status))
+	if (!call_to_show(command, "guests", request_make("node", word(command, 0)), &reply, &status))
 		return status;
 	table_begin(&table, heads);
 	each(guest, at(reply, "/guests"))
@@ -154,7 +154,7 @@ static void print_one_target(const struct screen *out, struct json_object *targe
 
 static int run_check(struct command *command)
 {
-	struct json_object *request = request_make("guest", word(command, 0), "target", word(command, 1), NULL);
+	struct json_object *request = request_and(request_make("guest", word(command, 0)), "target", word(command, 1));
 	auto_json struct json_object *reply = NULL;
 	bool one = word(command, 1);
 	int status;
@@ -191,7 +191,7 @@ static bool has_ended(struct json_object *task)
 static int print_tasks(struct command *command, bool everywhere, bool ended)
 {
 	static const char *const heads[] = {"TASK", "GUEST", "FROM", "TO", "HOW", "STATE", "STARTED", "RESULT", NULL};
-	struct json_object *request = request_make("guest", word(command, 0), NULL);
+	struct json_object *request = request_make("guest", word(command, 0));
 	auto_json struct json_object *reply = NULL;
 	struct table table;
 	int status;
@@ -287,7 +287,7 @@ static int run_log(struct command *command)
 	int status;
 
 	find_task(command, &found);
-	if (!call_to_show(command, "log", request_make("task", task_of(command, found), NULL), &reply, &status))
+	if (!call_to_show(command, "log", request_make("task", task_of(command, found)), &reply, &status))
 		return status;
 	log = text_at(reply, "/log");
 	fprintf(command->out.file, "%s%s", log, *log && log[strlen(log) - 1] != '\n' ? "\n" : "");
@@ -302,7 +302,7 @@ static int run_cancel(struct command *command)
 
 	find_task(command, &found);
 	task = task_of(command, found);
-	if (!call_to_show(command, "cancel", request_make("task", task, NULL), &reply, &status))
+	if (!call_to_show(command, "cancel", request_make("task", task), &reply, &status))
 		return status;
 	fprintf(command->out.file, "Cancelling %s. See its end with: vmmigrate status %s\n", task, task);
 	return status;
@@ -317,8 +317,8 @@ static struct json_object *recover_request(struct command *command, const char *
 		return request_make(NULL, NULL);
 	find_task(command, &found);
 	if (has(found, "/record") && !keep)
-		return request_make("guest", word(command, 0), NULL);
-	return request_make("task", task_of(command, found), "keep", keep, NULL);
+		return request_make("guest", word(command, 0));
+	return request_and(request_make("task", task_of(command, found)), "keep", keep);
 }
 
 /* The exit status of what could not be recovered, if there is any. */

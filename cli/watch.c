@@ -69,8 +69,7 @@ static void cancel(struct watch *watch)
 		progress_draw(watch->progress);
 	}
 	watch->cancelled = true;
-	if (client_call(&watch->command->client, "cancel", request_make("task", watch->task, NULL), &reply) !=
-		    EXIT_DONE &&
+	if (client_call(&watch->command->client, "cancel", request_make("task", watch->task), &reply) != EXIT_DONE &&
 	    !watch->command->arguments.given[SWITCH_JSON])
 		progress_say(watch->progress, "It is not cancelled: %s", text_at(reply, "/error/message"));
 }
@@ -185,7 +184,7 @@ static void look_after(struct watch *watch)
 {
 	auto_json struct json_object *reply = NULL;
 	struct pollfd fd = {.fd = watch->signals, .events = POLLIN};
-	struct json_object *request = request_make("task", watch->task, NULL);
+	struct json_object *request = request_make("task", watch->task);
 
 	if (client_call(&watch->command->client, "status", request, &reply) == EXIT_DONE &&
 	    has(reply, "/result/exit")) {

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2317,SC2059
 # Sourced by the tests of the command: a fake engine in $VMMIGRATE_FAKE, and words to say what is expected.
 # BUILD is where the programs are.
 set -u

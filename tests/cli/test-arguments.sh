@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # Words and options in every form; what is wrong is named and the near name suggested.
 . "$(dirname "$0")/lib.sh"
 

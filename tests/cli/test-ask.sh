@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # A bare command that would stop a running guest asks on a terminal, and only there.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # --detach starts the task, names it, and returns.
 . "$(dirname "$0")/lib.sh"
 

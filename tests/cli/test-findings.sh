@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # All findings are shown, by severity, with code, object, words and remedy; a refusal ends with 3.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # Help, manual and completion are made of the tables.
 . "$(dirname "$0")/lib.sh"
 

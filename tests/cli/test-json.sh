@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # --json: replies as one line each, events as they are, and nothing else.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # A stream that breaks is taken up where it broke; where there is no more to know, that is said.
 . "$(dirname "$0")/lib.sh"
 

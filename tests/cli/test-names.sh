@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # Where a task is asked for, the name of its guest does as well.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # A new node's host key is shown, and trusted only after a yes.
 . "$(dirname "$0")/lib.sh"
 

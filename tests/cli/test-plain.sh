@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # Where there is no terminal: plain lines, at each tenth, and no escape sequence.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # The last line is the result's message, the exit status its own.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # What guests and other nodes say cannot command the terminal, break a table or write from right to left.
 . "$(dirname "$0")/lib.sh"
 escape=$(printf '\033')

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # What is asked for is shown in columns.
 . "$(dirname "$0")/lib.sh"
 

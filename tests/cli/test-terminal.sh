@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
 # On a terminal: one live line that fits the width, colour unless NO_COLOR, and the result as the last line.
 . "$(dirname "$0")/lib.sh"
 escape=$(printf '\033')

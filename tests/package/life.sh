@@ -37,7 +37,9 @@ kill $daemon
 grep -q 'restart libvirtd' install.log || fail "nothing is said of libvirtd: $(cat install.log)"
 there /usr/bin/vmmigrate /usr/lib/vmmigrate/vmmigrate.so /usr/share/man/man5/vmmigrate.conf.5.gz
 [ "$(stat -c %a /var/lib/vmmigrate)" = 700 ] || fail "others may read /var/lib/vmmigrate"
-[ -f $guard ] && [ ! -L $guard ] && [ -x $guard ] || fail "the guard is no executable file"
+if [ ! -f $guard ] || [ -L $guard ] || [ ! -x $guard ]; then
+	fail "the guard is no executable file"
+fi
 gone /etc/libvirt/hooks/.vmmigrate.new
 $guard web start begin - </dev/null || fail "the guard refuses what is no prepare"
 vmmigrate version >version.log || fail "$(cat version.log)"
@@ -47,8 +49,9 @@ man -w vmmigrate >/dev/null || fail "no manual page"
 
 # The header compiles by itself, in C and C++, as pkg-config says.
 echo '#include <vmmigrate-plugin.h>' >header.c
-gcc -std=c99 -Wall -Werror -c $(pkg-config --cflags vmmigrate-plugin) header.c
-! command -v g++ >/dev/null || g++ -Wall -Werror -c $(pkg-config --cflags vmmigrate-plugin) -x c++ header.c
+pkg-config --cflags vmmigrate-plugin >flags
+gcc -std=c99 -Wall -Werror @flags -c header.c
+! command -v g++ >/dev/null || g++ -Wall -Werror @flags -c -x c++ header.c
 [ "$(pkg-config --variable=plugin vmmigrate-plugin)" = /usr/lib/vmmigrate/vmmigrate.so ]
 
 # An upgrade renews the guard, and needs no restart for it.
