@@ -175,9 +175,11 @@ struct migration {
 	struct json_object *statistics, *leftovers;
 	int warnings;
 	int64_t stopped_ms, released_ms; /* steady clock: the guest was off, or stood, between them */
-	int patience_ms;		 /* how long a lost node is waited for where nothing else can be done */
-	bool committed;			 /* the commit is on the disk, or may be */
-	bool pending;			 /* the target has still to be told of the abort */
+	struct guest_migration moving;	 /* of memory; the node looks into it up to migrate_end */
+	struct guest_statistics moved;
+	int patience_ms; /* how long a lost node is waited for where nothing else can be done */
+	bool committed;	 /* the commit is on the disk, or may be */
+	bool pending;	 /* the target has still to be told of the abort */
 	/* Opens the target; tests give their own. */
 	int (*connect)(struct migration *m, struct vmm_error **err);
 };

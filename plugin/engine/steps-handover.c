@@ -32,23 +32,39 @@ static bool on_progress(void *context, const struct guest_progress *p)
 
 static int move_memory(struct migration *m, struct vmm_error **err)
 {
-	struct guest_statistics statistics = {-1, -1, 0, 0};
-	struct guest_migration move = {.paused = migration_mode(m) == MODE_PAUSED,
-				       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
-				       .max_downtime_ms = json_number(m->request, "options.max_downtime"),
-				       .suspend_on_stall =
-					       str_same(json_text(m->request, "options.on_stall"), "suspend"),
-				       .unsafe = json_true(m->request, "options.unsafe"),
-				       .progress = on_progress,
-				       .context = m,
-				       .statistics = &statistics};
+	m->moved = (struct guest_statistics){.downtime_ms = -1, .total_ms = -1};
+	m->moving = (struct guest_migration){
+		.paused = migration_mode(m) == MODE_PAUSED,
+		.rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
+		.max_downtime_ms = json_number(m->request, "options.max_downtime"),
+		.suspend_on_stall = str_same(json_text(m->request, "options.on_stall"), "suspend"),
+		.unsafe = json_true(m->request, "options.unsafe"),
+		.progress = on_progress,
+		.context = m,
+		.statistics = &m->moved,
+	};
 	vmm_auto_json struct json_object *options = json_copy(json_at(m->request, "options"));
 	json_put(options, "guest:s", json_text(m->plan, "guest"));
-	int done =
-		m->node[SOURCE]->ops->migrate(m->node[SOURCE], m->node[TARGET], task_id(m->task), &move, options, err);
-	m->stopped_ms = clock_steady_ms() - (statistics.downtime_ms > 0 ? statistics.downtime_ms : 0);
-	json_put(m->statistics, "memory_bytes:i", (int64_t)statistics.memory);
+	int done = m->node[SOURCE]->ops->migrate(m->node[SOURCE], m->node[TARGET], task_id(m->task), &m->moving,
+						 options, err);
+	m->stopped_ms = m->moved.stopped_ms ? m->moved.stopped_ms : clock_steady_ms();
 	return done;
+}
+
+/* The hypervisor is done with the guest that has moved, or not: its word is a hint. */
+static int end_move(struct migration *m, struct vmm_error **err)
+{
+	int done = m->node[SOURCE]->ops->migrate_end(m->node[SOURCE], err);
+	json_put(m->statistics, "memory_bytes:i", (int64_t)m->moved.memory);
+	return done;
+}
+
+/* Asked once, when the source's guest is known to be gone: the target's stands still for as long as this takes. */
+static bool has_arrived(struct migration *m)
+{
+	vmm_auto_json struct json_object *target = NULL;
+	return migration_call(m, TARGET, NODE_STATE, NULL, &target, NULL) == 0 &&
+	       str_same(json_text(target, "state"), "paused") && json_true(target, "complete");
 }
 
 static int hand_over_memory(struct migration *m, struct vmm_error **err)
@@ -60,7 +76,10 @@ static int hand_over_memory(struct migration *m, struct vmm_error **err)
 		return -1;
 	struct vmm_error *hint = NULL;
 	enum resolution resolution;
-	move_memory(m, &hint);
+	if (move_memory(m, &hint) == 0 && has_arrived(m))
+		return 0;
+	vmm_auto_error struct vmm_error *verdict = NULL;
+	end_move(m, hint ? &verdict : &hint);
 	if (resolve(m, &resolution, err) < 0) {
 		error_clear(&hint);
 		return -1;
@@ -181,6 +200,15 @@ int step_commit(struct migration *m, struct json_object *volume, struct vmm_erro
 	return 0;
 }
 
+/* The guest runs over there; what is left of it here is the hypervisor's to remove. */
+static void tidy_up(struct migration *m)
+{
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (moves_memory(m) && end_move(m, &problem) < 0)
+		task_log(m->task, "info", "%s on its end of the migration: %s", json_text(m->plan, "source"),
+			 problem->message);
+}
+
 /* Ownership first, on both disks, then the first instruction. */
 int step_release(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
@@ -201,6 +229,7 @@ int step_release(struct migration *m, struct json_object *volume, struct vmm_err
 			json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
 	}
 	m->released_ms = clock_steady_ms();
+	tidy_up(m);
 	return json_true(m->plan, "autostart")
 		       ? migration_insist(m, TARGET, NODE_AUTOSTART, json_make("on:b", 1), NULL, err)
 		       : 0;

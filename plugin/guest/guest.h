@@ -45,11 +45,13 @@ typedef bool guest_progress_fn(void *context, const struct guest_progress *progr
 
 /* What a finished migration of memory says of itself. */
 struct guest_statistics {
+	int64_t stopped_ms;	       /* when the guest was stopped here, clock_steady_ms; 0 where unknown */
 	int64_t downtime_ms, total_ms; /* -1 where unknown */
 	uint64_t memory;	       /* bytes that crossed */
 	int iterations;
 };
 
+/* Stays valid up to migrate_end. */
 struct guest_migration {
 	const char *id;
 	const char *peer; /* the target node's name */
@@ -110,9 +112,13 @@ struct guest_ops {
 	/* Ends it at once. No error where it does not run. */
 	int (*destroy)(struct guest_host *host, const char *id, struct vmm_error **err);
 
-	/* Moves the memory (NULL: the kind cannot). The target's guest is left paused (never let go by us here), persistent; the source's
-	 * is shut off where it succeeded. The return code is a hint only: both nodes are asked afterwards. */
+	/* Moves the memory (NULL: the kind cannot). The target's guest is left paused (never let go by us here), persistent. Returns 0
+	 * as soon as the guest's process on this node is gone, so that it cannot run here any more, though the hypervisor may still
+	 * be at work: whether the memory has arrived is the target's to say. Afterwards, whatever came of it, migrate_end is called. */
 	int (*migrate)(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err);
+	/* Waits until the hypervisor is done with what migrate began (the source's guest is shut off then where it succeeded), fills in
+	 * `statistics`, and says what the hypervisor says. Its word is a hint only: both nodes are asked. NULL: migrate has waited. */
+	int (*migrate_end)(struct guest_host *host, struct vmm_error **err);
 	/* Path of the socket on the target through which the source's hypervisor speaks to the target's, and the URI for a socket
 	 * that stands in for it here ("...socket=%s"); NULL: nothing needs to be carried. */
 	const char *control_socket, *control_uri;

@@ -106,26 +106,58 @@ static int carry_secure(struct local_node *node, const struct local_guest *g, co
 	return 0;
 }
 
+/* ---------------------------------------------------------------- from migrate to migrate_end */
+
+struct local_moving {
+	struct json_object *options; /* whose strings the guest borrows */
+	struct local_guest g;
+	struct carrier carrier;
+};
+
+static void moving_free(struct local_moving *moving)
+{
+	relay_end(moving->carrier.relay);
+	free(moving->carrier.control_uri);
+	free(moving->carrier.data_uri);
+	local_guest_close(&moving->g);
+	json_object_put(moving->options);
+	free(moving);
+}
+
+static int begin(struct local_node *node, struct local_moving *moving, const char *peer, const char *task,
+		 struct guest_migration *migration, struct vmm_error **err)
+{
+	struct local_guest *g = &moving->g;
+	if (local_guest_open(node, moving->options, g, err) < 0)
+		return -1;
+	if (!g->ops->migrate)
+		return error_set(err, VMM_BLOCKED, "not-supported", "a %s cannot move while it runs", g->ops->label);
+	if (g->ops->control_socket && carry_secure(node, g, peer, task, moving->options, &moving->carrier, err) < 0)
+		return -1;
+	migration->id = g->id;
+	migration->peer = peer;
+	migration->target_uri = moving->carrier.control_uri;
+	migration->data_uri = moving->carrier.data_uri;
+	return g->ops->migrate(g->host, migration, err);
+}
+
 int local_migrate(struct vmm_node *vmm, struct vmm_node *peer, const char *task, struct guest_migration *migration,
 		  struct json_object *options, struct vmm_error **err)
 {
 	struct local_node *node = (struct local_node *)vmm;
-	vmm_auto_guest struct local_guest g = {0};
-	struct carrier carrier = {0};
-	if (local_guest_open(node, options, &g, err) < 0)
-		return -1;
-	if (!g.ops->migrate)
-		return error_set(err, VMM_BLOCKED, "not-supported", "a %s cannot move while it runs", g.ops->label);
-	migration->id = g.id;
-	migration->peer = peer->name;
-	int done = g.ops->control_socket ? carry_secure(node, &g, peer->name, task, options, &carrier, err) : 0;
-	if (done == 0) {
-		migration->target_uri = carrier.control_uri;
-		migration->data_uri = carrier.data_uri;
-		done = g.ops->migrate(g.host, migration, err);
-	}
-	relay_end(carrier.relay);
-	free(carrier.control_uri);
-	free(carrier.data_uri);
+	node->moving = mem_zero(sizeof(*node->moving));
+	node->moving->options = json_copy(options);
+	return begin(node, node->moving, peer->name, task, migration, err);
+}
+
+int local_migrate_end(struct vmm_node *vmm, struct vmm_error **err)
+{
+	struct local_node *node = (struct local_node *)vmm;
+	struct local_moving *moving = node->moving;
+	if (!moving)
+		return 0;
+	node->moving = NULL;
+	int done = moving->g.host && moving->g.ops->migrate_end ? moving->g.ops->migrate_end(moving->g.host, err) : 0;
+	moving_free(moving);
 	return done;
 }

@@ -96,6 +96,7 @@ static int local_reconnect(struct vmm_node *node, struct vmm_error **err)
 
 static void local_close(struct vmm_node *node)
 {
+	local_migrate_end(node, NULL);
 	json_object_put(local_of(node)->config);
 	free(node->name);
 	free(node);
@@ -105,6 +106,7 @@ static const struct node_ops local_ops = {
 	.call = local_call,
 	.session = local_session,
 	.migrate = local_migrate,
+	.migrate_end = local_migrate_end,
 	.reconnect = local_reconnect,
 	.close = local_close,
 };

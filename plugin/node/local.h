@@ -5,10 +5,13 @@
 #include "node/node.h"
 #include "storage/storage.h"
 
+struct local_moving;
+
 struct local_node {
 	struct vmm_node base;
 	const struct node_paths *paths;
 	struct json_object *config;
+	struct local_moving *moving; /* from migrate to migrate_end (live.c) */
 };
 
 typedef int local_op(struct local_node *node, struct json_object *args, struct json_object **reply,
@@ -67,5 +70,6 @@ int local_session(struct vmm_node *node, const char *task, struct stream **sessi
 /* live.c */
 int local_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task, struct guest_migration *migration,
 		  struct json_object *options, struct vmm_error **err);
+int local_migrate_end(struct vmm_node *vmm, struct vmm_error **err);
 
 #endif

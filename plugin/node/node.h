@@ -62,9 +62,13 @@ struct node_ops {
 		    struct vmm_error **err);
 	/* A session that copy_serve serves for the volumes that `task` has allocated. */
 	int (*session)(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err);
-	/* Moves a running guest's memory from this node to `peer` (local nodes only). */
+	/* Moves a running guest's memory from this node to `peer` (local nodes only). As guest_ops->migrate: it returns 0 as soon as
+	 * the guest's process is gone here. Afterwards, whatever came of it, migrate_end is called. */
 	int (*migrate)(struct vmm_node *node, struct vmm_node *peer, const char *task,
 		       struct guest_migration *migration, struct json_object *options, struct vmm_error **err);
+	/* Waits until the hypervisor is done with it and says what it says, as guest_ops->migrate_end; ends what carried the memory.
+	 * Called again it does nothing. */
+	int (*migrate_end)(struct vmm_node *node, struct vmm_error **err);
 	/* Looks for a lost link and mends it; no error where there is nothing to mend. */
 	int (*reconnect)(struct vmm_node *node, struct vmm_error **err);
 	void (*close)(struct vmm_node *node);

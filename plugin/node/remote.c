@@ -169,6 +169,12 @@ static int remote_migrate(struct vmm_node *node, struct vmm_node *peer, const ch
 			 node->name);
 }
 
+static int remote_migrate_end(struct vmm_node *node, struct vmm_error **err)
+{
+	(void)node, (void)err;
+	return 0;
+}
+
 static void remote_close(struct vmm_node *node)
 {
 	struct remote_node *remote = remote_of(node);
@@ -184,6 +190,7 @@ static const struct node_ops remote_ops = {
 	.call = remote_call,
 	.session = remote_session,
 	.migrate = remote_migrate,
+	.migrate_end = remote_migrate_end,
 	.reconnect = remote_reconnect,
 	.close = remote_close,
 };

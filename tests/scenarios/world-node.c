@@ -177,6 +177,12 @@ static int played_migrate(struct vmm_node *node, struct vmm_node *peer, const ch
 	return after(p, trouble, err) < 0 ? -1 : done;
 }
 
+static int played_migrate_end(struct vmm_node *node, struct vmm_error **err)
+{
+	struct played_node *p = played(node);
+	return p->inner->ops->migrate_end(p->inner, err);
+}
+
 static int played_reconnect(struct vmm_node *node, struct vmm_error **err)
 {
 	struct played_node *p = played(node);
@@ -197,6 +203,7 @@ static const struct node_ops played_ops = {
 	.call = played_call,
 	.session = played_session,
 	.migrate = played_migrate,
+	.migrate_end = played_migrate_end,
 	.reconnect = played_reconnect,
 	.close = played_close,
 };

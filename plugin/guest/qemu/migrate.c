@@ -2,10 +2,12 @@
  * or not.
  *
  * The call that migrates blocks until the end and runs in a thread of its own; the caller's looks at QEMU's figures
- * meanwhile. */
+ * meanwhile. The call returns a fifth of a second after QEMU has ended here (process.c): so that end is watched itself. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "converge.h"
 #include "definition.h"
@@ -13,12 +15,14 @@
 
 enum {
 	LOOK_MS = 200,
+	SWITCH_MS =
+		1000, /* a guest that has just been stopped is not looked at: libvirtd would answer when it is all over */
 	ABORT_LIMIT_MS = 180000, /* longer than libvirtd waits for a peer that does not answer */
 };
 
 enum give_up { GO_ON, CANCELLED, STALLED, LINK_LOST };
 
-struct migration {
+struct qemu_moving {
 	const struct guest_migration *order;
 	virDomainPtr domain;
 	const char *name;
@@ -26,14 +30,15 @@ struct migration {
 	virTypedParameterPtr values;
 	int count, room;
 
+	struct qemu_stops *stops;
 	struct converge converge;
 	unsigned long long former_downtime; /* 0: not known */
 	enum give_up give_up;
 	bool suspended;
 
-	pthread_mutex_t lock; /* guards done */
-	pthread_cond_t ended;
-	bool done;
+	pthread_t thread;
+	int process; /* pidfd of QEMU, or -1 */
+	int over;    /* eventfd: the thread is done, and these are its: */
 	int result;
 	struct vmm_error *problem;
 };
@@ -51,7 +56,7 @@ static unsigned flags_of(const struct guest_migration *order)
 	return order->unsafe ? flags | VIR_MIGRATE_UNSAFE : flags;
 }
 
-static void tell(struct migration *m, const char *key, const char *value)
+static void tell(struct qemu_moving *m, const char *key, const char *value)
 {
 	if (value && virTypedParamsAddString(&m->values, &m->count, &m->room, key, value) < 0)
 		abort();
@@ -101,7 +106,7 @@ static int live_definition(virDomainPtr domain, const char *definition, char **x
 	return json_count(moved, "") ? definition_rewrite(running, moved, xml, err) : 0;
 }
 
-static int prepare(struct migration *m, struct vmm_error **err)
+static int prepare(struct qemu_moving *m, struct vmm_error **err)
 {
 	const struct guest_migration *order = m->order;
 	vmm_auto_free char *live = NULL;
@@ -119,14 +124,14 @@ static int prepare(struct migration *m, struct vmm_error **err)
 
 /* ------------------------------------------------------------------ downtime */
 
-static void allow_downtime(struct migration *m, int64_t ms)
+static void allow_downtime(struct qemu_moving *m, int64_t ms)
 {
 	if (virDomainMigrateSetMaxDowntime(m->domain, (unsigned long long)ms, 0) < 0)
 		log_debug("downtime of VM %s: %s", m->name, virGetLastErrorMessage());
 }
 
 /* Set before the migration begins: a small guest's is over before one has looked for the first time. */
-static void begin_downtime(struct migration *m)
+static void begin_downtime(struct qemu_moving *m)
 {
 	converge_begin(&m->converge, m->order->max_downtime_ms, clock_steady_ms());
 	if (virDomainMigrateGetMaxDowntime(m->domain, &m->former_downtime, 0) < 0)
@@ -144,7 +149,7 @@ static void rename_error(struct vmm_error *err, const char *code)
 
 static void *run(void *argument)
 {
-	struct migration *m = argument;
+	struct qemu_moving *m = argument;
 	m->result = virDomainMigrateToURI3(m->domain, m->order->target_uri, m->values, (unsigned)m->count, m->flags);
 	if (m->result < 0) {
 		qemu_failed(&m->problem, "migrate VM %s", m->name);
@@ -153,27 +158,19 @@ static void *run(void *argument)
 		else if (error_is(m->problem, "libvirt"))
 			rename_error(m->problem, "migration-failed");
 	}
-	pthread_mutex_lock(&m->lock);
-	m->done = true;
-	pthread_cond_signal(&m->ended);
-	pthread_mutex_unlock(&m->lock);
+	eventfd_write(m->over, 1);
 	return NULL;
 }
 
-/* True when it is over. Wakes up at once then: the target's guest stands still. */
-static bool wait_a_little(struct migration *m)
+enum news { NONE, OVER, GONE };
+
+/* Wakes up at once when QEMU is gone: the target's guest stands still. */
+static enum news wait_a_little(struct qemu_moving *m)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += LOOK_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
-	pthread_mutex_lock(&m->lock);
-	while (!m->done && pthread_cond_timedwait(&m->ended, &m->lock, &until) != ETIMEDOUT)
-		;
-	bool done = m->done;
-	pthread_mutex_unlock(&m->lock);
-	return done;
+	struct pollfd fds[] = {{m->over, POLLIN, 0}, {m->process, POLLIN, 0}};
+	if (poll(fds, VMM_COUNT(fds), LOOK_MS) <= 0)
+		return NONE;
+	return fds[0].revents ? OVER : GONE;
 }
 
 /* ------------------------------------------------------------------ figures */
@@ -209,7 +206,7 @@ static bool look(virDomainPtr domain, unsigned flags, struct figures *figures)
 	return type != VIR_DOMAIN_JOB_NONE;
 }
 
-static bool report(const struct migration *m, const struct figures *f)
+static bool report(const struct qemu_moving *m, const struct figures *f)
 {
 	const struct guest_progress progress = {
 		.done = f->total > f->remaining ? f->total - f->remaining : 0,
@@ -222,13 +219,13 @@ static bool report(const struct migration *m, const struct figures *f)
 	return !m->order->progress || m->order->progress(m->order->context, &progress);
 }
 
-static void tell_statistics(const struct migration *m)
+static void tell_statistics(const struct qemu_moving *m)
 {
 	struct guest_statistics *out = m->order->statistics;
 	struct figures f;
 	if (!out)
 		return;
-	*out = (struct guest_statistics){.downtime_ms = -1, .total_ms = -1};
+	out->downtime_ms = out->total_ms = -1;
 	if (!look(m->domain, VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED, &f))
 		return;
 	out->downtime_ms = f.has_downtime ? (int64_t)f.downtime : -1;
@@ -239,7 +236,7 @@ static void tell_statistics(const struct migration *m)
 
 /* ------------------------------------------------------------------ decisions */
 
-static void stalled(struct migration *m)
+static void stalled(struct qemu_moving *m)
 {
 	if (!m->order->suspend_on_stall) {
 		m->give_up = STALLED;
@@ -249,7 +246,7 @@ static void stalled(struct migration *m)
 	}
 }
 
-static void steer(struct migration *m, const struct figures *f)
+static void steer(struct qemu_moving *m, const struct figures *f)
 {
 	const struct converge_sample sample = {
 		.now_ms = clock_steady_ms(),
@@ -275,10 +272,19 @@ static void steer(struct migration *m, const struct figures *f)
 	}
 }
 
-static void watch(struct migration *m)
+static bool just_stopped(struct qemu_moving *m)
+{
+	int64_t at_ms = m->order->paused ? 0 : qemu_stops_last(m->stops);
+	return at_ms && clock_steady_ms() - at_ms < SWITCH_MS;
+}
+
+static enum news watch(struct qemu_moving *m)
 {
 	struct figures figures = {0};
-	while (!wait_a_little(m)) {
+	enum news news;
+	while ((news = wait_a_little(m)) == NONE) {
+		if (just_stopped(m))
+			continue;
 		bool known = look(m->domain, 0, &figures);
 		if (!report(m, &figures) && m->give_up == GO_ON)
 			m->give_up = CANCELLED;
@@ -289,11 +295,12 @@ static void watch(struct migration *m)
 		if (m->give_up != GO_ON && virDomainAbortJob(m->domain) < 0)
 			log_debug("abort the migration of VM %s: %s", m->name, virGetLastErrorMessage());
 	}
+	return news;
 }
 
 /* ------------------------------------------------------------------ the end */
 
-static int failed(struct migration *m, struct vmm_error **err)
+static int failed(struct qemu_moving *m, struct vmm_error **err)
 {
 	const char *why = m->problem ? m->problem->message : "";
 	if (m->former_downtime && virDomainIsActive(m->domain) == 1)
@@ -322,39 +329,69 @@ static int failed(struct migration *m, struct vmm_error **err)
 	return -1;
 }
 
-static int carry_out(struct migration *m, struct vmm_error **err)
+static void moving_free(struct qemu_moving *m)
 {
-	pthread_condattr_t steady;
-	pthread_t thread;
-	pthread_mutex_init(&m->lock, NULL);
-	pthread_condattr_init(&steady);
-	pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
-	pthread_cond_init(&m->ended, &steady);
-	pthread_condattr_destroy(&steady);
+	qemu_stops_end(m->stops);
+	vmm_cleanup_close(&m->process);
+	vmm_cleanup_close(&m->over);
+	virTypedParamsFree(m->values, m->count);
+	qemu_cleanup_domain(&m->domain);
+	free(m);
+}
+
+static struct qemu_moving *moving_new(const struct guest_migration *order, virDomainPtr domain)
+{
+	struct qemu_moving *m = mem_zero(sizeof(*m));
+	m->order = order;
+	m->domain = domain;
+	m->name = virDomainGetName(domain);
+	m->stops = qemu_stops_watch(domain);
+	m->process = qemu_process(domain);
+	m->over = eventfd(0, EFD_CLOEXEC);
+	return m;
+}
+
+static int begin(struct qemu_moving *m, struct vmm_error **err)
+{
+	if (m->over < 0)
+		return error_errno(err, errno, "migrate VM %s", m->name);
+	if (prepare(m, err) < 0)
+		return -1;
 	begin_downtime(m);
-	int problem = pthread_create(&thread, NULL, run, m);
-	if (problem)
-		return error_errno(err, problem, "migrate VM %s", m->name);
-	watch(m);
-	pthread_join(thread, NULL);
-	pthread_cond_destroy(&m->ended);
-	pthread_mutex_destroy(&m->lock);
-	if (m->result < 0)
-		return failed(m, err);
-	tell_statistics(m);
-	return 0;
+	int problem = pthread_create(&m->thread, NULL, run, m);
+	return problem ? error_errno(err, problem, "migrate VM %s", m->name) : 0;
 }
 
 int qemu_migrate(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err)
 {
-	vmm_auto_domain virDomainPtr domain = NULL;
+	struct qemu_host *qemu = (struct qemu_host *)host;
+	virDomainPtr domain = NULL;
 	if (qemu_find(host, migration->id, &domain, err) < 0)
 		return -1;
-	struct migration m = {.order = migration, .domain = domain, .name = virDomainGetName(domain)};
-	int result = prepare(&m, err);
+	struct qemu_moving *m = moving_new(migration, domain);
+	if (begin(m, err) < 0) {
+		moving_free(m);
+		return -1;
+	}
+	qemu->moving = m;
+	enum news news = watch(m);
+	if (migration->statistics)
+		migration->statistics->stopped_ms = qemu_stops_last(m->stops);
+	return news == GONE ? 0 : qemu_migrate_end(host, err);
+}
+
+int qemu_migrate_end(struct guest_host *host, struct vmm_error **err)
+{
+	struct qemu_host *qemu = (struct qemu_host *)host;
+	struct qemu_moving *m = qemu->moving;
+	if (!m)
+		return 0;
+	qemu->moving = NULL;
+	pthread_join(m->thread, NULL);
+	int result = m->result < 0 ? failed(m, err) : 0;
 	if (result == 0)
-		result = carry_out(&m, err);
-	virTypedParamsFree(m.values, m.count);
+		tell_statistics(m);
+	moving_free(m);
 	return result;
 }
 

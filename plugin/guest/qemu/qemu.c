@@ -21,6 +21,7 @@ const struct guest_ops guest_qemu = {
 	.stop = qemu_stop,
 	.destroy = qemu_destroy,
 	.migrate = qemu_migrate,
+	.migrate_end = qemu_migrate_end,
 	.control_socket = "/run/libvirt/libvirt-sock",
 	.control_uri = "qemu+unix:///system?socket=%s",
 	.migrate_abort = qemu_migrate_abort,

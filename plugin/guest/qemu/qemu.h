@@ -7,9 +7,12 @@
 
 #include "guest/guest.h"
 
+struct qemu_moving;
+
 struct qemu_host {
 	struct guest_host base;
 	virConnectPtr connection;
+	struct qemu_moving *moving; /* from migrate to migrate_end (migrate.c) */
 };
 
 /* ------------------------------------------------------------------ connect.c */
@@ -90,9 +93,25 @@ int qemu_stop(struct guest_host *host, const char *id, int limit_ms, bool force,
 	      void *context, struct vmm_error **err);
 int qemu_destroy(struct guest_host *host, const char *id, struct vmm_error **err);
 
+/* ------------------------------------------------------------------ process.c */
+
+/* A descriptor that poll finds readable when the QEMU process of a running domain has ended; the caller's. -1 where it is not
+ * certain which process that is: then libvirt's word has to be waited for. */
+int qemu_process(virDomainPtr domain);
+
+/* ------------------------------------------------------------------ stops.c */
+
+/* Since when a guest stands, by libvirt's events. */
+struct qemu_stops;
+struct qemu_stops *qemu_stops_watch(virDomainPtr domain); /* NULL where there are no events */
+/* Since when it stands, clock_steady_ms, or 0 where it does not or that is not known. NULL is harmless, here and below. */
+int64_t qemu_stops_last(const struct qemu_stops *stops);
+void qemu_stops_end(struct qemu_stops *stops);
+
 /* ------------------------------------------------------------------ migrate.c */
 
 int qemu_migrate(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err);
+int qemu_migrate_end(struct guest_host *host, struct vmm_error **err);
 int qemu_migrate_abort(struct guest_host *host, const char *id, struct vmm_error **err);
 
 #endif
