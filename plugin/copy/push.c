@@ -1,9 +1,32 @@
 /* push.c: brings the target's volume to the source's content, over all sessions at once. */
 #include <openssl/rand.h>
+#include <sys/stat.h>
 
 #include "parts.h"
 
 enum { PROGRESS_MS = 100, DEALS_A_SESSION = 8 };
+
+/* A peer's words go to terminals and logs: they are let do nothing there. */
+static void disarm(char *text)
+{
+	for (; text && *text; text++)
+		if ((uint8_t)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+static int peer_error(const struct frame *frame, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *json = NULL;
+	if (json_parse(frame->data, frame->length, "the target's error", &json, err) < 0)
+		return -1;
+	struct vmm_error *failure = NULL;
+	error_from_json(&failure, json);
+	disarm(failure->code);
+	disarm(failure->message);
+	disarm(failure->hint);
+	error_take(err, failure);
+	return -1;
+}
 
 int source_receive(struct stream *stream, struct frame *frame, struct vmm_error **err)
 {
@@ -16,9 +39,7 @@ int source_receive(struct stream *stream, struct frame *frame, struct vmm_error 
 	}
 	if (frame->type != COPY_ERROR)
 		return 0;
-	vmm_auto_json struct json_object *json = NULL;
-	if (!json_parse(frame->data, frame->length, "the target's error", &json, err))
-		error_from_json(err, json);
+	peer_error(frame, err);
 	frame_free(frame);
 	return -1;
 }
@@ -159,6 +180,11 @@ static uint32_t deal_size(uint64_t extents, size_t sessions)
 static int prepare(struct push *push, const struct copy_job *job, size_t sessions, struct copy_leaves *leaves,
 		   struct vmm_error **err)
 {
+	struct stat file;
+	/* Behind a file's end there would only seem to be a hole. */
+	if (!fstat(job->fd, &file) && S_ISREG(file.st_mode) && (uint64_t)file.st_size < job->size)
+		return error_set(err, VMM_FAILED, "read-failed", "%s ends at offset %llu, %llu bytes were to be copied",
+				 job->volume, (unsigned long long)file.st_size, (unsigned long long)job->size);
 	if (extents_map(job->fd, job->size, &push->map, err) < 0)
 		return error_context(err, "%s", job->volume);
 	push->job = job;

@@ -25,7 +25,7 @@ struct sender {
 	struct lane lane;
 	struct scan scan;
 	bool fresh; /* the target's volume holds nothing */
-	bool opened, synced;
+	bool opened, syncing, synced;
 	uint64_t sent, taken; /* cost of frames sent, and of those that the target has applied */
 	struct order orders[COPY_ORDERS];
 	unsigned current; /* the order to work on; the other is the next */
@@ -103,6 +103,8 @@ static int take_frame(struct sender *sender, struct frame *frame, struct vmm_err
 	case COPY_TAKEN:
 		return take_taken(sender, frame, err);
 	case COPY_SYNCED:
+		if (!sender->syncing)
+			return protocol_error(err, "that all is written before all was sent");
 		sender->synced = true;
 		return 0;
 	default:
@@ -410,7 +412,10 @@ static int converse(struct sender *sender, struct vmm_error **err)
 	while (inquiring(sender))
 		if (settle(sender, err) < 0 || (inquiring(sender) && receive_frame(sender, err) < 0))
 			return -1;
-	if (flush(sender, err) < 0 || send_frame(sender, COPY_SYNC, NULL, 0, err) < 0)
+	if (flush(sender, err) < 0)
+		return -1;
+	sender->syncing = true;
+	if (send_frame(sender, COPY_SYNC, NULL, 0, err) < 0)
 		return -1;
 	while (!sender->synced)
 		if (receive_frame(sender, err) < 0)

@@ -110,6 +110,19 @@ static void session_end(struct served *served)
 	served->rig->served = served->failure;
 }
 
+struct stream *rig_session_begin(struct rig *rig)
+{
+	rig->session = mem_zero(sizeof(*rig->session));
+	session_begin(rig, rig->session);
+	return rig->session->near;
+}
+
+void rig_session_end(struct rig *rig)
+{
+	session_end(rig->session);
+	free(rig->session);
+}
+
 int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	struct served served[RIG_SESSIONS];

@@ -17,6 +17,7 @@ struct rig {
 	copy_open_fn *open; /* NULL: gives the target's volume */
 	uint64_t cut_after; /* the link is cut after so many bytes to the target; 0: never */
 	struct copy_progress result;
+	struct served *session;	  /* between rig_session_begin and its end */
 	struct vmm_error *served; /* how the target's last session ended */
 };
 
@@ -28,6 +29,10 @@ int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err
 int rig_verify(struct rig *rig, const struct copy_leaves *leaves, size_t *bad, struct vmm_error **err);
 /* A push that must succeed. */
 void rig_push_well(struct rig *rig, struct copy_leaves *leaves);
+
+/* One session to the target, served by a thread; our end of it belongs to the rig. */
+struct stream *rig_session_begin(struct rig *rig);
+void rig_session_end(struct rig *rig);
 
 /* Reproducible bytes and numbers. */
 uint64_t rig_random(uint64_t *seed);
