@@ -70,8 +70,7 @@ static int pinned_to(xmlNode *domain)
 {
 	vmm_auto_free char *whole = xml_attribute(xml_below(domain, "vcpu"), "cpuset");
 	int highest = highest_cpu(whole);
-	xml_each(pin, xml_below(domain, "cputune"), "vcpupin")
-	{
+	xml_each (pin, xml_below(domain, "cputune"), "vcpupin") {
 		vmm_auto_free char *set = xml_attribute(pin, "cpuset");
 		int cpu = highest_cpu(set);
 		highest = cpu > highest ? cpu : highest;
@@ -98,8 +97,7 @@ static struct json_object *cpu_of(xmlNode *domain)
 static struct json_object *networks_of(xmlNode *devices)
 {
 	struct json_object *networks = json_object_new_array();
-	xml_each(interface, devices, "interface")
-	{
+	xml_each (interface, devices, "interface") {
 		static const char *const names[] = {"bridge", "network", "dev", "name"};
 		vmm_auto_free char *type = xml_attribute(interface, "type"), *name = NULL;
 		vmm_auto_free char *mac = xml_attribute(xml_below(interface, "mac"), "address");
@@ -182,8 +180,7 @@ static const struct tied {
 static void add_tied(struct json_object *devices, xmlNode *all)
 {
 	for (const struct tied *t = tied; t < tied + VMM_COUNT(tied); t++)
-		xml_each(node, all, t->element)
-		{
+		xml_each (node, all, t->element) {
 			xmlNode *child = t->child ? xml_below(node, t->child) : node;
 			/* Memory that is not backed by a file (a DIMM) is nobody's device; a spice smart card is the
 			 * client's. */
@@ -202,21 +199,19 @@ static struct json_object *devices_of(xmlNode *domain)
 {
 	struct json_object *devices = json_object_new_array();
 	xmlNode *all = xml_below(domain, "devices");
-	xml_each(hostdev, all, "hostdev") add_hostdev(devices, hostdev);
-	xml_each(interface, all, "interface")
-	{
+	xml_each (hostdev, all, "hostdev")
+		add_hostdev(devices, hostdev);
+	xml_each (interface, all, "interface") {
 		vmm_auto_free char *name = pci_name(xml_below(interface, "source/address"));
 		if (xml_attribute_is(interface, "type", "hostdev"))
 			add_device(devices, "pci", name);
 	}
-	xml_each(disk, all, "disk")
-	{
+	xml_each (disk, all, "disk") {
 		vmm_auto_free char *name = pci_name(xml_below(disk, "source/address"));
 		if (xml_attribute_is(disk, "type", "nvme"))
 			add_device(devices, "pci", name);
 	}
-	xml_each(tpm, all, "tpm")
-	{
+	xml_each (tpm, all, "tpm") {
 		vmm_auto_free char *path = xml_attribute(xml_below(tpm, "backend/device"), "path");
 		if (!xml_attribute_is(xml_below(tpm, "backend"), "type", "emulator"))
 			add_device(devices, "tpm", path);
@@ -233,8 +228,7 @@ static struct json_object *devices_of(xmlNode *domain)
 
 static char *id_of(xmlNode *domain, const char *name)
 {
-	xml_each(guest, xml_below(domain, "metadata"), "guest")
-	{
+	xml_each (guest, xml_below(domain, "metadata"), "guest") {
 		char *id = xml_attribute(guest, "id");
 		if (id && *id && guest->ns && str_same((const char *)guest->ns->href, DEFINITION_NAMESPACE))
 			return id;

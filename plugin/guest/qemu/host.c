@@ -15,8 +15,7 @@ static void add_new(struct json_object *names, const char *name)
 
 static void add_machines(struct json_object *names, xmlNode *holder)
 {
-	xml_each(machine, holder, "machine")
-	{
+	xml_each (machine, holder, "machine") {
 		vmm_auto_free char *name = xml_words(machine);
 		add_new(names, name);
 	}
@@ -25,13 +24,13 @@ static void add_machines(struct json_object *names, xmlNode *holder)
 static struct json_object *machines_of(xmlNode *capabilities, const char *arch)
 {
 	struct json_object *names = json_object_new_array();
-	xml_each(guest, capabilities, "guest")
-	{
+	xml_each (guest, capabilities, "guest") {
 		xmlNode *holder = xml_below(guest, "arch");
 		if (!xml_attribute_is(holder, "name", arch))
 			continue;
 		add_machines(names, holder);
-		xml_each(domain, holder, "domain") add_machines(names, domain);
+		xml_each (domain, holder, "domain")
+			add_machines(names, domain);
 	}
 	return names;
 }
@@ -70,8 +69,7 @@ static struct json_object *cpu_of(xmlNode *host)
 		text_add(&line, "%s%s", i ? "-" : "", number ? number : "?");
 	}
 	vmm_auto_free char *identity = text_take(&line);
-	xml_each(feature, cpu, "feature")
-	{
+	xml_each (feature, cpu, "feature") {
 		vmm_auto_free char *name = xml_attribute(feature, "name");
 		add_new(features, name);
 	}
@@ -95,8 +93,7 @@ static struct json_object *uids_of(xmlNode *host)
 {
 	static const char *const groups[] = {"kvm", "qemu", "libvirt", "libvirt-qemu"};
 	struct json_object *uids = json_object_new_object();
-	xml_each(model, host, "secmodel")
-	{
+	xml_each (model, host, "secmodel") {
 		vmm_auto_free char *name = xml_words(xml_below(model, "model")),
 				   *label = xml_words(xml_below(model, "baselabel"));
 		long user, group;

@@ -4,7 +4,7 @@
 #include "qemu.h"
 
 enum {
-	STOP_POLL_MS = 50,    /* how long a guest that is off can go unnoticed */
+	STOP_POLL_MS = 50,   /* how long a guest that is off can go unnoticed */
 	STOP_PRESS_MS = 5000 /* a guest that was still booting has missed the power button: it is pressed again */
 };
 
@@ -17,23 +17,34 @@ static int wrong_state(virDomainPtr domain, const struct qemu_state *state, cons
 	return error_hint(err, "look at it: virsh domstate --reason %s", virDomainGetName(domain));
 }
 
-int qemu_start(struct guest_host *host, const char *id, bool held, struct vmm_error **err)
+/* libvirt would not start it. It may be there already: the answer to an earlier call was lost, or somebody else has started
+ * it. `problem` is libvirt's objection. */
+static int already_there(virDomainPtr domain, bool held, struct vmm_error *problem, struct vmm_error **err)
 {
-	vmm_auto_domain virDomainPtr domain = NULL;
 	struct qemu_state state = {0};
-	if (qemu_find(host, id, &domain, err) < 0)
+	if (!error_is(problem, "guest-state") || virDomainIsActive(domain) != 1) {
+		error_take(err, problem);
 		return -1;
-	if (virDomainCreateWithFlags(domain, held ? VIR_DOMAIN_START_PAUSED : 0) == 0)
-		return 0;
-	if (!qemu_last_is(VIR_ERR_OPERATION_INVALID) || virDomainIsActive(domain) != 1)
-		return qemu_failed(err, "start VM %s", virDomainGetName(domain));
-	/* It is there already: the answer to an earlier call was lost, or somebody else has started it. */
+	}
+	error_clear(&problem);
 	if (qemu_state_of(domain, &state, err) < 0)
 		return -1;
 	bool is_held = state.state == VIR_DOMAIN_PAUSED && state.reason == VIR_DOMAIN_PAUSED_USER;
 	if (held ? is_held : state.state == VIR_DOMAIN_RUNNING)
 		return 0;
 	return wrong_state(domain, &state, held ? "held" : "started", err);
+}
+
+int qemu_start(struct guest_host *host, const char *id, bool held, struct vmm_error **err)
+{
+	vmm_auto_domain virDomainPtr domain = NULL;
+	struct vmm_error *problem = NULL;
+	if (qemu_find(host, id, &domain, err) < 0)
+		return -1;
+	if (virDomainCreateWithFlags(domain, held ? VIR_DOMAIN_START_PAUSED : 0) == 0)
+		return 0;
+	qemu_failed(&problem, "start VM %s", virDomainGetName(domain));
+	return already_there(domain, held, problem, err);
 }
 
 /* Whether this node is the one that may let it go is not known here: that is the record's to say. */
@@ -73,8 +84,8 @@ static bool is_off(virDomainPtr domain)
  * asked again. */
 static void press(virDomainPtr domain, bool first)
 {
-	if (virDomainShutdownFlags(domain, first ? VIR_DOMAIN_SHUTDOWN_DEFAULT : VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) <
-	    0)
+	unsigned how = first ? VIR_DOMAIN_SHUTDOWN_DEFAULT : VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN;
+	if (virDomainShutdownFlags(domain, how) < 0)
 		log_debug("shut down: %s", virGetLastErrorMessage());
 }
 

@@ -21,8 +21,7 @@ static void drop_aliases(xmlNode *devices)
 static void drop_tap_names(xmlNode *devices)
 {
 	static const char *const given[] = {"vnet", "macvtap", "macvlan"};
-	xml_each(interface, devices, "interface")
-	{
+	xml_each (interface, devices, "interface") {
 		xmlNode *target = xml_below(interface, "target");
 		vmm_auto_free char *name = xml_attribute(target, "dev");
 		for (size_t i = 0; name && i < VMM_COUNT(given); i++)
@@ -35,8 +34,7 @@ static void drop_tap_names(xmlNode *devices)
 
 static void drop_found_chains(xmlNode *devices)
 {
-	xml_each(disk, devices, "disk")
-	{
+	xml_each (disk, devices, "disk") {
 		static const char *const found[] = {"backingStore", "mirror"};
 		for (size_t i = 0; i < VMM_COUNT(found); i++) {
 			xmlNode *node = xml_below(disk, found[i]);
@@ -106,8 +104,9 @@ static int set_source(xmlNode *disk, const char *target, const char *path, struc
 
 static xmlNode *disk_named(xmlNode *domain, const char *target)
 {
-	xml_each(disk, xml_below(domain, "devices"),
-		 "disk") if (xml_attribute_is(xml_below(disk, "target"), "dev", target)) return disk;
+	xml_each (disk, xml_below(domain, "devices"), "disk")
+		if (xml_attribute_is(xml_below(disk, "target"), "dev", target))
+			return disk;
 	return NULL;
 }
 

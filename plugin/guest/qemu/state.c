@@ -193,6 +193,6 @@ int qemu_state(struct guest_host *host, const char *id, struct json_object **sta
 	/* A guest that is not persistent can also go between two questions. */
 	if (qemu_gone_is_fine(err, problem) < 0)
 		return -1;
-	*state = json_make("state:s reason:s complete:b job:s uuid:s persistent:b", "absent", NULL, 0, NULL, NULL, 0);
+	*state = json_make("state:s complete:b persistent:b", "absent", 0, 0);
 	return 0;
 }

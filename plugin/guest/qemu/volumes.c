@@ -36,7 +36,7 @@ static void print_attribute(struct text *line, xmlNode *node, xmlAttr *attribute
 static void print_element(struct text *line, xmlNode *node)
 {
 	enum { MOST = 32 };
-	xmlAttr *attributes[MOST];
+	xmlAttr *attributes[MOST] = {0};
 	size_t count = 0;
 	for (xmlAttr *a = node->properties; a && count < MOST; a = a->next)
 		if (strcmp((const char *)a->name, "index") != 0)
@@ -56,8 +56,7 @@ static char *network_source(xmlNode *source)
 	print_element(&line, source);
 	text_add(&line, ">");
 	for (size_t i = 0; i < VMM_COUNT(telling); i++)
-		xml_each(child, source, telling[i])
-		{
+		xml_each (child, source, telling[i]) {
 			xmlNode *iqn = xml_below(child, "iqn");
 			print_element(&line, iqn ? iqn : child);
 			text_add(&line, "/>");
@@ -125,8 +124,7 @@ static void add_nvram(struct json_object *volumes, xmlNode *nvram)
 char *volume_tpm_path(xmlNode *domain)
 {
 	vmm_auto_free char *uuid = xml_words(xml_below(domain, "uuid"));
-	xml_each(tpm, xml_below(domain, "devices"), "tpm")
-	{
+	xml_each (tpm, xml_below(domain, "devices"), "tpm") {
 		xmlNode *backend = xml_below(tpm, "backend");
 		bool old = xml_attribute_is(backend, "version", "1.2");
 		if (uuid && xml_attribute_is(backend, "type", "emulator"))
@@ -138,7 +136,8 @@ char *volume_tpm_path(xmlNode *domain)
 struct json_object *volumes_of(xmlNode *domain)
 {
 	struct json_object *volumes = json_object_new_array();
-	xml_each(disk, xml_below(domain, "devices"), "disk") add_disk(volumes, disk);
+	xml_each (disk, xml_below(domain, "devices"), "disk")
+		add_disk(volumes, disk);
 	xmlNode *nvram = xml_below(domain, "os/nvram");
 	if (nvram)
 		add_nvram(volumes, nvram);
