@@ -3,8 +3,12 @@
  * Tables whose columns line up. */
 #include "cli.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define FOLD_LEAST 20 /* columns; in less, folding makes nothing clearer */
 
 void table_begin(struct table *table, const char *const *heads)
 {
@@ -44,19 +48,57 @@ static int column_width(const struct table *table, size_t column)
 	return width > 0 && width < head ? head : width;
 }
 
+/* Where the last of the columns that are shown begins, and which it is. */
+static int last_column(const struct table *table, const int *widths, size_t *last)
+{
+	int begin = 0;
+
+	*last = 0;
+	for (size_t i = 0; i < table->columns; i++)
+		*last = widths[i] > 0 ? i : *last;
+	for (size_t i = 0; i < *last; i++)
+		begin += widths[i] > 0 ? widths[i] + 2 : 0;
+	return begin;
+}
+
+/* Text in lines of at most `room` columns, the later ones below the first. */
+static void print_folded(const struct screen *screen, const char *text, int begin, int room)
+{
+	int column = 0;
+
+	while (*text) {
+		size_t length = strcspn(text, " ");
+		auto_free char *word = format("%.*s", (int)length, text);
+		int width = text_width(word);
+
+		if (column > 0 && column + 1 + width > room) {
+			fprintf(screen->file, "\n%*s", begin, "");
+			column = 0;
+		}
+		fprintf(screen->file, "%s%s", column > 0 ? " " : "", word);
+		column += (column > 0) + width;
+		text += length + (text[length] == ' ');
+	}
+}
+
 static void print_row(const struct table *table, const struct screen *screen, const char *const *cells,
 		      const int *widths)
 {
-	int gap = 0;
+	size_t last;
+	int begin = last_column(table, widths, &last), gap = 0;
+	/* Elsewhere than on a terminal a row is a line. */
+	int room = screen->terminal ? screen_width(screen) - begin : INT_MAX;
 
-	for (size_t i = 0; i < table->columns; i++) {
+	for (size_t i = 0; i <= last; i++) {
 		if (widths[i] == 0)
 			continue;
-		if (*cells[i]) {
-			fprintf(screen->file, "%*s%s", gap, "", cells[i]);
-			gap = 0;
-		}
-		gap += widths[i] - text_width(cells[i]) + 2;
+		if (*cells[i])
+			fprintf(screen->file, "%*s", gap, "");
+		if (i == last)
+			print_folded(screen, cells[i], begin, room < FOLD_LEAST ? INT_MAX : room);
+		else if (*cells[i])
+			fputs(cells[i], screen->file);
+		gap = (*cells[i] ? 0 : gap) + widths[i] - text_width(cells[i]) + 2;
 	}
 }
 

@@ -27,16 +27,41 @@ static const char *word(const struct command *command, size_t number)
 	return number < command->arguments.count ? command->arguments.words[number] : NULL;
 }
 
-/* What is known of a task, or where the word is none, of the guest of that name. */
+/* The id of the guest's newest task, on whichever node; belongs to the caller, NULL where there is none. */
+static char *newest_task(struct command *command, const char *guest)
+{
+	struct json_object *request = request_make("guest", guest), *newest = NULL;
+	auto_json struct json_object *reply = NULL;
+
+	json_object_object_add(request, "all", json_object_new_boolean(true));
+	client_call(&command->client, "tasks", request, &reply);
+	each(task, at(reply, "/tasks")) if (!newest || number_at(task, "/started") > number_at(newest, "/started"))
+		newest = task;
+	return newest ? format("%s", text_at(newest, "/task")) : NULL;
+}
+
+/* What is known of a task, or where the word is none, of the guest of that name: then its "record" is there, too. */
 static int find_task(struct command *command, struct json_object **reply)
 {
-	int status = client_call(&command->client, "status", request_make("task", word(command, 0)), reply);
+	const char *who = word(command, 0);
+	int status = client_call(&command->client, "status", request_make("task", who), reply);
 
 	/* A guest's name may be no task's at all. */
 	if (status != EXIT_NOT_FOUND && status != EXIT_USAGE)
 		return status;
+	auto_free char *task = newest_task(command, who);
+	auto_json struct json_object *of_guest = NULL;
+
 	json_object_put(*reply);
-	return client_call(&command->client, "status", request_make("guest", word(command, 0)), reply);
+	*reply = NULL;
+	status = client_call(&command->client, "status", request_make("guest", who), &of_guest);
+	if (!task) {
+		*reply = json_object_get(of_guest);
+		return status;
+	}
+	status = client_call(&command->client, "status", request_make("task", task), reply);
+	json_object_object_add(*reply, "record", json_object_get(at(of_guest, "/record")));
+	return status;
 }
 
 /* The task's id of what find_task has found; the word itself where it has found nothing. Borrowed. */

@@ -36,3 +36,10 @@ longest=$(printf '%s\n' "$screen" | sed "s/.*${escape}\[K//" | awk '{ if (length
 
 TERM=dumb terminal 100 node2 --yes
 refuse "$screen" "$escape"
+
+# A long last column is folded below itself, in sight of the others.
+reply tasks 0 '{"api":1,"tasks":[{"task":"t1","guest":"100","state":"ended","result":{"message":"TASK ERROR: one two three four five six seven"}},{"task":"t2","guest":"101","state":"ended","result":{"message":"TASK OK"}}]}'
+columns=50 NO_COLOR=1 terminal tasks
+expect "$screen" 't1    100    ended  TASK ERROR: one two three four
+                    five six seven
+t2    101    ended  TASK OK'
