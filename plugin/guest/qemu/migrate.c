@@ -20,6 +20,8 @@ enum {
 	ABORT_LIMIT_MS = 180000, /* longer than libvirtd waits for a peer that does not answer */
 };
 
+#define LINK_HINT "look at the migration network between the nodes"
+
 enum give_up { GO_ON, CANCELLED, STALLED, LINK_LOST };
 
 struct qemu_moving {
@@ -147,17 +149,28 @@ static void rename_error(struct vmm_error *err, const char *code)
 	snprintf(err->code, sizeof(err->code), "%s", code);
 }
 
+/* A failure of libvirt's remote protocol is our own libvirtd that is gone, or its word about the way to the other one. */
+static void set_problem(struct qemu_moving *m)
+{
+	const virError *last = virGetLastError();
+	bool remote = last && (last->domain == VIR_FROM_RPC || last->domain == VIR_FROM_REMOTE);
+	qemu_failed(&m->problem, "migrate VM %s", m->name);
+	if (virConnectIsAlive(virDomainGetConnect(m->domain)) != 1) {
+		rename_error(m->problem, "libvirt-lost");
+	} else if (remote) {
+		rename_error(m->problem, "link-lost");
+		error_hint(&m->problem, LINK_HINT);
+	} else if (error_is(m->problem, "libvirt")) {
+		rename_error(m->problem, "migration-failed");
+	}
+}
+
 static void *run(void *argument)
 {
 	struct qemu_moving *m = argument;
 	m->result = virDomainMigrateToURI3(m->domain, m->order->target_uri, m->values, (unsigned)m->count, m->flags);
-	if (m->result < 0) {
-		qemu_failed(&m->problem, "migrate VM %s", m->name);
-		if (virConnectIsAlive(virDomainGetConnect(m->domain)) != 1)
-			rename_error(m->problem, "libvirt-lost");
-		else if (error_is(m->problem, "libvirt"))
-			rename_error(m->problem, "migration-failed");
-	}
+	if (m->result < 0)
+		set_problem(m);
 	eventfd_write(m->over, 1);
 	return NULL;
 }
@@ -319,7 +332,7 @@ static int failed(struct qemu_moving *m, struct vmm_error **err)
 	case LINK_LOST:
 		error_set(err, VMM_FAILED, "link-lost", "migrate VM %s: nothing has crossed for 150 s (%s)", m->name,
 			  why);
-		error_hint(err, "look at the migration network between the nodes");
+		error_hint(err, LINK_HINT);
 		break;
 	case GO_ON:
 		error_take(err, m->problem);
