@@ -5,7 +5,7 @@
  *engine writes (whole, by rename, so without a lock):
  *
  *	/var/lib/vmmigrate/guests/qemu-ID, lines of key=value:
- *	guest=qemu-ID  name=  uuid=  guard=allow|deny  reason=a sentence  permit=boot id
+ *	guest=qemu-ID  name=  uuid=  guard=allow|deny  reason=a sentence  permit=[incoming:]boot id
  *
  * Only `prepare` can be refused, by exit 1 and a line on stderr. For all else it ends at once with 0 and without a
  *word: a non-zero `reconnect` kills a running QEMU, and what a hook prints to stdout replaces the guest's XML.
@@ -13,31 +13,46 @@
  * A record concerns the guest if it has its UUID or its name. It lets a start pass if it says guard=allow, or if its
  *permit is this boot's id: that is the engine's own start, and a permit does not outlive a reboot. A record that
  *concerns the guest and makes no sense refuses: what cannot be known is not started twice. No records at all: nothing
- *to guard. */
+ *to guard.
+ *
+ * A permit for memory that comes in lets no start pass: libvirtd says `migrate` before `prepare` then, and a start by hand
+ * does not. So `migrate` leaves a mark, which the `prepare` that follows it takes away. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef GUARD_RECORDS
 #define GUARD_RECORDS "/var/lib/vmmigrate/guests"
+#endif
+#ifndef GUARD_RUN
+#define GUARD_RUN "/run/vmmigrate"
 #endif
 #ifndef GUARD_BOOT_ID
 #define GUARD_BOOT_ID "/proc/sys/kernel/random/boot_id"
 #endif
 
 #define RECORD_START "qemu-"
+#define INCOMING     "incoming:"
 
-enum { RECORD_LIMIT = 64 << 10, XML_LIMIT = 1 << 20, UUID_LENGTH = 36 };
+enum {
+	RECORD_LIMIT = 64 << 10,
+	XML_LIMIT = 1 << 20,
+	UUID_LENGTH = 36,
+	MARK_S = 60, /* both come within the same call of libvirt's */
+};
 
 struct asked {
 	const char *name;
+	bool incoming;		    /* `migrate`: leave marks, refuse nothing */
 	char uuid[UUID_LENGTH + 1]; /* of the XML, or "" */
 	char boot[64];		    /* this boot's id, or "" */
 };
@@ -137,6 +152,46 @@ static void refuse(const struct asked *asked, const char *reason, const char *mo
 	fprintf(stderr, "%s\n", words);
 }
 
+static bool same_boot(const char *permit, const struct asked *asked)
+{
+	return *asked->boot && !strcmp(permit, asked->boot);
+}
+
+static bool admits_incoming(const struct record *record, const struct asked *asked)
+{
+	return record->permit && !strncmp(record->permit, INCOMING, strlen(INCOMING)) &&
+	       same_boot(record->permit + strlen(INCOMING), asked);
+}
+
+static void mark_leave(const char *file)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), GUARD_RUN "/incoming/%s", file);
+	mkdir(GUARD_RUN, 0700);
+	mkdir(GUARD_RUN "/incoming", 0700);
+	unlink(path);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* True where there was one, of just now. */
+static bool mark_take(const char *file)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	snprintf(path, sizeof(path), GUARD_RUN "/incoming/%s", file);
+	time_t now = time(NULL);
+	return stat(path, &st) == 0 && unlink(path) == 0 && st.st_mtime <= now && now - st.st_mtime < MARK_S;
+}
+
+static bool admits(const struct record *record, const char *file, const struct asked *asked)
+{
+	if (record->allow || (record->permit && same_boot(record->permit, asked)))
+		return true;
+	return admits_incoming(record, asked) && mark_take(file);
+}
+
 /* True where the record refuses the start, and has said so. */
 static bool refuses(char *text, size_t length, const char *file, const struct asked *asked)
 {
@@ -147,11 +202,16 @@ static bool refuses(char *text, size_t length, const char *file, const struct as
 		return false;
 	if (!concerns(&record, file, asked))
 		return false;
+	if (asked->incoming) {
+		if (!record.malformed && admits_incoming(&record, asked))
+			mark_leave(file);
+		return false;
+	}
 	if (record.malformed) {
 		refuse(asked, "its record is damaged: " GUARD_RECORDS "/", file);
 		return true;
 	}
-	if (record.allow || (record.permit && *asked->boot && !strcmp(record.permit, asked->boot)))
+	if (admits(&record, file, asked))
 		return false;
 	refuse(asked, record.reason && *record.reason ? record.reason : "another node may have it", "");
 	return true;
@@ -176,7 +236,7 @@ static bool any_refuses(const struct asked *asked)
 {
 	DIR *records = opendir(GUARD_RECORDS);
 	bool refused = false;
-	if (!records && errno == ENOENT)
+	if (!records && (errno == ENOENT || asked->incoming))
 		return false;
 	if (!records) {
 		refuse(asked, "its record cannot be read in " GUARD_RECORDS ": ", strerror(errno));
@@ -191,9 +251,9 @@ static bool any_refuses(const struct asked *asked)
 
 int main(int argc, char **argv)
 {
-	if (argc < 3 || strcmp(argv[2], "prepare"))
+	if (argc < 3 || (strcmp(argv[2], "prepare") && strcmp(argv[2], "migrate")))
 		return 0;
-	struct asked asked = {.name = argv[1]};
+	struct asked asked = {.name = argv[1], .incoming = !strcmp(argv[2], "migrate")};
 	read_uuid(&asked);
 	read_boot(&asked);
 	return any_refuses(&asked);

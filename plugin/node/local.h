@@ -39,8 +39,10 @@ int local_made_open(struct local_node *node, const char *task, struct journal **
 /* Notes one thing before it is made. Takes `record`. */
 int local_made_note(struct local_node *node, const char *task, struct json_object *record, struct vmm_error **err);
 
-/* Opens the guard for our own start (or incoming guest), and closes it. */
-int local_permit(struct local_node *node, const char *guest, const char *task, bool on, struct vmm_error **err);
+/* Opens the guard for our own start, or for our incoming guest alone, or closes it. */
+enum permit { PERMIT_NONE, PERMIT_START, PERMIT_INCOMING };
+int local_permit(struct local_node *node, const char *guest, const char *task, enum permit permit,
+		 struct vmm_error **err);
 
 /* Ends the relay processes that the task has on this node (undo.c). */
 int local_end_relays(struct local_node *node, const char *task, struct vmm_error **err);

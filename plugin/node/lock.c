@@ -206,7 +206,8 @@ int local_unlock(struct local_node *node, struct json_object *args, struct json_
 	return file_remove(made, err) < 0 || mark_open(node, task, false, err) < 0 ? -1 : 0;
 }
 
-int local_permit(struct local_node *node, const char *guest, const char *task, bool on, struct vmm_error **err)
+int local_permit(struct local_node *node, const char *guest, const char *task, enum permit permit,
+		 struct vmm_error **err)
 {
 	vmm_auto_close int lock = records_lock(node, err);
 	vmm_auto_json struct json_object *record = NULL;
@@ -216,10 +217,11 @@ int local_permit(struct local_node *node, const char *guest, const char *task, b
 		return error_set(err, VMM_FAILED, "wrong-state", "guest %s on %s is not held by task %s", guest,
 				 node->base.name, task);
 	vmm_auto_free char *boot = NULL;
-	if (on && file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, err) < 0)
+	if (permit != PERMIT_NONE && file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, err) < 0)
 		return -1;
 	if (boot)
 		boot[strcspn(boot, "\n")] = 0;
-	json_put(record, "permit:s", boot);
+	vmm_auto_free char *word = boot ? str_format("%s%s", permit == PERMIT_INCOMING ? "incoming:" : "", boot) : NULL;
+	json_put(record, "permit:s", word);
 	return keep(node, record, err);
 }

@@ -102,11 +102,11 @@ int local_autostart(struct local_node *node, struct json_object *args, struct js
 static int start_with_permit(struct local_node *node, struct local_guest *g, const char *task, bool held,
 			     struct vmm_error **err)
 {
-	if (local_permit(node, g->key, task, true, err) < 0)
+	if (local_permit(node, g->key, task, PERMIT_START, err) < 0)
 		return -1;
 	int done = g->ops->start(g->host, g->id, held, err);
 	vmm_auto_error struct vmm_error *closing = NULL;
-	if (local_permit(node, g->key, task, false, &closing) < 0)
+	if (local_permit(node, g->key, task, PERMIT_NONE, &closing) < 0)
 		log_warn("%s", closing->message);
 	return done;
 }
@@ -172,7 +172,7 @@ int local_permit_op(struct local_node *node, struct json_object *args, struct js
 	bool on = json_true(args, "on");
 	if (!task || local_guest_open(node, args, &g, err) < 0 || (on && make_room(node, &g, args, task, err) < 0))
 		return -1;
-	return local_permit(node, g.key, task, on, err);
+	return local_permit(node, g.key, task, on ? PERMIT_INCOMING : PERMIT_NONE, err);
 }
 
 int local_migrate_abort(struct local_node *node, struct json_object *args, struct json_object **reply,

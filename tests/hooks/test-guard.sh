@@ -11,7 +11,7 @@ boot=$(cat /proc/sys/kernel/random/boot_id)
 uuid=11111111-2222-3333-4444-555555555555
 other=99999999-2222-3333-4444-555555555555
 
-"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror ${SANITIZE:-} -DGUARD_RECORDS="\"$dir/guests\"" \
+"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror ${SANITIZE:-} -DGUARD_RECORDS="\"$dir/guests\"" -DGUARD_RUN="\"$dir/run\"" \
 	-o "$dir/guard" hooks/libvirt/guard.c || exit 1
 
 # xml UUID: a definition as libvirtd hands it over.
@@ -63,6 +63,29 @@ for operation in $harmless; do try 0 '' 'denied, but not asked' "$operation" web
 
 record qemu-100 guest=qemu-100 name=web "uuid=$uuid" "permit=$boot" guard=deny 'reason=web is being moved'
 try 0 '' 'a permit of this boot' prepare web
+
+# A permit for memory that comes in: libvirtd says `migrate` and then `prepare`, once.
+mkdir -p "$dir/guests"
+record qemu-100 guest=qemu-100 name=web "uuid=$uuid" "permit=incoming:$boot" guard=deny 'reason=web is being moved'
+try 1 'being moved' 'a start by hand while memory may come in' prepare web
+try 0 '' 'memory comes in' migrate web
+try 0 '' 'the incoming guest' prepare web
+try 1 'being moved' 'a start by hand after it' prepare web
+try 0 '' 'memory of another guest' migrate db "$other"
+try 1 'being moved' 'another guest that comes in opens nothing' prepare web
+try 0 '' 'memory comes in again' migrate web
+touch -d '-2 minutes' "$dir"/run/incoming/*
+try 1 'being moved' 'a mark that was left behind' prepare web
+try 1 'being moved' 'and taken away by that' prepare web
+record qemu-100 guest=qemu-100 name=web "uuid=$uuid" "permit=incoming:$other" guard=deny 'reason=web is being moved'
+try 0 '' 'memory comes in, but the permit is of an earlier boot' migrate web
+try 1 'being moved' 'incoming, by a permit of an earlier boot' prepare web
+record qemu-100 guest=qemu-100 name=web "uuid=$uuid" permit= guard=deny 'reason=web is being moved'
+try 0 '' 'memory comes in without a permit' migrate web
+try 1 'being moved' 'incoming without a permit' prepare web
+[ -z "$(ls "$dir/run/incoming")" ] && passed=$((passed + 1)) || { failed=$((failed + 1)); echo 'FAILED: marks are left'; }
+
+record qemu-100 guest=qemu-100 name=web "uuid=$uuid" "permit=$boot" guard=deny 'reason=web is being moved'
 record qemu-200 guest=qemu-200 name=web "uuid=$other" permit= guard=deny 'reason=the other one'
 try 1 'the other one' 'a permit in one record does not open another' prepare web
 anew

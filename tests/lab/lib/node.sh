@@ -27,6 +27,10 @@ verb__node() {
         sleep 0.05
     done
     mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
+    # Each time that it is switched on is a boot of its own.
+    cat /proc/sys/kernel/random/uuid >"$FS/$machine/boot_id"
+    mount --bind "$FS/$machine/boot_id" "$root/proc/sys/kernel/random/boot_id"
+    mount -o remount,bind,ro "$root/proc/sys/kernel/random/boot_id"
     mount -t sysfs -o nosuid,nodev,noexec sysfs "$root/sys"
     mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$root/sys/fs/cgroup"
     mount -t tmpfs -o mode=755,nosuid,size=64m tmpfs "$root/run"
