@@ -49,7 +49,7 @@ done
 only() { # header-pattern room...
 	pattern=$1
 	shift
-	for file in $(grep -lE "#include <$pattern" $(git ls-files '*.c' '*.h') | grep -v '^tests/'); do
+	for file in $(git grep -lE "#include <$pattern" -- '*.c' '*.h' ':!tests'); do
 		for room in "$@"; do
 			case $file in "$room"*) continue 2 ;; esac
 		done

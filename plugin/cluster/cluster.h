@@ -40,7 +40,8 @@ int cluster_join(const char *etc_dir, const char *name, const char *address, boo
 
 /* The other side of cluster_join (the engine's verb node-accept, run by root there). Request: {"name","address","port"?,"key","host_key",
  * "you":{"name","address","port"?}}; reply: {"name","key"}. Connects back to see that the host key is the one said. */
-int cluster_accept(const char *etc_dir, struct json_object *request, struct json_object **reply, struct vmm_error **err);
+int cluster_accept(const char *etc_dir, struct json_object *request, struct json_object **reply,
+		   struct vmm_error **err);
 
 /* Connects to the node with our own key and exchanges hellos with its agent. Errors: those of ssh_open, "agent-missing",
  * "not-our-agent", "agent-too-old", "agent-too-new". */

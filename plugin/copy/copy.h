@@ -27,20 +27,20 @@ struct copy_leaves {
 void copy_leaves_free(struct copy_leaves *leaves);
 
 struct copy_progress {
-	uint64_t done, total;	/* bytes of the volume looked at, and to look at */
-	uint64_t data;		/* bytes of data that were read (not holes) */
-	uint64_t wire;		/* bytes of payload sent and received */
-	uint64_t present;	/* bytes that the target had already */
+	uint64_t done, total; /* bytes of the volume looked at, and to look at */
+	uint64_t data;	      /* bytes of data that were read (not holes) */
+	uint64_t wire;	      /* bytes of payload sent and received */
+	uint64_t present;     /* bytes that the target had already */
 };
 
 /* Called about ten times a second. Returns false to stop: the copy then ends with error "cancelled" (VMM_CANCELLED). */
 typedef bool copy_progress_fn(void *context, const struct copy_progress *progress);
 
 struct copy_job {
-	int fd;			/* the source volume, open for reading; stays the caller's */
-	uint64_t size;		/* its size in bytes */
-	const char *volume;	/* how the target knows it: the name that its opener is called with */
-	uint64_t rate_limit;	/* bytes a second on the wire, 0: none */
+	int fd;			    /* the source volume, open for reading; stays the caller's */
+	uint64_t size;		    /* its size in bytes */
+	const char *volume;	    /* how the target knows it: the name that its opener is called with */
+	uint64_t rate_limit;	    /* bytes a second on the wire, 0: none */
 	copy_progress_fn *progress; /* or NULL */
 	void *context;
 };

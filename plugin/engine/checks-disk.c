@@ -49,7 +49,8 @@ void look_local_disk_online(const struct look *look)
 	struct json_object *finding = found(look, names.data, "%s cannot move while it runs: local to %s: %s",
 					    look->label, look->name[SOURCE], places.data);
 	finding_hint(finding,
-		     "`vmmigrate %s %s --restart` works: it shuts the guest down, copies the disks and starts it there",
+		     "`vmmigrate %s %s --restart` works: it copies the disks while the guest runs, shuts it down, "
+		     "sends what has changed and starts it there",
 		     json_text_or(look->guest, "id", "?"), look->name[TARGET]);
 }
 

@@ -19,18 +19,27 @@ static int learn(struct migration *m, struct vmm_error **err)
 	return facts_gather(m->request, m->node[SOURCE], m->node[TARGET], m->config, &m->facts, err);
 }
 
+static bool refuses(struct json_object *finding)
+{
+	return !str_same(json_text(finding, "severity"), "warning") && !json_true(finding, "ignored");
+}
+
+/* All findings go into the log; a refusal that is the only one is the last line itself. */
 static int judge(struct migration *m, struct vmm_error **err)
 {
-	enum mode mode = plan_mode(&m->facts);
-	vmm_auto_json struct json_object *findings = checks_run(&m->facts, mode);
+	vmm_auto_json struct json_object *findings = checks_run(&m->facts, plan_mode(&m->facts));
+	int refusals = 0;
+	json_each (finding, findings, "")
+		refusals += refuses(finding);
 	json_each (finding, findings, "") {
-		bool refuses = !str_same(json_text(finding, "severity"), "warning") && !json_true(finding, "ignored");
-		task_log(m->task, refuses ? "error" : "warning", "%s: %s%s%s", json_text_or(finding, "code", "?"),
-			 json_text_or(finding, "message", "?"), json_text(finding, "hint") ? " - " : "",
-			 json_text_or(finding, "hint", ""));
-		m->warnings += !refuses;
+		bool refusal = refuses(finding);
+		m->warnings += !refusal;
+		if (!refusal || refusals > 1)
+			task_log(m->task, refusal ? "error" : "warning", "%s: %s%s%s",
+				 json_text_or(finding, "code", "?"), json_text_or(finding, "message", "?"),
+				 json_text(finding, "hint") ? " - " : "", json_text_or(finding, "hint", ""));
 	}
-	return findings_refuse(findings) ? findings_error(findings, err) : 0;
+	return refusals ? findings_error(findings, err) : 0;
 }
 
 /* What recover has to know when this process is no more. */

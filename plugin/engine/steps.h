@@ -10,7 +10,7 @@ typedef int undo(struct migration *m, struct vmm_error **err);
 step step_lock, step_pre_hooks, step_switch_hooks, step_post_hooks, step_unlock; /* steps.c */
 step step_stop, step_define, step_settle, step_confirm;				 /* steps.c */
 undo undo_lock, undo_stop;							 /* steps.c */
-step step_prepare, step_precopy, step_copy, step_verify, step_publish;			 /* steps-volumes.c */
+step step_prepare, step_precopy, step_copy, step_verify, step_publish;		 /* steps-volumes.c */
 step step_handover, step_commit, step_release;					 /* steps-handover.c */
 undo undo_handover;								 /* steps-handover.c */
 

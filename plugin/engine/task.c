@@ -18,7 +18,7 @@ struct task {
 	/* of the phase under way */
 	char *phase;
 	int64_t began_ms, said_ms;
-	double percent;
+	double percent, base; /* of the whole task: now, and when the phase began */
 };
 
 static char *task_path(const struct task *task, const char *file)
@@ -164,6 +164,7 @@ void task_phase(struct task *task, const char *phase, const char *state, const c
 	str_replace(&task->phase, phase);
 	task->began_ms = clock_steady_ms();
 	task->said_ms = 0;
+	task->base = task->percent;
 	emit(task, "phase", json_make("phase:s state:s object:s", phase, state, object));
 }
 
@@ -187,6 +188,19 @@ void task_log(struct task *task, const char *level, const char *format, ...)
 	free(message);
 }
 
+/* How far the whole task is when this phase is done, in per cent: most of the bytes cross in the first that has any. */
+static double share_end(const char *phase)
+{
+	static const struct {
+		const char *phase;
+		double end;
+	} shares[] = {{"precopy", 90}, {"copy", 95}, {"verify", 97}, {"handover", 98}};
+	for (size_t i = 0; i < VMM_COUNT(shares); i++)
+		if (!strcmp(shares[i].phase, phase))
+			return shares[i].end;
+	return 100;
+}
+
 void task_progress(struct task *task, const char *phase, const char *object, uint64_t done, uint64_t total,
 		   struct json_object *more)
 {
@@ -199,9 +213,10 @@ void task_progress(struct task *task, const char *phase, const char *object, uin
 	task->said_ms = now;
 	double seconds = (double)(now - task->began_ms) / 1000;
 	double rate = seconds > 0.05 ? (double)done / seconds : 0;
-	double percent = total ? 100.0 * (double)done / (double)total : 0;
+	double part = total ? (double)done / (double)total : 0, end = share_end(phase);
+	double percent = task->base + (end - task->base) * (part > 1 ? 1 : part);
 	if (percent > task->percent)
-		task->percent = percent > 100 ? 100 : percent;
+		task->percent = percent;
 	struct json_object *event = more ? more : json_object_new_object();
 	json_put(event, "phase:s object:s done:i total:i percent:f rate:i", phase, object, (int64_t)done,
 		 (int64_t)total, task->percent, (int64_t)rate);

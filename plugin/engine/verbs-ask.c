@@ -211,6 +211,15 @@ static int check_target(struct question *q, const char *target, struct json_obje
 	return done;
 }
 
+/* A guest that is nowhere is an error also where there is no other node to ask about. */
+static int is_here(struct question *q, struct vmm_error **err)
+{
+	struct facts facts = {0};
+	int done = facts_gather(q->request, q->source, NULL, q->config, &facts, err);
+	facts_free(&facts);
+	return done;
+}
+
 static int check_some(const struct node_paths *paths, const char *verb, struct json_object *request,
 		      struct json_object **reply, struct vmm_error **err)
 {
@@ -225,6 +234,7 @@ static int check_some(const struct node_paths *paths, const char *verb, struct j
 		done = check_target(&q, target, *reply, err);
 	else if (done == 0) {
 		vmm_auto_json struct json_object *peers = verbs_peers(q.config);
+		done = is_here(&q, err);
 		json_each (name, peers, "")
 			if (done == 0)
 				done = check_target(&q, json_text(name, ""), *reply, err);

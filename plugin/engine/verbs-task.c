@@ -1,6 +1,7 @@
 /* verbs-task.c: verbs about tasks - start, tasks, status, log, follow, cancel, recover. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 
@@ -232,6 +233,13 @@ static int pass_on(struct follower *f, const char *path)
 	return 0;
 }
 
+/* Waits a little; true where nobody reads our stdout any more. */
+static bool reader_gone(void)
+{
+	struct pollfd out = {1, 0, 0};
+	return poll(&out, 1, FOLLOW_PAUSE_MS) == 1 && (out.revents & (POLLERR | POLLHUP));
+}
+
 /* Ends with the result; or where the worker is gone and nobody has settled the task for a while. */
 int verb_follow(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		struct vmm_error **err)
@@ -258,7 +266,8 @@ int verb_follow(const struct node_paths *paths, struct json_object *request, str
 			error_set(err, VMM_NEEDS_WORD, "worker-gone", "task %s has no worker and no result", id);
 			return error_hint(err, "run: vmmigrate recover %s", id);
 		}
-		clock_sleep_ms(FOLLOW_PAUSE_MS);
+		if (reader_gone())
+			return 0;
 	}
 	return 0;
 }
