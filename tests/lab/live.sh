@@ -35,6 +35,7 @@ reason_is() { [ "$(reason "$1" "$2")" = "$3" ]; }
 
 # signal NODE SIGNAL PATTERN: to the processes of the node whose command line matches.
 signal() { on "$1" pkill "-$2" -f "$3"; }
+# shellcheck disable=SC2034 # used by the tests that source this
 worker='vmmigrate-engine worker' agent='vmmigrate-agent' relay='vmmigrate-engine relay'
 qemu_of() { echo "guest=vm$1,"; }
 
