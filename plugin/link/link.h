@@ -163,7 +163,8 @@ int relay_run(const struct ssh_peer *peer, const struct relay_socket *sockets, s
 int relay_serve(struct stream *stream, const char *path, struct vmm_error **err);
 /* libvirt's own socket, or a migration socket named as relay_migration_socket names it. */
 bool relay_allowed(const char *path);
-/* /run/libvirt/qemu/vmmigrate.tunnelmigrate.dest.<task>: a name that libvirt's AppArmor profile admits. A task whose
+/* /run/libvirt/qemu/vmmigrate/memory.tunnelmigrate.dest.<task>: a name that libvirt's AppArmor profile admits, in a directory that
+ * QEMU's user can be given (the target's QEMU makes the socket). A task whose
  * name is long or odd is cut and gets a checksum, so that the path always fits a socket. */
 char *relay_migration_socket(const char *task) VMM_MUST_USE;
 

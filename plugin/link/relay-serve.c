@@ -10,7 +10,7 @@
 #include "link.h"
 
 static const char libvirt_socket[] = "/run/libvirt/libvirt-sock";
-static const char migration_start[] = "/run/libvirt/qemu/vmmigrate.tunnelmigrate.dest.";
+static const char migration_start[] = "/run/libvirt/qemu/vmmigrate/memory.tunnelmigrate.dest.";
 
 enum {
 	NAME_LIMIT =

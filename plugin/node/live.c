@@ -74,7 +74,18 @@ static void relay_end(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-/* Who the hypervisor's processes run as decides who may connect; the sockets' directory is closed to all others. */
+int local_memory_place(const struct local_guest *g, const char *task, uid_t *user, gid_t *group, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *facts = NULL;
+	vmm_auto_free char *socket = relay_migration_socket(task), *dir = path_dir(socket);
+	if (g->ops->host_facts(g->host, &facts, err) < 0 || dir_make(dir, 0700, err) < 0)
+		return -1;
+	*user = (uid_t)json_number(facts, "uids.user");
+	*group = (gid_t)json_number(facts, "uids.group");
+	return chown(dir, *user, *group) < 0 ? error_errno(err, errno, "give %s to QEMU's user", dir) : 0;
+}
+
+/* Who the hypervisor's processes run as decides who may connect; the sockets' directories are closed to all others. */
 static int carry_secure(struct local_node *node, const struct local_guest *g, const char *peer, const char *task,
 			struct json_object *options, struct carrier *carrier, struct vmm_error **err)
 {
@@ -82,15 +93,15 @@ static int carry_secure(struct local_node *node, const struct local_guest *g, co
 	vmm_auto_free char *dir = str_format("%s/relay-%s", node->paths->run, task),
 			   *control = str_format("%s/control", dir);
 	vmm_auto_free char *data = relay_migration_socket(task);
-	if (dir_make(dir, 0700, err) < 0)
+	vmm_auto_json struct json_object *request = json_make("peer:s", peer);
+	uid_t user = 0;
+	gid_t group = 0;
+	if (dir_make(dir, 0700, err) < 0 || (!insecure && local_memory_place(g, task, &user, &group, err) < 0))
 		return -1;
-	vmm_auto_json struct json_object *request = json_make("peer:s", peer), *facts = NULL;
-	if (g->ops->host_facts(g->host, &facts, err) < 0)
-		return -1;
-	int64_t user = json_number(facts, "uids.user"), group = json_number(facts, "uids.group");
 	json_append(request, "sockets", json_make("listen:s connect:s", control, g->ops->control_socket));
 	if (!insecure)
-		json_append(request, "sockets", json_make("listen:s connect:s uid:i gid:i", data, data, user, group));
+		json_append(request, "sockets",
+			    json_make("listen:s connect:s uid:i gid:i", data, data, (int64_t)user, (int64_t)group));
 	if (relay_start(request, &carrier->relay, err) < 0)
 		return -1;
 	vmm_auto_free char *started = str_format("%llu", (unsigned long long)process_started(carrier->relay));

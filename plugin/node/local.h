@@ -69,7 +69,9 @@ local_op local_token;			    /* volumes.c */
 /* volumes.c: serves copies of the task's volumes on the stream until it ends. */
 int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err);
 int local_session(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err);
-/* live.c */
+/* live.c. The directory of the socket that a guest's memory crosses by, on either side, is QEMU's user's alone. */
+int local_memory_place(const struct local_guest *g, const char *task, uid_t *user, gid_t *group,
+		       struct vmm_error **err);
 int local_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task, struct guest_migration *migration,
 		  struct json_object *options, struct vmm_error **err);
 int local_migrate_end(struct vmm_node *vmm, struct vmm_error **err);

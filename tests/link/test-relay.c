@@ -434,7 +434,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && !strcmp(argv[1], "far"))
 		return far();
-	if (!own_room() || dir_make("/run/libvirt/qemu", 0755, NULL) < 0) {
+	if (!own_room() || dir_make("/run/libvirt/qemu/vmmigrate", 0700, NULL) < 0) {
 		printf("test-relay: skipped, no mount namespace to be had here\n");
 		return 0;
 	}

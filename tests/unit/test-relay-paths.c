@@ -7,7 +7,7 @@
 
 #include "link/link.h"
 
-#define START "/run/libvirt/qemu/vmmigrate.tunnelmigrate.dest."
+#define START "/run/libvirt/qemu/vmmigrate/memory.tunnelmigrate.dest."
 
 static void libvirts_socket_and_ours_are_reached(void **state)
 {
@@ -32,6 +32,7 @@ static void no_other_socket_is_reached(void **state)
 		"/run/libvirt/qemu/../libvirt-sock",
 		"/run/docker.sock",
 		"/run/libvirt/qemu/other.tunnelmigrate.dest.t",
+		"/run/libvirt/qemu/memory.tunnelmigrate.dest.t",
 		" " START "t",
 		START,
 		START "..",
