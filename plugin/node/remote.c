@@ -79,13 +79,12 @@ static int await_reply(struct remote_node *remote, struct json_object **reply, s
 		struct frame frame;
 		if (frame_receive(remote->stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err) < 0)
 			return -1;
-		if (frame.type == FRAME_REPLY) {
-			int done = json_parse(frame.data, frame.length, "reply", reply, err);
-			frame_free(&frame);
-			return done;
-		}
+		uint8_t type = frame.type;
+		int done = type == FRAME_REPLY ? json_parse(frame.data, frame.length, "reply", reply, err) : 0;
 		frame_free(&frame);
-		if (frame.type != FRAME_ALIVE)
+		if (type == FRAME_REPLY)
+			return done;
+		if (type != FRAME_ALIVE)
 			return error_set(err, VMM_FAILED, "not-our-agent",
 					 "node %s answers with something else than our agent", remote->base.name);
 	}
