@@ -111,9 +111,11 @@ static int out_of_patience(virDomainPtr domain, int limit_ms, struct vmm_error *
 		return -1;
 	error_set(err, VMM_FAILED, "shutdown-timeout", "VM %s did not shut down within %g s; it is %s", name,
 		  limit_ms / 1000.0, state.name);
-	return error_hint(err, "%s",
-			  strcmp(state.name, "paused") != 0 ? "shut it down from within, or allow more time (--timeout)"
-							    : "a paused guest hears nothing: resume it first");
+	return error_hint(
+		err, "%s",
+		strcmp(state.name, "paused") != 0
+			? "shut it down from within, allow more time (--timeout), or have it killed then (--force-stop)"
+			: "a paused guest hears nothing: resume it first");
 }
 
 int qemu_stop(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *),
