@@ -180,6 +180,7 @@ struct migration {
 	int patience_ms; /* how long a lost node is waited for where nothing else can be done */
 	bool committed;	 /* the commit is on the disk, or may be */
 	bool pending;	 /* the target has still to be told of the abort */
+	bool keep_source; /* an administrator has said that the source keeps the guest */
 	/* Opens the target; tests give their own. */
 	int (*connect)(struct migration *m, struct vmm_error **err);
 };

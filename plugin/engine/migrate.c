@@ -86,14 +86,11 @@ static char *whereabouts(struct migration *m, struct json_object *result)
 	return str_format("guest %s is %s on %s", json_text(m->plan, "id"), json_text_or(state, "state", "?"), node);
 }
 
+/* An end that waits for an administrator's word is none yet. */
 static void run_end_hooks(struct migration *m, const struct vmm_error *err)
 {
-	if (!err || m->committed || !m->journal || !phases_journal_has(m, "do", "pre-hooks"))
-		return;
-	struct vmm_error *problem = NULL;
-	if (hooks_run(m, err->exit == VMM_CANCELLED ? "cancelled" : "failed", &problem) < 0)
-		task_log(m->task, "warning", "hooks: %s", problem->message);
-	error_clear(&problem);
+	if (err && err->exit != VMM_NEEDS_WORD && !m->committed && m->journal)
+		hooks_end(m, err->exit == VMM_CANCELLED ? "cancelled" : "failed");
 }
 
 static void put_statistics(struct migration *m, struct json_object *result)
@@ -142,12 +139,13 @@ enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err)
 	vmm_auto_free char *line = last_line(m, status, held, result);
 	json_put(result, "exit:d message:s settled:b error:o", (int)status, line, (int)is_settled(m, status),
 		 held ? error_to_json(held) : NULL);
+	/* Last, so that a task which has its end has its result. */
+	task_end(m->task, result);
 	struct vmm_error *problem = NULL;
 	if (m->journal && is_settled(m, status) && was_touched(m) &&
 	    journal_add(m->journal, json_make("what:s exit:d", "end", (int)status), &problem) < 0)
 		log_warn("%s", problem->message);
 	error_clear(&problem);
-	task_end(m->task, result);
 	return status;
 }
 

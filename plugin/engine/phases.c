@@ -67,7 +67,7 @@ static int perform_once(struct migration *m, const struct phase *phase, struct j
 	if (phase->perform(m, volume, err) < 0)
 		return error_context(err, "%s %s", phase->name, object);
 	task_phase(m->task, phase->name, "done", object);
-	return note(m, "done", phase->name, object, err);
+	return phase->commit ? 0 : note(m, "done", phase->name, object, err);
 }
 
 static int perform(struct migration *m, const struct phase *phase, struct vmm_error **err)
@@ -85,7 +85,8 @@ static int perform(struct migration *m, const struct phase *phase, struct vmm_er
 int phases_forward(struct migration *m, struct vmm_error **err)
 {
 	for (const struct phase *phase = phases; !m->committed; phase++) {
-		if (task_cancelled(m->task))
+		/* Just before the commit only its own step knows whether there is a way back. */
+		if (!phase->commit && task_cancelled(m->task))
 			return error_set(err, VMM_CANCELLED, "cancelled", "cancelled before %s", phase->name);
 		if (perform(m, phase, err) < 0)
 			return -1;
@@ -118,6 +119,9 @@ int phases_backward(struct migration *m, struct vmm_error **err)
 		task_phase(m->task, phase->name, "undo", json_text(m->plan, "id"));
 		if (phase->undo(m, err) < 0)
 			return error_context(err, "undo %s", phase->name);
+		/* What the target could not be told is not noted: recover tells it. */
+		if (m->pending && phase->undo == undo_lock)
+			continue;
 		/* A journal that cannot be written does not stop what brings the guest back: each undo can be repeated. */
 		struct vmm_error *problem = NULL;
 		if (note(m, "undone", phase->name, NULL, &problem) < 0)

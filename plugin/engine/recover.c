@@ -26,9 +26,9 @@ static int target_abandoned(struct migration *m, bool *abandoned, struct vmm_err
 		return -1;
 	struct json_object *record = json_at(reply, "record");
 	bool ours = str_same(json_text(record, "task"), task_id(m->task));
-	bool owns = str_same(json_text(record, "owner"), json_text(m->plan, "target")) &&
-		    json_number(record, "generation") >= json_number(m->plan, "generation");
-	*abandoned = !owns && (!ours || str_same(json_text(record, "state"), "abandoned"));
+	/* Whoever owns it by now: only a commit makes it as new as that. */
+	bool committed = json_number(record, "generation") >= json_number(m->plan, "generation");
+	*abandoned = !committed && (!ours || str_same(json_text(record, "state"), "abandoned"));
 	return 0;
 }
 
@@ -75,10 +75,26 @@ static bool memory_moves(struct migration *m)
 	return migration_mode(m) == MODE_LIVE || migration_mode(m) == MODE_PAUSED;
 }
 
+/* True where the guest is no longer locked on the source: nothing but the target's clean-up can be left, and the guest may be
+ * anywhere by now. */
+static int is_let_go(struct migration *m, bool *let_go, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *reply = NULL;
+	if (migration_insist(m, SOURCE, NODE_RECORD, NULL, &reply, err) < 0)
+		return -1;
+	*let_go = !str_same(json_text(reply, "record.task"), task_id(m->task));
+	return 0;
+}
+
 static int settle(struct migration *m, struct vmm_error **err)
 {
+	bool let_go;
 	if (journal_says(m, "commit"))
 		return after_commit(m, err);
+	if (is_let_go(m, &let_go, err) < 0)
+		return -1;
+	if (let_go)
+		return abort_on_target(m, err);
 	if (memory_moves(m) && phases_journal_has(m, "do", "handover") && !phases_journal_has(m, "undone", "handover"))
 		return after_handover(m, err);
 	return go_back(m, err);
@@ -86,54 +102,75 @@ static int settle(struct migration *m, struct vmm_error **err)
 
 /* ---------------------------------------------------------------- an administrator's word */
 
-/* Ends the guest on the side that loses it, where that side can be reached: two must not run. */
-static int end_there(struct migration *m, enum side side, struct vmm_error **err)
+/* The record as the word has it, against what it says. */
+static int reclaim(struct migration *m, enum side side, const char *owner, int64_t generation, const char *state,
+		   struct vmm_error **err)
 {
-	(void)err;
-	struct vmm_error *problem = NULL;
-	if (migration_insist(m, side, NODE_DESTROY, NULL, NULL, &problem) < 0)
-		task_log(m->task, "warning", "%s cannot be told: %s. See to it that guest %s does not run there",
-			 json_text(m->plan, side == SOURCE ? "source" : "target"), problem->message,
-			 json_text(m->plan, "id"));
-	error_clear(&problem);
-	return 0;
+	struct json_object *args = json_make("owner:s generation:i state:s", owner, generation, state);
+	return migration_insist(m, side, NODE_RECLAIM, args, NULL, err);
 }
 
+static int is_on_target(struct migration *m, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *state = NULL;
+	if (migration_insist(m, TARGET, NODE_STATE, NULL, &state, err) < 0)
+		return -1;
+	if (!str_same(json_text(state, "state"), "absent"))
+		return 0;
+	return error_set(err, VMM_NEEDS_WORD, "not-there", "guest %s has not arrived on %s", json_text(m->plan, "id"),
+			 json_text(m->plan, "target"));
+}
+
+/* A guest that did not stay up is not waited for again. */
 static int keep_target(struct migration *m, struct vmm_error **err)
 {
-	if (end_there(m, SOURCE, err) < 0)
+	const char *target = json_text(m->plan, "target"), *id = json_text(m->plan, "id");
+	int64_t generation = json_number(m->plan, "generation");
+	if (is_on_target(m, err) < 0 || migration_insist(m, SOURCE, NODE_DESTROY, NULL, NULL, err) < 0)
 		return -1;
 	if (!journal_says(m, "commit") &&
 	    journal_add(m->journal, json_make("what:s word:s", "commit", "target"), err) < 0)
 		return -1;
+	m->committed = true;
+	for (enum side side = SOURCE; side < SIDES; side++)
+		if (!phases_journal_has(m, "done", "release") &&
+		    reclaim(m, side, target, generation, "committed", err) < 0)
+			return -1;
+	if (!phases_journal_has(m, "done", "settle") &&
+	    journal_add(m->journal, json_make("what:s phase:s object:s", "done", "settle", id), err) < 0)
+		return -1;
 	return finish(m, err);
 }
 
-/* The record's owner is set against what it says; generation above any that this task gave, so that it holds. */
-static int reclaim(struct migration *m, enum side side, struct vmm_error **err)
+/* The target's guest ends, where the target can be reached: two must not run. */
+static void end_on_lost_target(struct migration *m)
 {
-	struct json_object *args =
-		json_make("owner:s generation:i state:s", json_text(m->plan, "source"),
-			  json_number(m->plan, "generation") + 1, side == SOURCE ? "source" : "abandoned");
-	return migration_insist(m, side, NODE_RECLAIM, args, NULL, err);
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, &problem) < 0 ||
+	    reclaim(m, TARGET, json_text(m->plan, "source"), json_number(m->plan, "generation") + 1, "abandoned",
+		    &problem) < 0)
+		task_log(m->task, "warning", "%s cannot be told: %s. See to it that guest %s does not run there",
+			 json_text(m->plan, "target"), problem->message, json_text(m->plan, "id"));
 }
 
+/* The generation is above any that this task gave, so that it holds when the target is back. The source's part is done once: what
+ * becomes of the guest afterwards is not ours any more. */
 static int keep_source(struct migration *m, struct vmm_error **err)
 {
 	if (phases_journal_has(m, "do", "confirm"))
 		return error_set(err, VMM_FAILED, "given-up", "node %s has given up the volumes of guest %s already",
 				 json_text(m->plan, "source"), json_text(m->plan, "id"));
-	struct vmm_error *problem = NULL;
 	m->committed = false;
-	if (end_there(m, TARGET, err) < 0 || reclaim(m, SOURCE, err) < 0)
+	m->keep_source = true;
+	end_on_lost_target(m);
+	if (journal_says(m, "kept"))
+		return abort_on_target(m, err);
+	if (reclaim(m, SOURCE, json_text(m->plan, "source"), json_number(m->plan, "generation") + 1, "source", err) < 0)
 		return -1;
-	if (reclaim(m, TARGET, &problem) < 0)
-		task_log(m->task, "warning", "%s", problem->message);
-	error_clear(&problem);
 	if (json_true(m->plan, "running") &&
 	    migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
 		return -1;
-	return phases_backward(m, err);
+	return journal_add(m->journal, json_make("what:s", "kept"), err) < 0 ? -1 : go_back(m, err);
 }
 
 /* The word that was given last, now or in an earlier recover that could not carry it out to the end. */
@@ -171,7 +208,8 @@ enum vmm_exit recover_run(struct migration *m, const char *keep)
 		error_set(&err, VMM_FAILED, "interrupted", "the worker ended before anything was touched");
 		return migrate_end(m, err);
 	}
-	if (journal_says(m, "end") && !keep)
+	/* There is nothing left to decide, whatever the word. */
+	if (journal_says(m, "end"))
 		return VMM_DONE;
 	task_log(m->task, "info", "recover: settling what a worker left behind");
 	if (obey(m, keep, &err) < 0)

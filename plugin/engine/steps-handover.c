@@ -127,7 +127,9 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 	/* No record of ours there: the target was told before, or never knew. */
 	if (error_is(problem, "wrong-state"))
 		return 0;
-	if (source_runs || (!moves_memory(m) && !has_shared_volume(m))) {
+	if (error_is(problem, "committed"))
+		return error_set(err, VMM_NEEDS_WORD, "committed", "%s", problem->message);
+	if (m->keep_source || source_runs || (!moves_memory(m) && !has_shared_volume(m))) {
 		m->pending = true;
 		return 0;
 	}
@@ -138,19 +140,26 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 		json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
 }
 
-/* A live guest that stands because its memory had moved goes on here; one that ended by itself stays off, unless the whole node
- * was restarted and would have started it. */
+/* A live guest that stands because its memory was to move goes on here; one that ended by itself stays off. */
 static int go_on_here(struct migration *m, struct json_object *state, struct vmm_error **err)
 {
-	vmm_auto_free char *boot = NULL;
-	if (str_same(json_text(state, "state"), "paused") && !str_same(json_text(m->plan, "state"), "paused"))
-		return migration_call(m, SOURCE, NODE_RELEASE, NULL, NULL, err);
-	bool off = str_same(json_text(state, "state"), "shutoff");
-	if (off && json_true(m->plan, "autostart") &&
-	    file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, NULL) == 0 &&
-	    !str_same(boot, json_text(m->plan, "boot")))
-		return migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
-	return 0;
+	bool stands = str_same(json_text(state, "state"), "paused") && !str_same(json_text(m->plan, "state"), "paused");
+	return stands ? migration_call(m, SOURCE, NODE_RELEASE, NULL, NULL, err) : 0;
+}
+
+/* Whatever it was that failed: where the target has the memory and the source has not, there is no way back. */
+static int has_way_back(struct migration *m, struct vmm_error **err)
+{
+	enum resolution resolution;
+	if (m->keep_source)
+		return 0;
+	if (resolve(m, &resolution, err) < 0)
+		return -1;
+	if (resolution == RESOLVE_UNDO)
+		return 0;
+	error_set(err, VMM_NEEDS_WORD, "memory-moved", "the memory of guest %s is on %s already",
+		  json_text(m->plan, "id"), json_text(m->plan, "target"));
+	return error_hint(err, "vmmigrate recover %s lets it go on there", task_id(m->task));
 }
 
 int undo_handover(struct migration *m, struct vmm_error **err)
@@ -158,7 +167,7 @@ int undo_handover(struct migration *m, struct vmm_error **err)
 	if (!moves_memory(m))
 		return end_on_target(m, false, err);
 	vmm_auto_json struct json_object *state = NULL, *now = NULL;
-	if (migration_insist(m, SOURCE, NODE_MIGRATE_ABORT, NULL, NULL, err) < 0 ||
+	if (migration_insist(m, SOURCE, NODE_MIGRATE_ABORT, NULL, NULL, err) < 0 || has_way_back(m, err) < 0 ||
 	    migration_insist(m, SOURCE, NODE_STATE, NULL, &state, err) < 0 ||
 	    end_on_target(m, str_same(json_text(state, "state"), "running"), err) < 0 ||
 	    migration_insist(m, SOURCE, NODE_STATE, NULL, &now, err) < 0 || go_on_here(m, now, err) < 0)

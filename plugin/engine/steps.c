@@ -83,18 +83,37 @@ int step_lock(struct migration *m, struct json_object *volume, struct vmm_error 
 	return lock_side(m, SOURCE, err) < 0 || lock_side(m, TARGET, err) < 0 ? -1 : 0;
 }
 
-/* The target removes what it has made, and forgets. Where it cannot be told, that is left for recover: it can start nothing. */
-int undo_lock(struct migration *m, struct vmm_error **err)
+int abort_on_target(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
-	if (migration_insist(m, TARGET, NODE_ABORT, NULL, NULL, &problem) < 0) {
-		if (error_is(problem, "committed"))
-			return error_set(err, VMM_NEEDS_WORD, "committed", "%s", problem->message);
-		m->pending = true;
-		task_log(m->task, "warning", "%s still has what was prepared there (%s); recover removes it later",
-			 json_text(m->plan, "target"), problem->message);
-	}
-	return migration_call(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
+	m->pending = migration_insist(m, TARGET, NODE_ABORT, NULL, NULL, &problem) < 0;
+	if (!m->pending)
+		return 0;
+	if (error_is(problem, "committed"))
+		return error_set(err, VMM_NEEDS_WORD, "committed", "%s", problem->message);
+	task_log(m->task, "warning", "%s still has what was prepared there (%s); recover removes it later",
+		 json_text(m->plan, "target"), problem->message);
+	return 0;
+}
+
+/* The whole node was restarted in the middle, and would have started the guest, had our record not kept it from that. */
+static int start_after_boot(struct migration *m, struct vmm_error **err)
+{
+	vmm_auto_free char *boot = NULL;
+	if (!json_true(m->plan, "running") || !json_true(m->plan, "autostart"))
+		return 0;
+	if (file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, err) < 0)
+		return -1;
+	return str_same(boot, json_text(m->plan, "boot"))
+		       ? 0
+		       : migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
+}
+
+int undo_lock(struct migration *m, struct vmm_error **err)
+{
+	return start_after_boot(m, err) < 0 || abort_on_target(m, err) < 0
+		       ? -1
+		       : migration_call(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
 }
 
 int step_unlock(struct migration *m, struct json_object *volume, struct vmm_error **err)
@@ -126,39 +145,72 @@ static void tell(struct migration *m, struct json_object *reply, const char *lis
 	}
 }
 
-int hooks_run(struct migration *m, const char *phase, struct vmm_error **err)
+static int hooks_on(struct migration *m, enum side side, const char *phase, struct vmm_error **err)
 {
-	for (enum side side = SOURCE; side < SIDES; side++) {
-		vmm_auto_json struct json_object *reply = NULL;
-		if (migration_call(m, side, NODE_HOOKS, hook_arguments(m, phase), &reply, err) < 0)
-			return -1;
-		tell(m, reply, "odd", "hook not run (odd name, or others can write it)");
-		tell(m, reply, "failed", "hook");
-	}
+	vmm_auto_json struct json_object *reply = NULL;
+	if (migration_call(m, side, NODE_HOOKS, hook_arguments(m, phase), &reply, err) < 0)
+		return -1;
+	tell(m, reply, "odd", "hook not run (odd name, or others can write it)");
+	tell(m, reply, "failed", "hook");
 	return 0;
+}
+
+/* The record of the journal that says `what` of the hooks of a node, or NULL. */
+static struct json_object *hooks_noted(struct migration *m, const char *what, const char *node)
+{
+	json_each (record, journal_records(m->journal), "")
+		if (str_same(json_text(record, "what"), what) && (!node || str_same(json_text(record, "object"), node)))
+			return record;
+	return NULL;
+}
+
+static int note_hooks(struct migration *m, const char *what, const char *phase, const char *node,
+		      struct vmm_error **err)
+{
+	return journal_add(m->journal, json_make("what:s phase:s object:s", what, phase, node), err);
+}
+
+static const char *name_of(struct migration *m, enum side side)
+{
+	return json_text(m->plan, side == SOURCE ? "source" : "target");
 }
 
 int step_pre_hooks(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
-	return hooks_run(m, "pre-migrate", err);
+	for (enum side side = SOURCE; side < SIDES; side++)
+		if (note_hooks(m, "hooks", "pre-migrate", name_of(m, side), err) < 0 ||
+		    hooks_on(m, side, "pre-migrate", err) < 0)
+			return -1;
+	return 0;
 }
 
 int step_switch_hooks(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
-	return hooks_run(m, "pre-switch", err);
+	return hooks_on(m, SOURCE, "pre-switch", err) < 0 || hooks_on(m, TARGET, "pre-switch", err) < 0 ? -1 : 0;
+}
+
+void hooks_end(struct migration *m, const char *phase)
+{
+	/* Where a node was away, it hears later what the other has heard. */
+	phase = json_text_or(hooks_noted(m, "hooks-end", NULL), "phase", phase);
+	for (enum side side = SOURCE; side < SIDES; side++) {
+		vmm_auto_error struct vmm_error *problem = NULL;
+		const char *node = name_of(m, side);
+		if (!hooks_noted(m, "hooks", node) || hooks_noted(m, "hooks-end", node))
+			continue;
+		if (hooks_on(m, side, phase, &problem) < 0 || note_hooks(m, "hooks-end", phase, node, &problem) < 0) {
+			task_log(m->task, "warning", "hooks %s: %s", phase, problem->message);
+			m->warnings++;
+		}
+	}
 }
 
 int step_post_hooks(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume, (void)err;
-	struct vmm_error *problem = NULL;
-	if (hooks_run(m, "post-migrate", &problem) < 0) {
-		task_log(m->task, "warning", "hooks post-migrate: %s", problem->message);
-		m->warnings++;
-		error_clear(&problem);
-	}
+	hooks_end(m, "post-migrate");
 	return 0;
 }
 

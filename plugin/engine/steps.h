@@ -17,7 +17,12 @@ undo undo_handover;								 /* steps-handover.c */
 /* Closes the session for copies, if there is one (steps-volumes.c). */
 void session_drop(struct migration *m);
 
-/* Runs the hooks of a phase on both nodes that can be reached; only a veto is an error. */
-int hooks_run(struct migration *m, const char *phase, struct vmm_error **err);
+/* The target removes what it has made for the task, and forgets it. Where it cannot be told, m->pending is set: it can start
+ * nothing, and recover tells it later. Error "committed" where it owns the guest. */
+int abort_on_target(struct migration *m, struct vmm_error **err);
+
+/* The hooks of the end ("post-migrate", "failed", "cancelled") on each node where those of pre-migrate were run: one of the three,
+ * once. What they say is a warning. */
+void hooks_end(struct migration *m, const char *phase);
 
 #endif
