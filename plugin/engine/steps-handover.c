@@ -140,9 +140,12 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 		json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
 }
 
-/* A live guest that stands because its memory was to move goes on here; one that ended by itself stays off. */
+/* A live guest that stands because its memory was to move goes on here; one whose memory has moved and was lost over there starts
+ * anew; one that ended by itself stays off. */
 static int go_on_here(struct migration *m, struct json_object *state, struct vmm_error **err)
 {
+	if (str_same(json_text(state, "state"), "shutoff") && str_same(json_text(state, "reason"), "migrated"))
+		return migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
 	bool stands = str_same(json_text(state, "state"), "paused") && !str_same(json_text(m->plan, "state"), "paused");
 	return stands ? migration_call(m, SOURCE, NODE_RELEASE, NULL, NULL, err) : 0;
 }

@@ -118,7 +118,7 @@ static int null_enter(const char *root, const char *id, struct json_object *gues
 		cpu_stands(root, guest);
 	if (!was && will)
 		cpu_runs(root, guest);
-	json_put(guest, "state:s", state);
+	json_put(guest, "state:s reason:s", state, NULL);
 	return null_save(root, id, guest, err);
 }
 
@@ -196,7 +196,7 @@ static int null_state(struct guest_host *host, const char *id, struct json_objec
 	vmm_auto_json struct json_object *definition = definition_of(guest);
 	*state = json_make("state:s complete:b persistent:b uuid:s reason:s", incoming ? "paused" : now,
 			   (int)!strcmp(now, "paused"), 1, json_text(definition, "uuid"),
-			   incoming ? "migration" : "user");
+			   incoming ? "migration" : json_text_or(guest, "reason", "user"));
 	return 0;
 }
 
@@ -330,8 +330,10 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 	}
 	if (null_enter(root, id, here, "shutoff", err) < 0)
 		return -1;
-	return has_mood(here, "source-lost") ? error_set(err, VMM_FAILED, "link-lost", "the source's process is gone")
-					     : 0;
+	if (has_mood(here, "source-lost"))
+		return error_set(err, VMM_FAILED, "link-lost", "the source's process is gone");
+	json_put(here, "reason:s", "migrated");
+	return null_save(root, id, here, err);
 }
 
 static int null_migrate_abort(struct guest_host *host, const char *id, struct vmm_error **err)

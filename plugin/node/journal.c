@@ -32,10 +32,9 @@ void journal_watch(journal_watch_fn *watch, void *context)
 	watcher.context = context;
 }
 
-static void notify(const struct journal *journal, struct json_object *record, bool synced)
+static int notify(const struct journal *journal, struct json_object *record, bool synced)
 {
-	if (watcher.call)
-		watcher.call(watcher.context, journal->path, record, synced);
+	return watcher.call ? watcher.call(watcher.context, journal->path, record, synced) : 0;
 }
 
 static int lay_out(struct journal *journal, struct vmm_error **err)
@@ -50,43 +49,49 @@ static int lay_out(struct journal *journal, struct vmm_error **err)
 	return dir_sync(dir, err);
 }
 
-static struct json_object *record_at(const struct journal *journal, const char *data, size_t room, size_t *taken)
+/* Reads the record at journal->end; *record is NULL where none is whole there. What cannot be read is an error, not an end. */
+static int record_read_next(struct journal *journal, struct json_object **record, struct vmm_error **err)
 {
 	uint32_t head[2];
-	if (room < sizeof(head))
-		return NULL;
-	memcpy(head, data, sizeof(head));
-	if (!head[0] || head[0] > room - sizeof(head) || crc32c(0, data + sizeof(head), head[0]) != head[1])
-		return NULL;
-	struct json_object *record;
-	if (json_parse(data + sizeof(head), head[0], journal->path, &record, NULL) < 0)
-		return NULL;
-	*taken = sizeof(head) + head[0];
-	return record;
+	*record = NULL;
+	ssize_t got = pread(journal->fd, head, sizeof(head), journal->end);
+	if (got == (ssize_t)sizeof(head) && head[0] && head[0] <= JOURNAL_SIZE - journal->end - sizeof(head)) {
+		vmm_auto_free char *payload = mem_zero(head[0]);
+		got = pread(journal->fd, payload, head[0], journal->end + (off_t)sizeof(head));
+		if (got == (ssize_t)head[0] && crc32c(0, payload, head[0]) == head[1] &&
+		    json_parse(payload, head[0], journal->path, record, NULL) == 0)
+			journal->end += (off_t)(sizeof(head) + head[0]);
+	}
+	return got < 0 ? error_errno(err, errno, "read the journal %s", journal->path) : 0;
+}
+
+/* Power was lost while it was made: nothing had been promised yet. */
+static int make_again(struct journal *journal, struct vmm_error **err)
+{
+	vmm_auto_free char *data = NULL;
+	size_t length;
+	if (file_read(journal->path, JOURNAL_SIZE * 2, &data, &length, err) < 0)
+		return -1;
+	for (size_t i = 0; i < length; i++)
+		if (data[i])
+			return error_set(err, VMM_FAILED, "bad-journal", "%s is not a journal of ours", journal->path);
+	return lay_out(journal, err);
 }
 
 static int load(struct journal *journal, struct vmm_error **err)
 {
-	vmm_auto_free char *data = NULL;
-	size_t length, taken;
-	if (file_read(journal->path, JOURNAL_SIZE * 2, &data, &length, err) < 0)
-		return -1;
-	if (length < sizeof(journal_magic) || memcmp(data, journal_magic, sizeof(journal_magic))) {
-		/* Power was lost while it was made: nothing had been promised yet. */
-		bool blank = true;
-		for (size_t i = 0; i < length && blank; i++)
-			blank = !data[i];
-		return blank ? lay_out(journal, err)
-			     : error_set(err, VMM_FAILED, "bad-journal", "%s is not a journal of ours", journal->path);
+	char magic[sizeof(journal_magic)];
+	ssize_t got = pread(journal->fd, magic, sizeof(magic), 0);
+	if (got < 0)
+		return error_errno(err, errno, "read the journal %s", journal->path);
+	if (got != (ssize_t)sizeof(magic) || memcmp(magic, journal_magic, sizeof(magic)))
+		return make_again(journal, err);
+	for (struct json_object *record;; json_object_array_add(journal->records, record)) {
+		if (record_read_next(journal, &record, err) < 0)
+			return -1;
+		if (!record)
+			return 0;
 	}
-	size_t at = sizeof(journal_magic);
-	struct json_object *record;
-	while ((record = record_at(journal, data + at, length - at, &taken))) {
-		json_object_array_add(journal->records, record);
-		at += taken;
-	}
-	journal->end = (off_t)at;
-	return 0;
 }
 
 int journal_open(const char *path, bool make, struct journal **journal, struct vmm_error **err)
@@ -110,6 +115,14 @@ int journal_open(const char *path, bool make, struct journal **journal, struct v
 	return 0;
 }
 
+static int pwrite_all(int fd, const char *data, size_t length, off_t at)
+{
+	ssize_t done = pwrite(fd, data, length, at);
+	if (done >= 0 && done != (ssize_t)length)
+		errno = EIO;
+	return done == (ssize_t)length ? 0 : -1;
+}
+
 int journal_add(struct journal *journal, struct json_object *record, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *held = record;
@@ -123,13 +136,16 @@ int journal_add(struct journal *journal, struct json_object *record, struct vmm_
 	text_add_bytes(&bytes, zero, sizeof(zero));
 	if (journal->end + (off_t)bytes.length > JOURNAL_SIZE)
 		return error_set(err, VMM_FAILED, "journal-full", "the journal %s is full", journal->path);
-	notify(journal, record, false);
-	ssize_t done = pwrite(journal->fd, bytes.data, bytes.length, journal->end);
-	if (done != (ssize_t)bytes.length || fdatasync(journal->fd) < 0)
-		return error_errno(err, done < 0 || errno ? errno : EIO, "write the journal %s", journal->path);
+	int number = notify(journal, record, false);
+	if (!number &&
+	    (pwrite_all(journal->fd, bytes.data, bytes.length, journal->end) < 0 || fdatasync(journal->fd) < 0))
+		number = errno;
+	if (!number)
+		number = notify(journal, record, true);
+	if (number)
+		return error_errno(err, number, "write the journal %s", journal->path);
 	journal->end += (off_t)(bytes.length - sizeof(zero));
 	json_object_array_add(journal->records, json_object_get(record));
-	notify(journal, record, true);
 	return 0;
 }
 

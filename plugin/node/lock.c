@@ -173,8 +173,9 @@ int local_reclaim(struct local_node *node, struct json_object *args, struct json
 		return -1;
 	if (!record || (json_text(record, "task") && !is_of_task(record, args)))
 		return refuse_advance(node, record, state, err);
-	json_put(record, "owner:s generation:i state:s task:s permit:s", owner, json_number(args, "generation"), state,
-		 task, NULL);
+	/* It is not to be forgotten at the unlock: a node that is away now must find it when it is back. */
+	json_put(record, "owner:s generation:i state:s task:s permit:s fresh:i", owner, json_number(args, "generation"),
+		 state, task, NULL, (int64_t)0);
 	return keep(node, record, err);
 }
 

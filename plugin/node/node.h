@@ -118,8 +118,9 @@ int journal_add(struct journal *journal, struct json_object *record, struct vmm_
 struct json_object *journal_records(struct journal *journal);
 void journal_close(struct journal *journal); /* NULL is harmless */
 
-/* Tests only: called after each record of any journal of this process with its running number; for "killed at every record". */
-typedef void journal_watch_fn(void *context, const char *path, struct json_object *record, bool synced);
+/* Tests only: called before each record of any journal of this process is written, and once it is on the disk (`synced`). Where it
+ * returns an errno the write fails with that: before, so that the record is not on the disk; afterwards, though it is. */
+typedef int journal_watch_fn(void *context, const char *path, struct json_object *record, bool synced);
 void journal_watch(journal_watch_fn *watch, void *context);
 
 /* ------------------------------------------------------------------ guest records (record.c)

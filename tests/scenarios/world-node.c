@@ -31,6 +31,9 @@ static struct played_node *played(struct vmm_node *node)
 
 void world_view(struct world *w, int node)
 {
+	if (w->view == node + 1)
+		return;
+	w->view = node + 1;
 	vmm_auto_free char *link = str_format("%s/root", w->dir), *next = str_format("%s/root.next", w->dir);
 	unlink(next);
 	if (symlink(path_base(w->machine[node].root), next) < 0 || rename(next, link) < 0)
@@ -160,6 +163,7 @@ static int played_session(struct vmm_node *node, const char *task, struct stream
 	if (after(p, trouble, err) == 0)
 		return 0;
 	stream_close(*session);
+	*session = NULL;
 	return -1;
 }
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
 #include "engine/worker.h"
@@ -285,6 +286,22 @@ void world_migrate(struct world *w, int from, const char *options, struct ended 
 	ended->exit = migrate_run(&play.m);
 	read_result(w, &play, ended);
 	migration_close(&play.m);
+}
+
+int world_migrate_apart(struct world *w, int from, const char *options, journal_watch_fn *watch, void *context)
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct ended ended;
+		journal_watch(watch, context);
+		world_migrate(w, from, options, &ended);
+		_exit((int)ended.exit);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		world_fail(w, "a process of its own: %s", strerror(errno));
+	w->view = 0; /* it has left it as it was when it ended */
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 void world_recover(struct world *w, int from, const char *task, const char *keep, struct ended *ended)

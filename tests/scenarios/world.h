@@ -13,7 +13,7 @@
 #include "engine/engine.h"
 
 enum { NODE1, NODE2, NODES };
-enum { GUEST_BYTES = 200 << 10 };
+enum { GUEST_BYTES = 70 << 10 };
 #define GUEST "101"
 
 /* What goes wrong when the n-th thing is asked of a node. */
@@ -43,6 +43,7 @@ struct world {
 	char *story; /* what is being tried, for messages */
 	int home;    /* the machine whose engine is at work */
 	char *task;  /* that it works on */
+	int view;    /* whose files paths mean just now, counted from 1 */
 	struct {
 		int node, call;
 		enum trouble what;
@@ -93,6 +94,8 @@ int guest_node(struct world *w);
 
 /* Makes a task on `from` and carries it out; `options` is an object as text. */
 void world_migrate(struct world *w, int from, const char *options, struct ended *ended);
+/* The same in a process of its own, which journal_watch may end. Its exit status, or 128 + signal. */
+int world_migrate_apart(struct world *w, int from, const char *options, journal_watch_fn *watch, void *context);
 /* Settles it. `keep`: "source", "target" or NULL. */
 void world_recover(struct world *w, int from, const char *task, const char *keep, struct ended *ended);
 /* Settles all that is not settled on that node, as often as need be (but not for ever). True where all is. */
