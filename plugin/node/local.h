@@ -50,6 +50,11 @@ int local_end_relays(struct local_node *node, const char *task, struct vmm_error
 /* Removes what the task has set aside on this node: it has been replaced for good (undo.c). */
 int local_drop_aside(struct local_node *node, const char *task, struct vmm_error **err);
 
+/* A volume that has its final name is ours only while it is the very file that we named. The record "final" of the journal of what was
+ * made, before it is named (NULL: an error), and whether it is that file still (undo.c). */
+struct json_object *local_final_note(const char *temporary, const char *to, const char *kind, struct vmm_error **err);
+bool local_same_file(struct json_object *record);
+
 /* Where a volume that has moved away stays as a seed: "<dir>/.vmmigrate-seed-<base>" (volumes.c). */
 char *local_seed(const char *path) VMM_MUST_USE;
 

@@ -1,5 +1,7 @@
 /* undo.c: what goes when a task is over - on the target all that was made (the task was given up), on the source what was
  * moved (the target has it). Only what a journal says, never more; each step may have been done before. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,12 +14,34 @@ static const struct storage_ops *kind_of(struct json_object *record)
 	return storage_of(record, &ops, NULL) < 0 ? NULL : ops;
 }
 
-/* A volume that has its final name is ours only while it is the very file that we named. */
-static bool same_file(struct json_object *record)
+/* When the file was made, in nanoseconds: its number may be given to another once it is gone. 0 where that is not known. */
+static int64_t born(const char *path)
+{
+	struct statx info;
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &info) < 0 || !(info.stx_mask & STATX_BTIME))
+		return 0;
+	return info.stx_btime.tv_sec * 1000000000 + info.stx_btime.tv_nsec;
+}
+
+struct json_object *local_final_note(const char *temporary, const char *to, const char *kind, struct vmm_error **err)
 {
 	struct stat info;
-	return lstat(json_text(record, "path"), &info) == 0 && (int64_t)info.st_ino == json_number(record, "inode") &&
-	       (int64_t)info.st_dev == json_number(record, "device");
+	if (lstat(temporary, &info) == 0)
+		return json_make("made:s path:s kind:s inode:i device:i born:i", "final", to, kind,
+				 (int64_t)info.st_ino, (int64_t)info.st_dev, born(temporary));
+	error_errno(err, errno, "volume %s", temporary);
+	return NULL;
+}
+
+/* A filesystem may have another device number after a boot: where it tells when a file was made, that says more. */
+bool local_same_file(struct json_object *record)
+{
+	const char *path = json_text(record, "path");
+	struct stat info;
+	if (lstat(path, &info) < 0 || (int64_t)info.st_ino != json_number(record, "inode"))
+		return false;
+	return json_number(record, "born") ? born(path) == json_number(record, "born")
+					   : (int64_t)info.st_dev == json_number(record, "device");
 }
 
 static int undo_volume(struct local_node *node, struct json_object *record, struct vmm_error **err)
@@ -32,7 +56,7 @@ static int undo_volume(struct local_node *node, struct json_object *record, stru
 
 static int undo_final(struct local_node *node, struct json_object *record, struct vmm_error **err)
 {
-	return same_file(record) ? undo_volume(node, record, err) : 0;
+	return local_same_file(record) ? undo_volume(node, record, err) : 0;
 }
 
 static int undo_aside(struct local_node *node, struct json_object *record, struct vmm_error **err)

@@ -35,8 +35,9 @@ static int make_place(const struct storage_ops *ops, struct json_object *volume,
 	vmm_auto_free char *seed = local_seed(json_text(volume, "to"));
 	if (file_there(seed))
 		return file_rename_new(seed, temporary, err);
-	return ops->allocate(temporary, (uint64_t)json_number(volume, "size"),
-			     (uint64_t)json_number(volume, "allocated"), err);
+	vmm_auto_close int fd = ops->allocate(temporary, (uint64_t)json_number(volume, "size"),
+					      (uint64_t)json_number(volume, "allocated"), err);
+	return fd < 0 ? -1 : 0;
 }
 
 /* The same file whatever becomes of links on the way to it: sessions open a volume where it was made, and nowhere else. */
@@ -86,6 +87,20 @@ static int set_aside(struct local_node *node, const char *task, const char *path
 	return file_rename_new(path, aside, err);
 }
 
+/* Called again after a lost reply: the file has its name already. Another's file of that name is not ours. */
+static int published_before(struct local_node *node, const char *task, const char *to, struct vmm_error **err)
+{
+	struct journal *made;
+	bool ours = false;
+	if (local_made_open(node, task, &made, err) < 0)
+		return -1;
+	json_each (record, journal_records(made), "")
+		ours |= str_same(json_text(record, "made"), "final") && str_same(json_text(record, "path"), to) &&
+			local_same_file(record);
+	journal_close(made);
+	return ours ? 0 : error_set(err, VMM_FAILED, "volume-missing", "volume %s: its copy is gone", to);
+}
+
 int local_publish(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	const char *task = local_task(args, err);
@@ -95,16 +110,12 @@ int local_publish(struct local_node *node, struct json_object *args, struct json
 	if (!task || volume_check(args, task, &volume, &ops, err) < 0)
 		return -1;
 	const char *to = json_text(volume, "to"), *temporary = json_text(volume, "temporary");
-	struct stat info;
-	if (lstat(temporary, &info) < 0) {
-		/* Called again after a lost reply: it has its name already. */
-		return errno == ENOENT && file_there(to) ? 0 : error_errno(err, errno, "volume %s", temporary);
-	}
+	if (!file_there(temporary))
+		return published_before(node, task, to, err);
 	if (json_true(args, "replace") && set_aside(node, task, to, err) < 0)
 		return -1;
-	struct json_object *note = json_make("made:s path:s kind:s inode:i device:i", "final", to, ops->kind,
-					     (int64_t)info.st_ino, (int64_t)info.st_dev);
-	if (local_made_note(node, task, note, err) < 0)
+	struct json_object *note = local_final_note(temporary, to, ops->kind, err);
+	if (!note || local_made_note(node, task, note, err) < 0)
 		return -1;
 	return ops->publish(temporary, to, volume, err);
 }

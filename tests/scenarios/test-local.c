@@ -1,0 +1,186 @@
+/* What a node does when it is asked twice, or asked for what is not its own to do. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "storage/storage.h"
+#include "world.h"
+
+#define TASK "node1-1-1"
+
+struct asked {
+	struct world *w;
+	struct vmm_node *node;
+	char *to, *temporary;
+	struct json_object *args;
+};
+
+static struct asked ask_node2(void)
+{
+	struct asked a = {.w = world_make()};
+	struct vmm_error *err = NULL;
+	if (node_open_local(&a.w->machine[NODE2].paths, &a.node, &err) < 0)
+		world_fail(a.w, "%s", err->message);
+	a.to = str_format("%s/disks/" GUEST ".raw", a.w->machine[NODE2].root);
+	a.temporary = storage_temporary(a.to, TASK);
+	struct json_object *volume = json_make("kind:s target:s to:s temporary:s size:i allocated:i", "null", "vda",
+					       a.to, a.temporary, (int64_t)GUEST_BYTES, (int64_t)GUEST_BYTES);
+	a.args = json_make("task:s guest:s volume:o", TASK, "null-" GUEST, volume);
+	return a;
+}
+
+static void asked_free(struct asked *a)
+{
+	json_object_put(a->args);
+	free(a->to);
+	free(a->temporary);
+	node_close(a->node);
+	world_free(a->w);
+}
+
+static void must(struct asked *a, enum node_op op)
+{
+	struct vmm_error *err = NULL;
+	if (node_call(a->node, op, a->args, NULL, &err) < 0)
+		world_fail(a->w, "%s: %s", node_op_names[op], err->message);
+}
+
+static void refuses(struct asked *a, enum node_op op, const char *code)
+{
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(node_call(a->node, op, a->args, NULL, &err), -1);
+	assert_string_equal(err->code, code);
+}
+
+static int open_files(void)
+{
+	DIR *files = opendir("/proc/self/fd");
+	int count = 0;
+	while (readdir(files))
+		count++;
+	closedir(files);
+	return count;
+}
+
+static void write_file(const char *path, const char *words)
+{
+	struct vmm_error *err = NULL;
+	if (file_write(path, words, strlen(words), 0600, &err) < 0)
+		fail_msg("%s", err->message);
+}
+
+static void making_a_volume_twice_makes_one_and_leaves_nothing_open(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	int before = open_files();
+	must(&a, NODE_ALLOCATE);
+	must(&a, NODE_ALLOCATE);
+	assert_int_equal(open_files(), before);
+	assert_true(file_there(a.temporary));
+	asked_free(&a);
+}
+
+static void publishing_twice_is_publishing_once(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	must(&a, NODE_ALLOCATE);
+	must(&a, NODE_PUBLISH);
+	must(&a, NODE_PUBLISH);
+	assert_true(file_there(a.to));
+	assert_false(file_there(a.temporary));
+	asked_free(&a);
+}
+
+static void a_strangers_file_is_not_taken_for_the_copy_that_is_gone(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	must(&a, NODE_ALLOCATE);
+	unlink(a.temporary);
+	write_file(a.to, "a stranger's");
+	refuses(&a, NODE_PUBLISH, "volume-missing");
+	asked_free(&a);
+}
+
+static void a_strangers_file_outlives_the_abort(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	must(&a, NODE_ALLOCATE);
+	must(&a, NODE_PUBLISH);
+	unlink(a.to);
+	write_file(a.to, "a stranger's");
+	must(&a, NODE_ABORT);
+	assert_true(file_there(a.to));
+	asked_free(&a);
+}
+
+static void a_volume_is_made_only_where_its_task_says(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	json_put(json_at(a.args, "volume"), "temporary:s", "/dev/shm/elsewhere");
+	refuses(&a, NODE_ALLOCATE, "bad-path");
+	asked_free(&a);
+}
+
+static void a_guest_that_another_owns_is_not_let_go(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	json_put(a.args, "role:s peer:s kind:s id:s name:s uuid:s", "target", "node1", "null", GUEST, "web", "u");
+	world_guest(a.w, NODE2, &ways[4], NULL);
+	must(&a, NODE_LOCK);
+	must(&a, NODE_START);
+	refuses(&a, NODE_RELEASE, "wrong-state");
+	asked_free(&a);
+}
+
+static void abandoned_outranks_a_commit_that_comes_late(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	json_put(a.args, "role:s peer:s kind:s id:s name:s uuid:s", "target", "node1", "null", GUEST, "web", "u");
+	must(&a, NODE_LOCK);
+	json_put(a.args, "to:s", "abandoned");
+	must(&a, NODE_ADVANCE);
+	json_put(a.args, "to:s owner:s generation:i", "committed", "node2", (int64_t)1);
+	refuses(&a, NODE_ADVANCE, "abandoned");
+	asked_free(&a);
+}
+
+static void committed_outranks_an_abort_that_comes_late(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	json_put(a.args, "role:s peer:s kind:s id:s name:s uuid:s", "target", "node1", "null", GUEST, "web", "u");
+	must(&a, NODE_LOCK);
+	must(&a, NODE_ALLOCATE);
+	must(&a, NODE_PUBLISH);
+	json_put(a.args, "to:s owner:s generation:i", "committed", "node2", (int64_t)1);
+	must(&a, NODE_ADVANCE);
+	refuses(&a, NODE_ABORT, "committed");
+	assert_true(file_there(a.to));
+	asked_free(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(making_a_volume_twice_makes_one_and_leaves_nothing_open),
+		cmocka_unit_test(publishing_twice_is_publishing_once),
+		cmocka_unit_test(a_strangers_file_is_not_taken_for_the_copy_that_is_gone),
+		cmocka_unit_test(a_strangers_file_outlives_the_abort),
+		cmocka_unit_test(a_volume_is_made_only_where_its_task_says),
+		cmocka_unit_test(a_guest_that_another_owns_is_not_let_go),
+		cmocka_unit_test(abandoned_outranks_a_commit_that_comes_late),
+		cmocka_unit_test(committed_outranks_an_abort_that_comes_late),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
