@@ -110,12 +110,22 @@ static int reclaim(struct migration *m, enum side side, const char *owner, int64
 	return migration_insist(m, side, NODE_RECLAIM, args, NULL, err);
 }
 
-static int is_on_target(struct migration *m, struct vmm_error **err)
+/* All that the guest needs is on the target: so the journal says, or the target of a memory that moved. */
+static bool has_arrived(struct migration *m, struct json_object *state)
+{
+	if (journal_says(m, "commit") || phases_journal_has(m, "done", "handover"))
+		return true;
+	if (memory_moves(m))
+		return str_same(json_text(state, "state"), "running") || json_true(state, "complete");
+	return migration_mode(m) == MODE_OFFLINE && phases_journal_has(m, "done", "define");
+}
+
+static int may_keep_target(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *state = NULL;
 	if (migration_insist(m, TARGET, NODE_STATE, NULL, &state, err) < 0)
 		return -1;
-	if (!str_same(json_text(state, "state"), "absent"))
+	if (!str_same(json_text(state, "state"), "absent") && has_arrived(m, state))
 		return 0;
 	return error_set(err, VMM_NEEDS_WORD, "not-there", "guest %s has not arrived on %s", json_text(m->plan, "id"),
 			 json_text(m->plan, "target"));
@@ -126,10 +136,9 @@ static int keep_target(struct migration *m, struct vmm_error **err)
 {
 	const char *target = json_text(m->plan, "target"), *id = json_text(m->plan, "id");
 	int64_t generation = json_number(m->plan, "generation");
-	if (is_on_target(m, err) < 0 || migration_insist(m, SOURCE, NODE_DESTROY, NULL, NULL, err) < 0)
-		return -1;
 	if (!journal_says(m, "commit") &&
-	    journal_add(m->journal, json_make("what:s word:s", "commit", "target"), err) < 0)
+	    (migration_insist(m, SOURCE, NODE_DESTROY, NULL, NULL, err) < 0 ||
+	     journal_add(m->journal, json_make("what:s word:s", "commit", "target"), err) < 0))
 		return -1;
 	m->committed = true;
 	for (enum side side = SOURCE; side < SIDES; side++)
@@ -142,13 +151,22 @@ static int keep_target(struct migration *m, struct vmm_error **err)
 	return finish(m, err);
 }
 
-/* The target's guest ends, where the target can be reached: two must not run. */
+static int may_keep_source(struct migration *m, struct vmm_error **err)
+{
+	if (!journal_says(m, "give-up"))
+		return 0;
+	return error_set(err, VMM_NEEDS_WORD, "given-up", "node %s has given up the volumes of guest %s already",
+			 json_text(m->plan, "source"), json_text(m->plan, "id"));
+}
+
+/* The target's guest ends, where the target can be reached and still holds it for this task: two must not run. */
 static void end_on_lost_target(struct migration *m)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
-	if (migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, &problem) < 0 ||
-	    reclaim(m, TARGET, json_text(m->plan, "source"), json_number(m->plan, "generation") + 1, "abandoned",
-		    &problem) < 0)
+	if (reclaim(m, TARGET, json_text(m->plan, "source"), json_number(m->plan, "generation") + 1, "abandoned",
+		    &problem) == 0)
+		migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, &problem);
+	if (problem)
 		task_log(m->task, "warning", "%s cannot be told: %s. See to it that guest %s does not run there",
 			 json_text(m->plan, "target"), problem->message, json_text(m->plan, "id"));
 }
@@ -157,39 +175,52 @@ static void end_on_lost_target(struct migration *m)
  * becomes of the guest afterwards is not ours any more. */
 static int keep_source(struct migration *m, struct vmm_error **err)
 {
-	if (phases_journal_has(m, "do", "confirm"))
-		return error_set(err, VMM_FAILED, "given-up", "node %s has given up the volumes of guest %s already",
-				 json_text(m->plan, "source"), json_text(m->plan, "id"));
+	bool let_go;
+	if (is_let_go(m, &let_go, err) < 0)
+		return -1;
 	m->committed = false;
 	m->keep_source = true;
 	end_on_lost_target(m);
-	if (journal_says(m, "kept"))
+	if (let_go)
 		return abort_on_target(m, err);
 	if (reclaim(m, SOURCE, json_text(m->plan, "source"), json_number(m->plan, "generation") + 1, "source", err) < 0)
 		return -1;
 	if (json_true(m->plan, "running") &&
 	    migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
 		return -1;
-	return journal_add(m->journal, json_make("what:s", "kept"), err) < 0 ? -1 : go_back(m, err);
+	return go_back(m, err);
 }
 
-/* The word that was given last, now or in an earlier recover that could not carry it out to the end. */
-static const char *last_word(struct migration *m, const char *keep)
+/* The word that was given last, in an earlier recover that could not carry it out to the end; or NULL. */
+static const char *last_word(struct migration *m)
 {
+	const char *keep = NULL;
 	json_each (record, journal_records(m->journal), "")
-		if (!keep && str_same(json_text(record, "what"), "word"))
+		if (str_same(json_text(record, "what"), "word"))
 			keep = json_text(record, "keep");
 	return keep;
 }
 
 static int obey(struct migration *m, const char *word, struct vmm_error **err)
 {
-	const char *keep = last_word(m, word);
+	const char *keep = word ? word : last_word(m);
 	if (!keep)
 		return settle(m, err);
+	bool target = str_same(keep, "target");
+	if ((target ? may_keep_target(m, err) : may_keep_source(m, err)) < 0)
+		return -1;
 	if (word && journal_add(m->journal, json_make("what:s keep:s", "word", keep), err) < 0)
 		return -1;
-	return str_same(keep, "target") ? keep_target(m, err) : keep_source(m, err);
+	return target ? keep_target(m, err) : keep_source(m, err);
+}
+
+/* What recover cannot settle now is not settled. */
+static enum vmm_exit unsettled(struct migration *m, struct vmm_error *err)
+{
+	err->exit = VMM_NEEDS_WORD;
+	if (!err->hint)
+		error_hint(&err, "vmmigrate recover %s tries again", task_id(m->task));
+	return migrate_end(m, err);
 }
 
 static int load(struct migration *m, struct vmm_error **err)
@@ -203,7 +234,7 @@ enum vmm_exit recover_run(struct migration *m, const char *keep)
 {
 	struct vmm_error *err = NULL;
 	if (load(m, &err) < 0)
-		return migrate_end(m, err);
+		return unsettled(m, err);
 	if (!m->plan || !phases_journal_has(m, "do", "lock")) {
 		error_set(&err, VMM_FAILED, "interrupted", "the worker ended before anything was touched");
 		return migrate_end(m, err);
@@ -212,8 +243,9 @@ enum vmm_exit recover_run(struct migration *m, const char *keep)
 	if (journal_says(m, "end"))
 		return VMM_DONE;
 	task_log(m->task, "info", "recover: settling what a worker left behind");
+	m->committed = journal_says(m, "commit");
 	if (obey(m, keep, &err) < 0)
-		return migrate_end(m, err);
+		return unsettled(m, err);
 	if (!m->committed)
 		error_set(&err, VMM_FAILED, "interrupted", "the migration was interrupted and has been undone");
 	return migrate_end(m, err);

@@ -328,6 +328,10 @@ int step_confirm(struct migration *m, struct json_object *volume, struct vmm_err
 				 json_text(m->plan, "target"), json_text(m->plan, "id"));
 	struct json_object *args =
 		json_make("volumes:o keep_seed:b", copied(m), (int)json_true(m->request, "options.keep_seed"));
+	if (journal_add(m->journal, json_make("what:s", "give-up"), err) < 0) {
+		json_object_put(args);
+		return -1;
+	}
 	if (migration_call(m, SOURCE, NODE_GIVE_UP, args, &left, err) < 0)
 		return -1;
 	json_each (item, left, "left")

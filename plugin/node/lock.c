@@ -171,7 +171,7 @@ int local_reclaim(struct local_node *node, struct json_object *args, struct json
 	vmm_auto_json struct json_object *record = NULL;
 	if (lock < 0 || record_read(node->paths->state, guest, &record, err) < 0)
 		return -1;
-	if (!record || (json_text(record, "task") && !is_of_task(record, args)))
+	if (!is_of_task(record, args))
 		return refuse_advance(node, record, state, err);
 	/* It is not to be forgotten at the unlock: a node that is away now must find it when it is back. */
 	json_put(record, "owner:s generation:i state:s task:s permit:s fresh:i", owner, json_number(args, "generation"),

@@ -9,27 +9,6 @@
 
 enum { SEED = 11, SEED_AGAIN = 12 };
 
-/* A fault may strike a migration so late that nothing is left to be settled; else recover does it once all is well again. */
-static void settles(struct world *w)
-{
-	for (int attempt = 0; attempt < 3; attempt++)
-		if (world_settle(w, NODE1))
-			return;
-	world_fail(w, "recover does not settle it");
-}
-
-static void succeeds_again(struct world *w, const struct way *way)
-{
-	int from = guest_node(w);
-	struct ended ended;
-	guest_writes(w, from, way->shared, SEED_AGAIN);
-	world_migrate(w, from, way->options, &ended);
-	if (ended.exit != VMM_DONE || !ended.settled || guest_node(w) == from)
-		world_fail(w, "the second try: exit %d: %s", (int)ended.exit, ended.message);
-	world_check(w, way, way->runs, SEED_AGAIN);
-	ended_free(&ended);
-}
-
 /* What the task says of its end is so, before anything is mended. */
 static void says_the_truth(struct world *w, const struct ended *ended)
 {
@@ -45,7 +24,7 @@ static void says_the_truth(struct world *w, const struct ended *ended)
 static bool survives(const struct way *way, int node, int call, enum trouble what)
 {
 	struct world *w = world_make();
-	struct ended ended;
+	struct ended ended, hopeless = {0};
 	world_story(w, "%s: node%d, call %d: %s", way->name, node + 1, call, trouble_names[what]);
 	world_guest(w, NODE1, way, NULL);
 	guest_writes(w, NODE1, way->shared, SEED);
@@ -53,10 +32,16 @@ static bool survives(const struct way *way, int node, int call, enum trouble wha
 	world_migrate(w, NODE1, way->options, &ended);
 	bool struck = w->struck;
 	says_the_truth(w, &ended);
+	world_check_guards(w);
+	/* To no avail while the node is gone, and it must not claim otherwise. */
+	if (!ended.settled)
+		world_recover(w, NODE1, ended.task, NULL, &hopeless);
+	ended_free(&hopeless);
+	world_check_guards(w);
 	world_heal(w);
-	settles(w);
+	world_settle(w, NODE1);
 	world_check(w, way, way->runs, SEED);
-	succeeds_again(w, way);
+	world_again(w, way, SEED_AGAIN);
 	ended_free(&ended);
 	world_free(w);
 	return struck;

@@ -73,19 +73,11 @@ static void mend(struct world *w, const struct way *way, int power)
 {
 	world_heal(w);
 	lose_power(w, way, power);
-	for (int attempt = 0; !world_settle(w, NODE1); attempt++)
-		if (attempt == 3)
-			world_fail(w, "recover does not settle it");
+	world_check_guards(w);
+	world_settle(w, NODE1);
 	boot(w, way, power);
 	world_check(w, way, way->runs, SEED);
-	int from = guest_node(w);
-	struct ended ended;
-	guest_writes(w, from, way->shared, SEED_AGAIN);
-	world_migrate(w, from, way->options, &ended);
-	if (ended.exit != VMM_DONE || !ended.settled || guest_node(w) == from)
-		world_fail(w, "the second try: exit %d: %s", (int)ended.exit, ended.message);
-	world_check(w, way, way->runs, SEED_AGAIN);
-	ended_free(&ended);
+	world_again(w, way, SEED_AGAIN);
 }
 
 static struct world *begin(const struct way *way)

@@ -77,6 +77,17 @@ static void check_records(struct world *w, int at)
 		world_fail(w, "%s does not have the guest, and its guard admits a start", names[!at]);
 }
 
+void world_check_guards(struct world *w)
+{
+	int ready = 0;
+	for (int node = 0; node < NODES; node++) {
+		vmm_auto_free char *state = guest_state(w, node);
+		ready += !str_same(state, "absent") && world_guard_admits(w, node);
+	}
+	if (ready > 1)
+		world_fail(w, "the guest could be started on both nodes");
+}
+
 /* ------------------------------------------------------------------ what lies about */
 
 static void check_no_strays(struct world *w, const char *dir)

@@ -10,11 +10,17 @@
 enum { KILLED = 137 };
 
 const char *const trouble_names[TROUBLES] = {
-	[NO_TROUBLE] = "no trouble",	       [REFUSED] = "refused",
-	[DONE_BUT_FAILED] = "done but failed", [CUT] = "cut",
-	[REPLY_LOST] = "reply lost",	       [GONE_BEFORE] = "gone before",
-	[GONE_AFTER] = "gone after",	       [KILLED_BEFORE] = "killed before",
-	[KILLED_AFTER] = "killed after",       [CANCELLED] = "cancelled",
+	[NO_TROUBLE] = "no trouble",
+	[REFUSED] = "refused",
+	[DONE_BUT_FAILED] = "done but failed",
+	[CUT] = "cut",
+	[REPLY_LOST] = "reply lost",
+	[GONE_BEFORE] = "gone before",
+	[GONE_AFTER] = "gone after",
+	[KILLED_BEFORE] = "killed before",
+	[KILLED_AFTER] = "killed after",
+	[CANCELLED] = "cancelled",
+	[RIVAL] = "a rival",
 };
 
 struct played_node {
@@ -104,6 +110,9 @@ static int before(struct played_node *p, enum trouble *trouble, struct vmm_error
 		_exit(KILLED);
 	case CANCELLED:
 		ask_to_cancel(p->w);
+		break;
+	case RIVAL:
+		p->w->rival = world_migrate_apart(p->w, p->w->home, p->w->way->options, NULL, NULL);
 		break;
 	default:
 		break;
@@ -219,12 +228,11 @@ int world_node(struct world *w, int number, struct vmm_node **node, struct vmm_e
 	p->base.name = str_format("node%d", number + 1);
 	p->w = w;
 	p->number = number;
-	if ((w->gone[number] && link_lost(p, err) < 0) ||
-	    node_open_local(&w->machine[number].paths, &p->inner, err) < 0) {
+	w->lost[number] = w->gone[number];
+	if (node_open_local(&w->machine[number].paths, &p->inner, err) < 0) {
 		played_close(&p->base);
 		return -1;
 	}
-	w->lost[number] = false;
 	*node = &p->base;
 	return 0;
 }

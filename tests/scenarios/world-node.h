@@ -8,7 +8,4 @@
 void world_view(struct world *w, int node);
 /* The node as the engine sees it: with all the trouble that the world has for it. */
 int world_node(struct world *w, int number, struct vmm_node **node, struct vmm_error **err);
-/* What the guest record there says to a start. */
-bool world_guard_admits(struct world *w, int node);
-
 #endif

@@ -236,7 +236,10 @@ static int connect_other(struct migration *m, struct vmm_error **err)
 {
 	struct world *w = ((struct play *)m)->w;
 	const char *target = json_text(m->request, "target");
-	return world_node(w, str_same(target, "node1") ? NODE1 : NODE2, &m->node[TARGET], err);
+	int number = str_same(target, "node1") ? NODE1 : NODE2;
+	if (w->gone[number])
+		return error_set(err, VMM_FAILED, "link-lost", "%s cannot be reached", target);
+	return world_node(w, number, &m->node[TARGET], err);
 }
 
 void ended_free(struct ended *ended)
@@ -328,7 +331,8 @@ static bool is_settled(struct world *w, int node, const char *id)
 	return json_true(result, "settled");
 }
 
-bool world_settle(struct world *w, int from)
+/* True where nothing is left. */
+static bool settle_once(struct world *w, int from)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[from].state);
 	vmm_auto_json struct json_object *names = NULL;
@@ -344,4 +348,24 @@ bool world_settle(struct world *w, int from)
 		ended_free(&ended);
 	}
 	return all;
+}
+
+void world_settle(struct world *w, int from)
+{
+	for (int attempt = 0; attempt < 3; attempt++)
+		if (settle_once(w, from))
+			return;
+	world_fail(w, "recover does not settle it");
+}
+
+void world_again(struct world *w, const struct way *way, unsigned seed)
+{
+	int from = guest_node(w);
+	struct ended ended;
+	guest_writes(w, from, way->shared, seed);
+	world_migrate(w, from, way->options, &ended);
+	if (ended.exit != VMM_DONE || !ended.settled || guest_node(w) == from)
+		world_fail(w, "the second try: exit %d: %s", (int)ended.exit, ended.message);
+	world_check(w, way, way->runs, seed);
+	ended_free(&ended);
 }

@@ -28,6 +28,7 @@ enum trouble {
 	KILLED_BEFORE,	 /* this process ends as by SIGKILL, before it is done */
 	KILLED_AFTER,	 /* and when it is done */
 	CANCELLED,	 /* somebody asks to cancel; it is done */
+	RIVAL,		 /* another task is to do the same, and runs to its end meanwhile; it is done */
 	TROUBLES,
 };
 extern const char *const trouble_names[TROUBLES];
@@ -48,8 +49,10 @@ struct world {
 		int node, call;
 		enum trouble what;
 	} trouble;
-	int calls[NODES]; /* what was asked of each so far */
-	bool struck;	  /* the trouble has come */
+	int calls[NODES];      /* what was asked of each so far */
+	bool struck;	       /* the trouble has come */
+	int rival;	       /* how the other task has ended */
+	const struct way *way; /* in which the rival moves the guest */
 	bool lost[NODES], gone[NODES];
 };
 
@@ -98,8 +101,14 @@ void world_migrate(struct world *w, int from, const char *options, struct ended 
 int world_migrate_apart(struct world *w, int from, const char *options, journal_watch_fn *watch, void *context);
 /* Settles it. `keep`: "source", "target" or NULL. */
 void world_recover(struct world *w, int from, const char *task, const char *keep, struct ended *ended);
-/* Settles all that is not settled on that node, as often as need be (but not for ever). True where all is. */
-bool world_settle(struct world *w, int from);
+/* Settles all tasks of that node that are not settled; the test fails where that does not come to an end. */
+void world_settle(struct world *w, int from);
+/* The same migration from wherever the guest is now, with no trouble: it succeeds, and all is in order. `seed`: what the guest has
+ * written meanwhile. */
+void world_again(struct world *w, const struct way *way, unsigned seed);
+
+/* What the guest record there says to a start. */
+bool world_guard_admits(struct world *w, int node);
 
 /* The machine loses power: what ran or stood there is off. Its boot id is another one from now on. */
 void machine_dies(struct world *w, int node);
@@ -109,5 +118,7 @@ void machine_boots(struct world *w, int node);
 /* What holds after every end: one node has the guest, and only that one could start it; both records agree; the volume is there, is the
  * newest, and is nowhere else; nothing that we made lies about; no task is open. */
 void world_check(struct world *w, const struct way *way, bool runs, unsigned seed);
+/* What holds at every moment, settled or not: the guest cannot be started on two nodes. */
+void world_check_guards(struct world *w);
 
 #endif
