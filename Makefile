@@ -172,9 +172,9 @@ setup:
 
 check: setup
 	$(Q)$(MAKE) --no-print-directory -j2 all
-	$(Q)$(MAKE) --no-print-directory check-layers check-tables check-format units link-tests abi cli-tests hooks-tests
+	$(Q)$(MAKE) --no-print-directory lint check-tables check-format units link-tests abi cli-tests hooks-tests
 	$(Q)$(MAKE) --no-print-directory check-asan check-valgrind
-	$(Q)$(MAKE) --no-print-directory check-nodes
+	$(Q)$(MAKE) --no-print-directory package-tests check-nodes
 
 check-layers:
 	$(Q)tests/layers.sh
