@@ -37,7 +37,7 @@ struct copy_progress {
 typedef bool copy_progress_fn(void *context, const struct copy_progress *progress);
 
 struct copy_job {
-	int fd;			    /* the source volume, open for reading; stays the caller's */
+	int fd;			    /* the source volume, open for reading; stays the caller's, its position moves */
 	uint64_t size;		    /* its size in bytes */
 	const char *volume;	    /* how the target knows it: the name that its opener is called with */
 	uint64_t rate_limit;	    /* bytes a second on the wire, 0: none */
