@@ -128,8 +128,8 @@ int plan_make(const struct facts *facts, const char *task, struct json_object **
 
 /* ------------------------------------------------------------------ task (task.c)
  *
- * <state>/tasks/ID/: request, journal, events (JSON lines), log (for people), plan, worker ("PID START"), open (while it is),
- * cancel (when asked), result. Ids are NODE-PID-TIME: they say where the task runs. */
+ * <state>/tasks/ID/: request, journal, events (JSON lines), log (for people), plan, worker ("PID START"), cancel (when asked),
+ * result. Ids are NODE-PID-TIME: they say where the task runs. */
 struct task;
 
 /* Makes the directory and writes the request. */

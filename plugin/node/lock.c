@@ -76,16 +76,6 @@ static int may_lock(struct local_node *node, struct json_object *args, struct js
 	return 0;
 }
 
-static int mark_open(struct local_node *node, const char *task, bool on, struct vmm_error **err)
-{
-	vmm_auto_free char *dir = local_task_dir(node, task), *path = str_format("%s/open", dir);
-	if (!on)
-		return file_there(dir) ? file_remove(path, err) : 0;
-	if (dir_make(dir, 0700, err) < 0)
-		return -1;
-	return file_write(path, "", 0, 0600, err);
-}
-
 int local_lock(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	const char *task = local_task(args, err), *guest, *role;
@@ -111,7 +101,7 @@ int local_lock(struct local_node *node, struct json_object *args, struct json_ob
 			 json_text(args, "kind"), json_text(args, "id"), json_text(args, "name"),
 			 json_text(args, "uuid"), source ? "source" : "target", task, json_text(args, "peer"),
 			 clock_now_us(), NULL);
-		if (mark_open(node, task, true, err) < 0 || keep(node, record, err) < 0)
+		if (keep(node, record, err) < 0)
 			return -1;
 	}
 	*reply = json_make("record:O", record);
@@ -204,7 +194,7 @@ int local_unlock(struct local_node *node, struct json_object *args, struct json_
 	/* The node that runs the task keeps its request and log; the other has nothing to keep. */
 	if (!file_there(request))
 		return dir_remove(dir, err);
-	return file_remove(made, err) < 0 || mark_open(node, task, false, err) < 0 ? -1 : 0;
+	return file_remove(made, err);
 }
 
 int local_permit(struct local_node *node, const char *guest, const char *task, enum permit permit,
