@@ -23,6 +23,7 @@ struct copy_leaves {
 	size_t count;  /* leaves: size / COPY_LEAF, rounded up */
 	uint8_t key[COPY_KEY];
 	uint8_t (*tag)[COPY_TAG]; /* all zero: a leaf of zeros */
+	uint64_t *proven;	  /* a word an extent, a bit a leaf: was read back since it was sent last */
 };
 void copy_leaves_free(struct copy_leaves *leaves);
 
@@ -36,6 +37,11 @@ struct copy_progress {
 /* Called about ten times a second. Returns false to stop: the copy then ends with error "cancelled" (VMM_CANCELLED). */
 typedef bool copy_progress_fn(void *context, const struct copy_progress *progress);
 
+/* A stretch of a volume, in bytes. */
+struct copy_range {
+	uint64_t offset, length;
+};
+
 struct copy_job {
 	int fd;			    /* the source volume, open for reading; stays the caller's, its position moves */
 	uint64_t size;		    /* its size in bytes */
@@ -43,6 +49,10 @@ struct copy_job {
 	uint64_t rate_limit;	    /* bytes a second on the wire, 0: none */
 	copy_progress_fn *progress; /* or NULL */
 	void *context;
+	/* What may have changed since the push that gave `leaves`: the rest is neither read nor sent. NULL: all may have. Without
+	 * such leaves it means nothing. */
+	const struct copy_range *only;
+	size_t only_count;
 };
 
 /* Brings the target's volume to the source's content. `sessions` streams (1 to 8), each served by copy_serve on the other side,
@@ -58,9 +68,12 @@ struct copy_job {
 int copy_push(const struct copy_job *job, struct stream *const sessions[], size_t count, struct copy_leaves *leaves,
 	      struct copy_progress *result, struct vmm_error **err);
 
-/* Asks the target to read the volume back from its storage (past its cache) and compares the root tag with ours; where they
- * differ, finds the extents that do. Error "verify-failed" names the first offset; *bad (may be NULL) is the count of extents. */
-int copy_verify(struct stream *session, const char *volume, const struct copy_leaves *leaves, size_t *bad,
+/* Asks the target to read back from its storage (past its cache) what it was not asked for since it was sent last, and compares;
+ * then all leaves are proven. So what was verified while the guest ran is not read again when it is off, and yet all of the volume
+ * has been read back since it was written. Of the job, volume, progress (here in steps of 512 MiB at most; `done` and `total` are
+ * bytes to be read back) and context count. Error "verify-failed" names the first offset; *bad (may be NULL) is the count of
+ * extents that differ, as far as was looked. */
+int copy_verify(const struct copy_job *job, struct stream *session, struct copy_leaves *leaves, size_t *bad,
 		struct vmm_error **err);
 
 /* The target's side of a session: serves pushes and verifications until the stream ends, or one fails (the source is told).

@@ -15,7 +15,8 @@
  *   SYNC                     ->
  *                            <-  SYNCED
  *
- * and a verification: VERIFY -> ROOT <-, and where the roots differ ORDER -> TAGS <-. ERROR ends a session at any time.
+ * and a verification: VERIFY -> PICKS -> ROOT <-, and where the roots differ ORDER -> TAGS <-. ERROR ends a session at any
+ * time.
  *
  * Why this cannot deadlock: the target's receiving thread never writes and never touches the disk, it only queues, and
  * the window bounds what it queues; so the source's writes always end. What the target may have on its way to the
@@ -45,9 +46,10 @@ enum copy_frame {
 	COPY_TAKEN, /* cost 8 of all frames of this pass that were applied so far */
 	COPY_SYNC,
 	COPY_SYNCED,
-	COPY_VERIFY, /* as COPY_OPEN */
-	COPY_ROOT,   /* COPY_ROOT_SIZE bytes */
-	COPY_ERROR,  /* JSON of an error */
+	COPY_VERIFY, /* as COPY_OPEN; then come PICKS */
+	COPY_PICKS, /* records: first leaf 8, count of leaves 8, each behind the one before; an empty frame ends them */
+	COPY_ROOT,  /* COPY_ROOT_SIZE bytes */
+	COPY_ERROR, /* JSON of an error */
 };
 
 enum { COPY_IS_FRESH = 1 };
@@ -67,6 +69,8 @@ enum {
 	COPY_RECORD_HEAD = 16,
 	COPY_NAME_MOST = 4096,
 	COPY_ROOT_SIZE = 32,
+	COPY_PICK_SIZE = 16,
+	COPY_PICKS_MOST = 4096, /* of a frame */
 	COPY_SESSIONS_MOST = 8,
 	COPY_LIMIT_TO_TARGET = COPY_RUN + 65536,
 	COPY_LIMIT_TO_SOURCE = 65536,
@@ -142,7 +146,24 @@ struct extents {
 
 /* Maps the volume in one pass. Where the kernel cannot tell (block devices), all is data. */
 int extents_map(int fd, uint64_t size, struct extents *map, struct vmm_error **err);
+/* The same between two offsets; elsewhere all seems a hole. */
+int extents_map_part(int fd, uint64_t size, uint64_t from, uint64_t to, struct extents *map, struct vmm_error **err);
 void extents_free(struct extents *map);
+/* Sets the bits of leaves from one up to another. */
+void leaves_pick(uint64_t *words, uint64_t leaf, uint64_t end);
+/* Such words, with the leaves set that the ranges touch; the caller's. What lies behind `size` is left out. */
+uint64_t *leaves_touched(uint64_t size, const struct copy_range *ranges, size_t count);
+/* The bits of an extent that are leaves. */
+uint64_t extent_bits(uint64_t size, uint64_t extent);
+
+/* Some leaves of a volume. */
+struct picked {
+	uint64_t first, end; /* extents: none is picked outside of them */
+	uint64_t *leaves;    /* a word for each extent of the volume */
+};
+/* None, of a volume of that size. */
+void picked_begin(struct picked *picked, uint64_t size);
+void picked_free(struct picked *picked);
 /* The run of set bits of `word` from bit `from` on: its first bit and its end; false where there is none. */
 bool bits_run(uint64_t word, unsigned from, unsigned *first, unsigned *end);
 
@@ -158,8 +179,8 @@ void tagger_free(struct tagger *tagger);
 void tagger_tag(struct tagger *tagger, const void *data, size_t length, uint8_t tag[COPY_TAG]);
 bool tag_is_zero(const uint8_t tag[COPY_TAG]);
 
-/* One tag for a volume, over its size and all tags in their order. */
-void leaves_root(const struct copy_leaves *leaves, uint8_t root[COPY_ROOT_SIZE]);
+/* One tag over a volume's size, which leaves are picked, and their tags in their order. */
+void leaves_root(const struct copy_leaves *leaves, const struct picked *picked, uint8_t root[COPY_ROOT_SIZE]);
 /* All zero tags, for a volume of `size` bytes. Error "too-large" where there is no memory for it. */
 int leaves_make(uint64_t size, const uint8_t key[COPY_KEY], struct copy_leaves *leaves, struct vmm_error **err);
 
@@ -185,8 +206,8 @@ void scan_end(struct scan *scan);
 int scan_extent(struct scan *scan, uint64_t extent, struct extent_tags *tags, struct vmm_error **err);
 /* Asks the kernel to read an extent before it is wanted. */
 void scan_ahead(const struct scan *scan, uint64_t extent);
-/* Reads the whole volume into leaves->tag (made by leaves_make) with a few threads. */
-int scan_all(int fd, struct copy_leaves *leaves, struct vmm_error **err);
+/* Reads what is picked (NULL: all) into leaves->tag (made by leaves_make) with a few threads. */
+int scan_all(int fd, const struct picked *picked, struct copy_leaves *leaves, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ librsync (delta.c) */
 
@@ -282,6 +303,12 @@ size_t tags_pack(uint64_t extent, const struct extent_tags *tags, uint8_t packed
 int tags_unpack(const struct frame *frame, uint64_t size, uint64_t *extent, struct extent_tags *tags,
 		struct vmm_error **err);
 
+/* Sends PICKS up to the empty one. */
+int picks_send(struct stream *stream, const struct picked *picked, struct vmm_error **err);
+/* Adds those of a frame; `*from` (0 at first) is the leaf that the next may begin at. */
+int picks_unpack(const struct frame *frame, uint64_t size, uint64_t *from, struct picked *picked,
+		 struct vmm_error **err);
+
 /* The run of an ASK, and the window of old data that goes with it. */
 struct stretch {
 	uint32_t slot, length;
@@ -310,6 +337,8 @@ struct push {
 	uint8_t key[COPY_KEY];
 	struct copy_leaves *leaves; /* gets the tags of what was sent; or NULL */
 	bool known;		    /* ... and holds those of the target's volume */
+	bool not_fresh;		    /* ... which holds data therefore */
+	uint64_t *only;		    /* a word an extent: only these leaves may have changed; NULL: all may have */
 	uint32_t deal;		    /* extents that a sender takes at a time */
 	struct pace pace;
 	atomic_ullong next; /* extent that no sender has taken yet */
@@ -384,9 +413,9 @@ void *answer_run(void *pass);
 /* ------------------------------------------------------------------ the target's side of a verification (readback.c)
  */
 
-/* Reads the volume back from storage and sends its root; `leaves` keeps the tags for orders. */
-int readback_serve(struct outbox *outbox, const struct frame *verify, copy_open_fn *open_volume, void *context,
-		   struct copy_leaves *leaves, struct vmm_error **err);
+/* Receives the picks, reads them back from storage and sends their root; `leaves` keeps the tags for orders. */
+int readback_serve(struct stream *stream, struct outbox *outbox, const struct frame *verify, copy_open_fn *open_volume,
+		   void *context, struct copy_leaves *leaves, struct vmm_error **err);
 /* Sends the tags of those extents. */
 int readback_order(struct outbox *outbox, const struct frame *order, const struct copy_leaves *leaves,
 		   struct vmm_error **err);

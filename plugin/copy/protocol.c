@@ -95,6 +95,66 @@ int tags_unpack(const struct frame *frame, uint64_t size, uint64_t *extent, stru
 	return 0;
 }
 
+/* The next run of picked leaves from leaf `*end` on. */
+static bool picked_run(const struct picked *picked, uint64_t *first, uint64_t *end)
+{
+	uint64_t extent = *end / COPY_LEAVES;
+	unsigned from = *end % COPY_LEAVES, start, stop;
+	while (extent < picked->end && !bits_run(picked->leaves[extent], from, &start, &stop)) {
+		extent++;
+		from = 0;
+	}
+	if (extent >= picked->end)
+		return false;
+	*first = extent * COPY_LEAVES + start;
+	*end = extent * COPY_LEAVES + stop;
+	while (stop == COPY_LEAVES && ++extent < picked->end && picked->leaves[extent] & 1) {
+		bits_run(picked->leaves[extent], 0, &start, &stop);
+		*end = extent * COPY_LEAVES + stop;
+	}
+	return true;
+}
+
+int picks_send(struct stream *stream, const struct picked *picked, struct vmm_error **err)
+{
+	vmm_auto_free uint8_t *packed = mem_zero(COPY_PICKS_MOST * COPY_PICK_SIZE);
+	size_t length = 0;
+	for (uint64_t first, end = picked->first * COPY_LEAVES; picked_run(picked, &first, &end);) {
+		put64(packed + length, first);
+		put64(packed + length + 8, end - first);
+		length += COPY_PICK_SIZE;
+		if (length < COPY_PICKS_MOST * COPY_PICK_SIZE)
+			continue;
+		if (frame_send(stream, COPY_PICKS, 0, packed, length, err) < 0)
+			return -1;
+		length = 0;
+	}
+	if (length && frame_send(stream, COPY_PICKS, 0, packed, length, err) < 0)
+		return -1;
+	return frame_send(stream, COPY_PICKS, 0, NULL, 0, err);
+}
+
+int picks_unpack(const struct frame *frame, uint64_t size, uint64_t *from, struct picked *picked,
+		 struct vmm_error **err)
+{
+	uint64_t leaves = leaf_count(size);
+	if (frame->type != COPY_PICKS || frame->length % COPY_PICK_SIZE)
+		return protocol_error(err, "%u bytes in a frame of type %d for what it picks", frame->length,
+				      frame->type);
+	for (size_t at = 0; at < frame->length; at += COPY_PICK_SIZE) {
+		uint64_t first = get64(frame->data + at), count = get64(frame->data + at + 8);
+		if (first < *from || first >= leaves || !count || count > leaves - first)
+			return protocol_error(err, "a pick of %llu leaves from %llu on", (unsigned long long)count,
+					      (unsigned long long)first);
+		if (!*from)
+			picked->first = first / COPY_LEAVES;
+		*from = first + count;
+		picked->end = (*from + COPY_LEAVES - 1) / COPY_LEAVES;
+		leaves_pick(picked->leaves, first, *from);
+	}
+	return 0;
+}
+
 int stretch_set(uint64_t size, uint32_t slot, uint64_t offset, uint64_t length, struct stretch *run,
 		struct vmm_error **err)
 {

@@ -177,6 +177,22 @@ static uint32_t deal_size(uint64_t extents, size_t sessions)
 	return share < 1 ? 1 : (uint32_t)min64(share, COPY_ORDER_MOST);
 }
 
+static bool has_data(const struct copy_leaves *leaves)
+{
+	for (size_t leaf = 0; leaf < leaves->count; leaf++)
+		if (!tag_is_zero(leaves->tag[leaf]))
+			return true;
+	return false;
+}
+
+/* Nothing else is looked at. */
+static void narrow(struct push *push)
+{
+	push->only = leaves_touched(push->map.size, push->job->only, push->job->only_count);
+	for (uint64_t extent = 0; extent < push->map.count; extent++)
+		push->map.leaves[extent] &= push->only[extent];
+}
+
 static int prepare(struct push *push, const struct copy_job *job, size_t sessions, struct copy_leaves *leaves,
 		   struct vmm_error **err)
 {
@@ -193,6 +209,9 @@ static int prepare(struct push *push, const struct copy_job *job, size_t session
 	push->known = leaves && leaves->tag && leaves->size == job->size;
 	if (push->known) {
 		memcpy(push->key, leaves->key, COPY_KEY);
+		push->not_fresh = has_data(leaves);
+		if (job->only)
+			narrow(push);
 		return 0;
 	}
 	if (RAND_bytes(push->key, COPY_KEY) != 1)
@@ -220,6 +239,7 @@ int copy_push(const struct copy_job *job, struct stream *const sessions[], size_
 	if (done < 0 && leaves)
 		copy_leaves_free(leaves); /* some of it may never have arrived */
 	extents_free(&crew.push.map);
+	free(crew.push.only);
 	pace_end(&crew.push.pace);
 	return done;
 }

@@ -30,17 +30,47 @@ static int check_size(int fd, const char *name, uint64_t size, struct vmm_error 
 			 (unsigned long long)file.st_size, (unsigned long long)size);
 }
 
-static int read_back(int fd, struct copy_leaves *leaves, struct vmm_error **err)
+static int receive_picks(struct stream *stream, uint64_t size, struct picked *picked, struct vmm_error **err)
+{
+	uint64_t from = 0;
+	for (bool last = false; !last;) {
+		struct frame frame;
+		if (frame_receive(stream, COPY_LIMIT_TO_TARGET, -1, &frame, err) < 0)
+			return -1;
+		last = !frame.length && frame.type == COPY_PICKS;
+		int result = picks_unpack(&frame, size, &from, picked, err);
+		frame_free(&frame);
+		if (result < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int read_back(int fd, const struct picked *picked, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	if (fdatasync(fd) < 0)
 		return error_set(err, VMM_FAILED, "io-error", "writing to stable storage: %m");
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	vmm_auto_close int direct = open_direct(fd);
-	return scan_all(direct >= 0 ? direct : fd, leaves, err);
+	return scan_all(direct >= 0 ? direct : fd, picked, leaves, err);
 }
 
-int readback_serve(struct outbox *outbox, const struct frame *verify, copy_open_fn *open_volume, void *context,
-		   struct copy_leaves *leaves, struct vmm_error **err)
+static int read_picks(struct stream *stream, int fd, const char *name, struct copy_leaves *leaves,
+		      uint8_t root[COPY_ROOT_SIZE], struct vmm_error **err)
+{
+	struct picked picked;
+	picked_begin(&picked, leaves->size);
+	int result = receive_picks(stream, leaves->size, &picked, err);
+	if (!result && read_back(fd, &picked, leaves, err) < 0)
+		result = error_context(err, "%s", name);
+	if (!result)
+		leaves_root(leaves, &picked, root);
+	picked_free(&picked);
+	return result;
+}
+
+int readback_serve(struct stream *stream, struct outbox *outbox, const struct frame *verify, copy_open_fn *open_volume,
+		   void *context, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	uint64_t size;
 	uint8_t key[COPY_KEY], root[COPY_ROOT_SIZE];
@@ -48,11 +78,9 @@ int readback_serve(struct outbox *outbox, const struct frame *verify, copy_open_
 	vmm_auto_close int fd = -1;
 	copy_leaves_free(leaves);
 	if (open_unpack(verify, &size, key, &name, err) < 0 || (fd = open_volume(context, name, size, err)) < 0 ||
-	    check_size(fd, name, size, err) < 0 || leaves_make(size, key, leaves, err) < 0)
+	    check_size(fd, name, size, err) < 0 || leaves_make(size, key, leaves, err) < 0 ||
+	    read_picks(stream, fd, name, leaves, root, err) < 0)
 		return -1;
-	if (read_back(fd, leaves, err) < 0)
-		return error_context(err, "%s", name);
-	leaves_root(leaves, root);
 	outbox_put(outbox, COPY_ROOT, 0, root, sizeof(root));
 	return 0;
 }

@@ -68,6 +68,7 @@ enum { SCAN_THREADS = 2 };
 
 struct scan_share {
 	int fd;
+	uint64_t end; /* extent behind the last */
 	struct extents map;
 	struct copy_leaves *leaves;
 	atomic_ullong next; /* extent that nobody has taken yet */
@@ -85,8 +86,10 @@ static void *scan_share_run(void *argument)
 	scan_begin(&scan, share->fd, &share->map, share->leaves->key);
 	while (!share->failed) {
 		uint64_t extent = share->next++;
-		if (extent >= share->map.count)
+		if (extent >= share->end)
 			break;
+		if (!share->map.leaves[extent])
+			continue;
 		if (scan_extent(&scan, extent, &tags, err) < 0) {
 			share->failed = true;
 			break;
@@ -97,12 +100,28 @@ static void *scan_share_run(void *argument)
 	return NULL;
 }
 
-int scan_all(int fd, struct copy_leaves *leaves, struct vmm_error **err)
+/* Maps what is to be read, and nothing else. */
+static int map_picked(struct scan_share *share, const struct picked *picked, uint64_t size, struct vmm_error **err)
+{
+	share->end = extent_count(size);
+	if (!picked)
+		return extents_map(share->fd, size, &share->map, err);
+	share->next = picked->first;
+	share->end = picked->end;
+	if (extents_map_part(share->fd, size, picked->first * COPY_EXTENT, min64(size, picked->end * COPY_EXTENT),
+			     &share->map, err) < 0)
+		return -1;
+	for (uint64_t extent = picked->first; extent < picked->end; extent++)
+		share->map.leaves[extent] &= picked->leaves[extent];
+	return 0;
+}
+
+int scan_all(int fd, const struct picked *picked, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	struct scan_share share = {.fd = fd, .leaves = leaves};
 	pthread_t threads[SCAN_THREADS - 1];
 	size_t started = 0;
-	int result = extents_map(fd, leaves->size, &share.map, err);
+	int result = map_picked(&share, picked, leaves->size, err);
 	if (!result) {
 		/* This thread works too, so that a thread that cannot be started costs time only. */
 		while (started < VMM_COUNT(threads) && !pthread_create(&threads[started], NULL, scan_share_run, &share))

@@ -307,6 +307,11 @@ static int send_leaves(struct sender *sender, enum fate fate, uint64_t offset, c
 	}
 }
 
+static uint64_t leaf_bits(unsigned first, unsigned end)
+{
+	return (end - first == 64 ? ~0ull : (1ull << (end - first)) - 1) << first;
+}
+
 static int send_extent(struct sender *sender, uint64_t extent, const struct extent_tags *new,
 		       const struct extent_tags *old, struct vmm_error **err)
 {
@@ -317,6 +322,8 @@ static int send_extent(struct sender *sender, uint64_t extent, const struct exte
 			if (leaf_fate(new, old, end) != fate)
 				break;
 		size_t from = (size_t)leaf * COPY_LEAF, to = min64((uint64_t)end * COPY_LEAF, length);
+		if (fate != FATE_SAME && sender->push->leaves)
+			sender->push->leaves->proven[extent] &= ~leaf_bits(leaf, end);
 		if (fate == FATE_SAME)
 			sender->push->present +=
 				(uint64_t)__builtin_popcountll(new->nonzero >> leaf << (64 - (end - leaf))) * COPY_LEAF;
@@ -327,19 +334,35 @@ static int send_extent(struct sender *sender, uint64_t extent, const struct exte
 	return 0;
 }
 
+/* What cannot have changed is as it was. */
+static void keep_others(struct extent_tags *new, const struct extent_tags *old, uint64_t only)
+{
+	new->nonzero |= old->nonzero & ~only;
+	for (unsigned leaf = 0; leaf < COPY_LEAVES; leaf++)
+		if (!(only >> leaf & 1))
+			memcpy(new->tag[leaf], old->tag[leaf], COPY_TAG);
+}
+
 static int work_extent(struct sender *sender, struct order *order, struct vmm_error **err)
 {
 	struct push *push = sender->push;
 	uint64_t extent = order->first + order->worked, read = sender->scan.read;
 	struct extent_tags new, *old = &order->old[order->worked];
+	if (push->only && !push->only[extent]) {
+		push->done += extent_length(push->map.size, extent);
+		order->worked++;
+		return 0;
+	}
 	if (scan_extent(&sender->scan, extent, &new, err) < 0)
 		return error_context(err, "%s", push->job->volume);
 	scan_ahead(&sender->scan, extent + 1);
 	push->data += sender->scan.read - read;
-	if (sender->fresh)
-		old->nonzero = 0;
-	else if (push->known)
+	if (push->known)
 		leaves_get(push->leaves, extent, old);
+	else if (sender->fresh)
+		old->nonzero = 0;
+	if (push->only)
+		keep_others(&new, old, push->only[extent]);
 	while (needs_tags(sender) && order->arrived <= order->worked)
 		if (receive_frame(sender, err) < 0)
 			return -1;
@@ -407,6 +430,9 @@ static int converse(struct sender *sender, struct vmm_error **err)
 	while (!sender->opened)
 		if (receive_frame(sender, err) < 0)
 			return -1;
+	if (sender->fresh && push->not_fresh)
+		return error_set(err, VMM_FAILED, "copy-lost", "what was sent of %s before is there no more",
+				 push->job->volume);
 	if (work(sender, err) < 0)
 		return -1;
 	while (inquiring(sender))

@@ -19,7 +19,8 @@ static int serve_frame(struct serve *serve, const struct frame *frame, struct vm
 	case COPY_OPEN:
 		return pass_serve(serve->stream, serve->outbox, frame, serve->open_volume, serve->context, err);
 	case COPY_VERIFY:
-		result = readback_serve(serve->outbox, frame, serve->open_volume, serve->context, &serve->leaves, err);
+		result = readback_serve(serve->stream, serve->outbox, frame, serve->open_volume, serve->context,
+					&serve->leaves, err);
 		break;
 	case COPY_ORDER:
 		result = readback_order(serve->outbox, frame, &serve->leaves, err);

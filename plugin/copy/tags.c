@@ -62,15 +62,30 @@ void tagger_tag(struct tagger *tagger, const void *data, size_t length, uint8_t 
 		tag[0] = 1; /* all zero is taken: it means a leaf of zeros */
 }
 
-void leaves_root(const struct copy_leaves *leaves, uint8_t root[COPY_ROOT_SIZE])
+/* Of one extent: which it is, which of its leaves, their tags. */
+static bool add_extent(EVP_MD_CTX *context, const struct copy_leaves *leaves, uint64_t extent, uint64_t bits)
+{
+	uint8_t head[16];
+	put64(head, extent);
+	put64(head + 8, bits);
+	bool good = EVP_DigestUpdate(context, head, sizeof(head));
+	for (unsigned first, end = 0; good && bits_run(bits, end, &first, &end);)
+		good = EVP_DigestUpdate(context, leaves->tag[extent * COPY_LEAVES + first],
+					(size_t)(end - first) * COPY_TAG);
+	return good;
+}
+
+void leaves_root(const struct copy_leaves *leaves, const struct picked *picked, uint8_t root[COPY_ROOT_SIZE])
 {
 	uint8_t size[8];
 	put64(size, leaves->size);
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	if (!context || !EVP_DigestInit_ex(context, EVP_sha256(), NULL) ||
-	    !EVP_DigestUpdate(context, leaves->key, COPY_KEY) || !EVP_DigestUpdate(context, size, sizeof(size)) ||
-	    !EVP_DigestUpdate(context, leaves->tag, leaves->count * COPY_TAG) ||
-	    !EVP_DigestFinal_ex(context, root, NULL))
+	bool good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) &&
+		    EVP_DigestUpdate(context, leaves->key, COPY_KEY) && EVP_DigestUpdate(context, size, sizeof(size));
+	for (uint64_t extent = picked->first; good && extent < picked->end; extent++)
+		if (picked->leaves[extent])
+			good = add_extent(context, leaves, extent, picked->leaves[extent]);
+	if (!good || !EVP_DigestFinal_ex(context, root, NULL))
 		abort();
 	EVP_MD_CTX_free(context);
 }
@@ -81,7 +96,8 @@ int leaves_make(uint64_t size, const uint8_t key[COPY_KEY], struct copy_leaves *
 	memcpy(leaves->key, key, COPY_KEY);
 	/* Pages of zero tags are never touched, so a sparse volume's table is sparse too. */
 	leaves->tag = calloc(leaves->count ? leaves->count : 1, COPY_TAG);
-	if (!leaves->tag)
+	leaves->proven = calloc(extent_count(size) ? extent_count(size) : 1, sizeof(*leaves->proven));
+	if (!leaves->tag || !leaves->proven)
 		return error_set(err, VMM_FAILED, "too-large", "no memory for the table of a volume of %llu bytes",
 				 (unsigned long long)size);
 	return 0;
@@ -111,5 +127,6 @@ void leaves_put(struct copy_leaves *leaves, uint64_t extent, const struct extent
 void copy_leaves_free(struct copy_leaves *leaves)
 {
 	free(leaves->tag);
+	free(leaves->proven);
 	OPENSSL_cleanse(leaves, sizeof(*leaves));
 }

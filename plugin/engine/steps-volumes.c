@@ -131,6 +131,21 @@ static int push(struct migration *m, struct json_object *volume, const char *pha
 	return done;
 }
 
+/* What was sent since it was last asked for is read back from the target's storage. */
+static int prove(struct migration *m, struct json_object *volume, const char *phase, struct vmm_error **err)
+{
+	struct stream *session;
+	struct watching watching = {m, phase, json_text(volume, "target"), 0};
+	const struct copy_job job = {
+		.volume = json_text(volume, "temporary"), .progress = on_progress, .context = &watching};
+	if (session_of(m, &session, err) < 0)
+		return -1;
+	int done = copy_verify(&job, session, leaves_of(m, volume), NULL, err);
+	if (done < 0)
+		session_drop(m);
+	return done;
+}
+
 /* While the guest runs. A round carries what was written during the one before: once that is little, or does not get less, the
  * next round is the last one, without the guest. */
 int step_precopy(struct migration *m, struct json_object *volume, struct vmm_error **err)
@@ -141,7 +156,7 @@ int step_precopy(struct migration *m, struct json_object *volume, struct vmm_err
 		return 0;
 	for (int round = 1; round <= ROUNDS_MOST; round++) {
 		int64_t began_ms = clock_steady_ms();
-		if (push(m, volume, "precopy", round, &wire, err) < 0)
+		if (push(m, volume, "precopy", round, &wire, err) < 0 || prove(m, volume, "precopy", err) < 0)
 			return -1;
 		vmm_auto_free char *size = str_size((int64_t)wire);
 		task_log(m->task, "info", "%s: round %d sent %s in %.1f s", json_text(volume, "target"), round, size,
@@ -173,13 +188,7 @@ static int unchanged(struct json_object *volume, struct vmm_error **err)
 
 int step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
-	struct stream *session;
-	if (unchanged(volume, err) < 0 || session_of(m, &session, err) < 0)
-		return -1;
-	int done = copy_verify(session, json_text(volume, "temporary"), leaves_of(m, volume), NULL, err);
-	if (done < 0)
-		session_drop(m);
-	return done;
+	return unchanged(volume, err) < 0 ? -1 : prove(m, volume, "verify", err);
 }
 
 int step_publish(struct migration *m, struct json_object *volume, struct vmm_error **err)

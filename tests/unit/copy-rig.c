@@ -134,6 +134,8 @@ int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err
 		.rate_limit = rig->rate_limit,
 		.progress = rig->progress,
 		.context = rig->context,
+		.only = rig->only,
+		.only_count = rig->only_count,
 	};
 	for (size_t i = 0; i < rig->sessions; i++) {
 		session_begin(rig, &served[i]);
@@ -154,11 +156,12 @@ void rig_push_well(struct rig *rig, struct copy_leaves *leaves)
 	}
 }
 
-int rig_verify(struct rig *rig, const struct copy_leaves *leaves, size_t *bad, struct vmm_error **err)
+int rig_verify(struct rig *rig, struct copy_leaves *leaves, size_t *bad, struct vmm_error **err)
 {
 	struct served served;
+	const struct copy_job job = {.volume = "vda"};
 	session_begin(rig, &served);
-	int result = copy_verify(served.near, "vda", leaves, bad, err);
+	int result = copy_verify(&job, served.near, leaves, bad, err);
 	session_end(&served);
 	return result;
 }

@@ -14,7 +14,9 @@ struct rig {
 	uint64_t rate_limit;
 	copy_progress_fn *progress;
 	void *context;
-	copy_open_fn *open; /* NULL: gives the target's volume */
+	copy_open_fn *open;	       /* NULL: gives the target's volume */
+	const struct copy_range *only; /* of the job, or NULL */
+	size_t only_count;
 	uint64_t cut_after; /* the link is cut after so many bytes to the target; 0: never */
 	struct copy_progress result;
 	struct served *session;	  /* between rig_session_begin and its end */
@@ -26,7 +28,7 @@ void rig_begin(struct rig *rig, uint64_t size);
 void rig_end(struct rig *rig);
 
 int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err);
-int rig_verify(struct rig *rig, const struct copy_leaves *leaves, size_t *bad, struct vmm_error **err);
+int rig_verify(struct rig *rig, struct copy_leaves *leaves, size_t *bad, struct vmm_error **err);
 /* A push that must succeed. */
 void rig_push_well(struct rig *rig, struct copy_leaves *leaves);
 

@@ -150,6 +150,60 @@ static void verify_huge(struct stream *s)
 	send(s, COPY_VERIFY, 0, packed, sizeof(packed));
 }
 
+/* Copies nothing, so that the volume has its size, and has leaves read back: two at most, no end to them. */
+static void picks(struct stream *s, const uint64_t numbers[4], size_t length)
+{
+	static const uint8_t key[COPY_KEY];
+	uint8_t packed[2 * COPY_PICK_SIZE];
+	for (size_t i = 0; i < 4; i++)
+		put64(packed + i * 8, numbers[i]);
+	open_volume(s, "vda", SIZE);
+	send(s, COPY_SYNC, 0, NULL, 0);
+	open_send(s, COPY_VERIFY, SIZE, key, "vda", NULL);
+	send(s, COPY_PICKS, 0, packed, length);
+}
+
+static void picks_first(struct stream *s)
+{
+	send(s, COPY_PICKS, 0, NULL, 0);
+}
+
+static void picks_behind_the_end(struct stream *s)
+{
+	picks(s, (uint64_t[4]){0, 5, SIZE / COPY_LEAF - 1, 2}, 2 * COPY_PICK_SIZE);
+}
+
+static void picks_far_behind(struct stream *s)
+{
+	picks(s, (uint64_t[4]){~0ull, 1}, COPY_PICK_SIZE);
+}
+
+static void picks_of_all_there_is(struct stream *s)
+{
+	picks(s, (uint64_t[4]){1, ~0ull}, COPY_PICK_SIZE);
+}
+
+static void picks_of_none(struct stream *s)
+{
+	picks(s, (uint64_t[4]){3, 0}, COPY_PICK_SIZE);
+}
+
+static void picks_backward(struct stream *s)
+{
+	picks(s, (uint64_t[4]){4, 2, 5, 1}, 2 * COPY_PICK_SIZE);
+}
+
+static void half_a_pick(struct stream *s)
+{
+	picks(s, (uint64_t[4]){4, 2}, COPY_PICK_SIZE / 2);
+}
+
+static void order_among_picks(struct stream *s)
+{
+	picks(s, (uint64_t[4]){4, 2}, COPY_PICK_SIZE);
+	order_first(s);
+}
+
 static void open_elsewhere(struct stream *s)
 {
 	open_volume(s, "../../etc/passwd", SIZE);
@@ -269,6 +323,14 @@ static const struct hostile {
 	{"open with NUL", open_with_nul, "protocol-error"},
 	{"open huge", open_huge, "protocol-error"},
 	{"verify huge", verify_huge, "protocol-error"},
+	{"picks first", picks_first, "protocol-error"},
+	{"picks behind the end", picks_behind_the_end, "protocol-error"},
+	{"picks far behind", picks_far_behind, "protocol-error"},
+	{"picks of all there is", picks_of_all_there_is, "protocol-error"},
+	{"picks of none", picks_of_none, "protocol-error"},
+	{"picks backward", picks_backward, "protocol-error"},
+	{"half a pick", half_a_pick, "protocol-error"},
+	{"order among picks", order_among_picks, "protocol-error"},
 	{"open elsewhere", open_elsewhere, "not-there"},
 	{"write behind the end", write_behind_the_end, "protocol-error"},
 	{"write far behind", write_far_behind, "protocol-error"},

@@ -19,6 +19,8 @@ struct property {
 	uint64_t seed; /* of the numbers drawn */
 	struct text story;
 	bool preallocated; /* the target has storage that no data needs */
+	struct copy_range changed[8];
+	size_t changed_count;
 };
 
 static uint64_t draw(struct property *p, uint64_t below)
@@ -52,6 +54,7 @@ static void change(struct property *p, int fd, uint64_t size)
 		return;
 	text_add(&p->story, " %llu:%llu+%llu", (unsigned long long)kind, (unsigned long long)at,
 		 (unsigned long long)length);
+	p->changed[p->changed_count++ % VMM_COUNT(p->changed)] = (struct copy_range){at, length};
 	if (kind < 4)
 		rig_fill(fd, at, length, rig_random(&p->seed));
 	else if (kind == 4)
@@ -146,7 +149,11 @@ static void one_case(struct property *p)
 		push_cut(p);
 	push_and_check(p, &leaves);
 	for (uint64_t rounds = draw(p, 3); rounds; rounds--) {
+		p->changed_count = 0;
 		changes(p, "round", p->rig.source, size, 5);
+		/* A tracker may know what has changed. */
+		p->rig.only = draw(p, 2) ? p->changed : NULL;
+		p->rig.only_count = p->changed_count;
 		push_and_check(p, &leaves);
 	}
 	copy_leaves_free(&leaves);

@@ -185,6 +185,77 @@ static void a_later_round_with_known_leaves_needs_no_tags(void **state)
 	rig_end(&rig);
 }
 
+static uint64_t read_by(struct rig *rig, struct copy_leaves *leaves)
+{
+	rig_push_well(rig, leaves);
+	return rig->result.data;
+}
+
+static void only_what_may_have_changed_is_read(void **state)
+{
+	(void)state;
+	static const struct copy_range ranges[] = {
+		{10 * MIB + 100, 1}, {20 * MIB, MIB}, {64 * MIB + 12000, 1 << 20} /* behind the end */};
+	for (size_t sessions = 1; sessions <= 3; sessions += 2) {
+		struct rig rig;
+		struct copy_leaves leaves = {0};
+		sparse_volume(&rig);
+		rig.sessions = sessions;
+		rig.only = ranges;
+		rig.only_count = VMM_COUNT(ranges);
+		/* Without leaves of an earlier push all is read. */
+		assert_in_range(read_by(&rig, &leaves), 16 * MIB, 20 * MIB);
+		assert_true(rig_same(&rig));
+		rig_fill(rig.source, 10 * MIB, 4096, 7);
+		rig_zeros(rig.source, 20 * MIB, MIB);
+		rig_fill(rig.source, 64 * MIB + 12340, 5, 8);
+		assert_in_range(read_by(&rig, &leaves), MIB, MIB + 3 * COPY_LEAF);
+		assert_true(rig_same(&rig));
+		assert_int_equal(copy_compare(rig.source, &leaves, NULL), 0);
+		/* It is believed. */
+		rig_fill(rig.source, 40 * MIB, 4096, 9);
+		rig_push_well(&rig, &leaves);
+		assert_int_equal(copy_compare(rig.target, &leaves, NULL), 0);
+		assert_int_equal(copy_compare(rig.source, &leaves, NULL), -1);
+		rig.only = NULL;
+		rig_push_well(&rig, &leaves);
+		assert_true(rig_same(&rig));
+		copy_leaves_free(&leaves);
+		rig_end(&rig);
+	}
+}
+
+static void nothing_changed_reads_nothing(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct copy_leaves leaves = {0};
+	const struct copy_range none = {0};
+	sparse_volume(&rig);
+	rig_push_well(&rig, &leaves);
+	rig.only = &none;
+	rig_push_well(&rig, &leaves);
+	assert_int_equal(rig.result.data, 0);
+	assert_int_equal(rig.result.done, rig.size);
+	assert_true(rig_same(&rig));
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
+static void a_copy_that_was_lost_between_rounds_is_noticed(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct copy_leaves leaves = {0};
+	vmm_auto_error struct vmm_error *err = NULL;
+	sparse_volume(&rig);
+	rig_push_well(&rig, &leaves);
+	assert_int_equal(ftruncate(rig.target, 0), 0);
+	assert_int_equal(rig_push(&rig, &leaves, &err), -1);
+	assert_true(error_is(err, "copy-lost"));
+	rig_end(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +269,9 @@ int main(void)
 		cmocka_unit_test(zeros_that_an_old_target_has_written_down_become_holes),
 		cmocka_unit_test(the_target_grows_and_shrinks_to_the_sources_size),
 		cmocka_unit_test(a_later_round_with_known_leaves_needs_no_tags),
+		cmocka_unit_test(only_what_may_have_changed_is_read),
+		cmocka_unit_test(nothing_changed_reads_nothing),
+		cmocka_unit_test(a_copy_that_was_lost_between_rounds_is_noticed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

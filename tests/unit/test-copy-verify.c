@@ -26,7 +26,7 @@ static void copied_volume(struct rig *rig, struct copy_leaves *leaves)
 	rig_push_well(rig, leaves);
 }
 
-static void assert_differs_at(struct rig *rig, const struct copy_leaves *leaves, const char *offset, size_t extents)
+static void assert_differs_at(struct rig *rig, struct copy_leaves *leaves, const char *offset, size_t extents)
 {
 	vmm_auto_error struct vmm_error *err = NULL;
 	size_t bad = 99;
@@ -75,6 +75,40 @@ static void a_flipped_bit_is_found_wherever_it_is(void **state)
 	flip_bit(rig.target, 6 * MIB);
 	flip_bit(rig.target, 9 * MIB);
 	assert_differs_at(&rig, &leaves, "offset 5242880 ", 2);
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
+static size_t unproven(const struct copy_leaves *leaves)
+{
+	size_t count = 0;
+	for (size_t leaf = 0; leaf < leaves->count; leaf++)
+		count += !(leaves->proven[leaf / 64] >> leaf % 64 & 1);
+	return count;
+}
+
+static void what_was_sent_since_is_read_back_and_nothing_else(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct copy_leaves leaves;
+	copied_volume(&rig, &leaves);
+	assert_int_equal(unproven(&leaves), leaves.count);
+	assert_int_equal(rig_verify(&rig, &leaves, NULL, NULL), 0);
+	assert_int_equal(unproven(&leaves), 0);
+	rig_fill(rig.source, 6 * MIB + 100, 4096, 3);
+	rig_zeros(rig.source, 7 * MIB, COPY_LEAF);
+	rig_fill(rig.source, 15 * MIB, COPY_LEAF + 1, 4);
+	rig_push_well(&rig, &leaves);
+	assert_int_equal(unproven(&leaves), 4);
+	/* Read once, and not again. */
+	flip_bit(rig.target, 5 * MIB);
+	flip_bit(rig.target, 15 * MIB + COPY_LEAF);
+	assert_differs_at(&rig, &leaves, "offset 15794176 ", 1);
+	assert_int_equal(unproven(&leaves), 4);
+	flip_bit(rig.target, 15 * MIB + COPY_LEAF);
+	assert_int_equal(rig_verify(&rig, &leaves, NULL, NULL), 0);
+	assert_int_equal(unproven(&leaves), 0);
 	copy_leaves_free(&leaves);
 	rig_end(&rig);
 }
@@ -155,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_copy_verifies_again_and_again_on_one_session),
 		cmocka_unit_test(a_flipped_bit_is_found_wherever_it_is),
+		cmocka_unit_test(what_was_sent_since_is_read_back_and_nothing_else),
 		cmocka_unit_test(leaves_that_changed_places_are_found),
 		cmocka_unit_test(a_truncated_copy_is_found),
 		cmocka_unit_test(a_longer_copy_is_found),
