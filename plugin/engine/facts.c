@@ -3,6 +3,24 @@
 
 #include "engine/engine.h"
 
+/* A hypervisor that does not answer may have it: then nobody knows. */
+static int not_found(const char *who, struct vmm_node *source, struct json_object *hosts, struct vmm_error **err)
+{
+	if (hosts) {
+		json_object_object_foreach(hosts, kind, host)
+		{
+			(void)kind;
+			if (json_true(host, "up") || !json_at(host, "error"))
+				continue;
+			error_from_json(err, json_at(host, "error"));
+			(*err)->exit = VMM_BLOCKED;
+			return error_context(err, "guest %s cannot be looked for on %s", who, source->name);
+		}
+	}
+	error_set(err, VMM_NOT_FOUND, "no-such-guest", "no guest %s on %s", who, source->name);
+	return error_hint(err, "see the guests of all nodes: vmmigrate list");
+}
+
 static int ask_source(struct json_object *request, struct vmm_node *source, struct facts *facts, struct vmm_error **err)
 {
 	const char *who = json_text_or(request, "guest", "");
@@ -11,8 +29,7 @@ static int ask_source(struct json_object *request, struct vmm_node *source, stru
 		return -1;
 	if (json_at(facts->node[SOURCE], "guest"))
 		return 0;
-	error_set(err, VMM_NOT_FOUND, "no-such-guest", "no guest %s on %s", who, source->name);
-	return error_hint(err, "see the guests of all nodes: vmmigrate list");
+	return not_found(who, source, json_at(facts->node[SOURCE], "host"), err);
 }
 
 static void ask_target(struct vmm_node *target, struct facts *facts)
