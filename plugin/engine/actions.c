@@ -114,7 +114,11 @@ struct json_object *storage_under(struct json_object *node, const char *path)
 struct json_object *volume_destination(const struct facts *facts, struct json_object *volume)
 {
 	struct json_object *same = storage_named(facts->node[TARGET], json_text(volume, "storage"));
-	return same ? same : storage_under(facts->node[TARGET], json_text(volume, "path"));
+	/* A name that is just a mount point's says nothing of this path where the target has other mounts. */
+	struct json_object *under = same && !str_same(json_text_or(same, "source", "mount"), "mount")
+					    ? NULL
+					    : storage_under(facts->node[TARGET], json_text(volume, "path"));
+	return under ? under : same;
 }
 
 /* ------------------------------------------------------------------ volumes */

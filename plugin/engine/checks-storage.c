@@ -13,7 +13,10 @@ static int64_t bytes_for(const struct look *look, struct json_object *storage, s
 	json_each (volume, look->guest, "volumes") {
 		if (!is_copied(look, volume, volume_i) || volume_destination(look->facts, volume) != storage)
 			continue;
-		need += json_number(volume, "allocated");
+		/* A seed takes its room already; what it lacks is not known, but no more than there is. */
+		int64_t all = json_number(volume, "allocated"),
+			seed = json_number(volume_there(look->facts, volume_i), "seed");
+		need += seed < all ? all - seed : 0;
 		text_add(names, "%s%s", names->length ? ", " : "", volume_name(volume));
 	}
 	return need;
@@ -31,8 +34,8 @@ void look_space_short(const struct look *look)
 		struct json_object *finding =
 			found(look, name, "%s needs %s on storage \"%s\" of %s, which has %s free (%s)", look->label,
 			      need_text, name, look->name[TARGET], have_text, names.data);
-		finding_hint(finding, "free %s on %s, or choose another node", json_text_or(storage, "path", name),
-			     look->name[TARGET]);
+		finding_hint(finding, "make room in %s on %s, or choose another node",
+			     json_text_or(storage, "path", name), look->name[TARGET]);
 	}
 }
 

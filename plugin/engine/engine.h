@@ -57,7 +57,8 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *   "record"    the node's guest record of the guest in question, or null: {owner,generation,state(idle|source|handover|target),
  *                task, peer, since_us, worker_alive (bool)}
  *   "fit"       target only: guest_ops->fit, and "volumes": for each of the guest's volumes, by its place in the array:
- *                {there (bool: a file of that path is here), open (bool), missing_dir (bool), same_block (bool: WWN or UUIDs equal)}
+ *                {there (bool: a file of that path is here), open (bool), missing_dir (bool), same_block (bool: WWN or UUIDs equal),
+ *               seed: bytes of it that a seed holds here}
  * On facts->sharing, by storage name: "shared", "local", "unproven" - the outcome of the token test (block: of the identity).
  */
 struct facts {

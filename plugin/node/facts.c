@@ -194,8 +194,27 @@ static bool same_block(struct json_object *volume)
 	       str_same(identity, json_text(ours, "identity"));
 }
 
+/* The storage that a file would lie on here is one of `storages`, so that its room is known: no guest may have used it yet. */
+static void add_storage_of(const char *path, struct json_object *storages)
+{
+	vmm_auto_json struct json_object *file = json_make("type:s path:s", "file", path);
+	vmm_auto_error struct vmm_error *problem = NULL;
+	struct json_object *storage;
+	if (storage_at(file, storages, &storage, &problem) < 0)
+		log_debug("%s: %s", path, problem->message);
+}
+
+/* Bytes of the seed that a copy to this place would begin from. */
+static int64_t seed_bytes(const char *path)
+{
+	vmm_auto_free char *seed = local_seed(path);
+	struct stat info;
+	return lstat(seed, &info) == 0 ? (int64_t)info.st_blocks * 512 : 0;
+}
+
 /* What this node, as the target, finds at the places of the source's volumes. */
-static struct json_object *look_at_places(struct json_object *guest, struct json_object *guests)
+static struct json_object *look_at_places(struct json_object *guest, struct json_object *guests,
+					  struct json_object *storages)
 {
 	struct json_object *places = json_object_new_array();
 	json_each (volume, guest, "volumes") {
@@ -206,14 +225,16 @@ static struct json_object *look_at_places(struct json_object *guest, struct json
 		if (!path || path_check(path, "volume", NULL) < 0)
 			continue;
 		vmm_auto_free char *dir = path_dir(path);
-		json_put(place, "there:b missing_dir:b same_block:b", (int)file_there(path), (int)!file_there(dir),
-			 (int)same_block(volume));
+		json_put(place, "there:b missing_dir:b same_block:b seed:i", (int)file_there(path),
+			 (int)!file_there(dir), (int)same_block(volume), seed_bytes(path));
+		if (str_same(json_text(volume, "kind"), storage_dir.kind))
+			add_storage_of(path, storages);
 	}
 	return places;
 }
 
 static int add_fit(struct local_node *node, struct json_object *reply, struct json_object *guest,
-		   struct json_object *guests, struct vmm_error **err)
+		   struct json_object *guests, struct json_object *storages, struct vmm_error **err)
 {
 	const struct guest_ops *ops = guest_kind(json_text_or(guest, "kind", ""));
 	struct guest_host *host = NULL;
@@ -227,7 +248,7 @@ static int add_fit(struct local_node *node, struct json_object *reply, struct js
 	}
 	if (host)
 		ops->close(host);
-	json_put(fit, "volumes:o", look_at_places(guest, guests));
+	json_put(fit, "volumes:o", look_at_places(guest, guests, storages));
 	json_put(reply, "fit:o", fit);
 	return 0;
 }
@@ -278,7 +299,7 @@ int local_facts(struct local_node *node, struct json_object *args, struct json_o
 		 bridges(), guests, guest);
 	if (subject && add_record(node, facts, subject, err) < 0)
 		return -1;
-	if (json_at(args, "fit") && add_fit(node, facts, json_at(args, "fit"), guests, err) < 0)
+	if (json_at(args, "fit") && add_fit(node, facts, json_at(args, "fit"), guests, storages, err) < 0)
 		return -1;
 	*reply = json_object_get(facts);
 	return 0;
