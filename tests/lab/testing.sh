@@ -21,7 +21,7 @@ show_what_is_known() {
     local node
     for node in node1 node2; do
         echo "--- $node"
-        on "$node" sh -c 'virsh list --all; tail -v -n 20 /var/lib/vmmigrate/tasks/*/log /var/lib/vmmigrate/tasks/*/stderr
+        on "$node" timeout 20 sh -c 'virsh list --all; tail -v -n 20 /var/lib/vmmigrate/tasks/*/log /var/lib/vmmigrate/tasks/*/stderr
             grep -H . /var/lib/vmmigrate/guests/*; ls -lA /var/lib/libvirt/images' 2>&1 | grep -v '=$' | tail -n 60
     done
 }
@@ -130,6 +130,16 @@ nothing_left() {
     done
 }
 
+# as_it_was FROM ID: the guest runs on FROM as it did, with its autostart, and nothing of ours is left on either node.
+as_it_was() {
+    local was=${3:-enable}
+    runs_on "$1" "$2"
+    gone_from "$(other "$1")" "$2"
+    [ "$(autostart "$1" "$2")" = "$was" ] || fail "autostart of guest $2 is $(autostart "$1" "$2") on $1"
+    wait_until "nothing is left" 30 settled
+    nothing_left
+}
+
 # second_try FROM ID ARGUMENTS...: the same migration, tried again, succeeds and leaves nothing behind.
 second_try() {
     local from=$1 id=$2
@@ -141,3 +151,29 @@ second_try() {
     nothing_left
 }
 settled() { (nothing_left) >/dev/null 2>&1; }
+
+# stop_after_commit SOURCE TARGET: the next task on SOURCE gets as far as its commit and waits for a lock that we hold until
+# go_on_after_commit (or 10 s).
+stop_after_commit() {
+    on "$2" sh -c 'cat >/etc/libvirt/hooks/qemu.d/tell; chmod 755 /etc/libvirt/hooks/qemu.d/tell' <<'HOOK'
+#!/bin/sh
+[ "$2" = started ] || exit 0
+touch /run/starts
+while [ ! -e /run/may-start ]; do sleep 0.05; done
+HOOK
+    lab libvirtd "$2" restart
+    stopper_source=$1
+    {
+        wait_until "the target starts the guest" 60 on "$2" test -e /run/starts
+        on "$1" flock /var/lib/vmmigrate/guests/.lock sh -c "touch /run/locked; while [ ! -e /run/go-on ]; do sleep 0.05; done" &
+        wait_until "we hold the lock" 10 on "$1" test -e /run/locked
+        on "$2" sh -c 'rm /etc/libvirt/hooks/qemu.d/tell; touch /run/may-start'
+        wait
+    } >/dev/null &
+    stopper=$!
+}
+committed() { on "$1" sh -c "grep -aqF '\"what\":\"commit\"' /var/lib/vmmigrate/tasks/*/journal"; }
+go_on_after_commit() {
+    on "$stopper_source" touch /run/go-on
+    wait "$stopper"
+}
