@@ -86,7 +86,9 @@ static int sync_above(const char *path, struct vmm_error **err)
 
 int file_write(const char *path, const void *data, size_t length, mode_t mode, struct vmm_error **err)
 {
-	vmm_auto_free char *beside = str_format("%s.new-%d", path, (int)getpid());
+	/* Hidden, so that what a crash leaves of it is not taken for a file of the directory. */
+	vmm_auto_free char *dir = path_dir(path);
+	vmm_auto_free char *beside = str_format("%s/.%s.new-%d", dir, path_base(path), (int)getpid());
 	vmm_auto_close int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return error_errno(err, errno, "write %s", beside);

@@ -66,67 +66,90 @@ static int settle_tasks(const struct node_paths *paths, const char *only, const 
 
 /* ---------------------------------------------------------------- guests that another node's task has locked here */
 
-static int here(struct vmm_node *node, enum node_op op, const char *guest, const char *task, struct json_object *more,
-		struct vmm_error **err)
+static int ask(struct vmm_node *node, enum node_op op, const char *guest, const char *task, struct json_object *more,
+	       struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *args = more ? more : json_object_new_object();
 	json_put(args, "guest:s task:s", guest, task);
-	return node_call(node, op, args, NULL, err);
+	return node_call(node, op, args, reply, err);
 }
 
-/* The source has committed: the guest is ours. It runs if it ran; the source's own recover does what is left there. */
-static int take_over(struct vmm_node *node, const char *guest, const char *task, int64_t generation,
-		     struct vmm_error **err)
+/* The source has committed: the guest is ours. It runs if it ran. */
+static int take_over(struct vmm_node *self, struct json_object *mine, int64_t generation, struct vmm_error **err)
 {
-	struct json_object *args = json_make("to:s owner:s generation:i", "committed", node->name, generation);
-	return here(node, NODE_ADVANCE, guest, task, args, err) < 0 ||
-			       here(node, NODE_RELEASE, guest, task, NULL, err) < 0 ||
-			       here(node, NODE_UNLOCK, guest, task, NULL, err) < 0
-		       ? -1
-		       : 0;
-}
-
-/* What the source's record says of the guest: NULL where the source does not know it. */
-static int ask_source(const struct node_paths *paths, const char *source, const char *guest,
-		      struct json_object **record, struct vmm_error **err)
-{
-	struct vmm_node *node;
-	vmm_auto_json struct json_object *args = json_make("guest:s", guest), *reply = NULL;
-	if (node_open_remote(paths, source, NULL, &node, err) < 0)
+	const char *guest = json_text(mine, "guest"), *task = json_text(mine, "task");
+	struct json_object *args = json_make("to:s owner:s generation:i", "committed", self->name, generation);
+	if (ask(self, NODE_ADVANCE, guest, task, args, NULL, err) < 0 ||
+	    (json_number(mine, "runs") && ask(self, NODE_RELEASE, guest, task, NULL, NULL, err) < 0) ||
+	    (json_number(mine, "autostart") &&
+	     ask(self, NODE_AUTOSTART, guest, task, json_make("on:b", 1), NULL, err) < 0))
 		return -1;
-	int done = node_call(node, NODE_RECORD, args, &reply, err);
-	node_close(node);
-	*record = done < 0 ? NULL : json_object_get(json_at(reply, "record"));
-	return done;
+	return ask(self, NODE_UNLOCK, guest, task, NULL, NULL, err);
+}
+
+static int in_doubt(struct vmm_node *self, const char *guest, const char *source, const char *task,
+		    struct vmm_error **err)
+{
+	error_set(err, VMM_NEEDS_WORD, "unresolved",
+		  "guest %s is locked on %s by task %s, which %s does not know any more", guest, self->name, task,
+		  source);
+	return error_hint(err, "nothing is started or removed here: see where its newest volumes are");
+}
+
+/* By what the source's record says. Its task may be gone there, though its record is not: that has to be unlocked then. */
+static int settle_by(struct vmm_node *self, struct vmm_node *source, struct json_object *mine, bool task_gone,
+		     struct json_object *recovered, struct vmm_error **err)
+{
+	const char *guest = json_text(mine, "guest"), *task = json_text(mine, "task");
+	vmm_auto_json struct json_object *reply = NULL;
+	if (ask(source, NODE_RECORD, guest, task, NULL, &reply, err) < 0)
+		return -1;
+	struct json_object *theirs = json_at(reply, "record");
+	bool held = str_same(json_text(theirs, "task"), task), ours = str_same(json_text(theirs, "owner"), self->name);
+	if (held && !task_gone) {
+		tell(recovered, task, "unsettled", VMM_BUSY, "the source is at work on it");
+	} else if (ours) {
+		if (take_over(self, mine, json_number(theirs, "generation"), err) < 0 ||
+		    (held && ask(source, NODE_UNLOCK, guest, task, NULL, NULL, err) < 0))
+			return -1;
+		tell(recovered, task, "settled", 0, "the source has committed: the guest is this node's");
+	} else if (!theirs || held) {
+		return in_doubt(self, guest, source->name, task, err);
+	} else {
+		if (ask(self, NODE_ABORT, guest, task, NULL, NULL, err) < 0)
+			return -1;
+		tell(recovered, task, "settled", 0, "the source has kept the guest: what was prepared here is gone");
+	}
+	return 0;
 }
 
 static int settle_locked(const struct node_paths *paths, struct vmm_node *self, struct json_object *mine,
 			 struct json_object *recovered, struct vmm_error **err)
 {
 	const char *guest = json_text(mine, "guest"), *task = json_text_or(mine, "task", "");
-	vmm_auto_free char *source = task_node(task);
-	vmm_auto_json struct json_object *request = json_make("task:s", task), *answer = NULL, *theirs = NULL,
-					 *now = NULL;
+	vmm_auto_free char *name = task_node(task);
+	vmm_auto_json struct json_object *request = json_make("task:s", task), *answer = NULL, *now = NULL;
+	struct vmm_error *problem = NULL;
+	struct vmm_node *source;
 	/* First the source's own recover: it has the journal. Busy, or settled before: both are fine. */
-	if (forward_verb(paths, source, "recover", request, &answer, err) < 0 && !error_is(*err, "no-such-task"))
+	forward_verb(paths, name, "recover", request, &answer, &problem);
+	bool task_gone = error_is(problem, "no-such-task");
+	if (problem && !task_gone) {
+		error_take(err, problem);
 		return -1;
-	error_clear(err);
-	if (ask_source(paths, source, guest, &theirs, err) < 0 || record_read(paths->state, guest, &now, err) < 0)
-		return -1;
-	if (!now || !str_same(json_text(now, "task"), task))
-		tell(recovered, task, "settled", 0, "settled by the source");
-	else if (str_same(json_text(theirs, "task"), task))
-		tell(recovered, task, "unsettled", VMM_BUSY, "the source is at work on it");
-	else if (str_same(json_text(theirs, "owner"), self->name)) {
-		if (take_over(self, guest, task, json_number(theirs, "generation"), err) < 0)
-			return -1;
-		tell(recovered, task, "settled", 0, "the source has committed: the guest is this node's");
-	} else {
-		if (here(self, NODE_ABORT, guest, task, NULL, err) < 0)
-			return -1;
-		tell(recovered, task, "settled", 0, "the source has kept the guest: what was prepared here is gone");
 	}
-	return 0;
+	error_clear(&problem);
+	if (record_read(paths->state, guest, &now, err) < 0)
+		return -1;
+	if (!now || !str_same(json_text(now, "task"), task)) {
+		tell(recovered, task, "settled", 0, "settled by the source");
+		return 0;
+	}
+	if (node_open_remote(paths, name, NULL, &source, err) < 0)
+		return -1;
+	int done = settle_by(self, source, now, task_gone, recovered, err);
+	node_close(source);
+	return done;
 }
 
 static int settle_guests(const struct node_paths *paths, const char *only_task, const char *only,
@@ -159,9 +182,12 @@ int settle_all(const struct node_paths *paths, const char *task, const char *gue
 {
 	if (task && name_check(task, "task", err) < 0)
 		return -1;
-	return settle_tasks(paths, task, keep, recovered, err) < 0 ||
-			       settle_guests(paths, task, guest, recovered, err) < 0
-		       ? -1
+	if (settle_tasks(paths, task, keep, recovered, err) < 0 ||
+	    settle_guests(paths, task, guest, recovered, err) < 0)
+		return -1;
+	vmm_auto_free char *request = task ? str_format("%s/tasks/%s/request", paths->state, task) : NULL;
+	return request && !json_count(recovered, "recovered") && !file_there(request)
+		       ? error_set(err, VMM_NOT_FOUND, "no-such-task", "no task %s on this node", task)
 		       : 0;
 }
 

@@ -74,6 +74,10 @@ static int lock_side(struct migration *m, enum side side, struct vmm_error **err
 			  json_text(m->plan, side == SOURCE ? "target" : "source"), json_text(m->plan, "kind"),
 			  json_text(m->plan, "id"), json_text(m->plan, "name"), json_text(m->plan, "uuid"),
 			  json_number(m->plan, "generation") - 1);
+	/* What the target has to know, should it be left alone with the guest. */
+	json_put(args, "runs:b autostart:b",
+		 (int)(json_true(m->plan, "running") && !str_same(json_text(m->plan, "state"), "paused")),
+		 (int)json_true(m->plan, "autostart"));
 	return migration_call(m, side, NODE_LOCK, args, NULL, err);
 }
 

@@ -101,6 +101,8 @@ int local_lock(struct local_node *node, struct json_object *args, struct json_ob
 			 json_text(args, "kind"), json_text(args, "id"), json_text(args, "name"),
 			 json_text(args, "uuid"), source ? "source" : "target", task, json_text(args, "peer"),
 			 clock_now_us(), NULL);
+		json_put(record, "runs:i autostart:i", (int64_t)json_true(args, "runs"),
+			 (int64_t)json_true(args, "autostart"));
 		if (keep(node, record, err) < 0)
 			return -1;
 	}

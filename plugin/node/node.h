@@ -23,7 +23,7 @@
 	X(GUESTS, guests)   /* {} → {guests[]} */                                                                     \
 	X(TOKEN, token)	    /* {do: place|look|remove, dir, token} → {token, there} */                                \
 	X(RECORD, record)   /* {guest} → {record|null, made[]} what the node holds of a guest and its task */         \
-	X(LOCK, lock)	    /* {guest, task, role: source|target, peer, name, uuid} → {record} */                     \
+	X(LOCK, lock)	    /* {guest, task, role: source|target, peer, name, uuid, runs, autostart} → {record} */                     \
 	X(ADVANCE, advance) /* {guest, task, to: handover|committed|abandoned, from} → {record}; fsynced */           \
 	X(RECLAIM,                                                                                                      \
 	  reclaim) /* {guest, task, owner, generation, state} → {}; an administrator's word, against the record */    \

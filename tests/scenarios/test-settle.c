@@ -1,0 +1,221 @@
+/* What a target does about a guest that a task of another node has locked on it: it asks the source, and what it cannot know it leaves
+ * alone. wrap: node_open_remote forward_verb */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "engine/verbs.h"
+#include "engine/worker.h"
+#include "world-node.h"
+
+enum { SEED = 71, SEED_AGAIN = 72, KILLED = 137 };
+
+/* ------------------------------------------------------------------ the way from node2 to node1 */
+
+static struct world *the_world;
+
+int __wrap_node_open_remote(const struct node_paths *paths, const char *name, const char *task, struct vmm_node **node,
+			    struct vmm_error **err);
+int __wrap_forward_verb(const struct node_paths *paths, const char *node, const char *verb, struct json_object *request,
+			struct json_object **reply, struct vmm_error **err);
+
+int __wrap_node_open_remote(const struct node_paths *paths, const char *name, const char *task, struct vmm_node **node,
+			    struct vmm_error **err)
+{
+	(void)paths, (void)task;
+	assert_string_equal(name, "node1");
+	if (the_world->gone[NODE1])
+		return error_set(err, VMM_FAILED, "no-route", "node1 cannot be reached");
+	return world_node(the_world, NODE1, node, err);
+}
+
+/* What the command on node1 would do. */
+int __wrap_forward_verb(const struct node_paths *paths, const char *node, const char *verb, struct json_object *request,
+			struct json_object **reply, struct vmm_error **err)
+{
+	(void)paths, (void)reply;
+	const char *task = json_text(request, "task");
+	assert_string_equal(node, "node1");
+	assert_string_equal(verb, "recover");
+	if (the_world->gone[NODE1])
+		return error_set(err, VMM_FAILED, "no-route", "node1 cannot be reached");
+	vmm_auto_free char *path = str_format("%s/tasks/%s/request", the_world->machine[NODE1].state, task);
+	if (!file_there(path))
+		return error_set(err, VMM_NOT_FOUND, "no-such-task", "no task %s", task);
+	world_settle(the_world, NODE1);
+	the_world->home = NODE2;
+	world_view(the_world, NODE2);
+	return 0;
+}
+
+/* `recover` on node2: the only outcome it tells of. */
+static void settles_as(struct world *w, const char *outcome)
+{
+	vmm_auto_json struct json_object *told = json_object_new_object();
+	struct vmm_error *err = NULL;
+	the_world = w;
+	w->home = NODE2;
+	world_view(w, NODE2);
+	if (settle_all(&w->machine[NODE2].paths, NULL, NULL, NULL, told, &err) < 0)
+		world_fail(w, "%s", err->message);
+	const char *found = json_text_or(told, "recovered.0.outcome", "nothing");
+	if (strcmp(found, outcome))
+		world_fail(w, "%s, not %s: %s", found, outcome, json_line(told));
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static struct world *begin(const struct way *way, int call, enum trouble what, struct ended *ended)
+{
+	struct world *w = world_make();
+	world_story(w, "%s: node2, call %d: %s", way->name, call, trouble_names[what]);
+	world_guest(w, NODE1, way, NULL);
+	guest_writes(w, NODE1, way->shared, SEED);
+	world_trouble(w, NODE2, call, what);
+	if (what == KILLED_AFTER) {
+		assert_in_range(world_migrate_apart(w, NODE1, way->options, NULL, NULL), 0, KILLED);
+		world_heal(w);
+	} else {
+		world_migrate(w, NODE1, way->options, ended);
+	}
+	return w;
+}
+
+static bool target_is_locked(struct world *w)
+{
+	vmm_auto_json struct json_object *record = NULL;
+	assert_int_equal(record_read(w->machine[NODE2].state, "null-" GUEST, &record, NULL), 0);
+	return json_text(record, "task");
+}
+
+static void forget_tasks(struct world *w)
+{
+	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[NODE1].state);
+	struct vmm_error *err = NULL;
+	if (dir_remove(dir, &err) < 0)
+		world_fail(w, "%s", err->message);
+}
+
+static void a_target_has_the_source_settle_what_it_can(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < way_count; i++)
+		for (int call = 3; call < 40; call++) {
+			struct world *w = begin(&ways[i], call, KILLED_AFTER, NULL);
+			if (target_is_locked(w))
+				settles_as(w, "settled");
+			world_settle(w, NODE1);
+			world_check(w, &ways[i], ways[i].runs, SEED);
+			world_again(w, &ways[i], SEED_AGAIN);
+			world_free(w);
+		}
+}
+
+static void a_target_that_cannot_ask_leaves_all_as_it_is(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < way_count; i++)
+		for (int call = 3; call < 40; call++) {
+			struct world *w = begin(&ways[i], call, KILLED_AFTER, NULL);
+			if (target_is_locked(w)) {
+				vmm_auto_free char *before = guest_state(w, NODE2);
+				w->gone[NODE1] = true;
+				settles_as(w, "unsettled");
+				vmm_auto_free char *after = guest_state(w, NODE2);
+				assert_string_equal(before, after);
+				world_check_guards(w);
+			}
+			world_heal(w);
+			world_settle(w, NODE1);
+			world_check(w, &ways[i], ways[i].runs, SEED);
+			world_free(w);
+		}
+}
+
+/* The source's disk has the commit in its record, but the task is gone from it, so that nobody there remembers to tell the target. */
+static void a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < way_count; i++) {
+		int taken = 0;
+		for (int call = 3; call < 40; call++) {
+			struct ended ended;
+			struct world *w = begin(&ways[i], call, GONE_BEFORE, &ended);
+			/* Only what comes behind the commit, and before the source gives up its own. */
+			if (ended.exit == VMM_LEFTOVERS && target_is_locked(w) && !strstr(ended.message, "unlock")) {
+				forget_tasks(w);
+				world_heal(w);
+				settles_as(w, "settled");
+				vmm_auto_free char *now = guest_state(w, NODE2);
+				assert_string_equal(now, ways[i].runs ? "running" : "shutoff");
+				assert_true(guest_has(w, NODE2, ways[i].shared, SEED));
+				assert_true(world_guard_admits(w, NODE2));
+				assert_false(world_guard_admits(w, NODE1));
+				assert_false(target_is_locked(w));
+				taken++;
+			}
+			ended_free(&ended);
+			world_free(w);
+		}
+		assert_true(taken);
+	}
+}
+
+/* Nothing there says whose the guest is: neither node may touch it. */
+static void a_source_that_forgot_everything_is_doubt(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < way_count; i++)
+		for (int call = 3; call < 20; call++) {
+			struct world *w = begin(&ways[i], call, KILLED_AFTER, NULL);
+			if (target_is_locked(w)) {
+				vmm_auto_free char *records = str_format("%s/guests", w->machine[NODE1].state);
+				vmm_auto_free char *before = guest_state(w, NODE2);
+				forget_tasks(w);
+				dir_remove(records, NULL);
+				settles_as(w, "unsettled");
+				vmm_auto_free char *after = guest_state(w, NODE2);
+				assert_string_equal(before, after);
+				assert_true(target_is_locked(w));
+			}
+			world_free(w);
+		}
+}
+
+static void a_source_that_kept_the_guest_has_the_target_tidy_up(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < way_count; i++)
+		for (int call = 3; call < 9; call++) {
+			struct ended ended;
+			struct world *w = begin(&ways[i], call, GONE_AFTER, &ended);
+			if (ended.exit == VMM_FAILED && !ended.settled) {
+				/* The source has had the guest once, so that its record outlives the task. */
+				vmm_auto_json struct json_object *record =
+					json_make("guest:s owner:s state:s generation:i", "null-" GUEST, "node1",
+						  "idle", (int64_t)0);
+				assert_int_equal(record_write(w->machine[NODE1].state, "node1", record, NULL), 0);
+				forget_tasks(w);
+				world_heal(w);
+				settles_as(w, "settled");
+				world_check(w, &ways[i], ways[i].runs, SEED);
+				world_again(w, &ways[i], SEED_AGAIN);
+			}
+			ended_free(&ended);
+			world_free(w);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_target_has_the_source_settle_what_it_can),
+		cmocka_unit_test(a_target_that_cannot_ask_leaves_all_as_it_is),
+		cmocka_unit_test(a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task),
+		cmocka_unit_test(a_source_that_forgot_everything_is_doubt),
+		cmocka_unit_test(a_source_that_kept_the_guest_has_the_target_tidy_up),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
