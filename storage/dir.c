@@ -37,18 +37,6 @@ static int dir_examine(struct json_object *storage, struct vmm_error **err)
 	return 0;
 }
 
-/* "/" is "root", "/srv/vm store" is "srv-vm store". */
-static void dir_place(struct json_object *volume, char **name, char **path)
-{
-	struct storage_fs fs = {0};
-	*path = str_copy(storage_fs_look(json_text(volume, "path"), &fs, NULL) == 0 ? fs.mount : "/");
-	storage_fs_free(&fs);
-	*name = str_copy((*path)[1] ? *path + 1 : "root");
-	for (char *at = *name; *at; at++)
-		if (*at == '/')
-			*at = '-';
-}
-
 static int dir_allocate(const char *path, uint64_t size, uint64_t size_needed, struct vmm_error **err)
 {
 	vmm_auto_free char *dir = path_dir(path);
@@ -63,7 +51,7 @@ const struct storage_ops storage_dir = {
 	.is_mine = dir_is_mine,
 	.describe = dir_describe,
 	.examine = dir_examine,
-	.place = dir_place,
+	.place = plain_place,
 	.allocate = dir_allocate,
 	.open = plain_open,
 	.publish = plain_publish,

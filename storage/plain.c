@@ -38,14 +38,19 @@ static int no_space(const char *path, uint64_t need, uint64_t have, struct vmm_e
 	return error_hint(err, "Free some space there, or choose another node.");
 }
 
+int plain_room(const char *path, uint64_t need, uint64_t free, struct vmm_error **err)
+{
+	return need > free ? no_space(path, need, free, err) : 0;
+}
+
 int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64_t free, struct vmm_error **err)
 {
 	if (path_check(path, "volume", err) < 0)
 		return -1;
 	if (size > INT64_MAX)
 		return error_set(err, VMM_USAGE, "malformed", "volume %s: a size of %ju bytes", path, (uintmax_t)size);
-	if (size_needed > free)
-		return no_space(path, size_needed, free, err);
+	if (plain_room(path, size_needed, free, err) < 0)
+		return -1;
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno == EEXIST ? error_set(err, VMM_BLOCKED, "volume-taken", "%s is there already", path)
@@ -87,15 +92,8 @@ static int give_owner(int fd, const char *path, struct json_object *volume, stru
 	return 0;
 }
 
-int plain_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
+int plain_rename(const char *temporary, const char *final, struct vmm_error **err)
 {
-	if (path_check(final, "volume", err) < 0)
-		return -1;
-	vmm_auto_close int fd = plain_open(temporary, true, err);
-	if (fd < 0 || give_owner(fd, temporary, volume, err) < 0)
-		return -1;
-	if (fsync(fd) < 0)
-		return error_errno(err, errno, "sync the volume %s", temporary);
 	struct vmm_error *trouble = NULL;
 	if (file_rename_new(temporary, final, &trouble) == 0)
 		return 0;
@@ -108,7 +106,31 @@ int plain_publish(const char *temporary, const char *final, struct json_object *
 	return error_hint(err, "Move it out of the way, or use --replace to set it aside.");
 }
 
+int plain_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
+{
+	if (path_check(final, "volume", err) < 0)
+		return -1;
+	vmm_auto_close int fd = plain_open(temporary, true, err);
+	if (fd < 0 || give_owner(fd, temporary, volume, err) < 0)
+		return -1;
+	if (fsync(fd) < 0)
+		return error_errno(err, errno, "sync the volume %s", temporary);
+	return plain_rename(temporary, final, err);
+}
+
 int plain_remove(const char *path, struct vmm_error **err)
 {
 	return path_check(path, "volume", err) < 0 ? -1 : file_remove(path, err);
+}
+
+/* "/" is "root", "/srv/vm store" is "srv-vm store". */
+void plain_place(struct json_object *volume, char **name, char **path)
+{
+	struct storage_fs fs = {0};
+	*path = str_copy(storage_fs_look(json_text(volume, "path"), &fs, NULL) == 0 ? fs.mount : "/");
+	storage_fs_free(&fs);
+	*name = str_copy((*path)[1] ? *path + 1 : "root");
+	for (char *at = *name; *at; at++)
+		if (*at == '/')
+			*at = '-';
 }

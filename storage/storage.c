@@ -5,7 +5,8 @@
 #include "storage.h"
 
 /* In the order in which they are asked. */
-static const struct storage_ops *const kinds[] = {&storage_network, &storage_block, &storage_dir, &storage_null};
+static const struct storage_ops *const kinds[] = {&storage_network, &storage_block, &storage_dir, &storage_tree,
+						  &storage_null};
 
 static const struct storage_ops *kind_named(const char *kind)
 {
@@ -114,8 +115,8 @@ static struct json_object *make(struct json_object *volume, const struct storage
 		if (str_same(json_text(known, "name"), name) && str_same(json_text(known, "source"), "mount"))
 			return known;
 	}
-	struct json_object *storage = json_make("name:s kind:s source:s active:b declared:b sharing:s", name, ops->kind,
-						"mount", 1, 0, nature(ops->kind));
+	struct json_object *storage = json_make("name:s kind:s source:s active:b declared:b sharing:s", name,
+						ops->on ? ops->on : ops->kind, "mount", 1, 0, nature(ops->kind));
 	if (path)
 		json_put(storage, "path:s", path);
 	json_object_array_add(storages, storage);

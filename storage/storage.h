@@ -30,7 +30,9 @@
 #include "base/base.h"
 
 struct storage_ops {
-	const char *kind; /* "dir", "block", "network", "null"; stable, shown to people */
+	const char *kind; /* "dir", "tree", "block", "network", "null"; stable, shown to people */
+	const char *on;	  /* the kind of the storages that hold such volumes; NULL: the same word */
+	bool tree;	  /* a volume is a directory tree, which goes by copy/tree.h and not as one image */
 
 	/* Is this volume of this kind? Asked in the order of the list; looks at the JSON only. */
 	bool (*is_mine)(struct json_object *volume);
@@ -60,7 +62,7 @@ struct storage_ops {
 	int (*remove)(const char *path, struct vmm_error **err);
 };
 
-extern const struct storage_ops storage_dir, storage_block, storage_network, storage_null;
+extern const struct storage_ops storage_dir, storage_tree, storage_block, storage_network, storage_null;
 
 /* The ops of a volume (by "kind" if set, else by is_mine). Error "storage-unknown" names the volume and its type. */
 int storage_of(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err);
@@ -103,10 +105,16 @@ void storage_fs_free(struct storage_fs *fs);
 /* The class of a filesystem by its name. */
 const char *storage_fs_sharing(const char *type);
 
+/* The storage that a mount point makes. */
+void plain_place(struct json_object *volume, char **name, char **path);
 /* size, allocated, uid, gid, mode of the file at the volume's path. Error "volume-missing". */
 int plain_describe(struct json_object *volume, struct vmm_error **err);
 /* allocate, for a directory with `free` bytes of room. */
 int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64_t free, struct vmm_error **err);
+/* Error "no-space" where `need` bytes are not free. */
+int plain_room(const char *path, uint64_t need, uint64_t free, struct vmm_error **err);
+/* The final name, durably, never over another. */
+int plain_rename(const char *temporary, const char *final, struct vmm_error **err);
 int plain_open(const char *path, bool writable, struct vmm_error **err);
 int plain_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err);
 int plain_remove(const char *path, struct vmm_error **err);

@@ -93,9 +93,11 @@ void look_storage_missing(const struct look *look)
 static void one_format(const struct look *look, struct json_object *volume)
 {
 	struct json_object *there = volume_destination(look->facts, volume);
-	const char *here = json_text(volume, "kind"), *kind = json_text(there, "kind"),
-		   *name = json_text_or(there, "name", "?");
-	if (json_true(volume, "directory") && !str_same(json_text(volume, "device"), "tpm"))
+	/* Trees lie on storages of directories. */
+	const char *here = json_true(volume, "tree") ? "dir" : json_text(volume, "kind"),
+		   *kind = json_text(there, "kind"), *name = json_text_or(there, "name", "?");
+	if (json_true(volume, "directory") && !json_true(volume, "tree") &&
+	    !str_same(json_text(volume, "device"), "tpm"))
 		finding_hint(found(look, volume_name(volume), "%s: %s is a directory, which is not copied",
 				   volume_name(volume), json_text_or(volume, "path", "?")),
 			     "put it on storage that both nodes share");

@@ -25,4 +25,13 @@ int abort_on_target(struct migration *m, struct vmm_error **err);
  * once. What they say is a warning. */
 void hooks_end(struct migration *m, const char *phase);
 
+/* Adds bytes to a number of the result's statistics (steps-volumes.c). */
+void statistics_add(struct migration *m, const char *what, uint64_t bytes);
+
+/* Trees in place of images (steps-trees.c); `round` and `wire` as in steps-volumes.c. */
+bool volume_is_tree(struct json_object *volume);
+int tree_step_push(struct migration *m, struct json_object *volume, const char *phase, int round, uint64_t *wire,
+		   struct vmm_error **err);
+int tree_step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err);
+
 #endif

@@ -136,6 +136,10 @@ ssize_t ssh_write_some(struct stream *stream, const void *data, size_t length, s
 /* The other side will send no more and all that it sent was read; *closed: it takes no more either. */
 bool ssh_ended(struct stream *stream, bool *closed);
 
+/* Carries bytes between the descriptor, which it closes, and the command's stream until both have ended, on this thread.
+ * *moved counts them as it goes. Errors: "link-lost", "link-silent". */
+int ssh_carry(struct ssh *ssh, struct stream *stream, int fd, uint64_t *moved, struct vmm_error **err);
+
 /* A TCP connection to the peer's sshd, by then at the latest; a descriptor. Errors as those of ssh_open. */
 int link_connect(const struct ssh_peer *peer, int64_t until_ms, struct vmm_error **err);
 const char *ssh_peer_address(const struct ssh_peer *peer); /* belongs to the peer */

@@ -160,6 +160,39 @@ static int remote_session(struct vmm_node *node, const char *task, struct stream
 	return 0;
 }
 
+static int ask_for_tree(struct stream *stream, const char *place, bool checksum, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *call = json_make("volume:s checksum:b", place, (int)checksum), *reply = NULL;
+	struct frame frame;
+	if (frame_send_json(stream, FRAME_CALL, call, err) < 0 ||
+	    frame_receive(stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err) < 0)
+		return -1;
+	int done = json_parse(frame.data, frame.length, "reply", &reply, err);
+	frame_free(&frame);
+	if (done == 0 && json_at(reply, "error"))
+		return error_from_json(err, json_at(reply, "error"));
+	return done;
+}
+
+/* A connection of its own, since it is another thread's. */
+static int remote_tree(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd,
+		       uint64_t *wire, struct vmm_error **err)
+{
+	struct ssh *ssh = NULL;
+	struct stream *stream = NULL;
+	vmm_auto_free char *words = str_format("tree %s", task);
+	int done = open_channel(&remote_of(node)->peer.ssh, words, &ssh, &stream, err);
+	if (done == 0)
+		done = ask_for_tree(stream, place, checksum, err);
+	if (done == 0)
+		done = ssh_carry(ssh, stream, fd, wire, err);
+	else
+		close(fd);
+	stream_close(stream);
+	ssh_close(ssh);
+	return done < 0 ? error_context(err, "node %s", node->name) : 0;
+}
+
 static int remote_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task,
 			  struct guest_migration *migration, struct json_object *options, struct vmm_error **err)
 {
@@ -188,6 +221,7 @@ static void remote_close(struct vmm_node *node)
 static const struct node_ops remote_ops = {
 	.call = remote_call,
 	.session = remote_session,
+	.tree = remote_tree,
 	.migrate = remote_migrate,
 	.migrate_end = remote_migrate_end,
 	.reconnect = remote_reconnect,

@@ -1,0 +1,281 @@
+/* tree.c: runs rsync - the sending one here, the receiving one on the far side. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "copy/tree.h"
+
+enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10 };
+
+/* Without a word on its line for that long either rsync gives up; while one works it sends signs of life. */
+#define SILENCE "--timeout=60"
+
+/* ---------------------------------------------------------------- the receiving rsync */
+
+/* What the sender's options (below) are for its server, and the capabilities of rsync 3.2 and later. Not one word of it comes
+ * from the other side but the place, which this node has made. */
+void tree_receive(const char *place, bool checksum)
+{
+	const char *const argv[] = {
+		"rsync",    "--server",	     checksum ? "-lHogDtpAXrcSe.LsfxCIvu" : "-lHogDtpAXrSe.LsfxCIvu",
+		"--delete", "--numeric-ids", SILENCE,
+		".",	    place,	     NULL};
+	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+					   "LC_ALL=C", NULL};
+	signal(SIGPIPE, SIG_DFL);
+	if (chdir("/") == 0)
+		execvpe("rsync", (char *const *)argv, (char *const *)environment);
+}
+
+/* ---------------------------------------------------------------- the sending rsync */
+
+struct sending {
+	const struct tree_job *job;
+	pid_t pid;
+	int out, err_out, line; /* line: our end of what tree-pipe speaks on */
+	struct text row, said;	/* a row of progress that is not whole yet; what it said on stderr */
+	struct tree_progress progress;
+	pthread_t thread;
+	uint64_t wire;
+	struct vmm_error *carry_failure; /* the thread's until it is joined */
+	bool stopped;
+};
+
+/* Only async-signal-safe calls between fork and exec. */
+static void child(const char *const *argv, int out, int err_out, int line)
+{
+	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+					   "LC_ALL=C", "VMMIGRATE_TREE_FD=3", NULL};
+	setpgid(0, 0);
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	int null = open("/dev/null", O_RDONLY);
+	dup2(null, 0);
+	/* Above where they go to, so that none is overwritten before it was moved. */
+	out = fcntl(out, F_DUPFD, 10);
+	err_out = fcntl(err_out, F_DUPFD, 10);
+	line = fcntl(line, F_DUPFD, 10);
+	dup2(out, 1);
+	dup2(err_out, 2);
+	dup2(line, LINE_FD);
+	close_range(LINE_FD + 1, ~0U, 0);
+	if (chdir("/") == 0)
+		execvpe(argv[0], (char *const *)argv, (char *const *)environment);
+	const char *words = strerrordesc_np(errno);
+	(void)!write(2, words, strlen(words));
+	_exit(127);
+}
+
+static int start_rsync(struct sending *s, int line, struct vmm_error **err)
+{
+	const struct tree_job *job = s->job;
+	vmm_auto_free char *from = str_format("%s/", job->from), *limit = NULL;
+	if (job->rate_limit)
+		limit = str_format("--bwlimit=%llu", (unsigned long long)(job->rate_limit + 1023) / 1024);
+	const char *const argv[] = {"rsync",
+				    job->checksum ? "-aHAXSc" : "-aHAXS",
+				    "--numeric-ids",
+				    "--delete",
+				    "--no-inc-recursive",
+				    "--info=progress2",
+				    "--no-human-readable",
+				    SILENCE,
+				    "-e",
+				    job->pipe,
+				    limit ? limit : "--",
+				    limit ? "--" : from,
+				    limit ? from : "vmmigrate:.",
+				    limit ? "vmmigrate:." : NULL,
+				    NULL};
+	int out[2] = {-1, -1}, said[2] = {-1, -1};
+	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(said, O_CLOEXEC) < 0) {
+		vmm_cleanup_close(&out[0]);
+		vmm_cleanup_close(&out[1]);
+		return error_errno(err, errno, "run rsync");
+	}
+	s->pid = fork();
+	if (s->pid == 0)
+		child(argv, out[1], said[1], line);
+	int number = errno;
+	close(out[1]);
+	close(said[1]);
+	s->out = out[0];
+	s->err_out = said[0];
+	return s->pid < 0 ? error_errno(err, number, "run rsync") : 0;
+}
+
+static void *carry_thread(void *context)
+{
+	struct sending *s = context;
+	s->job->carry(s->job->carry_context, s->line, &s->wire, &s->carry_failure);
+	return NULL;
+}
+
+/* "  1234567  45%   12.34MB/s    0:00:01 (xfr#5, to-chk=10/20)" */
+static void read_row(struct sending *s, const char *row)
+{
+	unsigned long long bytes, left, all;
+	unsigned percent;
+	if (sscanf(row, "%llu %u%%", &bytes, &percent) != 2)
+		return;
+	s->progress.done = bytes;
+	if (percent)
+		s->progress.total = bytes / percent * 100;
+	const char *check = strstr(row, "-chk=");
+	if (check && sscanf(check, "-chk=%llu/%llu", &left, &all) == 2) {
+		s->progress.files = all - left;
+		s->progress.files_total = all;
+	}
+}
+
+static void read_progress(struct sending *s)
+{
+	char block[4096];
+	ssize_t got = read(s->out, block, sizeof(block));
+	if (got < 0 && errno == EINTR)
+		return;
+	if (got <= 0) {
+		vmm_cleanup_close(&s->out);
+		return;
+	}
+	for (ssize_t i = 0; i < got; i++) {
+		if (block[i] != '\r' && block[i] != '\n') {
+			text_add_bytes(&s->row, &block[i], 1);
+			continue;
+		}
+		if (s->row.length)
+			read_row(s, s->row.data);
+		text_free(&s->row);
+	}
+}
+
+static void read_said(struct sending *s)
+{
+	char block[4096];
+	ssize_t got = read(s->err_out, block, sizeof(block));
+	if (got < 0 && errno == EINTR)
+		return;
+	if (got <= 0)
+		vmm_cleanup_close(&s->err_out);
+	else if (s->said.length + (size_t)got < SAID_MOST)
+		text_add_bytes(&s->said, block, (size_t)got);
+}
+
+/* Until rsync has closed both. A wish to stop ends it. */
+static void watch(struct sending *s)
+{
+	int64_t told = 0;
+	while (s->out >= 0 || s->err_out >= 0) {
+		struct pollfd set[] = {{s->out, POLLIN, 0}, {s->err_out, POLLIN, 0}};
+		if (poll(set, 2, PROGRESS_MS) < 0)
+			continue;
+		if (set[0].revents)
+			read_progress(s);
+		if (set[1].revents)
+			read_said(s);
+		if (clock_steady_ms() - told < PROGRESS_MS)
+			continue;
+		told = clock_steady_ms();
+		s->progress.wire = __atomic_load_n(&s->wire, __ATOMIC_RELAXED);
+		if (!s->stopped && s->job->progress && !s->job->progress(s->job->context, &s->progress)) {
+			s->stopped = true;
+			kill(-s->pid, SIGTERM);
+		}
+	}
+}
+
+/* ---------------------------------------------------------------- how it went */
+
+enum { RSYNC_PARTIAL = 23, RSYNC_VANISHED = 24 };
+
+/* The first line that says what is wrong, not that something is. */
+static const char *cause(char *said)
+{
+	char *line, *first = NULL;
+	while ((line = strsep(&said, "\n"))) {
+		if (!*line)
+			continue;
+		if (!first)
+			first = line;
+		if (strstr(line, " failed: ") || strstr(line, "failed to "))
+			return line;
+	}
+	return first ? first : "it said nothing";
+}
+
+static int judge(struct sending *s, int status, struct vmm_error **err)
+{
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	if (s->stopped)
+		return error_set(err, VMM_CANCELLED, "cancelled", "the copy of %s was cancelled", s->job->from);
+	if (code == 0 || (s->job->running && (code == RSYNC_PARTIAL || code == RSYNC_VANISHED))) {
+		return 0;
+	}
+	if (code == 127) {
+		error_set(err, VMM_BLOCKED, "rsync-missing", "rsync is not installed here");
+		return error_hint(err, "install the package rsync on both nodes");
+	}
+	vmm_auto_free char *said = text_take(&s->said);
+	if (strstr(said, "No space left on device"))
+		return error_set(err, VMM_FAILED, "no-space", "%s: no space left on the target", s->job->from);
+	if (strstr(said, "Disk quota exceeded"))
+		return error_set(err, VMM_FAILED, "no-space", "%s: the target's quota is exceeded", s->job->from);
+	return error_set(err, VMM_FAILED, "tree-failed", "%s: rsync ended with %d: %s", s->job->from, code,
+			 cause(said));
+}
+
+static int finish(struct sending *s, struct vmm_error **err)
+{
+	int status = 0;
+	while (waitpid(s->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	pthread_join(s->thread, NULL);
+	s->progress.wire = s->wire;
+	/* A link that broke is the cause of what rsync says; whether the far side went down with words of its own shows in them. */
+	if (s->carry_failure && !s->stopped && (!WIFEXITED(status) || WEXITSTATUS(status) != 0) &&
+	    !(s->said.length && strstr(s->said.data, "No space left"))) {
+		error_take(err, s->carry_failure);
+		return error_context(err, "%s", s->job->from);
+	}
+	error_clear(&s->carry_failure);
+	return judge(s, status, err);
+}
+
+int tree_push(const struct tree_job *job, struct tree_progress *result, struct vmm_error **err)
+{
+	struct sending s = {.job = job, .out = -1, .err_out = -1};
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(err, errno, "a line for rsync");
+	s.line = pair[0];
+	int number = pthread_create(&s.thread, NULL, carry_thread, &s);
+	if (number) {
+		close(pair[0]);
+		close(pair[1]);
+		return error_errno(err, number, "starting a thread");
+	}
+	int done = start_rsync(&s, pair[1], err);
+	close(pair[1]);
+	if (done < 0) {
+		pthread_join(s.thread, NULL);
+		error_clear(&s.carry_failure);
+	} else {
+		watch(&s);
+		done = finish(&s, err);
+	}
+	vmm_cleanup_close(&s.out);
+	vmm_cleanup_close(&s.err_out);
+	text_free(&s.row);
+	text_free(&s.said);
+	if (result)
+		*result = s.progress;
+	return done;
+}

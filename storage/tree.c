@@ -1,0 +1,176 @@
+/* tree.c: volumes that are directory trees, such as a container's root. They lie on the storages of dir.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <linux/btrfs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+
+#include "storage.h"
+
+enum { BTRFS_MAGIC = 0x9123683e };
+
+static bool tree_is_mine(struct json_object *volume)
+{
+	return str_same(json_text(volume, "type"), "tree");
+}
+
+static FTS *walk_begin(const char *path, struct vmm_error **err)
+{
+	char *const roots[] = {(char *)path, NULL};
+	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	if (!walk)
+		error_errno(err, errno, "look at the tree %s", path);
+	return walk;
+}
+
+/* ------------------------------------------------------------------ describe */
+
+/* What is allocated, and how many files and directories there are; a file of many names counts once in all. What goes while we
+ * look is passed over: the guest may run. */
+static int sum_up(const char *path, int64_t *allocated, int64_t *files, struct vmm_error **err)
+{
+	FTS *walk = walk_begin(path, err);
+	FTSENT *entry;
+	double blocks = 0;
+	*files = 0;
+	if (!walk)
+		return -1;
+	while ((entry = fts_read(walk))) {
+		if (entry->fts_info == FTS_DP || !entry->fts_statp || entry->fts_info == FTS_NS)
+			continue;
+		bool many = entry->fts_info == FTS_F && entry->fts_statp->st_nlink > 1;
+		blocks += (double)entry->fts_statp->st_blocks / (many ? (double)entry->fts_statp->st_nlink : 1);
+		++*files;
+	}
+	fts_close(walk);
+	*allocated = (int64_t)(blocks * 512);
+	return 0;
+}
+
+static int tree_describe(struct json_object *volume, struct vmm_error **err)
+{
+	int64_t allocated, files;
+	const char *path = json_text(volume, "path");
+	if (plain_describe(volume, err) < 0)
+		return -1;
+	if (!json_true(volume, "directory"))
+		return error_set(err, VMM_BLOCKED, "volume-odd", "the volume %s is not a directory", path);
+	if (sum_up(path, &allocated, &files, err) < 0)
+		return -1;
+	json_put(volume, "tree:b size:i allocated:i files:i", 1, allocated, allocated, files);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ allocate, publish */
+
+/* On btrfs a tree is a subvolume of its own, as LXC makes them. */
+static int make_directory(const char *path, const char *dir, struct vmm_error **err)
+{
+	struct statfs fs;
+	if (statfs(dir, &fs) == 0 && (unsigned long)fs.f_type == BTRFS_MAGIC) {
+		struct btrfs_ioctl_vol_args args = {0};
+		const char *base = path_base(path);
+		vmm_auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 && strlen(base) < sizeof(args.name)) {
+			memcpy(args.name, base, strlen(base));
+			if (ioctl(fd, BTRFS_IOC_SUBVOL_CREATE, &args) == 0)
+				return 0;
+		}
+	}
+	if (mkdir(path, 0700) == 0)
+		return 0;
+	return errno == EEXIST ? error_set(err, VMM_BLOCKED, "volume-taken", "%s is there already", path)
+			       : error_errno(err, errno, "make the directory %s", path);
+}
+
+static int tree_allocate(const char *path, uint64_t size, uint64_t size_needed, struct vmm_error **err)
+{
+	(void)size;
+	vmm_auto_free char *dir = path_dir(path);
+	struct statvfs room;
+	if (path_check(path, "volume", err) < 0)
+		return -1;
+	if (statvfs(dir, &room) < 0)
+		return error_errno(err, errno, "look at the free space in %s", dir);
+	if (plain_room(path, size_needed, (uint64_t)room.f_bavail * room.f_frsize, err) < 0 ||
+	    make_directory(path, dir, err) < 0)
+		return -1;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? error_errno(err, errno, "open the directory %s", path) : fd;
+}
+
+/* Owner and mode of the tree came with it. All of its filesystem is synced: no file of it has been so far. */
+static int tree_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
+{
+	(void)volume;
+	if (path_check(final, "volume", err) < 0)
+		return -1;
+	vmm_auto_close int fd = open(temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || syncfs(fd) < 0)
+		return error_errno(err, errno, "sync the tree %s", temporary);
+	return plain_rename(temporary, final, err);
+}
+
+/* ------------------------------------------------------------------ remove */
+
+/* What is mounted in it is somebody else's. */
+static int nothing_mounted(const char *path, struct vmm_error **err)
+{
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	vmm_auto_free char *line = NULL, *real = realpath(path, NULL);
+	vmm_auto_free char *within = str_format(" %s/", real ? real : path);
+	size_t room = 0;
+	bool mounted = false;
+	while (mounts && !mounted && getline(&line, &room, mounts) > 0) {
+		char *point = line;
+		for (int field = 0; field < 4 && point; field++)
+			point = strchr(point + 1, ' ');
+		mounted = point && str_starts(point, within);
+	}
+	if (mounts)
+		fclose(mounts);
+	return mounted ? error_set(err, VMM_FAILED, "mounted", "%s is not removed: something is mounted in it", path)
+		       : 0;
+}
+
+static int remove_all(const char *path, struct vmm_error **err)
+{
+	FTS *walk = walk_begin(path, err);
+	FTSENT *entry;
+	int done = 0;
+	if (!walk)
+		return -1;
+	while (done == 0 && (entry = fts_read(walk)))
+		if (entry->fts_info != FTS_D && remove(entry->fts_accpath) < 0 && errno != ENOENT)
+			done = error_errno(err, errno, "remove %s", entry->fts_path);
+	fts_close(walk);
+	return done;
+}
+
+static int tree_remove(const char *path, struct vmm_error **err)
+{
+	if (path_check(path, "volume", err) < 0)
+		return -1;
+	if (!file_there(path))
+		return 0;
+	vmm_auto_free char *dir = path_dir(path);
+	if (nothing_mounted(path, err) < 0 || remove_all(path, err) < 0)
+		return -1;
+	return dir_sync(dir, err);
+}
+
+const struct storage_ops storage_tree = {
+	.kind = "tree",
+	.on = "dir",
+	.tree = true,
+	.is_mine = tree_is_mine,
+	.describe = tree_describe,
+	.place = plain_place,
+	.allocate = tree_allocate,
+	.publish = tree_publish,
+	.remove = tree_remove,
+};
