@@ -7,7 +7,7 @@ LIBEXEC  = $(PREFIX)/libexec/vmmigrate
 LIBDIR   = $(PREFIX)/lib/vmmigrate
 DESTDIR  =
 
-PACKAGES = json-c libssh libvirt libvirt-qemu libxml-2.0 libcrypto inih
+PACKAGES = json-c libssh libvirt libvirt-qemu libxml-2.0 libcrypto inih lxc
 LIBS     = $(shell pkg-config --libs $(PACKAGES)) -lrsync -pthread
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Werror
 CFLAGS  ?= -O2 -g
@@ -15,14 +15,14 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVMM_VERSION='"$(VERSION)"' -fPIC -fvisib
 	     $(shell pkg-config --cflags $(PACKAGES)) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
 
 # Everything but the programs' main files is one library; each program takes what it needs of it.
-MAINS    = plugin/engine/main.c plugin/node/agent-main.c
+MAINS    = plugin/engine/main.c plugin/node/agent-main.c plugin/copy/tree-pipe.c
 LIB_SRC  = $(filter-out $(MAINS), $(wildcard plugin/*/*.c plugin/*/*/*.c storage/*.c))
 LIB_OBJ  = $(LIB_SRC:%.c=$(BUILD)/%.o)
 LIB      = $(BUILD)/libengine.a
 CLI_SRC  = $(wildcard cli/*.c)
 PLUGIN_SRC = $(wildcard plugin/*.c)
 
-PROGRAMS = $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so $(BUILD)/vmmigrate-engine $(BUILD)/vmmigrate-agent $(BUILD)/libvirt-guard
+PROGRAMS = $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so $(BUILD)/vmmigrate-engine $(BUILD)/vmmigrate-agent $(BUILD)/libvirt-guard $(BUILD)/lxc-hold $(BUILD)/tree-pipe
 
 # One short line a step; `make V=1` shows the commands.
 Q = $(if $(V),,@)
@@ -51,6 +51,13 @@ $(BUILD)/vmmigrate.so: $(PLUGIN_SRC:%.c=$(BUILD)/%.o) plugin/vmmigrate.map
 $(BUILD)/vmmigrate: $(CLI_SRC:%.c=$(BUILD)/%.o)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs json-c) -ldl
+
+# Small programs of libc alone: the guard, the hold of a container's start, rsync's line.
+$(BUILD)/lxc-hold: $(BUILD)/hooks/lxc/hold.o
+$(BUILD)/tree-pipe: $(BUILD)/plugin/copy/tree-pipe.o
+$(BUILD)/lxc-hold $(BUILD)/tree-pipe:
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
 
 $(BUILD)/libvirt-guard: $(BUILD)/hooks/libvirt/guard.o
 	$(call say,LINK)
@@ -132,7 +139,8 @@ install: $(PROGRAMS) $(GENERATED)
 	install -D -m 755 $(BUILD)/vmmigrate $(DESTDIR)$(PREFIX)/bin/vmmigrate
 	install -D -m 644 $(BUILD)/vmmigrate.so $(DESTDIR)$(LIBDIR)/vmmigrate.so
 	install -D -m 755 $(BUILD)/libvirt-guard $(DESTDIR)$(LIBDIR)/libvirt-guard
-	install -D -m 755 -t $(DESTDIR)$(LIBEXEC) $(BUILD)/vmmigrate-engine $(BUILD)/vmmigrate-agent
+	install -D -m 755 -t $(DESTDIR)$(LIBEXEC) $(BUILD)/vmmigrate-engine $(BUILD)/vmmigrate-agent \
+		$(BUILD)/lxc-hold $(BUILD)/tree-pipe
 	install -D -m 644 $(BUILD)/vmmigrate.1 $(SHARE)/man/man1/vmmigrate.1
 	install -D -m 644 cli/man/vmmigrate.conf.5 $(SHARE)/man/man5/vmmigrate.conf.5
 	install -D -m 644 $(BUILD)/vmmigrate.bash $(SHARE)/bash-completion/completions/vmmigrate

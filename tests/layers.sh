@@ -13,19 +13,21 @@ plugin/copy: base link
 plugin/track: base copy
 plugin/guest: base
 plugin/guest/qemu: base guest
+plugin/guest/lxc: base guest
 storage: base
 plugin/cluster: base link
 plugin/node: base link copy guest storage track cluster
 plugin/engine: base link copy guest storage track cluster node
 cli:
 hooks/libvirt:
+hooks/lxc:
 '
 
 allowed() { # room header
 	case $2 in
 	vmmigrate-plugin.h) [ "$1" = cli ] || [ "$1" = plugin ] ;;
 	*/*)
-		case $1 in plugin/guest/qemu) own=guest ;; *) own=${1#plugin/} ;; esac
+		case $1 in plugin/guest/*) own=guest ;; *) own=${1#plugin/} ;; esac
 		below=$(printf '%s' "$rules" | sed -n "s|^$1:||p")
 		for lower in $own $below; do
 			case $2 in "$lower"/*) return 0 ;; esac

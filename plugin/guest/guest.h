@@ -94,12 +94,16 @@ struct guest_ops {
 	 * is not there at all has the state "absent" - that is no error. */
 	int (*state)(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err);
 
-	/* The definition as the target shall have it: `volumes` is an array of {"target","path"} that replace sources. */
-	int (*rewrite)(const char *definition, struct json_object *volumes, char **rewritten, struct vmm_error **err);
+	/* The definition as the target shall have it: `changes` is an array of {"target","path"} that replace sources of volumes,
+	 * {"mount","path"} sources of mounts, {"network","path"} bridges. */
+	int (*rewrite)(const char *definition, struct json_object *changes, char **rewritten, struct vmm_error **err);
 	/* Persistent definition; metadata, title and so on travel in it. Error "name-taken" where another guest is in the way. */
 	int (*define)(struct guest_host *host, const char *definition, struct vmm_error **err);
 	/* Removes the definition; volumes, NVRAM and TPM state stay. No error where it is gone already. */
 	int (*undefine)(struct guest_host *host, const char *id, struct vmm_error **err);
+	/* Whose the guest is, for kinds whose guard is not the record: called with false where it is about to leave this node, with
+	 * true where the record says that it is this node's, or goes on being. May be called again. NULL: the record is enough. */
+	int (*own)(struct guest_host *host, const char *id, bool own, struct vmm_error **err);
 	int (*autostart)(struct guest_host *host, const char *id, bool on, struct vmm_error **err);
 
 	/* Starts it: held = set up, but not one instruction run until `release`. */
@@ -126,7 +130,7 @@ struct guest_ops {
 	int (*migrate_abort)(struct guest_host *host, const char *id, struct vmm_error **err);
 };
 
-extern const struct guest_ops guest_qemu, guest_null;
+extern const struct guest_ops guest_qemu, guest_lxc, guest_null;
 
 /* All kinds, NULL at the end. */
 extern const struct guest_ops *const guest_kinds[];

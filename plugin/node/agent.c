@@ -197,6 +197,32 @@ static int serve_session(const struct node_paths *paths, const char *task, struc
 	return done;
 }
 
+/* After the place was found to be ours, rsync takes this process over, with its stdin and stdout. */
+static int serve_tree(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err)
+{
+	struct hold hold;
+	struct frame frame = {0};
+	vmm_auto_json struct json_object *hello = NULL, *call = NULL;
+	vmm_auto_free char *place = NULL;
+	int done = frame_hello(stream, "the other side", FRAME_SILENCE_MS, &hello, err);
+	if (done == 0)
+		done = frame_receive(stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err);
+	if (done < 0)
+		return -1;
+	done = json_parse(frame.data, frame.length, "call", &call, err);
+	frame_free(&frame);
+	if (done == 0)
+		done = hold_task(paths, task, false, &hold, err);
+	if (done == 0)
+		done = local_tree_place(paths, task, json_text_or(call, "volume", ""), &place, err);
+	vmm_auto_json struct json_object *reply =
+		done < 0 ? json_make("error:o", error_to_json(*err)) : json_make("ok:b", 1);
+	if (frame_send_json(stream, FRAME_REPLY, reply, done < 0 ? NULL : err) < 0 || done < 0)
+		return -1;
+	tree_receive(place, json_true(call, "checksum"));
+	return error_errno(err, errno, "run rsync");
+}
+
 int agent_serve(const struct node_paths *paths, const char *words, struct stream *stream)
 {
 	vmm_auto_error struct vmm_error *err = NULL;
@@ -205,6 +231,8 @@ int agent_serve(const struct node_paths *paths, const char *words, struct stream
 		done = serve_calls(paths, words + strlen("agent") + (words[5] == ' '), stream, &err);
 	else if (str_starts(words, "session "))
 		done = serve_session(paths, words + strlen("session "), stream, &err);
+	else if (str_starts(words, "tree "))
+		done = serve_tree(paths, words + strlen("tree "), stream, &err);
 	else if (str_starts(words, "relay "))
 		done = relay_serve(stream, words + strlen("relay "), &err);
 	else

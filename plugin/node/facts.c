@@ -164,7 +164,7 @@ static int find_guest(struct local_node *node, struct json_object *args, struct 
 		if (found)
 			*guest = found;
 	}
-	if (*guest || !trouble || error_is(trouble, "target-libvirt-down")) {
+	if (*guest || !trouble || error_is(trouble, "target-libvirt-down") || error_is(trouble, "target-lxc-missing")) {
 		error_clear(&trouble);
 		return 0;
 	}
@@ -224,10 +224,11 @@ static struct json_object *look_at_places(struct json_object *guest, struct json
 		json_put(place, "open:b", (int)in_use_here(guests, json_text_or(volume, "source", path)));
 		if (!path || path_check(path, "volume", NULL) < 0)
 			continue;
-		vmm_auto_free char *dir = path_dir(path);
+		/* A directory of the guest's own is made for it. */
+		vmm_auto_free char *dir = path_dir(json_text_or(volume, "home", path));
 		json_put(place, "there:b missing_dir:b same_block:b seed:i", (int)file_there(path),
 			 (int)!file_there(dir), (int)same_block(volume), seed_bytes(path));
-		if (str_same(json_text(volume, "kind"), storage_dir.kind))
+		if (str_same(json_text(volume, "kind"), storage_dir.kind) || json_true(volume, "tree"))
 			add_storage_of(path, storages);
 	}
 	return places;

@@ -16,18 +16,28 @@ int local_host_open(struct local_node *node, const struct guest_ops *ops, struct
 	return ops->open(&env, host, err);
 }
 
+const struct guest_ops *local_guest_kind(struct json_object *args, struct vmm_error **err)
+{
+	const char *key;
+	if (json_need(args, "guest", "call", &key, err) < 0 || name_check(key, "guest", err) < 0)
+		return NULL;
+	const char *dash = strchr(key, '-');
+	vmm_auto_free char *kind = dash ? str_format("%.*s", (int)(dash - key), key) : NULL;
+	const struct guest_ops *ops = kind ? guest_kind(kind) : NULL;
+	if (!ops)
+		error_set(err, VMM_USAGE, "malformed", "guest \"%s\": its kind is not known here", key);
+	return ops;
+}
+
 int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest,
 		     struct vmm_error **err)
 {
 	*guest = (struct local_guest){0};
-	if (json_need(args, "guest", "call", &guest->key, err) < 0 || name_check(guest->key, "guest", err) < 0)
-		return -1;
-	const char *dash = strchr(guest->key, '-');
-	vmm_auto_free char *kind = dash ? str_format("%.*s", (int)(dash - guest->key), guest->key) : NULL;
-	guest->ops = kind ? guest_kind(kind) : NULL;
+	guest->ops = local_guest_kind(args, err);
 	if (!guest->ops)
-		return error_set(err, VMM_USAGE, "malformed", "guest \"%s\": its kind is not known here", guest->key);
-	guest->id = dash + 1;
+		return -1;
+	guest->key = json_text(args, "guest");
+	guest->id = strchr(guest->key, '-') + 1;
 	return local_host_open(node, guest->ops, &guest->host, err);
 }
 
@@ -77,7 +87,7 @@ static local_op *const local_table[NODE_OP_COUNT] = {
 	[NODE_AUTOSTART] = local_autostart, [NODE_STATE] = local_state,	     [NODE_DEFINITION] = local_definition,
 	[NODE_START] = local_start,	    [NODE_RELEASE] = local_release,  [NODE_STOP] = local_stop,
 	[NODE_DESTROY] = local_destroy,	    [NODE_PERMIT] = local_permit_op, [NODE_MIGRATE_ABORT] = local_migrate_abort,
-	[NODE_GIVE_UP] = local_give_up,	    [NODE_ABORT] = local_abort,
+	[NODE_GIVE_UP] = local_give_up,	    [NODE_ABORT] = local_abort,	     [NODE_DIGEST] = local_digest,
 };
 
 static int local_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
@@ -105,6 +115,7 @@ static void local_close(struct vmm_node *node)
 static const struct node_ops local_ops = {
 	.call = local_call,
 	.session = local_session,
+	.tree = local_tree,
 	.migrate = local_migrate,
 	.migrate_end = local_migrate_end,
 	.reconnect = local_reconnect,

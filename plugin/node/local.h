@@ -25,6 +25,8 @@ struct local_guest {
 	const char *key, *id; /* borrowed from the arguments: "qemu-100", "100" */
 };
 #define vmm_auto_guest __attribute__((cleanup(local_guest_close)))
+/* The kind of that guest, without opening its host; NULL and an error where it is not known. */
+const struct guest_ops *local_guest_kind(struct json_object *args, struct vmm_error **err);
 int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest,
 		     struct vmm_error **err);
 void local_guest_close(struct local_guest *guest);
@@ -43,6 +45,9 @@ int local_made_note(struct local_node *node, const char *task, struct json_objec
 enum permit { PERMIT_NONE, PERMIT_START, PERMIT_INCOMING };
 int local_permit(struct local_node *node, const char *guest, const char *task, enum permit permit,
 		 struct vmm_error **err);
+
+/* Tells a kind that has a guard of its own whose the guest is (power.c). */
+int local_own(struct local_node *node, struct json_object *args, bool own, struct vmm_error **err);
 
 /* Ends the relay processes that the task has on this node (undo.c). */
 int local_end_relays(struct local_node *node, const char *task, struct vmm_error **err);
@@ -70,10 +75,17 @@ local_op local_define, local_autostart, local_state, local_definition, local_sta
 local_op local_give_up, local_abort;	    /* undo.c */
 local_op local_hooks;			    /* hooks.c */
 local_op local_token;			    /* volumes.c */
+local_op local_digest;			    /* trees.c */
 
 /* volumes.c: serves copies of the task's volumes on the stream until it ends. */
 int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err);
 int local_session(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err);
+
+/* trees.c: the place of a tree that the task has made here, under its real path; belongs to the caller. Error "not-ours". */
+int local_tree_place(const struct node_paths *paths, const char *task, const char *name, char **place,
+		     struct vmm_error **err);
+int local_tree(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd, uint64_t *wire,
+	       struct vmm_error **err);
 /* live.c. The directory of the socket that a guest's memory crosses by, on either side, is QEMU's user's alone. */
 int local_memory_place(const struct local_guest *g, const char *task, uid_t *user, gid_t *group,
 		       struct vmm_error **err);

@@ -148,6 +148,9 @@ int local_advance(struct local_node *node, struct json_object *args, struct json
 		if (keep(node, record, err) < 0)
 			return -1;
 	}
+	bool ours = str_same(json_text(record, "owner"), node->base.name);
+	if (!strcmp(to, "committed") && local_own(node, args, ours, err) < 0)
+		return -1;
 	*reply = json_make("record:O", record);
 	return 0;
 }
@@ -168,7 +171,7 @@ int local_reclaim(struct local_node *node, struct json_object *args, struct json
 	/* It is not to be forgotten at the unlock: a node that is away now must find it when it is back. */
 	json_put(record, "owner:s generation:i state:s task:s permit:s fresh:i", owner, json_number(args, "generation"),
 		 state, task, NULL, (int64_t)0);
-	return keep(node, record, err);
+	return keep(node, record, err) < 0 ? -1 : local_own(node, args, !strcmp(owner, node->base.name), err);
 }
 
 int local_unlock(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)

@@ -1,6 +1,10 @@
 /* node.c: the names of the operations, and the one call. */
 #include "node/node.h"
 
+#ifndef VMM_LIBEXEC
+#define VMM_LIBEXEC "/usr/libexec/vmmigrate"
+#endif
+
 const char *const node_op_names[NODE_OP_COUNT] = {
 #define X(NAME, name) [NODE_##NAME] = #name,
 	NODE_OPERATIONS(X)
@@ -12,6 +16,7 @@ const struct node_paths node_paths_installed = {
 	.etc = "/etc/vmmigrate",
 	.run = "/run/vmmigrate",
 	.hooks = "/usr/lib/vmmigrate/hooks.d",
+	.libexec = VMM_LIBEXEC,
 };
 
 int node_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,

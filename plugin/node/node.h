@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "copy/copy.h"
+#include "copy/tree.h"
 #include "guest/guest.h"
 #include "link/link.h"
 
@@ -41,6 +42,8 @@
 	X(DESTROY, destroy)		/* {task, guest} → {} */                                                      \
 	X(PERMIT, permit)		/* {task, guest, on} → {}; the guard admits our incoming guest */             \
 	X(MIGRATE_ABORT, migrate_abort) /* {task, guest} → {}; ends a job that runs without us, and our relays */     \
+	X(DIGEST,                                                                                                       \
+	  digest) /* {task, volume: name, files?: []} → {digest, entries}; a tree that the task has made here */      \
 	X(GIVE_UP,                                                                                                      \
 	  give_up) /* {task, guest, volumes[], keep_seed} → {left[]}; source, after COMMITTED: definition, volumes */ \
 	X(ABORT, abort) /* {task, guest} → {left[]}; target: all that its journal says we made goes */
@@ -62,6 +65,10 @@ struct node_ops {
 		    struct vmm_error **err);
 	/* A session that copy_serve serves for the volumes that `task` has allocated. */
 	int (*session)(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err);
+	/* Has this node receive a tree (copy/tree.h) at `place`, which `task` has allocated, and carries bytes between `fd`,
+	 * which is closed, and the receiver until both ends are done. On any thread; *wire counts. */
+	int (*tree)(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd, uint64_t *wire,
+		    struct vmm_error **err);
 	/* Moves a running guest's memory from this node to `peer` (local nodes only). As guest_ops->migrate: it returns 0 as soon as
 	 * the guest's process is gone here. Afterwards, whatever came of it, migrate_end is called. */
 	int (*migrate)(struct vmm_node *node, struct vmm_node *peer, const char *task,
@@ -88,6 +95,7 @@ struct node_paths {
 	const char *etc;       /* /etc/vmmigrate */
 	const char *run;       /* /run/vmmigrate */
 	const char *hooks;     /* /usr/lib/vmmigrate/hooks.d */
+	const char *libexec;   /* /usr/libexec/vmmigrate */
 	const char *null_root; /* for null guests: the directory that plays the machine, else NULL */
 };
 extern const struct node_paths node_paths_installed;
@@ -132,7 +140,7 @@ int record_write(const char *state_dir, const char *self, struct json_object *re
 int record_remove(const char *state_dir, const char *guest, struct vmm_error **err);
 
 /* vmmigrate-agent: serves calls, or a copy session, or a relay, until the stream ends; `words` is what the other side asked for:
- * "agent [TASK]", "session TASK", "relay PATH". Returns an exit status. */
+ * "agent [TASK]", "session TASK", "tree TASK", "relay PATH". Returns an exit status. */
 int agent_serve(const struct node_paths *paths, const char *words, struct stream *stream);
 
 #endif

@@ -111,12 +111,24 @@ static int start_with_permit(struct local_node *node, struct local_guest *g, con
 	return done;
 }
 
+int local_own(struct local_node *node, struct json_object *args, bool own, struct vmm_error **err)
+{
+	vmm_auto_guest struct local_guest g = {0};
+	const struct guest_ops *ops = local_guest_kind(args, err);
+	if (!ops || !ops->own)
+		return ops ? 0 : -1;
+	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->own(g.host, g.id, own, err);
+}
+
 int local_start(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
 	const char *task = local_task(args, err);
 	vmm_auto_guest struct local_guest g = {0};
 	bool off;
+	/* Held, it is not this node's yet; else it goes on being so, even where it never stopped. */
+	if (!json_true(args, "held") && local_own(node, args, true, err) < 0)
+		return -1;
 	if (!task || local_guest_open(node, args, &g, err) < 0 || state_is(&g, "shutoff", &off, err) < 0)
 		return -1;
 	return off ? start_with_permit(node, &g, task, json_true(args, "held"), err) : 0;
@@ -149,7 +161,9 @@ int local_release(struct local_node *node, struct json_object *args, struct json
 int local_stop(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
-	vmm_auto_guest struct local_guest g;
+	vmm_auto_guest struct local_guest g = {0};
+	if (local_own(node, args, false, err) < 0)
+		return -1;
 	return local_guest_open(node, args, &g, err) < 0 ? -1
 							 : g.ops->stop(g.host, g.id, (int)json_number(args, "limit_ms"),
 								       json_true(args, "force"), NULL, NULL, err);

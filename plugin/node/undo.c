@@ -78,7 +78,8 @@ static int undo_aside_definition(struct local_node *node, struct json_object *re
 {
 	vmm_auto_guest struct local_guest g;
 	if (local_guest_open(node, record, &g, err) < 0 ||
-	    g.ops->define(g.host, json_text_or(record, "definition", ""), err) < 0)
+	    g.ops->define(g.host, json_text_or(record, "definition", ""), err) < 0 ||
+	    local_own(node, record, true, err) < 0)
 		return -1;
 	return json_true(record, "autostart") ? g.ops->autostart(g.host, g.id, true, err) : 0;
 }
@@ -94,6 +95,15 @@ static int undo_relay(struct local_node *node, struct json_object *record, struc
 	return 0;
 }
 
+/* Stays where something else has come to lie in it. */
+static int undo_home(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	(void)node, (void)err;
+	if (json_text(record, "path"))
+		rmdir(json_text(record, "path"));
+	return 0;
+}
+
 static const struct undo {
 	const char *made;
 	int (*undo)(struct local_node *node, struct json_object *record, struct vmm_error **err);
@@ -104,6 +114,7 @@ static const struct undo {
 	{"definition", undo_definition},
 	{"aside-definition", undo_aside_definition},
 	{"relay", undo_relay},
+	{"home", undo_home},
 };
 
 static int undo_one(struct local_node *node, struct json_object *record, struct vmm_error **err)
@@ -134,7 +145,7 @@ int local_drop_aside(struct local_node *node, const char *task, struct vmm_error
 		return -1;
 	json_each (record, journal_records(made), "")
 		if (done == 0 && str_same(json_text(record, "made"), "aside"))
-			done = file_remove(json_text_or(record, "path", ""), err);
+			done = undo_volume(node, record, err);
 	journal_close(made);
 	return done;
 }
@@ -181,12 +192,14 @@ int local_abort(struct local_node *node, struct json_object *args, struct json_o
 }
 
 /* The volume stays beside its old place under a name that no guest has: what the way back can begin from. */
-static int keep_seed(const char *path, struct vmm_error **err)
+static int keep_seed(struct local_node *node, struct json_object *place, struct vmm_error **err)
 {
+	const char *path = json_text_or(place, "path", "");
 	vmm_auto_free char *seed = local_seed(path);
+	vmm_auto_json struct json_object *older = json_make("path:s kind:s", seed, json_text(place, "kind"));
 	if (!file_there(path))
 		return 0;
-	return file_remove(seed, err) < 0 ? -1 : file_rename_new(path, seed, err);
+	return undo_volume(node, older, err) < 0 ? -1 : file_rename_new(path, seed, err);
 }
 
 int local_give_up(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
@@ -213,11 +226,13 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 	json_each (volume, args, "volumes") {
 		vmm_auto_json struct json_object *place =
 			json_make("path:s kind:s", json_text(volume, "from"), json_text(volume, "kind"));
-		if ((json_true(args, "keep_seed") ? keep_seed(json_text(volume, "from"), &problem)
+		if ((json_true(args, "keep_seed") ? keep_seed(node, place, &problem)
 						  : undo_volume(node, place, &problem)) < 0) {
 			json_append(*reply, "left", json_object_new_string(problem->message));
 			error_clear(&problem);
 		}
+		if (json_text(volume, "home"))
+			rmdir(json_text(volume, "home"));
 	}
 	return 0;
 }

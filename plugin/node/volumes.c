@@ -47,6 +47,24 @@ static char *without_links(const char *path)
 	return str_format("%s/%s", real ? real : dir, path_base(path));
 }
 
+/* The directory of the guest's own that the volume lies in. It goes with the last that is in it. */
+static int make_home(struct local_node *node, const char *task, struct json_object *volume, struct vmm_error **err)
+{
+	const char *home = json_text(volume, "home"), *to = json_text(volume, "to");
+	if (!home)
+		return 0;
+	size_t length = strlen(home);
+	if (path_check(home, "volume", err) < 0)
+		return -1;
+	if (strncmp(to, home, length) || to[length] != '/')
+		return error_set(err, VMM_FAILED, "bad-path", "volume %s is not in %s", to, home);
+	if (file_there(home))
+		return 0;
+	return local_made_note(node, task, json_make("made:s path:s", "home", home), err) < 0
+		       ? -1
+		       : dir_make(home, 0700, err);
+}
+
 int local_allocate(struct local_node *node, struct json_object *args, struct json_object **reply,
 		   struct vmm_error **err)
 {
@@ -64,6 +82,8 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", to, node->base.name);
 	bool resumed = file_there(temporary);
 	if (!resumed) {
+		if (make_home(node, task, volume, err) < 0)
+			return -1;
 		vmm_auto_free char *real = without_links(temporary);
 		if (local_made_note(node, task,
 				    json_make("made:s path:s real:s kind:s", "volume", temporary, real, ops->kind),
@@ -76,13 +96,15 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 }
 
 /* Moves what --replace replaces aside, journaled, so that it can go back. */
-static int set_aside(struct local_node *node, const char *task, const char *path, struct vmm_error **err)
+static int set_aside(struct local_node *node, const char *task, const char *path, const struct storage_ops *ops,
+		     struct vmm_error **err)
 {
 	vmm_auto_free char *dir = path_dir(path);
 	vmm_auto_free char *aside = str_format("%s/.vmmigrate-aside-%s-%s", dir, task, path_base(path));
 	if (!file_there(path))
 		return 0;
-	if (local_made_note(node, task, json_make("made:s path:s from:s", "aside", aside, path), err) < 0)
+	if (local_made_note(node, task, json_make("made:s path:s from:s kind:s", "aside", aside, path, ops->kind),
+			    err) < 0)
 		return -1;
 	return file_rename_new(path, aside, err);
 }
@@ -112,7 +134,7 @@ int local_publish(struct local_node *node, struct json_object *args, struct json
 	const char *to = json_text(volume, "to"), *temporary = json_text(volume, "temporary");
 	if (!file_there(temporary))
 		return published_before(node, task, to, err);
-	if (json_true(args, "replace") && set_aside(node, task, to, err) < 0)
+	if (json_true(args, "replace") && set_aside(node, task, to, ops, err) < 0)
 		return -1;
 	struct json_object *note = local_final_note(temporary, to, ops->kind, err);
 	if (!note || local_made_note(node, task, note, err) < 0)

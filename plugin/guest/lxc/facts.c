@@ -1,0 +1,242 @@
+/* facts.c: what there is to know of containers and of LXC here. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lxc.h"
+
+enum { NETWORKS_MOST = 64, CONFIG_MOST = 256 << 10 };
+
+/* ------------------------------------------------------------------ networks, mounts */
+
+static char *net_item(struct lxc_container *c, int number, const char *what)
+{
+	vmm_auto_free char *key = str_format("lxc.net.%d.%s", number, what);
+	return lxc_item(c, key);
+}
+
+/* A veth's link is a bridge. Other kinds stand on an interface of the host. */
+static void add_networks(struct lxc_container *c, struct json_object *networks, struct json_object *devices)
+{
+	for (int number = 0; number < NETWORKS_MOST; number++) {
+		vmm_auto_free char *type = net_item(c, number, "type");
+		if (!type)
+			continue;
+		vmm_auto_free char *link = net_item(c, number, "link"), *mac = net_item(c, number, "hwaddr");
+		if (!strcmp(type, "phys"))
+			json_object_array_add(devices, json_make("class:s name:s", "network", link ? link : "?"));
+		else if (link && strcmp(type, "empty") != 0 && strcmp(type, "none") != 0)
+			json_object_array_add(networks,
+					      json_make("type:s name:s mac:s",
+							!strcmp(type, "veth") ? "bridge" : "interface", link, mac));
+	}
+}
+
+static bool has_option(const char *options, const char *wanted)
+{
+	size_t length = strlen(wanted);
+	for (const char *at = options; at && *at; at += strcspn(at, ","), at += *at == ',')
+		if (strcspn(at, ",") == length && !strncmp(at, wanted, length))
+			return true;
+	return false;
+}
+
+/* fstab lines whose source is a path of the host. */
+static void add_mounts(struct json_object *mounts, const char *text)
+{
+	vmm_auto_free char *copy = str_copy(text);
+	char *rest = copy, *line;
+	while ((line = strsep(&rest, "\n"))) {
+		char *source = strtok(line, " \t"), *target = strtok(NULL, " \t"), *type = strtok(NULL, " \t"),
+		     *options = strtok(NULL, " \t");
+		if (!source || !target || *source != '/')
+			continue;
+		(void)type;
+		json_object_array_add(mounts, json_make("source:s target:s optional:b", source, target,
+							(int)has_option(options, "optional")));
+	}
+}
+
+static struct json_object *mounts_of(struct lxc_container *c)
+{
+	struct json_object *mounts = json_object_new_array();
+	vmm_auto_free char *entries = lxc_item(c, "lxc.mount.entry"), *fstab = lxc_item(c, "lxc.mount.fstab"),
+			   *text = NULL;
+	if (entries)
+		add_mounts(mounts, entries);
+	if (fstab && file_read(fstab, 64 << 10, &text, NULL, NULL) == 0)
+		add_mounts(mounts, text);
+	return mounts;
+}
+
+static struct json_object *lines_of(struct lxc_container *c, const char *key)
+{
+	struct json_object *lines = json_object_new_array();
+	vmm_auto_free char *value = lxc_item(c, key);
+	char *rest = value, *line;
+	while (rest && (line = strsep(&rest, "\n")))
+		if (*line)
+			json_object_array_add(lines, json_object_new_string(line));
+	return lines;
+}
+
+/* Bytes of "lxc.cgroup2.memory.max", with its suffix; 0: none. */
+static int64_t memory_of(struct lxc_container *c)
+{
+	static const char units[] = "KMGT";
+	vmm_auto_free char *two = lxc_item(c, "lxc.cgroup2.memory.max"),
+			   *one = two ? NULL : lxc_item(c, "lxc.cgroup.memory.limit_in_bytes");
+	const char *value = two ? two : one ? one : "";
+	char *end;
+	int64_t bytes = strtoll(value, &end, 10);
+	const char *unit = *end ? strchr(units, *end & ~32) : NULL;
+	for (long i = unit ? unit - units + 1 : 0; i > 0; i--)
+		bytes *= 1024;
+	return bytes > 0 ? bytes : 0;
+}
+
+/* The highest number of "0-3,7". */
+static int pinned_of(struct lxc_container *c)
+{
+	vmm_auto_free char *cpus = lxc_item(c, "lxc.cgroup2.cpuset.cpus");
+	long highest = -1;
+	for (char *at = cpus; at && *at;) {
+		char *end;
+		long number = strtol(at, &end, 10);
+		highest = end != at && number > highest ? number : highest;
+		at = *end ? end + 1 : end;
+	}
+	return (int)highest;
+}
+
+/* ------------------------------------------------------------------ the definition */
+
+static int definition_of(struct guest_host *host, struct lxc_container *c, struct json_object *volumes,
+			 struct json_object *left, char **definition, struct vmm_error **err)
+{
+	vmm_auto_free char *directory = lxc_directory(host, c->name), *path = lxc_config_there(host, c->name);
+	vmm_auto_free char *text = NULL;
+	struct json_object *files;
+	struct stat info;
+	if (!path || stat(directory, &info) < 0)
+		return error_errno(err, path ? errno : ENOENT, "look at %s", directory);
+	if (file_read(path, CONFIG_MOST, &text, NULL, err) < 0 ||
+	    lxc_belongings(directory, volumes, &files, left, err) < 0)
+		return -1;
+	vmm_auto_json struct json_object *made =
+		json_make("name:s config:s mode:d uid:i gid:i files:o", c->name, text, (int)(info.st_mode & 07777),
+			  (int64_t)info.st_uid, (int64_t)info.st_gid, files);
+	*definition = str_copy(json_line(made));
+	return 0;
+}
+
+static int snapshots_of(struct lxc_container *c)
+{
+	struct lxc_snapshot *list = NULL;
+	int count = c->snapshot_list(c, &list);
+	for (int i = 0; i < count; i++)
+		list[i].free(&list[i]);
+	free(list);
+	return count > 0 ? count : 0;
+}
+
+static struct json_object *short_facts(struct guest_host *host, struct lxc_container *c)
+{
+	struct json_object *networks = json_object_new_array(), *devices = json_object_new_array();
+	vmm_auto_free char *autostart = lxc_item(c, "lxc.start.auto");
+	add_networks(c, networks, devices);
+	return json_make(
+		"kind:s id:s name:s uuid:s title:s state:s memory:i vcpus:d autostart:b persistent:b volumes:o "
+		"networks:o devices:o",
+		"lxc", c->name, c->name, NULL, NULL, lxc_state_of(c), memory_of(c), 0,
+		autostart && strcmp(autostart, "0") != 0, 1, lxc_volumes(host, c), networks, devices);
+}
+
+int lxc_facts(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err)
+{
+	vmm_auto_container struct lxc_container *c = NULL;
+	vmm_auto_free char *definition = NULL;
+	if (lxc_load(host, who, &c, err) < 0)
+		return -1;
+	vmm_auto_json struct json_object *found = short_facts(host, c), *left = json_object_new_array();
+	if (definition_of(host, c, json_at(found, "volumes"), left, &definition, err) < 0)
+		return -1;
+	int snapshots = snapshots_of(c);
+	bool active = !str_same(json_text(found, "state"), "shutoff");
+	json_each (volume, found, "volumes")
+		json_put(volume, "open:b", (int)(active && !json_true(volume, "readonly")));
+	vmm_auto_free char *profile = lxc_item(c, "lxc.apparmor.profile");
+	json_put(found, "managed_save:b snapshots:d job:s pinned:d hugepages:i arch:s machine:s definition:s", 0,
+		 snapshots, NULL, pinned_of(c), (int64_t)0, NULL, NULL, definition);
+	json_put(found, "mounts:o idmap:o includes:o left:O apparmor:s cgroup1:b", mounts_of(c),
+		 lines_of(c, "lxc.idmap"), lines_of(c, "lxc.include"), left, profile,
+		 (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));
+	*facts = json_object_get(found);
+	return 0;
+}
+
+/* Those whose config is aside too: they are on their way from here or to here. */
+int lxc_list(struct guest_host *host, struct json_object **guests, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *names = NULL, *list = json_object_new_array();
+	if (dir_list(((struct lxc_host *)host)->path, &names, err) < 0)
+		return -1;
+	json_each (item, names, "") {
+		const char *id = json_text_or(item, "", "");
+		vmm_auto_container struct lxc_container *c = NULL;
+		vmm_auto_error struct vmm_error *problem = NULL;
+		if (lxc_load(host, id, &c, &problem) < 0) {
+			if (!error_is(problem, "no-such-guest"))
+				log_warn("%s", problem->message);
+			continue;
+		}
+		struct json_object *guest = short_facts(host, c), *paths = json_object_new_array(),
+				   *macs = json_object_new_array();
+		json_each (volume, guest, "volumes")
+			if (json_text(volume, "path") && !json_true(volume, "readonly"))
+				json_object_array_add(paths, json_object_get(json_at(volume, "path")));
+		json_each (network, guest, "networks")
+			if (json_text(network, "mac"))
+				json_object_array_add(macs, json_object_get(json_at(network, "mac")));
+		json_put(guest, "volumes:o macs:o", paths, macs);
+		json_object_array_add(list, guest);
+	}
+	*guests = json_object_get(list);
+	return 0;
+}
+
+int lxc_state(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err)
+{
+	vmm_auto_container struct lxc_container *c = NULL;
+	vmm_auto_error struct vmm_error *problem = NULL;
+	const char *now = "absent";
+	if (lxc_load(host, id, &c, &problem) == 0)
+		now = lxc_state_of(c);
+	else if (!error_is(problem, "no-such-guest")) {
+		error_take(err, problem);
+		problem = NULL;
+		return -1;
+	}
+	bool held = c && lxc_is_held(id);
+	*state = json_make("state:s reason:s complete:b job:s uuid:s persistent:b", now, held ? "held" : "user", 1,
+			   NULL, NULL, c != NULL);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ the host */
+
+/* "5.0.2" is 5000002. */
+static int64_t version_number(const char *text)
+{
+	long major = 0, minor = 0, micro = 0;
+	sscanf(text, "%ld.%ld.%ld", &major, &minor, &micro);
+	return major * 1000000 + minor * 1000 + micro;
+}
+
+int lxc_host_facts(struct guest_host *host, struct json_object **facts, struct vmm_error **err)
+{
+	(void)err;
+	*facts = json_make("up:b version:i path:s guard:s", 1, version_number(lxc_get_version()),
+			   ((struct lxc_host *)host)->path, "active");
+	return 0;
+}

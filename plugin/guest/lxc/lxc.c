@@ -1,0 +1,131 @@
+/* lxc.c: containers of LXC. At the end is the kind's index. */
+#include <string.h>
+
+#include "lxc.h"
+
+static int lxc_open(const struct guest_env *env, struct guest_host **host, struct vmm_error **err)
+{
+	const char *path = lxc_get_global_config_item("lxc.lxcpath");
+	if (!file_there("/usr/bin/lxc-start")) {
+		error_set(err, VMM_BLOCKED, "target-lxc-missing", "node %s has no LXC", env->node);
+		return error_hint(err, "install the package lxc there");
+	}
+	struct lxc_host *lxc = mem_zero(sizeof(*lxc));
+	lxc->base.ops = &guest_lxc;
+	lxc->path = str_copy(path ? path : "/var/lib/lxc");
+	*host = &lxc->base;
+	return 0;
+}
+
+static void lxc_close(struct guest_host *host)
+{
+	free(((struct lxc_host *)host)->path);
+	free(host);
+}
+
+/* ------------------------------------------------------------------ one container */
+
+char *lxc_directory(struct guest_host *host, const char *id)
+{
+	return str_format("%s/%s", ((struct lxc_host *)host)->path, id);
+}
+
+char *lxc_config(struct guest_host *host, const char *id)
+{
+	return str_format("%s/%s/config", ((struct lxc_host *)host)->path, id);
+}
+
+char *lxc_aside(struct guest_host *host, const char *id)
+{
+	return str_format("%s/%s/config.vmmigrate", ((struct lxc_host *)host)->path, id);
+}
+
+char *lxc_config_there(struct guest_host *host, const char *id)
+{
+	char *paths[] = {lxc_config(host, id), lxc_aside(host, id)};
+	size_t there = file_there(paths[0]) ? 0 : file_there(paths[1]) ? 1 : 2;
+	for (size_t i = 0; i < VMM_COUNT(paths); i++)
+		if (i != there)
+			free(paths[i]);
+	return there < 2 ? paths[there] : NULL;
+}
+
+bool lxc_name_good(const char *id)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@:";
+	return *id && strspn(id, good) == strlen(id) && name_check(id, "container", NULL) == 0;
+}
+
+void lxc_cleanup_container(struct lxc_container **container)
+{
+	if (*container)
+		lxc_container_put(*container);
+	*container = NULL;
+}
+
+int lxc_load(struct guest_host *host, const char *id, struct lxc_container **container, struct vmm_error **err)
+{
+	*container = NULL;
+	if (name_check(id, "container", err) < 0)
+		return -1;
+	vmm_auto_free char *config = lxc_config_there(host, id), *own = lxc_config(host, id);
+	if (!config) {
+		error_set(err, VMM_NOT_FOUND, "no-such-guest", "there is no container %s here", id);
+		return error_hint(err, "list them: vmmigrate list");
+	}
+	struct lxc_container *c = lxc_container_new(id, ((struct lxc_host *)host)->path);
+	if (!c || (strcmp(config, own) != 0 && !c->load_config(c, config))) {
+		lxc_cleanup_container(&c);
+		return error_set(err, VMM_FAILED, "bad-definition", "container %s: LXC cannot read its config", id);
+	}
+	*container = c;
+	return 0;
+}
+
+char *lxc_item(struct lxc_container *c, const char *key)
+{
+	int length = c->get_config_item(c, key, NULL, 0);
+	if (length <= 0)
+		return NULL;
+	char *value = mem_zero((size_t)length + 1);
+	c->get_config_item(c, key, value, length + 1);
+	while (length && value[length - 1] == '\n')
+		value[--length] = 0;
+	return value;
+}
+
+const char *lxc_state_of(struct lxc_container *c)
+{
+	static const char *const words[][2] = {
+		{"STOPPED", "shutoff"}, {"RUNNING", "running"},	  {"FROZEN", "paused"},	    {"FREEZING", "paused"},
+		{"THAWED", "running"},	{"STARTING", "starting"}, {"STOPPING", "shutdown"}, {"ABORTING", "shutdown"},
+	};
+	if (lxc_is_held(c->name))
+		return "paused";
+	const char *state = c->state(c);
+	for (size_t i = 0; i < VMM_COUNT(words); i++)
+		if (str_same(words[i][0], state))
+			return words[i][1];
+	return "shutoff";
+}
+
+const struct guest_ops guest_lxc = {
+	.kind = "lxc",
+	.label = "container",
+	.open = lxc_open,
+	.close = lxc_close,
+	.host_facts = lxc_host_facts,
+	.list = lxc_list,
+	.facts = lxc_facts,
+	.fit = lxc_fit,
+	.state = lxc_state,
+	.rewrite = lxc_rewrite,
+	.define = lxc_define,
+	.undefine = lxc_undefine,
+	.autostart = lxc_autostart,
+	.own = lxc_own,
+	.start = lxc_start,
+	.release = lxc_release,
+	.stop = lxc_stop,
+	.destroy = lxc_destroy,
+};

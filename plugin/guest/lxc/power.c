@@ -1,0 +1,152 @@
+/* power.c: a container's power. Starts go through lxc-start, so that what watches over the container is a process of LXC's and
+ * not a part of ours. */
+#include <string.h>
+
+#include "lxc.h"
+
+#ifndef VMM_LIBEXEC
+#define VMM_LIBEXEC "/usr/libexec/vmmigrate"
+#endif
+#define HOLD VMM_LIBEXEC "/lxc-hold"
+
+enum {
+	START_MS = 120000,
+	HELD_S = 60,  /* until the container is set up */
+	HOLD_S = 120, /* that the hook waits for our word */
+	RELEASE_MS = 30000,
+	POLL_MS = 100,
+	STOPPED_MS = 30000, /* after its init was killed */
+};
+
+/* ------------------------------------------------------------------ start */
+
+/* "lxc-start 200 20260301120000.000 ERROR    conf - ../src/…: mount_entry:2195 - No such file …": the words after the place in
+ * LXC's source, of the first line that has any. */
+static char *first_words(const char *id)
+{
+	vmm_auto_free char *path = str_format("/run/vmmigrate/lxc/%s/log", id), *text = NULL;
+	if (file_read(path, 1 << 20, &text, NULL, NULL) < 0)
+		return NULL;
+	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+		char *error = strstr(line, " ERROR "), *words = error ? strstr(error, " - ") : NULL;
+		char *second = words ? strstr(words + 3, " - ") : NULL;
+		if (words)
+			return str_copy(second ? second + 3 : words + 3);
+	}
+	return NULL;
+}
+
+static int start_failed(const char *id, struct vmm_error **err)
+{
+	vmm_auto_free char *words = first_words(id);
+	vmm_auto_free char *told = str_copy((*err)->message);
+	error_clear(err);
+	error_set(err, VMM_FAILED, "start-failed", "container %s cannot be started: %s", id, words ? words : told);
+	return error_hint(err, "see more: lxc-start -n %s -F -l DEBUG -o /dev/stderr", id);
+}
+
+int lxc_start(struct guest_host *host, const char *id, bool held, struct vmm_error **err)
+{
+	vmm_auto_free char *config = lxc_config_there(host, id);
+	vmm_auto_free char *log = str_format("/run/vmmigrate/lxc/%s/log", id);
+	vmm_auto_free char *hook = str_format("lxc.hook.start-host=%s wait %d %llu %d", HOLD, (int)getpid(),
+					      (unsigned long long)process_started(getpid()), HOLD_S);
+	vmm_auto_free char *limit = str_format("%d", HELD_S);
+	const char *argv[] = {
+		HOLD, "start", id,   limit, "lxc-start", "-n",	  id,	"-P", ((struct lxc_host *)host)->path,
+		"-f", config,  "-o", log,   "-l",	 "ERROR", "-d", "-s", hook,
+		NULL};
+	if (!config || name_check(id, "container", err) < 0)
+		return config ? -1
+			      : error_set(err, VMM_NOT_FOUND, "no-such-guest", "there is no container %s here", id);
+	if (lxc_hold_begin(id, err) < 0)
+		return -1;
+	enum { PLAIN_BEGIN = 4, PLAIN_END = 16 };
+	if (!held)
+		argv[PLAIN_END] = NULL;
+	struct run_result result;
+	if (run_checked(&(struct run){.argv = held ? argv : argv + PLAIN_BEGIN, .limit_ms = START_MS}, &result, err) <
+	    0)
+		return start_failed(id, err);
+	run_result_free(&result);
+	return 0;
+}
+
+int lxc_release(struct guest_host *host, const char *id, struct vmm_error **err)
+{
+	vmm_auto_container struct lxc_container *c = NULL;
+	if (lxc_load(host, id, &c, err) < 0)
+		return -1;
+	if (lxc_hold_say(id, "go", err) < 0)
+		return -1;
+	for (int64_t end = clock_steady_ms() + RELEASE_MS; clock_steady_ms() < end; clock_sleep_ms(POLL_MS)) {
+		const char *state = lxc_state_of(c);
+		if (str_same(state, "running"))
+			return 0;
+		if (str_same(state, "shutoff"))
+			break;
+	}
+	error_set(err, VMM_FAILED, "start-failed", "container %s was let go, but does not run", id);
+	return start_failed(id, err);
+}
+
+/* ------------------------------------------------------------------ stop */
+
+static bool is_off(struct lxc_container *c)
+{
+	return str_same(lxc_state_of(c), "shutoff");
+}
+
+static int await_off(struct lxc_container *c, struct vmm_error **err)
+{
+	for (int64_t end = clock_steady_ms() + STOPPED_MS; !is_off(c); clock_sleep_ms(POLL_MS))
+		if (clock_steady_ms() > end)
+			return error_set(err, VMM_FAILED, "guest-state", "container %s cannot be stopped", c->name);
+	return lxc_await_loop(c, err);
+}
+
+static int kill_it(struct lxc_container *c, struct vmm_error **err)
+{
+	if (lxc_is_held(c->name) && lxc_hold_say(c->name, "end", err) < 0)
+		return -1;
+	if (!lxc_is_held(c->name) && !is_off(c))
+		c->stop(c);
+	return await_off(c, err);
+}
+
+int lxc_stop(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *),
+	     void *context, struct vmm_error **err)
+{
+	vmm_auto_container struct lxc_container *c = NULL;
+	if (lxc_load(host, id, &c, err) < 0)
+		return -1;
+	int64_t end = clock_steady_ms() + limit_ms;
+	if (!is_off(c))
+		c->shutdown(c, 0); /* its halt signal, once; we wait ourselves */
+	for (; !is_off(c); clock_sleep_ms(POLL_MS)) {
+		if (cancelled && cancelled(context))
+			return error_set(err, VMM_CANCELLED, "cancelled", "shutdown of container %s: cancelled", id);
+		if (clock_steady_ms() < end)
+			continue;
+		if (force)
+			return kill_it(c, err);
+		error_set(err, VMM_FAILED, "shutdown-timeout", "container %s did not shut down within %d s", id,
+			  limit_ms / 1000);
+		return error_hint(err, "shut it down from within, allow more time (--timeout), or give --force-stop");
+	}
+	return lxc_await_loop(c, err);
+}
+
+int lxc_destroy(struct guest_host *host, const char *id, struct vmm_error **err)
+{
+	vmm_auto_container struct lxc_container *c = NULL;
+	struct vmm_error *problem = NULL;
+	if (lxc_load(host, id, &c, &problem) == 0)
+		return kill_it(c, err);
+	if (error_is(problem, "no-such-guest")) {
+		error_clear(&problem);
+		return 0;
+	}
+	error_take(err, problem);
+	return -1;
+}

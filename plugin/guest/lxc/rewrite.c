@@ -1,0 +1,85 @@
+/* rewrite.c: a definition as the target shall have it. Lines that do not change stay as they are, comments included. */
+#include <ctype.h>
+#include <string.h>
+
+#include "lxc.h"
+
+/* The value of "key = value", where the line's key is that one; NULL else. */
+static const char *value_of(const char *line, const char *key)
+{
+	size_t length = strlen(key);
+	line += strspn(line, " \t");
+	if (strncmp(line, key, length) != 0)
+		return NULL;
+	line += length;
+	line += strspn(line, " \t");
+	return *line == '=' ? line + 1 + strspn(line + 1, " \t") : NULL;
+}
+
+static const char *changed_to(struct json_object *changes, const char *what, const char *from, size_t length)
+{
+	json_each (change, changes, "") {
+		const char *old = json_text(change, what);
+		if (old && strlen(old) == length && !strncmp(old, from, length))
+			return json_text(change, "path");
+	}
+	return NULL;
+}
+
+/* "dir:/old" to "dir:/new". */
+static bool rewrite_root(struct text *text, const char *line, struct json_object *changes)
+{
+	const char *value = value_of(line, "lxc.rootfs.path"), *path = value ? strchr(value, '/') : NULL;
+	const char *to = path ? changed_to(changes, "target", "rootfs", strlen("rootfs")) : NULL;
+	if (to)
+		text_add(text, "%.*s%s\n", (int)(path - line), line, to);
+	return to != NULL;
+}
+
+static bool rewrite_mount(struct text *text, const char *line, struct json_object *changes)
+{
+	const char *value = value_of(line, "lxc.mount.entry");
+	size_t length = value ? strcspn(value, " \t") : 0;
+	const char *to = value ? changed_to(changes, "mount", value, length) : NULL;
+	if (to)
+		text_add(text, "%.*s%s%s\n", (int)(value - line), line, to, value + length);
+	return to != NULL;
+}
+
+static bool rewrite_network(struct text *text, const char *line, struct json_object *changes)
+{
+	const char *start = line + strspn(line, " \t");
+	char key[32];
+	int number;
+	if (sscanf(start, "lxc.net.%d.link", &number) != 1)
+		return false;
+	snprintf(key, sizeof(key), "lxc.net.%d.link", number);
+	const char *value = value_of(line, key);
+	size_t length = value ? strcspn(value, " \t") : 0;
+	const char *to = value ? changed_to(changes, "network", value, length) : NULL;
+	if (to)
+		text_add(text, "%.*s%s\n", (int)(value - line), line, to);
+	return to != NULL;
+}
+
+int lxc_rewrite(const char *definition, struct json_object *changes, char **rewritten, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *json = NULL;
+	vmm_auto_text struct text text = {0};
+	const char *config;
+	if (json_parse(definition, -1, "definition", &json, err) < 0 ||
+	    json_need(json, "config", "definition", &config, err) < 0)
+		return -1;
+	vmm_auto_free char *copy = str_copy(config);
+	char *rest = copy, *line;
+	while ((line = strsep(&rest, "\n"))) {
+		if (!rest && !*line)
+			break;
+		if (!rewrite_root(&text, line, changes) && !rewrite_mount(&text, line, changes) &&
+		    !rewrite_network(&text, line, changes))
+			text_add(&text, "%s\n", line);
+	}
+	json_put(json, "config:s", text.data ? text.data : "");
+	*rewritten = str_copy(json_line(json));
+	return 0;
+}
