@@ -184,6 +184,9 @@ void leaves_root(const struct copy_leaves *leaves, const struct picked *picked, 
 /* All zero tags, for a volume of `size` bytes. Error "too-large" where there is no memory for it. */
 int leaves_make(uint64_t size, const uint8_t key[COPY_KEY], struct copy_leaves *leaves, struct vmm_error **err);
 
+/* The volume has become longer: by zeros, as far as the table knows. */
+int leaves_grow(struct copy_leaves *leaves, uint64_t size, struct vmm_error **err);
+
 /* ------------------------------------------------------------------ reading (scan.c) */
 
 struct extent_tags {

@@ -185,10 +185,12 @@ static bool has_data(const struct copy_leaves *leaves)
 	return false;
 }
 
-/* Nothing else is looked at. */
-static void narrow(struct push *push)
+/* Nothing else is looked at, but for what the volume has grown by. */
+static void narrow(struct push *push, uint64_t known_size)
 {
 	push->only = leaves_touched(push->map.size, push->job->only, push->job->only_count);
+	if (push->map.size > known_size)
+		leaves_pick(push->only, known_size / COPY_LEAF, leaf_count(push->map.size));
 	for (uint64_t extent = 0; extent < push->map.count; extent++)
 		push->map.leaves[extent] &= push->only[extent];
 }
@@ -206,13 +208,13 @@ static int prepare(struct push *push, const struct copy_job *job, size_t session
 	push->job = job;
 	push->deal = deal_size(push->map.count, sessions);
 	push->leaves = leaves;
-	push->known = leaves && leaves->tag && leaves->size == job->size;
+	push->known = leaves && leaves->tag && leaves->size <= job->size;
 	if (push->known) {
 		memcpy(push->key, leaves->key, COPY_KEY);
 		push->not_fresh = has_data(leaves);
 		if (job->only)
-			narrow(push);
-		return 0;
+			narrow(push, leaves->size);
+		return leaves_grow(leaves, job->size, err);
 	}
 	if (RAND_bytes(push->key, COPY_KEY) != 1)
 		return error_set(err, VMM_FAILED, "system", "no random bytes for a key");

@@ -103,6 +103,37 @@ int leaves_make(uint64_t size, const uint8_t key[COPY_KEY], struct copy_leaves *
 	return 0;
 }
 
+/* The table with more entries, the new ones zero; NULL where there is no memory. */
+static void *extend(void *table, size_t size, uint64_t from, uint64_t to)
+{
+	uint8_t *extended = realloc(table, (to ? to : 1) * size);
+	if (extended)
+		memset(extended + from * size, 0, (to - from) * size);
+	return extended;
+}
+
+int leaves_grow(struct copy_leaves *leaves, uint64_t size, struct vmm_error **err)
+{
+	size_t count = leaf_count(size);
+	if (size == leaves->size)
+		return 0;
+	uint8_t(*tag)[COPY_TAG] = extend(leaves->tag, COPY_TAG, leaves->count, count);
+	if (tag)
+		leaves->tag = tag;
+	uint64_t *proven = extend(leaves->proven, sizeof(*proven), extent_count(leaves->size), extent_count(size));
+	if (proven)
+		leaves->proven = proven;
+	if (!tag || !proven)
+		return error_set(err, VMM_FAILED, "too-large", "no memory for the table of a volume of %llu bytes",
+				 (unsigned long long)size);
+	/* A last leaf that was cut short is longer now: what was proven of it says nothing. */
+	if (leaves->count && leaves->size % COPY_LEAF)
+		leaves->proven[(leaves->count - 1) / COPY_LEAVES] &= ~(1ull << (leaves->count - 1) % COPY_LEAVES);
+	leaves->size = size;
+	leaves->count = count;
+	return 0;
+}
+
 void leaves_get(const struct copy_leaves *leaves, uint64_t extent, struct extent_tags *tags)
 {
 	size_t first = extent * COPY_LEAVES, count = min64(COPY_LEAVES, leaves->count - first);

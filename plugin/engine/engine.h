@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "node/node.h"
+#include "track/track.h"
 
 enum side { SOURCE, TARGET, SIDES };
 
@@ -119,6 +120,7 @@ int findings_error(struct json_object *findings, struct vmm_error **err);
  *  "volumes":[{all that describes the volume (storage.h), "action": keep|copy,"to_storage",
  *              "from": path here,"to": path there,"temporary": path there while it is copied,
  *              "media": bool (it is small or read-only and travels in prepare, whatever the mode: no rounds, no last delta),
+ *              "track": reflink|none (how later rounds learn what has changed),
  *              "set_aside": bool (a file of that name is on the target and is set aside first)}],
  *  "bytes": to copy,"downtime_ms": expected, or null}
  * Errors: "mode-needed" (VMM_BLOCKED) where a running VM could go in three ways and none was named. `task` NULL (a plan that is
@@ -171,16 +173,17 @@ struct migration {
 	struct journal *journal;
 	struct json_object *request, *plan;
 	struct facts facts;
-	struct copy_leaves *leaves; /* one for each volume of the plan */
-	struct stream *session;	    /* for copies; opened when it is first needed (steps-volumes.c) */
+	struct copy_leaves *leaves;    /* one for each volume of the plan */
+	struct track_snapshot *frozen; /* likewise: what the last round was made of */
+	struct stream *session;	       /* for copies; opened when it is first needed (steps-volumes.c) */
 	struct json_object *statistics, *leftovers;
 	int warnings;
 	int64_t stopped_ms, released_ms; /* steady clock: the guest was off, or stood, between them */
 	struct guest_migration moving;	 /* of memory; the node looks into it up to migrate_end */
 	struct guest_statistics moved;
-	int patience_ms; /* how long a lost node is waited for where nothing else can be done */
-	bool committed;	 /* the commit is on the disk, or may be */
-	bool pending;	 /* the target has still to be told of the abort */
+	int patience_ms;  /* how long a lost node is waited for where nothing else can be done */
+	bool committed;	  /* the commit is on the disk, or may be */
+	bool pending;	  /* the target has still to be told of the abort */
 	bool keep_source; /* an administrator has said that the source keeps the guest */
 	/* Opens the target; tests give their own. */
 	int (*connect)(struct migration *m, struct vmm_error **err);

@@ -14,6 +14,8 @@ const struct option request_options[] = {
 
 	{ .name = "no_precopy", .type = OPTION_FLAG, .group = "mode",
 	  .help = "Do not copy local disks while the guest still runs: shut it down first." },
+	{ .name = "track", .type = OPTION_CHOICE, .argument = "HOW", .choices = "reflink|none", .group = "mode",
+	  .help = "How to learn what a running guest has written meanwhile: from a snapshot that shares its blocks (XFS, btrfs; there by itself), or by reading all again." },
 	{ .name = "timeout", .type = OPTION_NUMBER, .argument = "S", .group = "limits", .standard = "180", .least = 1, .most = 86400,
 	  .help = "Seconds that the guest has for an orderly shutdown; then the migration is undone and the guest goes on running." },
 	{ .name = "force_stop", .type = OPTION_FLAG, .group = "limits",

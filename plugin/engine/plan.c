@@ -46,6 +46,20 @@ enum mode plan_mode(const struct facts *facts)
 	return MODE_NONE;
 }
 
+/* How the rounds of a running guest's copy learn what has changed. Where that is tried in vain all is read again. */
+static const char *plan_track(const struct facts *facts, struct json_object *volume, enum mode mode)
+{
+	enum { WORTH_IT = 16 << 20 }; /* bytes that are read in no time */
+	const char *asked = json_text(facts->request, "options.track");
+	struct json_object *storage = storage_named(facts->node[SOURCE], json_text(volume, "storage"));
+	if (mode != MODE_RESTART || facts_option(facts, "no_precopy") || json_true(volume, "directory"))
+		return track_reread.name;
+	if (asked)
+		return track_named(asked)->name;
+	bool fits = track_reflink_fits(json_text(storage, "fs")) && json_number(volume, "size") >= WORTH_IT;
+	return fits ? track_reflink.name : track_reread.name;
+}
+
 /* The volume as it was described, with what becomes of it. */
 static struct json_object *plan_volume(const struct facts *facts, struct json_object *volume, size_t index,
 				       enum mode mode, const char *task)
@@ -60,8 +74,8 @@ static struct json_object *plan_volume(const struct facts *facts, struct json_ob
 		 json_number(volume, "allocated"), json_true(volume, "readonly"),
 		 json_text(volume_destination(facts, volume), "name"), path, path);
 	if (copied)
-		json_put(planned, "temporary:s media:b set_aside:b", temporary, action == VOLUME_MEDIA,
-			 json_true(volume_there(facts, index), "there"));
+		json_put(planned, "temporary:s media:b set_aside:b track:s", temporary, action == VOLUME_MEDIA,
+			 json_true(volume_there(facts, index), "there"), plan_track(facts, volume, mode));
 	return planned;
 }
 

@@ -48,6 +48,13 @@ static int open_source(struct json_object *volume, struct vmm_error **err)
 	return ops->open(json_text(volume, "from"), false, err);
 }
 
+/* Trees are not opened: *fd is -1. */
+static int open_volume(struct json_object *volume, int *fd, struct vmm_error **err)
+{
+	*fd = volume_is_tree(volume) ? -1 : open_source(volume, err);
+	return *fd < 0 && !volume_is_tree(volume) ? -1 : 0;
+}
+
 /* What changes when anybody writes to the file. */
 static char *fingerprint(int fd)
 {
@@ -97,37 +104,47 @@ void statistics_add(struct migration *m, const char *what, uint64_t bytes)
 			       json_object_new_int64(json_number(m->statistics, what) + (int64_t)bytes));
 }
 
-/* One pass over the volume: what the target does not hold yet crosses. `wire` (may be NULL): bytes that this pass took. */
-static int push(struct migration *m, struct json_object *volume, const char *phase, int round, uint64_t *wire,
-		struct vmm_error **err)
+/* What a pass is of. */
+struct pass {
+	const char *phase;
+	int round;			    /* 0: the only one, or the last */
+	int fd;				    /* the volume, or a snapshot of it */
+	const struct track_snapshot *since; /* what the pass before was of */
+	struct copy_progress result;
+	uint64_t wire; /* bytes that it took */
+};
+
+/* What the target does not hold yet crosses. */
+static int push(struct migration *m, struct json_object *volume, struct pass *pass, struct vmm_error **err)
 {
 	if (volume_is_tree(volume))
-		return tree_step_push(m, volume, phase, round, wire, err);
+		return tree_step_push(m, volume, pass->phase, pass->round, &pass->wire, err);
 	struct stream *session;
 	struct stat info;
-	vmm_auto_close int fd = open_source(volume, err);
-	if (fd < 0 || session_of(m, &session, err) < 0)
+	struct track_changes changes;
+	struct watching watching = {m, pass->phase, json_text(volume, "target"), pass->round};
+	if (session_of(m, &session, err) < 0 || rounds_changed(m, volume, pass->since, pass->fd, &changes, err) < 0)
 		return -1;
-	if (fstat(fd, &info) < 0)
+	if (fstat(pass->fd, &info) < 0) {
+		track_changes_free(&changes);
 		return error_errno(err, errno, "volume %s", json_text(volume, "from"));
-	vmm_auto_free char *seen = fingerprint(fd);
-	json_put(volume, "seen:s", seen);
-	struct watching watching = {m, phase, json_text(volume, "target"), round};
-	struct copy_job job = {.fd = fd,
+	}
+	const struct copy_range nothing = {0};
+	struct copy_job job = {.fd = pass->fd,
 			       .size = (uint64_t)info.st_size,
 			       .volume = json_text(volume, "temporary"),
 			       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
 			       .progress = on_progress,
-			       .context = &watching};
-	struct copy_progress result = {0};
+			       .context = &watching,
+			       .only = changes.count ? changes.ranges : &nothing,
+			       .only_count = changes.count};
 	uint64_t before = session->sent + session->received;
-	int done = copy_push(&job, &session, 1, leaves_of(m, volume), &result, err);
-	uint64_t taken = session->sent + session->received - before;
-	statistics_add(m, "wire_bytes", taken);
-	statistics_add(m, "read_bytes", result.data);
-	statistics_add(m, "present_bytes", result.present);
-	if (wire)
-		*wire = taken;
+	int done = copy_push(&job, &session, 1, leaves_of(m, volume), &pass->result, err);
+	pass->wire = session->sent + session->received - before;
+	statistics_add(m, "wire_bytes", pass->wire);
+	statistics_add(m, "read_bytes", pass->result.data);
+	statistics_add(m, "present_bytes", pass->result.present);
+	track_changes_free(&changes);
 	if (done < 0)
 		session_drop(m);
 	return done;
@@ -150,6 +167,40 @@ static int prove(struct migration *m, struct json_object *volume, const char *ph
 	return done;
 }
 
+static struct track_snapshot *frozen_of(struct migration *m, struct json_object *volume)
+{
+	if (!m->frozen)
+		m->frozen = mem_zero(json_count(m->plan, "volumes") * sizeof(*m->frozen));
+	return &m->frozen[place_of(m, volume)];
+}
+
+/* Sends what was written since the round before and has it read back, all while the guest runs. */
+static int go_round(struct migration *m, struct json_object *volume, int round, uint64_t *wire, struct vmm_error **err)
+{
+	struct track_snapshot *last = frozen_of(m, volume), next;
+	int64_t began_ms = clock_steady_ms();
+	rounds_freeze(m, volume, round, &next);
+	vmm_auto_close int live = -1;
+	struct pass pass = {.phase = "precopy", .round = round, .fd = next.fd, .since = last};
+	/* What is not frozen changes under our hands: so it is compared with nothing, and nothing will be with it. */
+	if (!next.place) {
+		rounds_thaw(m, last);
+		if (open_volume(volume, &live, err) < 0)
+			return -1;
+		pass.fd = live;
+	}
+	int done = push(m, volume, &pass, err);
+	rounds_thaw(m, last);
+	*last = next;
+	if (done < 0 || prove(m, volume, "precopy", err) < 0)
+		return -1;
+	vmm_auto_free char *sent = str_size((int64_t)pass.wire);
+	task_log(m->task, "info", "%s: round %d sent %s in %.1f s%s", json_text(volume, "target"), round, sent,
+		 (double)(clock_steady_ms() - began_ms) / 1000, next.place ? ", of a snapshot" : "");
+	*wire = pass.wire;
+	return 0;
+}
+
 /* While the guest runs. A round carries what was written during the one before: once that is little, or does not get less, the
  * next round is the last one, without the guest. */
 int step_precopy(struct migration *m, struct json_object *volume, struct vmm_error **err)
@@ -159,12 +210,8 @@ int step_precopy(struct migration *m, struct json_object *volume, struct vmm_err
 	if (json_true(m->request, "options.no_precopy"))
 		return 0;
 	for (int round = 1; round <= ROUNDS_MOST; round++) {
-		int64_t began_ms = clock_steady_ms();
-		if (push(m, volume, "precopy", round, &wire, err) < 0 || prove(m, volume, "precopy", err) < 0)
+		if (go_round(m, volume, round, &wire, err) < 0)
 			return -1;
-		vmm_auto_free char *size = str_size((int64_t)wire);
-		task_log(m->task, "info", "%s: round %d sent %s in %.1f s", json_text(volume, "target"), round, size,
-			 (double)(clock_steady_ms() - began_ms) / 1000);
 		if (wire <= ROUND_SMALL || (round > 1 && wire > before / 10 * 7))
 			break;
 		before = wire;
@@ -172,10 +219,22 @@ int step_precopy(struct migration *m, struct json_object *volume, struct vmm_err
 	return 0;
 }
 
+/* Nobody writes any more. */
 int step_copy(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
+	vmm_auto_close int fd = -1;
+	struct pass pass = {.phase = "copy", .since = frozen_of(m, volume)};
 	statistics_add(m, "volume_bytes", (uint64_t)json_number(volume, "size"));
-	return push(m, volume, "copy", 0, NULL, err);
+	if (open_volume(volume, &fd, err) < 0)
+		return -1;
+	pass.fd = fd;
+	vmm_auto_free char *seen = fingerprint(fd);
+	json_put(volume, "seen:s", seen);
+	if (push(m, volume, &pass, err) < 0)
+		return -1;
+	statistics_add(m, "last_read_bytes", pass.result.data);
+	statistics_add(m, "last_wire_bytes", pass.wire);
+	return 0;
 }
 
 static int unchanged(struct json_object *volume, struct vmm_error **err)

@@ -17,6 +17,14 @@ undo undo_handover;								 /* steps-handover.c */
 /* Closes the session for copies, if there is one (steps-volumes.c). */
 void session_drop(struct migration *m);
 
+/* The source's volume frozen as it is now, for a round (rounds.c); *snapshot stays empty where it is not tracked, or could not be. */
+void rounds_freeze(struct migration *m, struct json_object *volume, int round, struct track_snapshot *snapshot);
+/* Removes a snapshot; harmless on an empty one. */
+void rounds_thaw(struct migration *m, struct track_snapshot *snapshot);
+/* What may have changed since a snapshot: all, where it is empty or where there is doubt. */
+int rounds_changed(struct migration *m, struct json_object *volume, const struct track_snapshot *since, int fd,
+		   struct track_changes *changes, struct vmm_error **err);
+
 /* The target removes what it has made for the task, and forgets it. Where it cannot be told, m->pending is set: it can start
  * nothing, and recover tells it later. Error "committed" where it owns the guest. */
 int abort_on_target(struct migration *m, struct vmm_error **err);

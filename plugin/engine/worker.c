@@ -24,6 +24,9 @@ void migration_close(struct migration *m)
 	for (size_t i = 0; m->leaves && i < json_count(m->plan, "volumes"); i++)
 		copy_leaves_free(&m->leaves[i]);
 	free(m->leaves);
+	for (size_t i = 0; m->frozen && i < json_count(m->plan, "volumes"); i++)
+		track_close(&m->frozen[i]);
+	free(m->frozen);
 	facts_free(&m->facts);
 	journal_close(m->journal);
 	node_close(m->node[TARGET]);

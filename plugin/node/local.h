@@ -52,6 +52,9 @@ int local_own(struct local_node *node, struct json_object *args, bool own, struc
 /* Ends the relay processes that the task has on this node (undo.c). */
 int local_end_relays(struct local_node *node, const char *task, struct vmm_error **err);
 
+/* Removes the frozen files of the task's volumes (undo.c). */
+int local_drop_snapshots(struct local_node *node, const char *task, struct vmm_error **err);
+
 /* Removes what the task has set aside on this node: it has been replaced for good (undo.c). */
 int local_drop_aside(struct local_node *node, const char *task, struct vmm_error **err);
 
@@ -70,6 +73,7 @@ char *local_task_dir(struct local_node *node, const char *task) VMM_MUST_USE;
 local_op local_facts, local_guests;								/* facts.c */
 local_op local_record, local_lock, local_advance, local_reclaim, local_unlock, local_permit_op; /* lock.c, power.c */
 local_op local_allocate, local_publish;								/* volumes.c */
+local_op local_freeze, local_thaw;								/* freeze.c */
 local_op local_define, local_autostart, local_state, local_definition, local_start, local_release, local_stop,
 	local_destroy, local_migrate_abort; /* power.c */
 local_op local_give_up, local_abort;	    /* undo.c */

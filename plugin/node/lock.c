@@ -196,6 +196,8 @@ int local_unlock(struct local_node *node, struct json_object *args, struct json_
 	vmm_auto_free char *request = str_format("%s/request", dir);
 	if (!file_there(dir))
 		return 0;
+	if (file_there(made) && local_drop_snapshots(node, task, err) < 0)
+		return -1;
 	/* The node that runs the task keeps its request and log; the other has nothing to keep. */
 	if (!file_there(request))
 		return dir_remove(dir, err);

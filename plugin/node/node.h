@@ -24,15 +24,18 @@
 	X(GUESTS, guests)   /* {} → {guests[]} */                                                                     \
 	X(TOKEN, token)	    /* {do: place|look|remove, dir, token} → {token, there} */                                \
 	X(RECORD, record)   /* {guest} → {record|null, made[]} what the node holds of a guest and its task */         \
-	X(LOCK, lock)	    /* {guest, task, role: source|target, peer, name, uuid, runs, autostart} → {record} */                     \
+	X(LOCK, lock)	    /* {guest, task, role: source|target, peer, name, uuid, runs, autostart} → {record} */    \
 	X(ADVANCE, advance) /* {guest, task, to: handover|committed|abandoned, from} → {record}; fsynced */           \
 	X(RECLAIM,                                                                                                      \
 	  reclaim) /* {guest, task, owner, generation, state} → {}; an administrator's word, against the record */    \
 	X(UNLOCK, unlock) /* {guest, task} → {}; the record stays, without the task; forgets the node's journal */    \
 	X(HOOKS, hooks)	  /* {phase, environment{}, input{}} → {ran[]}; a veto is an error "vetoed" */                \
-	X(ALLOCATE, allocate)		/* {task, volume: plan's volume} → {resumed: bool}; temporary, journaled */   \
-	X(PUBLISH, publish)		/* {task, volume} → {}; fsync, final name, never over another */              \
-	X(DEFINE, define)		/* {task, guest, kind, definition, volumes[]} → {}; journaled */              \
+	X(ALLOCATE, allocate) /* {task, volume: plan's volume} → {resumed: bool}; temporary, journaled */             \
+	X(FREEZE,                                                                                                       \
+	  freeze) /* {task, path, tracker, round} → {place, device, inode}; source; beside the volume, journaled */   \
+	X(THAW, thaw)	    /* {task, place} → {}; the frozen file goes; what is left of them goes with UNLOCK */     \
+	X(PUBLISH, publish) /* {task, volume} → {}; fsync, final name, never over another */                          \
+	X(DEFINE, define)   /* {task, guest, kind, definition, volumes[]} → {}; journaled */                          \
 	X(AUTOSTART, autostart)		/* {task, guest, on} → {} */                                                  \
 	X(STATE, state)			/* {guest} → guest_ops->state */                                              \
 	X(DEFINITION, definition)	/* {guest} → {definition} */                                                  \

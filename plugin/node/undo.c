@@ -66,6 +66,12 @@ static int undo_aside(struct local_node *node, struct json_object *record, struc
 	return file_there(aside) ? file_rename_new(aside, from, err) : 0;
 }
 
+static int undo_snapshot(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	(void)node;
+	return file_remove(json_text_or(record, "path", ""), err);
+}
+
 static int undo_definition(struct local_node *node, struct json_object *record, struct vmm_error **err)
 {
 	vmm_auto_guest struct local_guest g;
@@ -115,6 +121,7 @@ static const struct undo {
 	{"aside-definition", undo_aside_definition},
 	{"relay", undo_relay},
 	{"home", undo_home},
+	{"snapshot", undo_snapshot},
 };
 
 static int undo_one(struct local_node *node, struct json_object *record, struct vmm_error **err)
@@ -137,17 +144,30 @@ int local_end_relays(struct local_node *node, const char *task, struct vmm_error
 	return 0;
 }
 
-int local_drop_aside(struct local_node *node, const char *task, struct vmm_error **err)
+/* Removes what the task has made as `what`. */
+static int drop(struct local_node *node, const char *task, const char *what,
+		int (*remove_it)(struct local_node *, struct json_object *, struct vmm_error **),
+		struct vmm_error **err)
 {
 	struct journal *made;
 	int done = 0;
 	if (local_made_open(node, task, &made, err) < 0)
 		return -1;
 	json_each (record, journal_records(made), "")
-		if (done == 0 && str_same(json_text(record, "made"), "aside"))
-			done = undo_volume(node, record, err);
+		if (done == 0 && str_same(json_text(record, "made"), what))
+			done = remove_it(node, record, err);
 	journal_close(made);
 	return done;
+}
+
+int local_drop_aside(struct local_node *node, const char *task, struct vmm_error **err)
+{
+	return drop(node, task, "aside", undo_volume, err);
+}
+
+int local_drop_snapshots(struct local_node *node, const char *task, struct vmm_error **err)
+{
+	return drop(node, task, "snapshot", undo_snapshot, err);
 }
 
 /* Backward through the journal; the first trouble is kept, the rest is tried all the same. */

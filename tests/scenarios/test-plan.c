@@ -145,6 +145,30 @@ static void an_offline_or_paused_plan_says_what_is_known_of_its_downtime(void **
 	assert_int_equal(json_number(paused, "downtime_ms"), 21474);
 }
 
+static void the_tracker_follows_filesystem_option_and_mode(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *patch, *track;
+	} rows[] = {
+		{"{}", "none"}, /* ext4 */
+		{"{'source':{'storages':{'1':{'fs':'xfs'}}}}", "reflink"},
+		{"{'source':{'storages':{'1':{'fs':'btrfs'}}}}", "reflink"},
+		{"{'source':{'storages':{'1':{'fs':'xfs'}}},'request':{'options':{'track':'none'}}}", "none"},
+		{"{'request':{'options':{'track':'reflink'}}}", "reflink"},
+		{"{'source':{'storages':{'1':{'fs':'xfs'}}},'request':{'options':{'no_precopy':true}}}", "none"},
+		{"{'source':{'storages':{'1':{'fs':'xfs'}},'guest':{'state':'shutoff'}}}", "none"},
+		{"{'source':{'storages':{'1':{'fs':'xfs'}},'guest':{'volumes':{'0':{'size':1048576}}}}}", "none"},
+		/* The target's filesystem has no say in it. */
+		{"{'target':{'storages':{'1':{'fs':'xfs'}}}}", "none"},
+	};
+	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
+		vmm_auto_json struct json_object *plan = plan_of("local", rows[i].patch);
+		if (!str_same(json_text(plan, "volumes.0.track"), rows[i].track))
+			fail_msg("row %zu: %s: %s", i, rows[i].patch, json_text_or(plan, "volumes.0.track", "nothing"));
+	}
+}
+
 static void a_plan_that_is_only_shown_has_no_temporary_places(void **state)
 {
 	(void)state;
@@ -269,6 +293,7 @@ int main(void)
 		cmocka_unit_test(a_live_plan_keeps_what_is_shared),
 		cmocka_unit_test(a_restart_copies_what_is_local_and_says_how_long_it_takes),
 		cmocka_unit_test(an_offline_or_paused_plan_says_what_is_known_of_its_downtime),
+		cmocka_unit_test(the_tracker_follows_filesystem_option_and_mode),
 		cmocka_unit_test(a_plan_that_is_only_shown_has_no_temporary_places),
 		cmocka_unit_test(small_state_travels_as_its_mode_needs),
 		cmocka_unit_test(shared_is_what_is_proven_and_nothing_else),

@@ -242,6 +242,31 @@ static void nothing_changed_reads_nothing(void **state)
 	rig_end(&rig);
 }
 
+static void a_volume_that_grows_between_rounds_keeps_what_is_known(void **state)
+{
+	(void)state;
+	static const uint64_t sizes[] = {64 * MIB + 12346, 64 * MIB + 3 * COPY_LEAF + 1, 70 * MIB, 140 * MIB};
+	struct rig rig;
+	struct copy_leaves leaves = {0};
+	const struct copy_range none = {0};
+	sparse_volume(&rig);
+	rig_push_well(&rig, &leaves);
+	assert_int_equal(rig_verify(&rig, &leaves, NULL, NULL), 0);
+	rig.only = &none;
+	for (size_t i = 0; i < VMM_COUNT(sizes); i++) {
+		rig_fill(rig.source, sizes[i] - 300, 300, i);
+		rig.size = sizes[i];
+		rig_push_well(&rig, &leaves);
+		assert_in_range(rig.result.data, 0, 4 * COPY_LEAF);
+		assert_int_equal(leaves.size, sizes[i]);
+		assert_true(rig_same(&rig));
+		assert_int_equal(rig_verify(&rig, &leaves, NULL, NULL), 0);
+		assert_int_equal(copy_compare(rig.source, &leaves, NULL), 0);
+	}
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
 static void a_copy_that_was_lost_between_rounds_is_noticed(void **state)
 {
 	(void)state;
@@ -271,6 +296,7 @@ int main(void)
 		cmocka_unit_test(a_later_round_with_known_leaves_needs_no_tags),
 		cmocka_unit_test(only_what_may_have_changed_is_read),
 		cmocka_unit_test(nothing_changed_reads_nothing),
+		cmocka_unit_test(a_volume_that_grows_between_rounds_keeps_what_is_known),
 		cmocka_unit_test(a_copy_that_was_lost_between_rounds_is_noticed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,41 @@
+/* track.c: the list of trackers, and the frozen files that they have in common. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "track/track.h"
+
+static const struct track_ops *const trackers[] = {&track_reflink, &track_reread};
+
+const struct track_ops *track_named(const char *name)
+{
+	for (size_t i = 0; i < VMM_COUNT(trackers); i++)
+		if (str_same(trackers[i]->name, name))
+			return trackers[i];
+	return &track_reread;
+}
+
+int track_open(const char *place, uint64_t device, uint64_t inode, struct track_snapshot *snapshot,
+	       struct vmm_error **err)
+{
+	struct stat info;
+	*snapshot = (struct track_snapshot){0};
+	int fd = open(place, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, VMM_FAILED, "track-doubt", "its snapshot %s is gone: %m", place);
+	if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode) || info.st_dev != device || info.st_ino != inode) {
+		close(fd);
+		return error_set(err, VMM_FAILED, "track-doubt", "%s is not the snapshot that was made", place);
+	}
+	*snapshot = (struct track_snapshot){str_copy(place), fd, device, inode, (uint64_t)info.st_size};
+	return 0;
+}
+
+void track_close(struct track_snapshot *snapshot)
+{
+	if (!snapshot->place)
+		return;
+	close(snapshot->fd);
+	free(snapshot->place);
+	*snapshot = (struct track_snapshot){0};
+}
