@@ -170,13 +170,13 @@ lint-deb:
 
 # ---------------------------------------------------------------- all tests
 # `make check` sets up what it needs. In the order of cost: style and tables, units, scenarios, the command, sanitizers, real nodes.
-LAB	 = tests/lab/lab
+IN_LAB	 = tests/lab/lab
 SHELLS	 = $(shell git ls-files '*.sh' 2>/dev/null) tests/lab/lab tests/lab/run tests/lab/demo tests/lab/selftest .ci/run
 SOURCES  = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 NODES	 = $(sort $(wildcard tests/nodes/*.sh tests/faults/*.sh))
 
 setup:
-	$(Q)$(LAB) setup
+	$(Q)$(IN_LAB) setup
 
 check: setup
 	$(Q)$(MAKE) --no-print-directory -j2 all
@@ -216,14 +216,14 @@ demo:
 	$(Q)tests/lab/demo
 
 lab-up: setup deb
-	$(Q)$(LAB) up && $(LAB) install $(BUILD)/vmmigrate_*.deb && $(LAB) join
+	$(Q)$(IN_LAB) up && $(IN_LAB) install $(BUILD)/vmmigrate_*.deb && $(IN_LAB) join
 	@echo "make lab-shell NODE=node1 opens a shell; tests/lab/README.md says how to make guests; make lab-down ends it"
 
 lab-shell:
-	$(Q)$(LAB) shell $(or $(NODE),node1)
+	$(Q)$(IN_LAB) shell $(or $(NODE),node1)
 
 lab-down:
-	$(Q)$(LAB) down
+	$(Q)$(IN_LAB) down
 
 help:
 	@echo "make            build           make demo       the main job between two nodes on this machine"
