@@ -211,6 +211,18 @@ format:
 check-format:
 	$(Q)clang-format --dry-run -Werror $(SOURCES)
 
+# ---------------------------------------------------------------- the table of targets
+# Times ours against its peers: about 15 minutes; BENCH=quick makes it 3. Needs root. tests/bench/run.sh says what is measured.
+BENCH_PROGRAMS = $(BUILD)/tests/bench/image $(BUILD)/tests/bench/floor $(BUILD)/tests/bench/peak $(BUILD)/tests/bench/push
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIB)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+bench: setup
+	$(Q)$(MAKE) --no-print-directory -j2 all $(BENCH_PROGRAMS) deb
+	$(Q)BENCH=$(BENCH) tests/bench/run.sh $(abspath $(BUILD))
+
 # ---------------------------------------------------------------- the lab
 demo:
 	$(Q)tests/lab/demo
@@ -229,6 +241,7 @@ help:
 	@echo "make            build           make demo       the main job between two nodes on this machine"
 	@echo "make check      all tests       make deb        build/vmmigrate_*.deb, build/vmmigrate-dev_*.deb"
 	@echo "make units      no root         make lab-up lab-shell NODE=node1 lab-down"
+	@echo "make bench      ours against its peers (BENCH=quick: a few minutes)"
 	@echo "make lint       make format     make check-asan check-valgrind check-layers check-tables check-nodes"
 
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
@@ -237,4 +250,4 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes hooks-tests \
-	lint format check-format demo lab-up lab-shell lab-down help
+	lint format check-format bench demo lab-up lab-shell lab-down help

@@ -1,0 +1,168 @@
+#!/bin/bash
+# Copies of single volumes, ours against the peers. Runs as the first process of mount and pid namespaces that run.sh makes, so that
+# our agent, its directories and an sshd are those of this run alone and all end with it.
+#   copies.sh BUILD WORK NOTES
+
+set -euo pipefail
+build=$1 work=$2 notes=$3
+tools=$build/tests/bench
+cipher=aes128-gcm@openssh.com
+sessions=${BENCH_SESSIONS:-1}
+
+if [ "${BENCH:-}" = quick ]; then
+    size=2048 data=540 front=64 changed=16 shifted=28 dense=512 runs=3
+else
+    size=4096 data=1080 front=64 changed=32 shifted=56 dense=1024 runs=5
+fi
+[ "${BENCH:-}" != tiny ] || { size=64 data=24 front=8 changed=2 shifted=2 dense=16 runs=1; }
+
+# ------------------------------------------------------------------ the room: two ends on loopback
+
+private() { # private DIRECTORY: what is written there is seen by us alone, and is gone afterwards
+    local upper=$work/private/${1//\//-}
+    mkdir -p "$upper/new" "$upper/work"
+    mount -t overlay overlay -o "lowerdir=$1,upperdir=$upper/new,workdir=$upper/work" "$1"
+}
+
+room() {
+    mount --make-rprivate /
+    mkdir -p "$work"/{private,memory,disk}
+    mount -t tmpfs bench "$work/private"
+    mount -t tmpfs -o size=90% bench "$work/memory"
+    private /etc
+    private /var/lib
+    mount -t tmpfs bench /run
+    mkdir -p /run/sshd /etc/vmmigrate /var/lib/vmmigrate/{tasks/bench,guests}
+    rm -f /etc/ssh/ssh_config.d/* /etc/vmmigrate/*
+}
+
+free_port() {
+    local port
+    for port in {20022..20122}; do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    done
+    echo "$port"
+}
+
+# accept COMMAND...: what our own key may run.
+accept() {
+    {
+        cat /etc/vmmigrate/peers.pub
+        echo "restrict,command=\"exec $*\" $(cat /etc/vmmigrate/id_vmmigrate.pub)"
+    } >/etc/vmmigrate/accepted
+}
+
+sshd_up() {
+    port=$(free_port)
+    local name
+    for name in host peers id_vmmigrate; do
+        ssh-keygen -q -t ed25519 -N '' -C "$name" -f "/etc/vmmigrate/$name"
+    done
+    accept "$build/vmmigrate-agent"
+    echo "[127.0.0.1]:$port $(cat /etc/vmmigrate/host.pub)" >/etc/vmmigrate/known_hosts
+    printf '%s\n' '[node node2]' 'address = 127.0.0.1' "port = $port" >/etc/vmmigrate/vmmigrate.conf
+    printf '%s\n' 'ListenAddress 127.0.0.1' "Port $port" 'HostKey /etc/vmmigrate/host' 'AuthorizedKeysFile /etc/vmmigrate/accepted' \
+        'PidFile none' 'UsePAM no' 'StrictModes no' 'PermitRootLogin yes' 'PasswordAuthentication no' >/etc/vmmigrate/sshd
+    /usr/sbin/sshd -f /etc/vmmigrate/sshd
+    ssh="ssh -F none -p $port -c $cipher -i /etc/vmmigrate/peers -o BatchMode=yes -o UserKnownHostsFile=/etc/vmmigrate/known_hosts"
+    until $ssh 127.0.0.1 true 2>/dev/null; do sleep 0.05; done
+}
+
+# ------------------------------------------------------------------ one copy
+
+note() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$notes"; }
+
+# The stale content that a copy begins with, or nothing. For ours it lies where an interrupted copy would.
+lay() { # lay METHOD STALE
+    local place=$dir/target-$1
+    [[ $1 != ours* ]] || place=$("$tools/push" prepare "$source" "$dir/target-ours")
+    rm -f "$place"
+    [ -z "$2" ] || cp --sparse=always "$2" "$place"
+    if [ "$where" = disk ]; then sync -f "$dir"; fi
+    laid=$place
+}
+
+copy_ours() { "$tools/push" copy "$source" "$dir/target-ours" "$sessions"; }
+copy_ours-verified() { "$tools/push" verify "$source" "$dir/target-ours" "$sessions"; }
+copy_ours-twice() { "$tools/push" copy "$source" "$dir/target-ours" $((2 * sessions)); }
+copy_rsync() {
+    rsync -S --inplace -I --stats -e "$ssh" "$source" "127.0.0.1:$dir/target-rsync" |
+        awk '/^Total bytes (sent|received)/ { gsub(",", ""); sum += $4 } END { printf "wire=%d\n", sum }'
+}
+copy_dd() { dd if="$source" bs=64k status=none | $ssh 127.0.0.1 "dd of=$dir/target-dd bs=64k conv=sparse status=none"; }
+copy_floor() { "$tools/floor" "$source" "$dir/target-floor"; }
+
+# race CASE SOURCE STALE METHOD...: interleaved runs; the first run's copies are compared with their source.
+race() {
+    local name=$1 stale=$3 run method began ended said
+    source=$dir/$2
+    stale=${stale:+$dir/$stale}
+    for ((run = 1; run <= runs; run++)); do
+        for method in "${@:4}"; do
+            lay "$method" "$stale"
+            began=$EPOCHREALTIME
+            said=$("copy_$method")
+            ended=$EPOCHREALTIME
+            note "$where" "$name" "$method" s "$(awk -v a="$began" -v b="$ended" 'BEGIN { printf "%.4f", b - a }')"
+            said=$(sed -n 's/.*wire=\([0-9]*\).*/\1/p' <<<"$said")
+            [ -z "$said" ] || note "$where" "$name" "$method" MiB "$(awk -v b="$said" 'BEGIN { printf "%.4f", b / 1048576 }')"
+            [ "$run" != 1 ] || cmp "$source" "$laid"
+            [ "$run" != "$runs" ] || rm -f "$laid"
+        done
+    done
+    echo "copies: $where: $name" >&2
+}
+
+# ------------------------------------------------------------------ the cases
+
+derive() { # derive NEW FROM VERB MIB
+    cp --sparse=always "$dir/$2" "$dir/$1"
+    "$tools/image" "$3" "$dir/$1" "$4"
+}
+
+images() {
+    "$tools/image" sparse "$dir/sparse" "$size" "$data" "$front"
+    derive sparse-changed sparse change "$changed"
+    derive sparse-shifted sparse shift "$shifted"
+    "$tools/image" dense "$dir/dense" "$dense" 7
+    "$tools/image" dense "$dir/unrelated" "$dense" 8
+    qemu-img convert -q -f raw -O qcow2 "$dir/dense" "$dir/qcow2"
+    derive qcow2-changed qcow2 change $((dense * 3 / 100 + 1))
+    sync -f "$dir"
+    # All read once: what is timed is the copy, not the disk's first reading.
+    cat "$dir"/* >/dev/null
+}
+
+cases() {
+    where=$1 dir=$2
+    images
+    race first sparse "" ours rsync dd floor ours-verified ours-twice
+    race unchanged sparse sparse ours rsync
+    race changed sparse-changed sparse ours rsync
+    [ "$where ${BENCH:-}" != "disk quick" ] || return 0
+    race unchanged-dense qcow2 qcow2 ours rsync
+    race changed-dense qcow2-changed qcow2 ours rsync
+    race shifted sparse-shifted sparse ours rsync
+    race random dense "" ours rsync
+    race stale dense unrelated ours rsync
+}
+
+# The worker's part of it is push, with the same engine; whole migrations are measured in the lab.
+memory() {
+    where=tmpfs dir=$work/memory source=$dir/sparse-changed
+    accept "$tools/peak $work/agent $build/vmmigrate-agent"
+    lay ours "$dir/sparse"
+    "$tools/peak" "$work/worker" "$tools/push" verify "$source" "$dir/target-ours" "$sessions" >/dev/null
+    sleep 0.3
+    local side
+    for side in worker agent; do
+        note "one volume" "memory-$side" ours peak "$(awk '{ if ($1 > most) most = $1 } END { printf "%.1f", most / 1024 }' "$work/$side")"
+    done
+}
+
+room
+sshd_up
+cases tmpfs "$work/memory"
+memory
+rm -f "$work"/memory/*
+cases disk "$work/disk"

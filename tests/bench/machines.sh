@@ -1,0 +1,254 @@
+#!/bin/bash
+# Whole migrations between two nodes of the lab, ours against what an administrator would script: local disks (rsync in two passes;
+# dd), memory of worker and agent meanwhile, live migration (virsh), containers (rsync). Each way has a guest of its own, of the
+# same shape, that goes to and fro.
+#   machines.sh BUILD NOTES
+
+set -euo pipefail
+here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+build=$1 notes=$2
+export LAB=${LAB:-bench}
+cipher=aes128-gcm@openssh.com
+images=/var/lib/libvirt/images
+
+case ${BENCH:-} in
+    tiny) sizes=(1) share=16 runs=1 live_runs=1 files=8 ;;
+    quick) sizes=(1 4) share=4 runs=1 live_runs=3 files=64 ;;
+    *) sizes=(1 4 16) share=4 runs=3 live_runs=5 files=400 ;;
+esac
+
+lab() { "$here/../lab/lab" "$@"; }
+on() { lab exec "$@"; }
+other() { [ "$1" = node1 ] && echo node2 || echo node1; }
+note() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$notes"; }
+since() { awk -v a="$1" -v b="${2:-$EPOCHREALTIME}" 'BEGIN { printf "%.4f", b - a }'; }
+seconds() { awk -v ms="$1" 'BEGIN { printf "%.4f", ms / 1000 }'; }
+field() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p"; }
+progress() { echo "machines: $*" >&2; }
+
+# newest NODE FIELD: a number of the statistics of the task that ended there last.
+newest() {
+    # shellcheck disable=SC2016
+    on "$1" sh -c 'cat "$(ls -td /var/lib/vmmigrate/tasks/*/ | head -n 1)result"' | sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p"
+}
+
+# vm ID [lab guest options]: a guest on node1 that shows life.
+vm() {
+    lab guest node1 "$@" --start
+    lab wait-ticks "$1" 10
+}
+
+# ticks ID BEGAN FIELD: once it is alive again, what its life since then shows.
+ticks() {
+    lab wait-ticks "$1" 10
+    lab ticks "$1" --since "$2" | field "$3"
+}
+
+# ------------------------------------------------------------------ the most memory that our processes had
+
+# watch NODE PATTERN: notes it in the node's /run until unwatch.
+watch() {
+    on "$1" rm -f /run/bench.stop /run/bench.peak
+    # shellcheck disable=SC2016
+    on "$1" sh -c 'most=0
+        until [ -e /run/bench.stop ]; do
+            for pid in $(pgrep -f "$1"); do
+                now=$(sed -n "s/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p" "/proc/$pid/status" 2>/dev/null)
+                [ "${now:-0}" -le "$most" ] || most=$now
+            done
+            sleep 0.2
+        done
+        echo "$most" >/run/bench.peak' - "$2" &
+}
+
+# unwatch NODE PLACE CASE
+unwatch() {
+    on "$1" touch /run/bench.stop
+    local tries=50
+    until on "$1" test -s /run/bench.peak; do
+        ((tries-- > 0))
+        sleep 0.1
+    done
+    note "$2" "$3" ours peak "$(on "$1" cat /run/bench.peak | awk '{ printf "%.1f", $1 / 1024 }')"
+}
+
+# ------------------------------------------------------------------ local disks
+
+# ours CASE PLACE ID FROM [vmmigrate options]
+ours() {
+    local name=$1 place=$2 id=$3 from=$4 began=$EPOCHREALTIME to
+    to=$(other "$from")
+    watch "$from" 'vmmigrate-engine worker'
+    watch "$to" 'vmmigrate-agent'
+    on "$from" vmmigrate "$id" "$to" --restart --yes "${@:5}" >/dev/null
+    unwatch "$from" "$place" memory-worker
+    unwatch "$to" "$place" memory-agent
+    note "$place" "$name" ours s "$(seconds "$(newest "$from" downtime_ms)")"
+    note "$place" "$name" ours ticks "$(seconds "$(ticks "$id" "$began" restart_ms)")"
+}
+
+# theirs METHOD CASE PLACE ID FROM: the same by hand. Prints when the guest was seen off, and when its start there had returned.
+theirs() {
+    local method=$1 name=$2 place=$3 id=$4 from=$5 began=$EPOCHREALTIME to off
+    to=$(other "$from")
+    # shellcheck disable=SC2016
+    off=$(on "$from" bash -euc '
+        method=$1 vm=$2 to=$3 image=$4 ssh="ssh -c $5 -o BatchMode=yes"
+        pass() { rsync -S --inplace -I -e "$ssh" "$image" "$to:$image"; }
+        [ "$method" != rsync ] || pass
+        virsh -q dumpxml --inactive --security-info "$vm" | $ssh "$to" virsh -q define /dev/stdin >/dev/null
+        virsh -q shutdown "$vm" >/dev/null
+        until [ "$(virsh -q domstate "$vm")" = "shut off" ]; do sleep 0.02; done
+        began=$EPOCHREALTIME
+        if [ "$method" = rsync ]; then
+            pass
+        else
+            dd if="$image" bs=64k status=none | $ssh "$to" "dd of=$image bs=64k conv=sparse status=none"
+        fi
+        $ssh "$to" virsh -q start "$vm" >/dev/null
+        echo "$began $EPOCHREALTIME"
+        virsh -q undefine "$vm"
+        rm "$image"' - "$method" "vm$id" "$to" "$images/vm$id.img" "$cipher")
+    # shellcheck disable=SC2086
+    note "$place" "$name" "$method" s "$(since $off)"
+    note "$place" "$name" "$method" ticks "$(seconds "$(ticks "$id" "$began" restart_ms)")"
+}
+
+tracks() { on node1 vmmigrate help 2>&1 | grep -q -e --track; }
+
+# one_round PLACE: each way moves its guest, which is where at[ID] says.
+declare -A at
+one_round() {
+    local place=$1
+    if tracks; then
+        ours restart-known "$place" 100 "${at[100]}" --track=reflink
+        at[100]=$(other "${at[100]}")
+        ours restart "$place" 100 "${at[100]}" --track=none
+    else
+        ours restart "$place" 100 "${at[100]}"
+    fi
+    theirs rsync restart "$place" 101 "${at[101]}"
+    theirs dd restart "$place" 102 "${at[102]}"
+    for id in 100 101 102; do at[$id]=$(other "${at[$id]}"); done
+}
+
+# All have run before the first is measured, and run on while another is.
+local_disks() {
+    local size run place id
+    for size in "${sizes[@]}"; do
+        place="$size GiB"
+        for id in 100 101 102; do
+            vm "$id" --disk dir --size "${size}G" --data $((size * 1024 / share)) --records 20
+            at[$id]=node1
+        done
+        progress "$place: made"
+        for ((run = 1; run <= runs; run++)); do
+            one_round "$place"
+            progress "$place: run $run"
+        done
+        for id in 100 101 102; do
+            on "${at[$id]}" virsh -q destroy "vm$id"
+            lab records "${at[$id]}" "$id" >&2
+            on "${at[$id]}" virsh -q undefine "vm$id"
+            on "${at[$id]}" rm "$images/vm$id.img"
+        done
+        # What rsync is to the one is its measure for the other too.
+        awk -F '\t' -v OFS='\t' -v place="$place" '$1 == place && $2 == "restart" && $3 == "rsync" { $2 = "restart-known"; print }' \
+            "$notes" >"$notes.new"
+        cat "$notes.new" >>"$notes"
+        rm "$notes.new"
+    done
+}
+
+# ------------------------------------------------------------------ live
+
+# live CASE METHOD ID FROM COMMAND...
+live() {
+    local name=$1 method=$2 id=$3 from=$4 to began
+    to=$(other "$from")
+    began=$EPOCHREALTIME
+    on "$from" "${@:5}" >/dev/null
+    note "$place" "$name" "$method" s "$(since "$began")"
+    note "$place" "$name" "$method" gap "$(ticks "$id" "$began" gap_ms)"
+    note "$place" "$name" "$method" job "$(seconds "$(on "$to" virsh domjobinfo "vm$id" --completed --keep-completed |
+        awk '$1 == "Time" && $2 == "elapsed:" { print $3 }')")"
+}
+
+# virsh_live CASE ID FROM OPTION...: with --suspend the guest is resumed over a connection that is open by then.
+virsh_live() {
+    local name=$1 id=$2 from=$3 to method=virsh
+    to=$(other "$from")
+    [[ " ${*:4} " != *" --suspend "* ]] || method=virsh-suspend
+    # shellcheck disable=SC2016
+    live "$name" $method "$id" "$from" bash -euc '
+        vm=$1 to=$2
+        shift 2
+        coproc far { case " $* " in *" --suspend "*) exec virsh -q -c "qemu+ssh://$to/system" >/dev/null ;; esac; }
+        virsh -q migrate --live --p2p --persistent --undefinesource "$@" "$vm" "qemu+ssh://$to/system"
+        case " $* " in
+            *" --suspend "*)
+                echo "resume $vm" >&"${far[1]}"
+                exec {far[1]}>&-
+                wait
+                ;;
+        esac' - "vm$id" "$to" "${@:4}"
+}
+
+# live_on DISK RUNS: every kind on that disk, there and back.
+live_on() {
+    local disk=$1 rounds=$2 run from=node1 to kind id options
+    place="$disk, 256 MiB"
+    for id in 110 111 112; do vm "$id" --disk "$disk"; done
+    for kind in insecure secure; do
+        for ((run = 1; run <= rounds; run++)); do
+            to=$(other "$from")
+            options=(--tunnelled)
+            [ $kind = secure ] || options=(--migrateuri "tcp://$to")
+            live live-$kind ours 110 "$from" vmmigrate 110 "$to" --online --migration_type $kind
+            virsh_live live-$kind 111 "$from" "${options[@]}"
+            virsh_live live-$kind 112 "$from" --suspend "${options[@]}"
+            from=$to
+        done
+        progress "live, $disk, $kind"
+    done
+    for id in 110 111 112; do
+        on "$from" virsh -q destroy "vm$id"
+        on "$from" virsh -q undefine "vm$id"
+    done
+}
+
+# ------------------------------------------------------------------ containers
+
+containers() {
+    local from=node1 run root=/var/lib/lxc
+    on node1 vmmigrate guests 2>&1 | grep -q 'lxc/' || lab container node1 200 --data "$files"
+    on node1 vmmigrate check 200 node2 >/dev/null 2>&1 || { progress "containers cannot be migrated yet" && return; }
+    lab container node1 201 --data "$files"
+    for ((run = 1; run <= runs; run++)); do
+        local to began
+        to=$(other "$from")
+        began=$EPOCHREALTIME
+        on "$from" vmmigrate 200 "$to" --keep-seed >/dev/null
+        note containers container-first ours s "$(since "$began")"
+        began=$EPOCHREALTIME
+        on "$to" vmmigrate 200 "$from" --keep-seed >/dev/null
+        note containers container-unchanged ours s "$(since "$began")"
+        for name in first unchanged; do
+            began=$EPOCHREALTIME
+            on node1 rsync -aHAXS --numeric-ids --delete -e "ssh -c $cipher -o BatchMode=yes" "$root/201/" "node2:$root/201/"
+            note containers container-$name rsync s "$(since "$began")"
+        done
+        on node2 rm -rf "$root/201"
+        on "$to" sh -c "rm -rf $root/.vmmigrate-seed-*"
+    done
+}
+
+trap 'lab down' EXIT
+trap 'exit 130' INT TERM
+lab down
+lab up --images xfs --images-size $((${sizes[-1]} * 2 + 4))G
+lab install "$build"/vmmigrate_*.deb
+lab join >/dev/null
+local_disks
+live_on iscsi "$live_runs"
+containers

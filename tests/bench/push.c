@@ -1,0 +1,81 @@
+/* push: one volume to the peer "node2", by the calls that a migration makes: the agent over ssh, the volume allocated there for the
+ * task, sessions, copy_push. Only the deciding around it is left out.
+ *
+ *   push prepare SOURCE TARGET		  allocates; prints the temporary place, where something stale may be laid
+ *   push copy SOURCE TARGET [SESSIONS]	  copies; prints "wire=BYTES read=BYTES present=BYTES"
+ *   push verify SOURCE TARGET [SESSIONS]  copies, then has all of it read back from the target's storage */
+#include <err.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "copy/copy.h"
+#include "node/node.h"
+#include "storage/storage.h"
+
+enum { SESSIONS_MOST = 8 };
+
+static const char task[] = "bench";
+
+static void must(int done, struct vmm_error *wrong)
+{
+	if (done < 0)
+		errx(1, "%s%s%s", wrong->message, wrong->hint ? "; " : "", wrong->hint ? wrong->hint : "");
+}
+
+static void allocate(struct vmm_node *node, const char *temporary, const char *to, const struct stat *info)
+{
+	struct vmm_error *wrong = NULL;
+	vmm_auto_json struct json_object *reply = NULL,
+					 *volume = json_make("to:s temporary:s kind:s format:s size:i allocated:i", to,
+							     temporary, "dir", "raw", (int64_t)info->st_size,
+							     (int64_t)info->st_blocks * 512);
+	vmm_auto_json struct json_object *arguments = json_make("task:s volume:O", task, volume);
+	must(node_call(node, NODE_ALLOCATE, arguments, &reply, &wrong), wrong);
+}
+
+static void copy(struct vmm_node *node, const struct copy_job *job, size_t count, bool verify)
+{
+	struct vmm_error *wrong = NULL;
+	struct stream *sessions[SESSIONS_MOST];
+	struct copy_leaves leaves = {0};
+	struct copy_progress result;
+	uint64_t wire = 0;
+	for (size_t i = 0; i < count; i++)
+		must(node->ops->session(node, task, &sessions[i], &wrong), wrong);
+	must(copy_push(job, sessions, count, &leaves, &result, &wrong), wrong);
+	if (verify)
+		must(copy_verify(job, sessions[0], &leaves, NULL, &wrong), wrong);
+	for (size_t i = 0; i < count; i++) {
+		wire += sessions[i]->sent + sessions[i]->received;
+		stream_close(sessions[i]);
+	}
+	copy_leaves_free(&leaves);
+	printf("wire=%llu read=%llu present=%llu\n", (unsigned long long)wire, (unsigned long long)result.data,
+	       (unsigned long long)result.present);
+}
+
+int main(int argc, char **argv)
+{
+	struct vmm_error *wrong = NULL;
+	struct vmm_node *node = NULL;
+	struct stat info;
+	size_t count = argc > 4 ? strtoul(argv[4], NULL, 10) : 1;
+	if (argc < 4 || count < 1 || count > SESSIONS_MOST)
+		errx(2, "usage: push prepare|copy|verify SOURCE TARGET [SESSIONS]");
+	signal(SIGPIPE, SIG_IGN);
+	vmm_auto_close int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &info) < 0)
+		err(1, "%s", argv[2]);
+	vmm_auto_free char *temporary = storage_temporary(argv[3], task);
+	must(node_open_remote(&node_paths_installed, "node2", task, &node, &wrong), wrong);
+	allocate(node, temporary, argv[3], &info);
+	const struct copy_job job = {.fd = fd, .size = (uint64_t)info.st_size, .volume = temporary};
+	if (!strcmp(argv[1], "prepare"))
+		puts(temporary);
+	else
+		copy(node, &job, count, !strcmp(argv[1], "verify"));
+	node_close(node);
+	return 0;
+}

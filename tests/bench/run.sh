@@ -1,0 +1,75 @@
+#!/bin/bash
+# `make bench`: the table of targets - ours, the peer's, the ratio, met or short - from interleaved runs, and tests/bench/RESULTS.md.
+#   run.sh BUILD		BENCH=quick: smaller images, fewer runs; BENCH=tiny only tries the harness, and writes no RESULTS.md
+#
+#   copies.sh    single volumes over a real sshd on loopback, on tmpfs and on disk, against rsync, dd and plain TCP
+#   machines.sh  whole migrations between two nodes of tests/lab, against scripts of rsync, dd and virsh
+#   targets, table.awk   what is judged, and how
+# BENCH_PARTS="copies machines" says which parts; BENCH_DIR where the images for the disk lie (/var/tmp). Nothing is left of it.
+
+set -euo pipefail
+here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+build=$(readlink -f "${1:?usage: run.sh BUILD}")
+parts=${BENCH_PARTS:-copies machines}
+[ "$(id -u)" = 0 ] || { echo "bench: needs root" >&2 && exit 1; }
+work=$(mktemp -d "${BENCH_DIR:-/var/tmp}/vmmigrate-bench.XXXXXX")
+notes=$work/notes
+part='' word=''
+
+leave() {
+    trap - EXIT INT TERM
+    [ -z "$part" ] || kill -"$word" "$part" 2>/dev/null || true
+    [ -z "$part" ] || wait "$part" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap leave EXIT
+trap 'exit 130' INT TERM
+
+load() { cut -d' ' -f1-3 /proc/loadavg; }
+
+# run WORD COMMAND...: a failed part fails the whole; what it had measured is shown all the same. WORD ends it: unshare heeds
+# nothing but KILL, and then all in its namespaces is gone; the lab has to be taken down.
+failed=
+run() {
+    word=$1
+    "${@:2}" &
+    part=$!
+    wait "$part" || failed=1
+    part=
+}
+
+version() { "$@" 2>&1 | head -n 1 || true; }
+
+surroundings() {
+    echo "- $(date -u +%Y-%m-%d), \`BENCH=${BENCH:-full}\`, $took minutes; load average before: $load_before, after: $(load)"
+    echo "- $(nproc) cores, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), Linux $(uname -r | cut -d- -f1); both ends on this machine; disk: $(stat -f -c %T "$work")"
+    echo "- vmmigrate $(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown), $(version rsync --version | awk '{ print $1, $3 }'), librsync $(dpkg-query -W -f '${Version}' librsync2), libssh $(pkg-config --modversion libssh), $(version ssh -V | cut -d, -f1), $(version openssl version | cut -d' ' -f1,2), libvirt $(pkg-config --modversion libvirt), $(version qemu-system-x86_64 --version | cut -d'(' -f1)"
+}
+
+table() { awk -f "$here/table.awk" "$here/targets" "$notes"; }
+
+: >"$notes"
+load_before=$(load)
+for one in $parts; do
+    case $one in
+        copies) run KILL unshare --mount --pid --fork --kill-child --mount-proc "$here/copies.sh" "$build" "$work" "$notes" ;;
+        machines) run TERM "$here/machines.sh" "$build" "$notes" ;;
+        *) echo "bench: no part '$one'" >&2 && exit 2 ;;
+    esac
+done
+took=$(((SECONDS + 59) / 60))
+table
+if [ "${BENCH:-}" != tiny ]; then
+    {
+        cat "$here/results.head"
+        surroundings
+        echo
+        table
+        [ -z "$failed" ] || printf '\nA part of the run failed: its later rows are missing.\n'
+        # What people have found out about the figures stays, under its own heading.
+        ! [ -e "$here/findings.md" ] || { echo && cat "$here/findings.md"; }
+    } >"$here/RESULTS.md.new"
+    mv "$here/RESULTS.md.new" "$here/RESULTS.md"
+    echo "written: tests/bench/RESULTS.md"
+fi
+[ -z "$failed" ]
