@@ -430,7 +430,8 @@ static int converse(struct sender *sender, struct vmm_error **err)
 	while (!sender->opened)
 		if (receive_frame(sender, err) < 0)
 			return -1;
-	if (sender->fresh && push->not_fresh)
+	/* Unless it is another session of this push that has already made zeros of all that there was. */
+	if (sender->fresh && push->not_fresh && !push->next)
 		return error_set(err, VMM_FAILED, "copy-lost", "what was sent of %s before is there no more",
 				 push->job->volume);
 	if (work(sender, err) < 0)

@@ -1,6 +1,7 @@
 /* What a push promises: the same bytes, as sparse, and no more on the wire than what changed. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -281,6 +282,33 @@ static void a_copy_that_was_lost_between_rounds_is_noticed(void **state)
 	rig_end(&rig);
 }
 
+static int open_late(void *context, const char *volume, uint64_t size, struct vmm_error **err)
+{
+	static atomic_int opened;
+	const struct rig *rig = context;
+	(void)volume, (void)size, (void)err;
+	if (opened++ >= 3) /* the sessions of the first round, and one of the second */
+		clock_sleep_ms(200);
+	return dup(rig->target);
+}
+
+static void a_round_that_leaves_zeros_only_is_no_lost_copy_to_a_session_that_comes_late(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct copy_leaves leaves = {0};
+	rig_begin(&rig, MIB);
+	rig.open = open_late;
+	rig.sessions = 2;
+	rig_fill(rig.source, 0, 4096, 1);
+	rig_push_well(&rig, &leaves);
+	rig_zeros(rig.source, 0, 4096);
+	rig_push_well(&rig, &leaves);
+	assert_true(rig_same(&rig));
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +321,7 @@ int main(void)
 		cmocka_unit_test(zeros_over_old_data_become_holes),
 		cmocka_unit_test(zeros_that_an_old_target_has_written_down_become_holes),
 		cmocka_unit_test(the_target_grows_and_shrinks_to_the_sources_size),
+		cmocka_unit_test(a_round_that_leaves_zeros_only_is_no_lost_copy_to_a_session_that_comes_late),
 		cmocka_unit_test(a_later_round_with_known_leaves_needs_no_tags),
 		cmocka_unit_test(only_what_may_have_changed_is_read),
 		cmocka_unit_test(nothing_changed_reads_nothing),
