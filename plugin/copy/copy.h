@@ -15,6 +15,7 @@ enum {
 	COPY_LEAF = 64 << 10,
 	COPY_TAG = 16,
 	COPY_KEY = 32,
+	COPY_SESSIONS_MOST = 8,
 };
 
 /* What is known of a volume's leaves after a pass: kept by the source between rounds and for the verification. */

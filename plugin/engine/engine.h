@@ -173,9 +173,10 @@ struct migration {
 	struct journal *journal;
 	struct json_object *request, *plan;
 	struct facts facts;
-	struct copy_leaves *leaves;    /* one for each volume of the plan */
-	struct track_snapshot *frozen; /* likewise: what the last round was made of */
-	struct stream *session;	       /* for copies; opened when it is first needed (steps-volumes.c) */
+	struct copy_leaves *leaves;		     /* one for each volume of the plan */
+	struct track_snapshot *frozen;		     /* likewise: what the last round was made of */
+	struct stream *sessions[COPY_SESSIONS_MOST]; /* for copies (sessions.c) */
+	size_t session_count;
 	struct json_object *statistics, *leftovers;
 	int warnings;
 	int64_t stopped_ms, released_ms; /* steady clock: the guest was off, or stood, between them */

@@ -112,7 +112,7 @@ int phases_finish(struct migration *m, struct vmm_error **err)
 
 int phases_backward(struct migration *m, struct vmm_error **err)
 {
-	session_drop(m);
+	sessions_drop(m);
 	for (const struct phase *phase = behind_commit() - 1; phase-- > phases;) {
 		if (!phase->undo || !has(m, "do", phase->name, NULL) || has(m, "undone", phase->name, NULL))
 			continue;

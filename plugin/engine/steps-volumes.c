@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "engine/engine.h"
 #include "engine/steps.h"
@@ -55,31 +56,29 @@ static int open_volume(struct json_object *volume, int *fd, struct vmm_error **e
 	return *fd < 0 && !volume_is_tree(volume) ? -1 : 0;
 }
 
-/* What changes when anybody writes to the file. */
+/* A device knows how much was written to it, once what is still in memory has been; its node knows no times. */
+static char *device_fingerprint(int fd, dev_t device)
+{
+	vmm_auto_free char *path = str_format("/sys/dev/block/%u:%u/stat", major(device), minor(device)), *line = NULL;
+	unsigned long long writes = 0, sectors = 0;
+	fdatasync(fd);
+	if (file_read(path, 4096, &line, NULL, NULL) < 0 ||
+	    sscanf(line, "%*u %*u %*u %*u %llu %*u %llu", &writes, &sectors) != 2)
+		return str_copy("");
+	return str_format("%llu writes of %llu sectors", writes, sectors);
+}
+
+/* What changes when anybody writes to the volume. */
 static char *fingerprint(int fd)
 {
 	struct stat info;
 	if (fstat(fd, &info) < 0)
 		return str_copy("");
+	if (S_ISBLK(info.st_mode))
+		return device_fingerprint(fd, info.st_rdev);
 	return str_format("%llu %lld.%09ld %lld.%09ld", (unsigned long long)info.st_size,
 			  (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec, (long long)info.st_ctim.tv_sec,
 			  info.st_ctim.tv_nsec);
-}
-
-/* One session serves all volumes and rounds; it is opened before the guest is stopped, since that takes a while. After a
- * failure it is of no use any more. */
-static int session_of(struct migration *m, struct stream **session, struct vmm_error **err)
-{
-	if (!m->session && m->node[TARGET]->ops->session(m->node[TARGET], task_id(m->task), &m->session, err) < 0)
-		return -1;
-	*session = m->session;
-	return 0;
-}
-
-void session_drop(struct migration *m)
-{
-	stream_close(m->session);
-	m->session = NULL;
 }
 
 struct watching {
@@ -119,51 +118,48 @@ static int push(struct migration *m, struct json_object *volume, struct pass *pa
 {
 	if (volume_is_tree(volume))
 		return tree_step_push(m, volume, pass->phase, pass->round, &pass->wire, err);
-	struct stream *session;
-	struct stat info;
 	struct track_changes changes;
 	struct watching watching = {m, pass->phase, json_text(volume, "target"), pass->round};
-	if (session_of(m, &session, err) < 0 || rounds_changed(m, volume, pass->since, pass->fd, &changes, err) < 0)
+	if (sessions_open(m, err) < 0 || rounds_changed(m, volume, pass->since, pass->fd, &changes, err) < 0)
 		return -1;
-	if (fstat(pass->fd, &info) < 0) {
+	off_t size = lseek(pass->fd, 0, SEEK_END); /* of a device, too */
+	if (size < 0) {
 		track_changes_free(&changes);
 		return error_errno(err, errno, "volume %s", json_text(volume, "from"));
 	}
 	const struct copy_range nothing = {0};
 	struct copy_job job = {.fd = pass->fd,
-			       .size = (uint64_t)info.st_size,
+			       .size = (uint64_t)size,
 			       .volume = json_text(volume, "temporary"),
 			       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
 			       .progress = on_progress,
 			       .context = &watching,
 			       .only = changes.count ? changes.ranges : &nothing,
 			       .only_count = changes.count};
-	uint64_t before = session->sent + session->received;
-	int done = copy_push(&job, &session, 1, leaves_of(m, volume), &pass->result, err);
-	pass->wire = session->sent + session->received - before;
+	int done = copy_push(&job, m->sessions, m->session_count, leaves_of(m, volume), &pass->result, err);
+	pass->wire = pass->result.wire;
 	statistics_add(m, "wire_bytes", pass->wire);
 	statistics_add(m, "read_bytes", pass->result.data);
 	statistics_add(m, "present_bytes", pass->result.present);
 	track_changes_free(&changes);
 	if (done < 0)
-		session_drop(m);
+		sessions_drop(m);
 	return done;
 }
 
 /* What was sent since it was last asked for is read back from the target's storage. Trees are compared once, at the end. */
 static int prove(struct migration *m, struct json_object *volume, const char *phase, struct vmm_error **err)
 {
-	struct stream *session;
 	struct watching watching = {m, phase, json_text(volume, "target"), 0};
 	const struct copy_job job = {
 		.volume = json_text(volume, "temporary"), .progress = on_progress, .context = &watching};
 	if (volume_is_tree(volume))
 		return 0;
-	if (session_of(m, &session, err) < 0)
+	if (sessions_open(m, err) < 0)
 		return -1;
-	int done = copy_verify(&job, session, leaves_of(m, volume), NULL, err);
+	int done = copy_verify(&job, m->sessions[0], leaves_of(m, volume), NULL, err);
 	if (done < 0)
-		session_drop(m);
+		sessions_drop(m);
 	return done;
 }
 
@@ -208,7 +204,7 @@ int step_precopy(struct migration *m, struct json_object *volume, struct vmm_err
 	enum { ROUNDS_MOST = 8, ROUND_SMALL = 16 << 20 };
 	uint64_t before = 0, wire = 0;
 	if (json_true(m->request, "options.no_precopy"))
-		return 0;
+		return volume_is_tree(volume) ? 0 : sessions_open(m, err);
 	for (int round = 1; round <= ROUNDS_MOST; round++) {
 		if (go_round(m, volume, round, &wire, err) < 0)
 			return -1;
@@ -258,6 +254,6 @@ int step_verify(struct migration *m, struct json_object *volume, struct vmm_erro
 
 int step_publish(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
-	session_drop(m);
+	sessions_drop(m);
 	return migration_call(m, TARGET, NODE_PUBLISH, place_arguments(m, volume), NULL, err);
 }

@@ -14,8 +14,11 @@ step step_prepare, step_precopy, step_copy, step_verify, step_publish;		 /* step
 step step_handover, step_commit, step_release;					 /* steps-handover.c */
 undo undo_handover;								 /* steps-handover.c */
 
-/* Closes the session for copies, if there is one (steps-volumes.c). */
-void session_drop(struct migration *m);
+/* The sessions for copies (sessions.c): as many as --parallel-connections says, or as pay, unless they are open already. That takes
+ * a while, so it is done before the guest is stopped. */
+int sessions_open(struct migration *m, struct vmm_error **err);
+/* Closes those that are open. */
+void sessions_drop(struct migration *m);
 
 /* The source's volume frozen as it is now, for a round (rounds.c); *snapshot stays empty where it is not tracked, or could not be. */
 void rounds_freeze(struct migration *m, struct json_object *volume, int round, struct track_snapshot *snapshot);

@@ -67,15 +67,14 @@ static void copy(const struct copy_job *job, struct stream *const sessions[], si
 	double pushed = seconds_since(began);
 	getrusage(RUSAGE_SELF, &usage);
 	began = clock_steady_ms();
-	if (copy_verify(sessions[0], job->volume, &leaves, NULL, &err) < 0)
+	if (copy_verify(job, sessions[0], &leaves, NULL, &err) < 0)
 		give_up("verify", err);
-	vmm_auto_json struct json_object *line =
-		json_make("seconds:f verify:f sessions:i read:i wire:i present:i cpu:f rss_kib:i", pushed,
-			  seconds_since(began), (int64_t)count, (int64_t)result.data, (int64_t)result.wire,
-			  (int64_t)result.present,
-			  (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-				  (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
-			  (int64_t)usage.ru_maxrss);
+	vmm_auto_json struct json_object *line = json_make(
+		"seconds:f verify:f sessions:i read:i wire:i present:i cpu:f rss_kib:i", pushed, seconds_since(began),
+		(int64_t)count, (int64_t)result.data, (int64_t)result.wire, (int64_t)result.present,
+		(double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+			(double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
+		(int64_t)usage.ru_maxrss);
 	puts(json_line(line));
 	copy_leaves_free(&leaves);
 }
