@@ -218,7 +218,7 @@ static int add_configured(struct json_object *storages, const char *name, struct
 	if (json_at(section, "shared"))
 		json_put(storage, "declared:b sharing:s", 1, json_true(section, "shared") ? "maybe" : "local");
 	if (json_at(section, "keep_seed"))
-		json_put(storage, "keep_seed:b", (int)json_true(section, "keep_seed"));
+		json_put(storage, "keep_seed:O", json_at(section, "keep_seed"));
 	return 0;
 }
 

@@ -21,7 +21,7 @@
  *   "sharing"   "network" (reachable from everywhere by its nature), "maybe" (a network or cluster filesystem, or declared
  *               shared: to be proven), "local"
  * A *storage* is a JSON object: "name","kind","path","fs" ("ext4","fuse.glusterfs",..),"free" bytes,"total","active" (bool),
- *   "sharing" as above, "problem" (why it could not be looked at), "declared" (true where the configuration says shared=), "keep_seed" (as configured),
+ *   "sharing" as above, "problem" (why it could not be looked at), "declared" (true where the configuration says shared=), "keep_seed" (as configured: bool, or days),
  *   "source" ("config"|"pool"|"mount").
  */
 #ifndef VMM_STORAGE_H

@@ -24,8 +24,8 @@ static const struct config_key storage_keys[] = {
 	 "Directory of the volumes. Without it, that of the libvirt pool of the same name."},
 	{"shared", CONFIG_FLAG, NULL, 0, 0,
 	 "Whether every node sees the same volumes there. It is proven before a migration; without it, recognised."},
-	{"keep_seed", CONFIG_FLAG, NULL, 0, 0,
-	 "Volumes that have moved away stay as a seed, which makes the way back short."},
+	{"keep_seed", CONFIG_KEEP, NULL, 1, 36500,
+	 "Volumes that have moved away stay as a seed, which makes the way back short: yes, no, or for so many days."},
 };
 
 static const struct config_key migration_keys[] = {
@@ -173,6 +173,12 @@ static struct json_object *duration(const char *value)
 	return json_object_new_int64(strtoll(value, NULL, 10) * seconds[unit - units]);
 }
 
+static struct json_object *keep(const char *value, int64_t least, int64_t most)
+{
+	struct json_object *whether = flag(value);
+	return whether ? whether : number(value, least, most);
+}
+
 static struct json_object *text_if(bool fits, const char *value)
 {
 	return fits ? json_object_new_string(value) : NULL;
@@ -191,6 +197,10 @@ static struct json_object *value_of(const struct config_key *key, const char *va
 	case CONFIG_DURATION:
 		*wanted = str_copy("a number with s, m, h or d: 30d");
 		return duration(value);
+	case CONFIG_KEEP:
+		*wanted = str_format("yes, no, or a number of days from %jd to %jd", (intmax_t)key->least,
+				     (intmax_t)key->most);
+		return keep(value, key->least, key->most);
 	case CONFIG_CHOICE:
 		*wanted = str_format("one of %s", key->choices);
 		return text_if(is_choice(value, key->choices), value);

@@ -11,6 +11,7 @@ enum config_type {
 	CONFIG_FLAG,	 /* yes or no → a boolean */
 	CONFIG_NUMBER,	 /* an integer from `least` to `most` */
 	CONFIG_DURATION, /* "30d" → seconds */
+	CONFIG_KEEP,	 /* yes, no, or days: a boolean, or the number of days */
 	CONFIG_CHOICE,	 /* one of "a|b" */
 	CONFIG_ADDRESS,	 /* host name, IPv4 or IPv6 address */
 	CONFIG_NETWORK,	 /* CIDR */

@@ -111,8 +111,48 @@ struct json_object *storage_under(struct json_object *node, const char *path)
 	return best;
 }
 
-struct json_object *volume_destination(const struct facts *facts, struct json_object *volume)
+static struct json_object *place_there(const struct facts *facts, size_t index)
 {
+	struct json_object *volumes = facts_have_target(facts) ? json_at(facts->node[TARGET], "fit.volumes") : NULL;
+	return json_object_is_type(volumes, json_type_array) ? json_object_array_get_idx(volumes, index) : NULL;
+}
+
+/* What the target says of the place where --targetstorage sends the volume, or NULL. The files of a guest whose memory moves stay
+ * where they are: its definition there is the one that it runs with. */
+static struct json_object *sent_elsewhere(const struct facts *facts, size_t index)
+{
+	struct json_object *place = place_there(facts, index);
+	bool memory = facts_active(facts) && (facts_option(facts, "online") || facts_option(facts, "non_live"));
+	return json_text(place, "to_storage") && !memory ? place : NULL;
+}
+
+const char *volume_asked(const struct facts *facts, size_t index)
+{
+	return json_text(sent_elsewhere(facts, index), "to_storage");
+}
+
+const char *volume_place(const struct facts *facts, struct json_object *volume, size_t index)
+{
+	return json_text_or(sent_elsewhere(facts, index), "to", json_text(volume, "path"));
+}
+
+bool volume_is_taken(const struct facts *facts, size_t index)
+{
+	bool elsewhere = json_text(sent_elsewhere(facts, index), "to");
+	return json_true(place_there(facts, index), elsewhere ? "to_there" : "there");
+}
+
+bool volume_is_open_there(const struct facts *facts, size_t index)
+{
+	bool elsewhere = json_text(sent_elsewhere(facts, index), "to");
+	return json_true(place_there(facts, index), elsewhere ? "to_open" : "open");
+}
+
+struct json_object *volume_destination(const struct facts *facts, struct json_object *volume, size_t index)
+{
+	struct json_object *elsewhere = sent_elsewhere(facts, index);
+	if (elsewhere)
+		return storage_named(facts->node[TARGET], json_text(elsewhere, "to_storage"));
 	struct json_object *same = storage_named(facts->node[TARGET], json_text(volume, "storage"));
 	/* A name that is just a mount point's says nothing of this path where the target has other mounts. */
 	struct json_object *under = same && !str_same(json_text_or(same, "source", "mount"), "mount")
@@ -130,8 +170,7 @@ const char *volume_name(struct json_object *volume)
 
 struct json_object *volume_there(const struct facts *facts, size_t index)
 {
-	struct json_object *volumes = facts_have_target(facts) ? json_at(facts->node[TARGET], "fit.volumes") : NULL;
-	return json_object_is_type(volumes, json_type_array) ? json_object_array_get_idx(volumes, index) : NULL;
+	return place_there(facts, index);
 }
 
 const char *volume_proof(const struct facts *facts, struct json_object *volume, size_t index)
@@ -190,9 +229,9 @@ enum action volume_action(const struct facts *facts, struct json_object *volume,
 	return VOLUME_COPY;
 }
 
-bool volume_is_ours_there(const struct facts *facts, struct json_object *volume)
+bool volume_is_ours_there(const struct facts *facts, struct json_object *volume, size_t index)
 {
-	const char *path = json_text(volume, "path"), *device = json_text_or(volume, "device", "disk");
+	const char *path = volume_place(facts, volume, index), *device = json_text_or(volume, "device", "disk");
 	json_each (other, facts->node[TARGET], "guests")
 		if (!guest_leftover(facts, other) && json_has(other, "volumes", path))
 			return false;

@@ -12,13 +12,12 @@ static char *whereabouts(struct json_object *volume)
 void look_volume_taken(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
-		struct json_object *there = volume_there(look->facts, volume_i);
-		const char *path = json_text(volume, "path");
+		const char *path = volume_place(look->facts, volume, volume_i);
 		if (volume_action(look->facts, volume, volume_i, look->mode) == VOLUME_KEEP ||
-		    !json_true(there, "there"))
+		    !volume_is_taken(look->facts, volume_i))
 			continue;
-		bool open = json_true(there, "open");
-		if (!open && volume_is_ours_there(look->facts, volume))
+		bool open = volume_is_open_there(look->facts, volume_i);
+		if (!open && volume_is_ours_there(look->facts, volume, volume_i))
 			continue;
 		struct json_object *finding = found_as(look, open ? CHECK_ERROR : CHECK_OVERRIDE, volume_name(volume),
 						       "%s: %s is on %s already%s", volume_name(volume), path,

@@ -1,4 +1,7 @@
 /* checks-storage.c: is the storage there, is there room, and is it what it is said to be - shared or local? */
+#include <string.h>
+
+#include "cluster/cluster.h"
 #include "engine/checks.h"
 
 static bool is_copied(const struct look *look, struct json_object *volume, size_t index)
@@ -6,27 +9,35 @@ static bool is_copied(const struct look *look, struct json_object *volume, size_
 	return volume_action(look->facts, volume, index, look->mode) != VOLUME_KEEP;
 }
 
-/* Bytes that will be written to a storage of the target; `names` lists the volumes. */
-static int64_t bytes_for(const struct look *look, struct json_object *storage, struct text *names)
+/* Bytes that will be written to a storage of the target; `names` lists the volumes, *seeds gets the bytes of the seeds that they
+ * begin with: those are there already. */
+static int64_t bytes_for(const struct look *look, struct json_object *storage, struct text *names, int64_t *seeds)
 {
 	int64_t need = 0;
 	json_each (volume, look->guest, "volumes") {
-		if (!is_copied(look, volume, volume_i) || volume_destination(look->facts, volume) != storage)
+		if (!is_copied(look, volume, volume_i) || volume_destination(look->facts, volume, volume_i) != storage)
 			continue;
-		/* A seed takes its room already; what it lacks is not known, but no more than there is. */
-		int64_t all = json_number(volume, "allocated"),
+		int64_t bytes = json_number(volume, "allocated"),
 			seed = json_number(volume_there(look->facts, volume_i), "seed");
-		need += seed < all ? all - seed : 0;
+		need += bytes > seed ? bytes - seed : 0;
+		*seeds += seed;
 		text_add(names, "%s%s", names->length ? ", " : "", volume_name(volume));
 	}
 	return need;
+}
+
+/* Seeds give way where there is no room, but for those that are begun from. */
+static int64_t room_on(struct json_object *storage, int64_t seeds_used)
+{
+	int64_t others = json_number(storage, "seeds") - seeds_used;
+	return json_number(storage, "free") + (others > 0 ? others : 0);
 }
 
 void look_space_short(const struct look *look)
 {
 	json_each (storage, look->node[TARGET], "storages") {
 		vmm_auto_text struct text names = {0};
-		int64_t need = bytes_for(look, storage, &names), have = json_number(storage, "free");
+		int64_t seeds = 0, need = bytes_for(look, storage, &names, &seeds), have = room_on(storage, seeds);
 		if (need <= have || !json_at(storage, "free"))
 			continue;
 		vmm_auto_free char *need_text = str_size(need), *have_text = str_size(have);
@@ -53,15 +64,62 @@ void look_volume_missing(const struct look *look)
 	}
 }
 
+static void hint_storages(struct json_object *finding, const char *name, struct json_object *node, const char *whose)
+{
+	vmm_auto_json struct json_object *names = json_object_new_array();
+	vmm_auto_text struct text all = {0};
+	json_each (storage, node, "storages") {
+		const char *known = json_text_or(storage, "name", "?");
+		json_object_array_add(names, json_object_new_string(known));
+		text_add(&all, "%s%s", all.length ? ", " : "", known);
+	}
+	const char *near = cluster_near(name, names);
+	if (near)
+		finding_hint(finding, "did you mean %s?", near);
+	else
+		finding_hint(finding, "%s has: %s", whose, all.length ? all.data : "none that has a name");
+}
+
+/* --targetstorage names a storage that is not there: a name that was mistyped. */
+static void missing_as_asked(const struct look *look, struct json_object *volume, const char *name)
+{
+	hint_storages(found_as(look, CHECK_ERROR, name, "there is no storage \"%s\" (for %s) on %s", name,
+			       volume_name(volume), look->name[TARGET]),
+		      name, look->node[TARGET], look->name[TARGET]);
+}
+
+static bool lies_on(struct json_object *guest, const char *name)
+{
+	json_each (volume, guest, "volumes")
+		if (str_same(json_text(volume, "storage"), name))
+			return true;
+	return false;
+}
+
+/* FROM:TO where nothing of the guest lies on FROM: its volumes would not go where they were meant to. */
+static void asked_in_vain(const struct look *look)
+{
+	json_each (item, look->facts->request, "options.targetstorage") {
+		const char *word = json_text_or(item, "", ""), *colon = strchr(word, ':');
+		vmm_auto_free char *from = str_format("%.*s", colon ? (int)(colon - word) : 0, word);
+		if (colon && !lies_on(look->guest, from))
+			hint_storages(found_as(look, CHECK_ERROR, from, "%s has no volume on a storage \"%s\"",
+					       look->label, from),
+				      from, look->node[SOURCE], look->name[SOURCE]);
+	}
+}
+
 /* A storage with a name of its own (from the configuration or a pool) is asked for by that name; one that is just a
  * mounted filesystem only has to have the directory. */
-static void missing_by_name(const struct look *look, struct json_object *volume)
+static void missing_by_name(const struct look *look, struct json_object *volume, size_t index)
 {
-	const char *name = json_text(volume, "storage");
+	const char *asked = volume_asked(look->facts, index), *name = asked ? asked : json_text(volume, "storage");
 	struct json_object *here = storage_named(look->node[SOURCE], name),
 			   *there = storage_named(look->node[TARGET], name);
 	struct json_object *active = json_at(there, "active");
-	if (here && !there && !str_same(json_text_or(here, "source", "mount"), "mount"))
+	if (asked && !there)
+		missing_as_asked(look, volume, asked);
+	else if (here && !there && !str_same(json_text_or(here, "source", "mount"), "mount"))
 		finding_hint(found(look, name, "%s is on storage \"%s\", which %s does not have", volume_name(volume),
 				   name, look->name[TARGET]),
 			     "make a storage of that name there: a [storage %s] section in vmmigrate.conf, or a "
@@ -75,24 +133,26 @@ static void missing_by_name(const struct look *look, struct json_object *volume)
 
 void look_storage_missing(const struct look *look)
 {
+	asked_in_vain(look);
 	json_each (volume, look->guest, "volumes") {
 		if (!is_copied(look, volume, volume_i))
 			continue;
 		if (json_true(volume_there(look->facts, volume_i), "missing_dir")) {
-			vmm_auto_free char *dir = path_dir(json_text(volume, "path"));
-			finding_hint(found(look, json_text_or(volume, "storage", dir),
+			vmm_auto_free char *dir = path_dir(volume_place(look->facts, volume, volume_i));
+			const char *asked = volume_asked(look->facts, volume_i);
+			finding_hint(found(look, asked ? asked : json_text_or(volume, "storage", dir),
 					   "%s: the directory %s is not on %s", volume_name(volume), dir,
 					   look->name[TARGET]),
 				     "mount the storage there, or make the directory: mkdir -p %s", dir);
 		} else {
-			missing_by_name(look, volume);
+			missing_by_name(look, volume, volume_i);
 		}
 	}
 }
 
-static void one_format(const struct look *look, struct json_object *volume)
+static void one_format(const struct look *look, struct json_object *volume, size_t index)
 {
-	struct json_object *there = volume_destination(look->facts, volume);
+	struct json_object *there = volume_destination(look->facts, volume, index);
 	/* Trees lie on storages of directories. */
 	const char *here = json_true(volume, "tree") ? "dir" : json_text(volume, "kind"),
 		   *kind = json_text(there, "kind"), *name = json_text_or(there, "name", "?");
@@ -113,7 +173,7 @@ void look_storage_format(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes")
 		if (is_copied(look, volume, volume_i))
-			one_format(look, volume);
+			one_format(look, volume, volume_i);
 }
 
 void look_storage_path(const struct look *look)

@@ -54,10 +54,17 @@ const char *volume_name(struct json_object *volume);
  */
 struct json_object *storage_named(struct json_object *node, const char *name);
 struct json_object *storage_under(struct json_object *node, const char *path);
-/* The target's storage for a volume: of the same name, else the one that its path lies on there; or NULL. */
-struct json_object *volume_destination(const struct facts *facts, struct json_object *volume);
+/* The target's storage for a copy of the volume: the one that was asked for, else that of the same name, else the one that its
+ * path lies on there; or NULL. */
+struct json_object *volume_destination(const struct facts *facts, struct json_object *volume, size_t index);
+/* The storage that --targetstorage sends the volume to, or NULL. */
+const char *volume_asked(const struct facts *facts, size_t index);
+/* Where the copy will lie; whether something is there already, and is in use. */
+const char *volume_place(const struct facts *facts, struct json_object *volume, size_t index);
+bool volume_is_taken(const struct facts *facts, size_t index);
+bool volume_is_open_there(const struct facts *facts, size_t index);
 /* True where the file that the target has in a copy's place was this guest's own, so that it is set aside unasked. */
-bool volume_is_ours_there(const struct facts *facts, struct json_object *volume);
+bool volume_is_ours_there(const struct facts *facts, struct json_object *volume, size_t index);
 
 /* ------------------------------------------------------------------ looking (checks.c) */
 

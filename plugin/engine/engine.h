@@ -17,8 +17,8 @@ enum side { SOURCE, TARGET, SIDES };
  * The table of options is the source of help, completion and manual pages; `info` hands it out. */
 
 /* What a value is, and what it is in a request that was read: flag: true (false is left out); number: an integer; choice and
- * network (CIDR): a string; list: an array of strings. */
-enum option_type { OPTION_FLAG, OPTION_NUMBER, OPTION_CHOICE, OPTION_NETWORK, OPTION_LIST };
+ * network (CIDR): a string; list, storages ("other", "from:to"): an array of strings. */
+enum option_type { OPTION_FLAG, OPTION_NUMBER, OPTION_CHOICE, OPTION_NETWORK, OPTION_LIST, OPTION_STORAGES };
 
 struct option {
 	const char *name; /* "max_downtime" */
@@ -59,7 +59,8 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *                task, peer, since_us, worker_alive (bool)}
  *   "fit"       target only: guest_ops->fit, and "volumes": for each of the guest's volumes, by its place in the array:
  *                {there (bool: a file of that path is here), open (bool), missing_dir (bool), same_block (bool: WWN or UUIDs equal),
- *               seed: bytes of it that a seed holds here}
+ *                seed: bytes of it that a seed holds here;
+ *                where --targetstorage sends it elsewhere: to_storage and, if that is known there, to, to_there, to_open}
  * On facts->sharing, by storage name: "shared", "local", "unproven" - the outcome of the token test (block: of the identity).
  */
 struct facts {

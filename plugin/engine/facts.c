@@ -34,7 +34,9 @@ static int ask_source(struct json_object *request, struct vmm_node *source, stru
 
 static void ask_target(struct vmm_node *target, struct facts *facts)
 {
-	vmm_auto_json struct json_object *args = json_make("fit:O", json_at(facts->node[SOURCE], "guest"));
+	vmm_auto_json struct json_object *args =
+		json_make("fit:O targetstorage:O", json_at(facts->node[SOURCE], "guest"),
+			  json_at(facts->request, "options.targetstorage"));
 	vmm_auto_error struct vmm_error *problem = NULL;
 	if (target && node_call(target, NODE_FACTS, args, &facts->node[TARGET], &problem) < 0)
 		facts->target_error = error_to_json(problem);

@@ -16,6 +16,8 @@ const struct option request_options[] = {
 	  .help = "Do not copy local disks while the guest still runs: shut it down first." },
 	{ .name = "track", .type = OPTION_CHOICE, .argument = "HOW", .choices = "reflink|none", .group = "mode",
 	  .help = "How to learn what a running guest has written meanwhile: from a snapshot that shares its blocks (XFS, btrfs; there by itself), or by reading all again." },
+	{ .name = "targetstorage", .type = OPTION_STORAGES, .argument = "STORAGE|FROM:TO,...", .group = "mode",
+	  .help = "Storage of the target that copied volumes go to; FROM:TO says it for those that lie on the storage FROM." },
 	{ .name = "timeout", .type = OPTION_NUMBER, .argument = "S", .group = "limits", .standard = "180", .least = 1, .most = 86400,
 	  .help = "Seconds that the guest has for an orderly shutdown; then the migration is undone and the guest goes on running." },
 	{ .name = "force_stop", .type = OPTION_FLAG, .group = "limits",
@@ -82,7 +84,7 @@ struct json_object *options_to_json(void)
 {
 	static const char *const types[] = {
 		[OPTION_FLAG] = "flag",	      [OPTION_NUMBER] = "number", [OPTION_CHOICE] = "choice",
-		[OPTION_NETWORK] = "network", [OPTION_LIST] = "list",
+		[OPTION_NETWORK] = "network", [OPTION_LIST] = "list",	  [OPTION_STORAGES] = "list",
 	};
 	struct json_object *all = json_object_new_array();
 	for (size_t i = 0; i < request_option_count; i++) {

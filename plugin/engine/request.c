@@ -148,13 +148,49 @@ static int read_list(const struct option *option, struct json_object *value, str
 	return 0;
 }
 
+/* "other" for all, or "from:to", at most one for each storage. */
+static int add_storage(const struct option *option, const char *word, struct json_object *words, struct vmm_error **err)
+{
+	const char *colon = strchr(word, ':');
+	vmm_auto_free char *from = str_format("%.*s", colon ? (int)(colon - word) : 0, word);
+	if ((colon && name_check(from, "storage", err) < 0) || name_check(colon ? colon + 1 : word, "storage", err) < 0)
+		return -1;
+	json_each (item, words, "") {
+		const char *other = json_text(item, ""), *their = strchr(other, ':');
+		size_t length = their ? (size_t)(their - other) : 0;
+		if (!!colon == !!their && length == strlen(from) && !strncmp(other, from, length))
+			return error_set(err, VMM_USAGE, "usage", "--%s says twice where volumes go: %s and %s",
+					 option->name, other, word);
+	}
+	json_object_array_add(words, json_object_new_string(word));
+	return 0;
+}
+
+static int read_storages(const struct option *option, struct json_object *value, struct json_object **made,
+			 struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *words = json_object_new_array();
+	if (!json_object_is_type(value, json_type_array) && !json_text(value, ""))
+		return wrong_value(option, "a storage, or FROM:TO with commas between them", value, err);
+	vmm_auto_free char *typed = str_copy(json_text(value, ""));
+	for (char *rest = typed, *word; (word = strsep(&rest, ","));)
+		if (*word && add_storage(option, word, words, err) < 0)
+			return -1;
+	json_each (item, value, "")
+		if (!json_text(item, "") ? wrong_value(option, "names of storages", item, err)
+					 : add_storage(option, json_text(item, ""), words, err) < 0)
+			return -1;
+	*made = json_count(words, "") ? json_object_get(words) : NULL;
+	return 0;
+}
+
 static int read_value(const struct option *option, struct json_object *value, struct json_object *options,
 		      struct vmm_error **err)
 {
 	static int (*const readers[])(const struct option *, struct json_object *, struct json_object **,
 				      struct vmm_error **) = {
 		[OPTION_FLAG] = read_flag,	 [OPTION_NUMBER] = read_number, [OPTION_CHOICE] = read_choice,
-		[OPTION_NETWORK] = read_network, [OPTION_LIST] = read_list,
+		[OPTION_NETWORK] = read_network, [OPTION_LIST] = read_list,	[OPTION_STORAGES] = read_storages,
 	};
 	struct json_object *made = NULL;
 	if (readers[option->type](option, value, &made, err) < 0)

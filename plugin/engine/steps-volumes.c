@@ -35,7 +35,15 @@ static struct json_object *place_arguments(struct migration *m, struct json_obje
 
 int step_prepare(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
-	return migration_call(m, TARGET, NODE_ALLOCATE, place_arguments(m, volume), NULL, err);
+	vmm_auto_json struct json_object *reply = NULL;
+	if (migration_call(m, TARGET, NODE_ALLOCATE, place_arguments(m, volume), &reply, err) < 0)
+		return -1;
+	if (json_number(reply, "seed")) {
+		vmm_auto_free char *size = str_size(json_number(reply, "seed"));
+		task_log(m->task, "info", "%s: %s has %s of an earlier copy; only what differs is sent",
+			 json_text(volume, "target"), json_text(m->plan, "target"), size);
+	}
+	return 0;
 }
 
 static int open_source(struct json_object *volume, struct vmm_error **err)

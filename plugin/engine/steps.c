@@ -87,12 +87,29 @@ int step_lock(struct migration *m, struct json_object *volume, struct vmm_error 
 	return lock_side(m, SOURCE, err) < 0 || lock_side(m, TARGET, err) < 0 ? -1 : 0;
 }
 
+/* A copy that was cut is not lost. */
+static void tell_kept(struct migration *m, struct json_object *reply)
+{
+	int64_t bytes = 0;
+	json_each (seed, reply, "kept")
+		bytes += json_number(seed, "allocated");
+	if (!bytes)
+		return;
+	vmm_auto_free char *size = str_size(bytes);
+	json_put(m->statistics, "kept_bytes:i", bytes);
+	task_log(m->task, "info", "%s keeps %s of the copy: the next try goes on from there (vmmigrate seeds)",
+		 json_text(m->plan, "target"), size);
+}
+
 int abort_on_target(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
-	m->pending = migration_insist(m, TARGET, NODE_ABORT, NULL, NULL, &problem) < 0;
-	if (!m->pending)
+	vmm_auto_json struct json_object *reply = NULL;
+	m->pending = migration_insist(m, TARGET, NODE_ABORT, NULL, &reply, &problem) < 0;
+	if (!m->pending) {
+		tell_kept(m, reply);
 		return 0;
+	}
 	if (error_is(problem, "committed"))
 		return error_set(err, VMM_NEEDS_WORD, "committed", "%s", problem->message);
 	task_log(m->task, "warning", "%s still has what was prepared there (%s); recover removes it later",

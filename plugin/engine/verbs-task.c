@@ -24,6 +24,7 @@ int verb_start(const struct node_paths *paths, struct json_object *request, stru
 	if (verbs_config(paths, &config, err) < 0 || request_read(request, config, &read, err) < 0)
 		return -1;
 	tasks_prune(paths, config);
+	seeds_prune(paths);
 	if (task_make(paths, json_text(config, "self"), read, &task, err) < 0 || worker_detach(paths, task, err) < 0)
 		return -1;
 	*reply = json_make("task:s node:s", task, json_text(config, "self"));
@@ -286,5 +287,7 @@ int verb_recover(const struct node_paths *paths, struct json_object *request, st
 	if (forward_to_task(paths, "recover", request, reply, &forwarded, err) < 0 || forwarded)
 		return forwarded && *reply ? 0 : -!!*err;
 	*reply = json_make("recovered:o", json_object_new_array());
+	if (!json_text(request, "task"))
+		seeds_prune(paths);
 	return settle_all(paths, json_text(request, "task"), json_text(request, "guest"), keep, *reply, err);
 }

@@ -15,6 +15,7 @@ const struct verb verbs[] = {
 	{"follow", "a task's events as they come", verb_follow},
 	{"cancel", "ask a task to stop and undo", verb_cancel},
 	{"recover", "settle what a dead worker has left", verb_recover},
+	{"seeds", "old copies that nodes keep to begin new ones from; removes them", verb_seeds},
 	{"node-add", "make another node part of the cluster", verb_node_add},
 	{"node-test", "test the links between nodes, both directions", verb_node_test},
 	{"node-accept", NULL, verb_node_accept},

@@ -10,6 +10,7 @@ typedef int verb_fn(const struct node_paths *paths, struct json_object *request,
 
 verb_fn verb_info, verb_guests, verb_nodes, verb_targets, verb_check, verb_plan;	       /* verbs-ask.c */
 verb_fn verb_start, verb_tasks, verb_status, verb_log, verb_follow, verb_cancel, verb_recover; /* verbs-task.c */
+verb_fn verb_seeds;									       /* verbs-seeds.c */
 verb_fn verb_node_add, verb_node_test, verb_node_accept;				       /* verbs-node.c */
 
 /* Carries the verb out on another node, with the same request, marked "forwarded" (forward.c). Where `reply` is NULL, what the
@@ -34,5 +35,8 @@ int settle_all(const struct node_paths *paths, const char *task, const char *gue
 	       struct json_object *recovered, struct vmm_error **err);
 /* Forgets tasks that ended longer ago than keep_tasks. */
 void tasks_prune(const struct node_paths *paths, struct json_object *config);
+
+/* Removes the seeds of this node whose time is over (verbs-seeds.c). */
+void seeds_prune(const struct node_paths *paths);
 
 #endif

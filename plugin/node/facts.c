@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
-#include "node/local.h"
+#include "node/seeds.h"
 
 /* Bytes of a line "Name:   123 kB" of /proc/meminfo; 0 where there is none. */
 static int64_t meminfo(const char *text, const char *name)
@@ -172,71 +172,10 @@ static int find_guest(struct local_node *node, struct json_object *args, struct 
 	return -1;
 }
 
-/* Does a guest that is not stopped have this file or disk open here? */
-static bool in_use_here(struct json_object *guests, const char *place)
-{
-	json_each (other, guests, "")
-		if (!str_same(json_text(other, "state"), "shutoff") && json_has(other, "volumes", place))
-			return true;
-	return false;
-}
-
-/* Block devices have an identity of their own, whatever they are called on a node. */
-static bool same_block(struct json_object *volume)
-{
-	const char *identity = json_text(volume, "identity");
-	if (!identity)
-		return false;
-	vmm_auto_json struct json_object *ours =
-		json_make("type:s path:s format:s", "block", json_text(volume, "path"), json_text(volume, "format"));
-	const struct storage_ops *ops;
-	return storage_of(ours, &ops, NULL) == 0 && ops->describe(ours, NULL) == 0 &&
-	       str_same(identity, json_text(ours, "identity"));
-}
-
-/* The storage that a file would lie on here is one of `storages`, so that its room is known: no guest may have used it yet. */
-static void add_storage_of(const char *path, struct json_object *storages)
-{
-	vmm_auto_json struct json_object *file = json_make("type:s path:s", "file", path);
-	vmm_auto_error struct vmm_error *problem = NULL;
-	struct json_object *storage;
-	if (storage_at(file, storages, &storage, &problem) < 0)
-		log_debug("%s: %s", path, problem->message);
-}
-
-/* Bytes of the seed that a copy to this place would begin from. */
-static int64_t seed_bytes(const char *path)
-{
-	vmm_auto_free char *seed = local_seed(path);
-	struct stat info;
-	return lstat(seed, &info) == 0 ? (int64_t)info.st_blocks * 512 : 0;
-}
-
-/* What this node, as the target, finds at the places of the source's volumes. */
-static struct json_object *look_at_places(struct json_object *guest, struct json_object *guests,
-					  struct json_object *storages)
-{
-	struct json_object *places = json_object_new_array();
-	json_each (volume, guest, "volumes") {
-		const char *path = json_text(volume, "path");
-		struct json_object *place = json_make("there:b open:b missing_dir:b same_block:b", 0, 0, 0, 0);
-		json_object_array_add(places, place);
-		json_put(place, "open:b", (int)in_use_here(guests, json_text_or(volume, "source", path)));
-		if (!path || path_check(path, "volume", NULL) < 0)
-			continue;
-		/* A directory of the guest's own is made for it. */
-		vmm_auto_free char *dir = path_dir(json_text_or(volume, "home", path));
-		json_put(place, "there:b missing_dir:b same_block:b seed:i", (int)file_there(path),
-			 (int)!file_there(dir), (int)same_block(volume), seed_bytes(path));
-		if (str_same(json_text(volume, "kind"), storage_dir.kind) || json_true(volume, "tree"))
-			add_storage_of(path, storages);
-	}
-	return places;
-}
-
-static int add_fit(struct local_node *node, struct json_object *reply, struct json_object *guest,
+static int add_fit(struct local_node *node, struct json_object *reply, struct json_object *args,
 		   struct json_object *guests, struct json_object *storages, struct vmm_error **err)
 {
+	struct json_object *guest = json_at(args, "fit");
 	const struct guest_ops *ops = guest_kind(json_text_or(guest, "kind", ""));
 	struct guest_host *host = NULL;
 	struct json_object *fit = NULL;
@@ -249,7 +188,7 @@ static int add_fit(struct local_node *node, struct json_object *reply, struct js
 	}
 	if (host)
 		ops->close(host);
-	json_put(fit, "volumes:o", look_at_places(guest, guests, storages));
+	json_put(fit, "volumes:o", local_places(guest, guests, storages, json_at(args, "targetstorage")));
 	json_put(reply, "fit:o", fit);
 	return 0;
 }
@@ -296,11 +235,12 @@ int local_facts(struct local_node *node, struct json_object *args, struct json_o
 		return -1;
 	struct json_object *subject = guest ? guest : json_at(args, "fit");
 	describe_volumes(guest, storages);
+	seeds_count(node, storages);
 	json_put(facts, "node:o host:O storages:O bridges:o guests:O guest:O", node_part(node), hosts, storages,
 		 bridges(), guests, guest);
 	if (subject && add_record(node, facts, subject, err) < 0)
 		return -1;
-	if (json_at(args, "fit") && add_fit(node, facts, json_at(args, "fit"), guests, storages, err) < 0)
+	if (json_at(args, "fit") && add_fit(node, facts, args, guests, storages, err) < 0)
 		return -1;
 	*reply = json_object_get(facts);
 	return 0;

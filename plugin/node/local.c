@@ -106,6 +106,7 @@ static local_op *const local_table[NODE_OP_COUNT] = {
 	[NODE_GIVE_UP] = local_give_up,
 	[NODE_ABORT] = local_abort,
 	[NODE_DIGEST] = local_digest,
+	[NODE_SEEDS] = local_seeds,
 };
 
 static int local_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,

@@ -63,8 +63,10 @@ int local_drop_aside(struct local_node *node, const char *task, struct vmm_error
 struct json_object *local_final_note(const char *temporary, const char *to, const char *kind, struct vmm_error **err);
 bool local_same_file(struct json_object *record);
 
-/* Where a volume that has moved away stays as a seed: "<dir>/.vmmigrate-seed-<base>" (volumes.c). */
-char *local_seed(const char *path) VMM_MUST_USE;
+/* For each of a guest's volumes, by its place in the array, what this node finds where it would lie (engine.h: "fit.volumes";
+ * places.c). `mapping` (or NULL) is the option targetstorage. */
+struct json_object *local_places(struct json_object *guest, struct json_object *guests, struct json_object *storages,
+				 struct json_object *mapping);
 
 /* The directory of a task on this node. */
 char *local_task_dir(struct local_node *node, const char *task) VMM_MUST_USE;
@@ -77,6 +79,7 @@ local_op local_freeze, local_thaw;								/* freeze.c */
 local_op local_define, local_autostart, local_state, local_definition, local_start, local_release, local_stop,
 	local_destroy, local_migrate_abort; /* power.c */
 local_op local_give_up, local_abort;	    /* undo.c */
+local_op local_seeds;			    /* seeds.c */
 local_op local_hooks;			    /* hooks.c */
 local_op local_token;			    /* volumes.c */
 local_op local_digest;			    /* trees.c */

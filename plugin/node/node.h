@@ -20,7 +20,8 @@
 /* Operations: name, arguments → reply. `task` and `guest` ("kind-id", the record's name) are in all that belong to a task.
  * Every operation is idempotent: called again after a lost reply it does no harm and gives the same answer. */
 #define NODE_OPERATIONS(X)                                                                                              \
-	X(FACTS, facts)	    /* {guest?: who, kind?, fit?: guest facts of the source} → node facts (facts.c) */        \
+	X(FACTS,                                                                                                        \
+	  facts) /* {guest?: who, kind?, fit?: guest facts of the source, targetstorage?} → node facts (facts.c) */   \
 	X(GUESTS, guests)   /* {} → {guests[]} */                                                                     \
 	X(TOKEN, token)	    /* {do: place|look|remove, dir, token} → {token, there} */                                \
 	X(RECORD, record)   /* {guest} → {record|null, made[]} what the node holds of a guest and its task */         \
@@ -30,7 +31,7 @@
 	  reclaim) /* {guest, task, owner, generation, state} → {}; an administrator's word, against the record */    \
 	X(UNLOCK, unlock) /* {guest, task} → {}; the record stays, without the task; forgets the node's journal */    \
 	X(HOOKS, hooks)	  /* {phase, environment{}, input{}} → {ran[]}; a veto is an error "vetoed" */                \
-	X(ALLOCATE, allocate) /* {task, volume: plan's volume} → {resumed: bool}; temporary, journaled */             \
+	X(ALLOCATE, allocate) /* {task, volume: plan's volume} → {resumed, seed: bytes it begins with} */             \
 	X(FREEZE,                                                                                                       \
 	  freeze) /* {task, path, tracker, round} → {place, device, inode}; source; beside the volume, journaled */   \
 	X(THAW, thaw)	    /* {task, place} → {}; the frozen file goes; what is left of them goes with UNLOCK */     \
@@ -49,7 +50,9 @@
 	  digest) /* {task, volume: name, files?: []} → {digest, entries}; a tree that the task has made here */      \
 	X(GIVE_UP,                                                                                                      \
 	  give_up) /* {task, guest, volumes[], keep_seed} → {left[]}; source, after COMMITTED: definition, volumes */ \
-	X(ABORT, abort) /* {task, guest} → {left[]}; target: all that its journal says we made goes */
+	X(ABORT,                                                                                                        \
+	  abort) /* {task, guest} → {kept[]}; target: all that its journal says we made goes, or stays as a seed */   \
+	X(SEEDS, seeds) /* {prune?: old|all, guest?} → {seeds[], pruned[]}, as seeds.h has them */
 
 enum node_op {
 #define X(NAME, name) NODE_##NAME,

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "node/local.h"
+#include "node/seeds.h"
 
 static const struct storage_ops *kind_of(struct json_object *record)
 {
@@ -54,9 +54,29 @@ static int undo_volume(struct local_node *node, struct json_object *record, stru
 	return ops->remove(json_text(record, "path"), err);
 }
 
+/* How a copy was left: as the seed that it was begun from, or with something in it that is worth to be gone on with. */
+static int undo_copy(struct local_node *node, struct json_object *record, struct vmm_error **err)
+{
+	const char *path = json_text(record, "path"), *to = json_text(record, "to"), *begun = json_text(record, "seed");
+	vmm_auto_free char *written = seed_written(path);
+	bool kept = false;
+	if (!to || !written)
+		return undo_volume(node, record, err);
+	if (begun && !strcmp(begun, written))
+		return seed_give_back(path, to, err);
+	vmm_auto_json struct json_object *about =
+		json_make("guest:s task:s kind:s state:s days:i", json_text(record, "guest"), json_text(record, "task"),
+			  json_text(record, "kind"), "partial", (int64_t)SEED_PARTIAL_DAYS);
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if ((begun || seed_bytes(path, json_text(record, "kind")) >= SEED_PARTIAL_LEAST) &&
+	    seed_keep(node, path, to, about, &kept, &problem) < 0)
+		log_warn("%s is not kept: %s", path, problem->message); /* a full disk, above all */
+	return kept ? 0 : undo_volume(node, record, err);
+}
+
 static int undo_final(struct local_node *node, struct json_object *record, struct vmm_error **err)
 {
-	return local_same_file(record) ? undo_volume(node, record, err) : 0;
+	return local_same_file(record) ? undo_copy(node, record, err) : 0;
 }
 
 static int undo_aside(struct local_node *node, struct json_object *record, struct vmm_error **err)
@@ -114,7 +134,7 @@ static const struct undo {
 	const char *made;
 	int (*undo)(struct local_node *node, struct json_object *record, struct vmm_error **err);
 } undos[] = {
-	{"volume", undo_volume},
+	{"volume", undo_copy},
 	{"final", undo_final},
 	{"aside", undo_aside},
 	{"definition", undo_definition},
@@ -190,6 +210,17 @@ static int undo_all(struct local_node *node, const char *task, struct vmm_error 
 	return done;
 }
 
+/* The seeds that the task has left here: what the next try begins from. */
+static struct json_object *kept_of(struct local_node *node, const char *task)
+{
+	vmm_auto_json struct json_object *seeds = seeds_list(node);
+	struct json_object *kept = json_object_new_array();
+	json_each (seed, seeds, "")
+		if (str_same(json_text(seed, "task"), task) && str_same(json_text(seed, "state"), "partial"))
+			json_object_array_add(kept, json_object_get(seed));
+	return kept;
+}
+
 /* ABANDONED is on the disk before anything goes; so a commit that comes late is refused, not half obeyed. */
 int local_abort(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
@@ -208,18 +239,33 @@ int local_abort(struct local_node *node, struct json_object *args, struct json_o
 	vmm_auto_free char *dir = local_task_dir(node, task);
 	if (file_there(dir) && undo_all(node, task, err) < 0)
 		return -1;
-	return local_unlock(node, args, reply, err);
+	*reply = json_make("kept:o", kept_of(node, task));
+	return local_unlock(node, args, &(struct json_object *){NULL}, err);
 }
 
-/* The volume stays beside its old place under a name that no guest has: what the way back can begin from. */
-static int keep_seed(struct local_node *node, struct json_object *place, struct vmm_error **err)
+/* How long the volume's seed is to stay: -1 where there is to be none, 0 for as long as nobody prunes it. */
+static int64_t seed_days(struct local_node *node, struct json_object *volume, bool wanted)
 {
-	const char *path = json_text_or(place, "path", "");
-	vmm_auto_free char *seed = local_seed(path);
-	vmm_auto_json struct json_object *older = json_make("path:s kind:s", seed, json_text(place, "kind"));
-	if (!file_there(path))
-		return 0;
-	return undo_volume(node, older, err) < 0 ? -1 : file_rename_new(path, seed, err);
+	struct json_object *storages = json_at(node->config, "storage"), *storage = NULL;
+	if (storages && json_text(volume, "storage"))
+		json_object_object_get_ex(storages, json_text(volume, "storage"), &storage);
+	int64_t days = json_number(storage, "keep_seed");
+	return days > 0 ? days : wanted || json_true(storage, "keep_seed") ? 0 : -1;
+}
+
+/* What the target has now stays as a seed where that is wanted and can be, or goes. */
+static int give_up_volume(struct local_node *node, struct json_object *record, struct json_object *volume, int64_t days,
+			  struct vmm_error **err)
+{
+	const char *from = json_text(volume, "from");
+	bool kept = false;
+	vmm_auto_json struct json_object *place = json_make("path:s kind:s", from, json_text(volume, "kind"));
+	vmm_auto_json struct json_object *about = json_make(
+		"guest:s generation:i task:s kind:s state:s days:i", json_text(record, "guest"),
+		json_number(record, "generation"), json_text(record, "task"), json_text(volume, "kind"), "whole", days);
+	if (days >= 0 && seed_keep(node, from, from, about, &kept, err) < 0)
+		return -1;
+	return kept ? 0 : undo_volume(node, place, err);
 }
 
 int local_give_up(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
@@ -244,10 +290,8 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 		error_clear(&problem);
 	}
 	json_each (volume, args, "volumes") {
-		vmm_auto_json struct json_object *place =
-			json_make("path:s kind:s", json_text(volume, "from"), json_text(volume, "kind"));
-		if ((json_true(args, "keep_seed") ? keep_seed(node, place, &problem)
-						  : undo_volume(node, place, &problem)) < 0) {
+		int64_t days = seed_days(node, volume, json_true(args, "keep_seed"));
+		if (give_up_volume(node, record, volume, days, &problem) < 0) {
 			json_append(*reply, "left", json_object_new_string(problem->message));
 			error_clear(&problem);
 		}

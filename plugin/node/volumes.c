@@ -2,9 +2,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
-#include "node/local.h"
+#include "node/seeds.h"
 
 /* A volume as the plan has it, checked: both places absolute, in one directory, the temporary one of this task. */
 static int volume_check(struct json_object *args, const char *task, struct json_object **volume,
@@ -22,21 +23,20 @@ static int volume_check(struct json_object *args, const char *task, struct json_
 	return storage_of(*volume, ops, err);
 }
 
-char *local_seed(const char *path)
+/* The place is a seed of the volume where there is one, else new and empty. Seeds of others give way where there is no room. */
+static int make_place(struct local_node *node, const struct storage_ops *ops, struct json_object *volume,
+		      const char *guest, int64_t *seed, struct vmm_error **err)
 {
-	vmm_auto_free char *dir = path_dir(path);
-	return str_format("%s/.vmmigrate-seed-%s", dir, path_base(path));
-}
-
-/* The place is a seed of the volume where there is one, else new and empty. */
-static int make_place(const struct storage_ops *ops, struct json_object *volume, struct vmm_error **err)
-{
-	const char *temporary = json_text(volume, "temporary");
-	vmm_auto_free char *seed = local_seed(json_text(volume, "to"));
-	if (file_there(seed))
-		return file_rename_new(seed, temporary, err);
-	vmm_auto_close int fd = ops->allocate(temporary, (uint64_t)json_number(volume, "size"),
-					      (uint64_t)json_number(volume, "allocated"), err);
+	const char *temporary = json_text(volume, "temporary"), *to = json_text(volume, "to");
+	int64_t need = json_number(volume, "allocated");
+	bool taken = false, tree = json_true(volume, "tree"), usable = seed_usable(to, tree, seed);
+	if (usable && seed_take(to, tree, temporary, &taken, err) < 0)
+		return -1;
+	*seed = taken ? *seed : 0;
+	seeds_make_room(node, to, need - *seed, guest);
+	if (taken)
+		return 0;
+	vmm_auto_close int fd = ops->allocate(temporary, (uint64_t)json_number(volume, "size"), (uint64_t)need, err);
 	return fd < 0 ? -1 : 0;
 }
 
@@ -81,17 +81,19 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 	if (file_there(to) && !replace)
 		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", to, node->base.name);
 	bool resumed = file_there(temporary);
+	int64_t seed = 0;
 	if (!resumed) {
 		if (make_home(node, task, volume, err) < 0)
 			return -1;
-		vmm_auto_free char *real = without_links(temporary);
-		if (local_made_note(node, task,
-				    json_make("made:s path:s real:s kind:s", "volume", temporary, real, ops->kind),
-				    err) < 0 ||
-		    make_place(ops, volume, err) < 0)
+		vmm_auto_free char *real = without_links(temporary), *name = seed_path(to),
+				   *written = seed_written(name);
+		const char *guest = json_text(args, "guest");
+		struct json_object *note = json_make("made:s path:s real:s kind:s to:s guest:s task:s seed:s", "volume",
+						     temporary, real, ops->kind, to, guest, task, written);
+		if (local_made_note(node, task, note, err) < 0 || make_place(node, ops, volume, guest, &seed, err) < 0)
 			return -1;
 	}
-	*reply = json_make("resumed:b", (int)resumed);
+	*reply = json_make("resumed:b seed:i", (int)resumed, seed);
 	return 0;
 }
 
@@ -137,9 +139,14 @@ int local_publish(struct local_node *node, struct json_object *args, struct json
 	if (json_true(args, "replace") && set_aside(node, task, to, ops, err) < 0)
 		return -1;
 	struct json_object *note = local_final_note(temporary, to, ops->kind, err);
-	if (!note || local_made_note(node, task, note, err) < 0)
+	if (!note)
 		return -1;
-	return ops->publish(temporary, to, volume, err);
+	json_put(note, "to:s guest:s task:s", to, json_text(args, "guest"), task);
+	if (local_made_note(node, task, note, err) < 0)
+		return -1;
+	if (ops->publish(temporary, to, volume, err) < 0)
+		return -1;
+	return seed_forget(to, err);
 }
 
 /* ---------------------------------------------------------------- sessions */
@@ -167,6 +174,9 @@ static int open_made(void *context, const char *name, uint64_t size, struct vmm_
 		const struct storage_ops *ops;
 		vmm_auto_json struct json_object *volume = json_make("kind:s", json_text(record, "kind"));
 		fd = storage_of(volume, &ops, err) < 0 ? -1 : ops->open(json_text_or(record, "real", name), true, err);
+		/* As long as a session has it open, it is not taken for the beginning of another copy (seeds.c). */
+		if (fd >= 0)
+			flock(fd, LOCK_SH | LOCK_NB);
 	}
 	journal_close(made);
 	return fd == -2
