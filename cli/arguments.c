@@ -23,6 +23,7 @@ const struct switch_row switches[] = {
 	{"all", SWITCH_ALL, 'a', NULL, "tasks", "Those of all nodes."},
 	{"keep", SWITCH_KEEP, 0, "source|target", "recover", "The administrator's word where one node cannot be asked."},
 	{"accept", SWITCH_ACCEPT, 0, NULL, "node", "Trust the host key that the node shows."},
+	{"prune", SWITCH_PRUNE, 0, NULL, "seeds", "Remove them all, but for files that are not ours."},
 	{"help", SWITCH_HELP, 'h', NULL, NULL, "This text; with a verb, that verb's."},
 	{"version", SWITCH_VERSION, 'V', NULL, NULL, "Say which version this is."},
 	{"man", SWITCH_MAN, 0, NULL, "help", NULL},

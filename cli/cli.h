@@ -6,7 +6,7 @@
  *	client.c      loads the plug-in, calls verbs
  *	arguments.c   reads the command line by the tables of verbs, switches and the engine's options
  *	near.c        which name was meant
- *	verbs.c       the table of verbs, and those that ask and print; verb-node.c
+ *	verbs.c       the table of verbs, and those that ask and print; verb-node.c, verb-seeds.c
  *	migrate.c     a migration: plan, ask, start
  *	watch.c       follows a task to its end; Ctrl-C
  *	progress.c    shows its events
@@ -140,6 +140,7 @@ enum switch_id {
 	SWITCH_FOLLOW,
 	SWITCH_KEEP,
 	SWITCH_ACCEPT,
+	SWITCH_PRUNE,
 	SWITCH_MAN,
 	SWITCH_COMPLETION,
 	SWITCH_WORDS,
@@ -212,6 +213,7 @@ extern const struct verb verb_migrate; /* no verb was named */
 const struct verb *verb_find(const char *name);
 
 int run_node(struct command *command);	  /* verb-node.c */
+int run_seeds(struct command *command);	  /* verb-seeds.c */
 int run_migrate(struct command *command); /* migrate.c */
 int run_plan(struct command *command);
 int run_help(struct command *command);	   /* help.c */

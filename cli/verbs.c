@@ -434,6 +434,14 @@ const struct verb verbs[] = {
 	 "installs the key there, restricted to our agent, and the other way round, and\n"
 	 "tests both directions. It may be repeated.\n",
 	 1, 3, false, false, run_node},
+	{"seeds", "[NODE] [--prune]", "old copies that nodes keep to begin new ones from",
+	 "A seed lies beside the place of its volume. It is left by a guest that has moved\n"
+	 "away (--keep-seed, keep_seed in vmmigrate.conf), or by a copy that was cut or\n"
+	 "cancelled (\"partial\": the next try goes on from there). A copy that begins from\n"
+	 "a seed reads and compares all of it, so that an old one does no harm. Seeds go\n"
+	 "by themselves when their time is over, or when their room is needed; --prune\n"
+	 "removes them now. Files of such a name that are not ours (\"foreign\") stay.\n",
+	 0, 1, false, false, run_seeds},
 	{"help", "[VERB]", "this text, or more about a verb", NULL, 0, 1, false, false, run_help},
 	{"version", "", "say which version this is", NULL, 0, 0, false, false, run_version},
 };
