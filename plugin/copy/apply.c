@@ -6,6 +6,7 @@ struct apply {
 	struct sink sink;
 	uint64_t taken, told; /* cost of the frames applied, and what the source was told of it */
 	uint8_t *fresh;	      /* COPY_RUN bytes: a run that librsync makes */
+	uint8_t *unpacked;    /* COPY_LIMIT_TO_TARGET bytes, or NULL as long as nothing came packed */
 };
 
 static int apply_order(struct pass *pass, const struct frame *frame, struct vmm_error **err)
@@ -69,11 +70,11 @@ static int apply_patch(struct apply *apply, const struct frame *frame, struct vm
 			    err);
 }
 
-static int apply_changes(struct apply *apply, const struct frame *frame, struct vmm_error **err)
+static int apply_records(struct apply *apply, const void *data, size_t total, struct vmm_error **err)
 {
-	for (size_t at = 0; at < frame->length;) {
-		const char *record = frame->data + at;
-		if (frame->length - at < COPY_RECORD_HEAD)
+	for (size_t at = 0; at < total;) {
+		const char *record = (const char *)data + at;
+		if (total - at < COPY_RECORD_HEAD)
 			return protocol_error(err, "a change that is cut off");
 		uint64_t offset = get64(record);
 		uint32_t length = get32(record + 8), kind = get32(record + 12);
@@ -83,13 +84,25 @@ static int apply_changes(struct apply *apply, const struct frame *frame, struct 
 				return -1;
 			continue;
 		}
-		if (kind != CHANGE_DATA || length > frame->length - at)
+		if (kind != CHANGE_DATA || length > total - at)
 			return protocol_error(err, "a change of kind %u with %u bytes", kind, length);
-		if (sink_write(&apply->sink, offset, frame->data + at, length, err) < 0)
+		if (sink_write(&apply->sink, offset, (const char *)data + at, length, err) < 0)
 			return -1;
 		at += length;
 	}
 	return 0;
+}
+
+static int apply_changes(struct apply *apply, const struct frame *frame, struct vmm_error **err)
+{
+	size_t length;
+	if (!(frame->flags & COPY_IS_PACKED))
+		return apply_records(apply, frame->data, frame->length, err);
+	if (!apply->unpacked)
+		apply->unpacked = mem_zero(COPY_LIMIT_TO_TARGET);
+	if (unpack(frame->data, frame->length, apply->unpacked, &length, err) < 0)
+		return -1;
+	return apply_records(apply, apply->unpacked, length, err);
 }
 
 static int apply_frame(struct apply *apply, const struct frame *frame, struct vmm_error **err)
@@ -158,5 +171,6 @@ void *apply_run(void *argument)
 	pthread_cond_broadcast(&pass->changed);
 	pthread_mutex_unlock(&pass->lock);
 	free(apply.fresh);
+	free(apply.unpacked);
 	return NULL;
 }

@@ -9,7 +9,7 @@ enum {
 	NAP_US = 20000,
 };
 
-static int64_t steady_us(void)
+int64_t steady_us(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);

@@ -39,7 +39,8 @@ enum copy_frame {
 	COPY_OPENED,		/* flags of the frame: COPY_IS_FRESH */
 	COPY_ORDER,		/* first extent 8, count 4 */
 	COPY_TAGS,		/* extent 8, bits of the leaves that are not zero 8, a tag for each of them */
-	COPY_CHANGES,		/* records: offset 8, length 4, enum change 4, then for CHANGE_DATA the bytes */
+	COPY_CHANGES,		/* records: offset 8, length 4, enum change 4, then for CHANGE_DATA the bytes;
+				 * COPY_IS_PACKED: length 4 of that, then that by zstd */
 	COPY_ASK,		/* slot 4, length 4, offset 8 of a run */
 	COPY_SIGNATURE,		/* slot 4, the signature of the run's window */
 	COPY_PATCH, /* slot 4, the delta that makes the run from the window; empty: the slot is given back */
@@ -52,7 +53,7 @@ enum copy_frame {
 	COPY_ERROR, /* JSON of an error */
 };
 
-enum { COPY_IS_FRESH = 1 };
+enum { COPY_IS_FRESH = 1, COPY_IS_PACKED = 2 };
 enum change { CHANGE_DATA = 1, CHANGE_ZERO = 2 };
 
 enum {
@@ -67,6 +68,7 @@ enum {
 	COPY_TAKEN_EVERY = 1 << 20,
 	COPY_OPEN_HEAD = 8 + COPY_KEY,
 	COPY_RECORD_HEAD = 16,
+	COPY_PACK_HEAD = 4,
 	COPY_NAME_MOST = 4096,
 	COPY_ROOT_SIZE = 32,
 	COPY_PICK_SIZE = 16,
@@ -260,12 +262,39 @@ struct pace {
 	int64_t free_us; /* when the next byte may go */
 };
 
+/* Microseconds of a clock that only goes forward. */
+int64_t steady_us(void);
+
 void pace_begin(struct pace *pace, uint64_t rate);
 void pace_end(struct pace *pace);
 /* The piece in which bytes are best sent. */
 size_t pace_piece(const struct pace *pace);
 /* Waits until `length` bytes may be sent; sooner where *stop becomes true. */
 void pace_take(struct pace *pace, size_t length, const atomic_bool *stop);
+
+/* ------------------------------------------------------------------ compression (pack.c) */
+
+/* What something takes in a time, the recent past counting most. Zero-initialised it knows nothing. */
+struct gauge {
+	double bytes, us;
+};
+void gauge_add(struct gauge *gauge, size_t bytes, int64_t us);
+/* Bytes a microsecond; 0 where too little was seen. */
+double gauge_rate(const struct gauge *gauge);
+
+/* Used by one thread. Zero-initialised is ready. */
+struct packer {
+	struct gauge link; /* what the link took, and how long writing it kept us; kept by the sender */
+	void *context;
+	uint8_t *packed;       /* what packer_pack made last */
+	unsigned misses, skip; /* it was of no use so many times running; frames not to try it on */
+};
+void packer_end(struct packer *packer);
+/* Packs changes into packer->packed if that gets them over sooner. The length, or 0: they go as they are. */
+size_t packer_pack(struct packer *packer, const void *data, size_t length);
+/* Error "protocol-error" where it does not make just the length that it says. */
+int unpack(const void *packed, size_t packed_length, uint8_t data[COPY_LIMIT_TO_TARGET], size_t *length,
+	   struct vmm_error **err);
 
 /* ------------------------------------------------------------------ a stream that can be stopped (lane.c) */
 

@@ -30,6 +30,7 @@ struct sender {
 	struct order orders[COPY_ORDERS];
 	unsigned current; /* the order to work on; the other is the next */
 	struct inquiry inquiries[COPY_SLOTS];
+	struct packer packer;
 	unsigned misses, skip; /* librsync was of no use so many times running; runs not to try it on */
 	size_t changes_length;
 	uint8_t changes[COPY_LIMIT_TO_TARGET]; /* the CHANGES frame in the making */
@@ -125,21 +126,34 @@ static int receive_frame(struct sender *sender, struct vmm_error **err)
 /* ------------------------------------------------------------------ sending */
 
 /* Sends a frame once the window has room for it. */
-static int send_frame(struct sender *sender, enum copy_frame type, const void *data, size_t length,
-		      struct vmm_error **err)
+static int send_flagged(struct sender *sender, enum copy_frame type, uint8_t flags, const void *data, size_t length,
+			struct vmm_error **err)
 {
 	while (sender->sent + copy_cost(length) - sender->taken > COPY_WINDOW)
 		if (receive_frame(sender, err) < 0)
 			return -1;
 	sender->sent += copy_cost(length);
-	return frame_send(&sender->lane.stream, type, 0, data, length, err);
+	int64_t began = steady_us();
+	int result = frame_send(&sender->lane.stream, type, flags, data, length, err);
+	gauge_add(&sender->packer.link, length, steady_us() - began);
+	return result;
+}
+
+static int send_frame(struct sender *sender, enum copy_frame type, const void *data, size_t length,
+		      struct vmm_error **err)
+{
+	return send_flagged(sender, type, 0, data, length, err);
 }
 
 static int flush(struct sender *sender, struct vmm_error **err)
 {
 	size_t length = sender->changes_length;
 	sender->changes_length = 0;
-	return length ? send_frame(sender, COPY_CHANGES, sender->changes, length, err) : 0;
+	if (!length)
+		return 0;
+	size_t packed = packer_pack(&sender->packer, sender->changes, length);
+	return packed ? send_flagged(sender, COPY_CHANGES, COPY_IS_PACKED, sender->packer.packed, packed, err)
+		      : send_frame(sender, COPY_CHANGES, sender->changes, length, err);
 }
 
 /* Room for a record's head and `least` bytes. */
@@ -206,15 +220,23 @@ static int change_run(struct sender *sender, uint64_t offset, const uint8_t *dat
 
 /* ------------------------------------------------------------------ librsync */
 
+/* Where sending the run as it is would have taken less than half the time, saving bytes is not what counts. */
+static bool too_slow(const struct sender *sender, size_t saved, int64_t us)
+{
+	return (double)us * gauge_rate(&sender->packer.link) > 2 * (double)saved;
+}
+
 static int settle_one(struct sender *sender, struct inquiry *inquiry, struct vmm_error **err)
 {
 	const struct stretch *run = &inquiry->run;
 	vmm_auto_free uint8_t *delta = NULL;
 	size_t length = 0;
+	int64_t began = steady_us();
 	int worth = delta_make(inquiry->signature.data + 4, inquiry->signature.length - 4, run->window_length,
 			       inquiry->data, run->length, &delta, &length, err);
 	if (worth < 0)
 		return -1;
+	int64_t spent = steady_us() - began;
 	vmm_auto_free uint8_t *packed = mem_zero(4 + length);
 	put32(packed, run->slot);
 	if (worth)
@@ -223,6 +245,8 @@ static int settle_one(struct sender *sender, struct inquiry *inquiry, struct vmm
 		return -1;
 	if (!worth && change_run(sender, run->offset, inquiry->data, run->length, false, err) < 0)
 		return -1;
+	if (worth && too_slow(sender, run->length - length, spent))
+		worth = 0;
 	/* Where it is of no use it is tried ever more rarely: it costs more than sending. */
 	sender->misses = worth ? 0 : sender->misses < 5 ? sender->misses + 1 : 5;
 	sender->skip = worth ? 0 : (1u << sender->misses) - 1;
@@ -460,6 +484,7 @@ int sender_run(struct push *push, struct stream *session, struct vmm_error **err
 	scan_begin(&sender->scan, push->job->fd, &push->map, push->key);
 	int result = converse(sender, err);
 	scan_end(&sender->scan);
+	packer_end(&sender->packer);
 	for (size_t i = 0; i < COPY_SLOTS; i++) {
 		if (sender->inquiries[i].state == INQUIRY_ANSWERED)
 			frame_free(&sender->inquiries[i].signature);
