@@ -32,14 +32,27 @@ static int ask_source(struct json_object *request, struct vmm_node *source, stru
 	return not_found(who, source, json_at(facts->node[SOURCE], "host"), err);
 }
 
+/* The target has looked at its clock some time between `asked` and `answered` (ours): it differs by what lies outside of them at
+ * least, and so much is put between the two nodes' times, however long either took. */
+static void compare_clocks(struct facts *facts, int64_t asked, int64_t answered)
+{
+	struct json_object *node = json_at(facts->node[TARGET], "node");
+	int64_t theirs = json_number(node, "time_us"), ours = json_number(facts->node[SOURCE], "node.time_us");
+	int64_t ahead = theirs > answered ? theirs - answered : theirs < asked ? theirs - asked : 0;
+	if (node)
+		json_put(node, "time_us:i", ours + ahead);
+}
+
 static void ask_target(struct vmm_node *target, struct facts *facts)
 {
 	vmm_auto_json struct json_object *args =
 		json_make("fit:O targetstorage:O", json_at(facts->node[SOURCE], "guest"),
 			  json_at(facts->request, "options.targetstorage"));
 	vmm_auto_error struct vmm_error *problem = NULL;
+	int64_t asked = clock_now_us();
 	if (target && node_call(target, NODE_FACTS, args, &facts->node[TARGET], &problem) < 0)
 		facts->target_error = error_to_json(problem);
+	compare_clocks(facts, asked, clock_now_us());
 }
 
 static int token_call(struct vmm_node *node, const char *what, const char *dir, const char *token,
