@@ -180,9 +180,13 @@ int local_unlock(struct local_node *node, struct json_object *args, struct json_
 	(void)reply;
 	if (!task || json_need(args, "guest", "call", &guest, err) < 0)
 		return -1;
+	vmm_auto_free char *dir = local_task_dir(node, task), *made = str_format("%s/made", dir);
 	vmm_auto_close int lock = records_lock(node, err);
 	vmm_auto_json struct json_object *record = NULL;
 	if (lock < 0 || record_read(node->paths->state, guest, &record, err) < 0)
+		return -1;
+	/* Where the worker died after the commit nobody has ended what carried the memory. */
+	if (file_there(made) && local_end_relays(node, task, err) < 0)
 		return -1;
 	if (is_of_task(record, args)) {
 		if (is_state(record, "committed") && local_drop_aside(node, task, err) < 0)
@@ -192,7 +196,6 @@ int local_unlock(struct local_node *node, struct json_object *args, struct json_
 		if ((forget ? record_remove(node->paths->state, guest, err) : keep(node, record, err)) < 0)
 			return -1;
 	}
-	vmm_auto_free char *dir = local_task_dir(node, task), *made = str_format("%s/made", dir);
 	vmm_auto_free char *request = str_format("%s/request", dir);
 	if (!file_there(dir))
 		return 0;
