@@ -39,12 +39,23 @@ signal() { on "$1" pkill "-$2" -f "$3"; }
 worker='vmmigrate-engine worker' agent='vmmigrate-agent' relay='vmmigrate-engine relay'
 qemu_of() { echo "guest=vm$1,"; }
 
+# at_rest: a relay or an agent may take a moment to end.
+at_rest() {
+    local end=$((SECONDS + 20))
+    until settled || [ "$SECONDS" -ge "$end" ]; do sleep 0.1; done
+    nothing_left
+}
+
 # lived ID: it has lived through all of it: one boot, nothing twice. Prints what its life shows.
 lived() {
     local ticks
     ticks=$(lab ticks "$1") || fail "guest $1 ran twice: $ticks"
     echo "guest $1: $ticks"
-    grep -q ' boots=1 ' <<<"$ticks" || fail "guest $1 was booted again"
+    grep -q ' boots=1 ' <<<"$ticks" || {
+        lab serial "$1" | tail -n 60
+        for node in node1 node2; do on "$node" grep -a '^2' "/var/log/libvirt/qemu/vm$1.log" || true; done
+        fail "guest $1 was booted again"
+    }
 }
 
 # stayed NODE ID: the guest is where it was, has lived through all, and the other node has nothing of it.
@@ -52,8 +63,7 @@ stayed() {
     runs_on "$1" "$2"
     lived "$2"
     gone_from "$(other "$1")" "$2"
-    wait_until "nothing is left" 30 settled
-    nothing_left
+    at_rest
 }
 # moved NODE ID: the same after it has gone there.
 moved() { stayed "$@"; }

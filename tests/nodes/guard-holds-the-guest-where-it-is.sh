@@ -29,7 +29,7 @@ says "vm100 is being moved by task"
 forgets node1
 signal node2 CONT "$worker"
 finish 1
-wait_until "nothing is left" 30 settled
+at_rest
 
 on node2 virsh -q start vm100
 lab wait-ticks 100 10

@@ -1,0 +1,12 @@
+#!/bin/bash
+# FAULTS 21: cancelled while memory crosses: status 7, and the guest goes on where it was.
+. "$(dirname "$0")/../lab/live.sh"
+
+fresh_lab
+vm node1 100
+begin_slowly node1 100
+on node1 vmmigrate cancel 100
+finish 7
+says "guest 100 is running on node1"
+stayed node1 100
+second_try node1 100 --online
