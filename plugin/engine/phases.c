@@ -119,9 +119,6 @@ int phases_backward(struct migration *m, struct vmm_error **err)
 		task_phase(m->task, phase->name, "undo", json_text(m->plan, "id"));
 		if (phase->undo(m, err) < 0)
 			return error_context(err, "undo %s", phase->name);
-		/* What the target could not be told is not noted: recover tells it. */
-		if (m->pending && phase->undo == undo_lock)
-			continue;
 		/* A journal that cannot be written does not stop what brings the guest back: each undo can be repeated. */
 		struct vmm_error *problem = NULL;
 		if (note(m, "undone", phase->name, NULL, &problem) < 0)

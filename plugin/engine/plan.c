@@ -114,6 +114,14 @@ static void add_guests_in_the_way(const struct facts *facts, struct json_object 
 	}
 }
 
+/* Newer than all that either node has noted: a source that has lost its records must not make an older one. */
+static int64_t next_generation(const struct facts *facts)
+{
+	int64_t here = json_number(facts->node[SOURCE], "record.generation"),
+		there = json_number(facts->node[TARGET], "record.generation");
+	return (here > there ? here : there) + 1;
+}
+
 int plan_make(const struct facts *facts, const char *task, struct json_object **plan, struct vmm_error **err)
 {
 	struct json_object *guest = facts_guest(facts);
@@ -130,7 +138,7 @@ int plan_make(const struct facts *facts, const char *task, struct json_object **
 		"mode:s kind:s id:s name:s uuid:s guest:s source:s target:s running:b stops_guest:b generation:i",
 		mode_name(mode), kind, id, json_text(guest, "name"), json_text(guest, "uuid"), record,
 		facts_name(facts, SOURCE), facts_name(facts, TARGET), active, mode == MODE_RESTART,
-		json_number(facts->node[SOURCE], "record.generation") + 1);
+		next_generation(facts));
 	add_guests_in_the_way(facts, made);
 	json_put(made, "volumes:o", json_object_new_array());
 	int64_t bytes = 0;

@@ -25,10 +25,10 @@ static int target_abandoned(struct migration *m, bool *abandoned, struct vmm_err
 	if (migration_insist(m, TARGET, NODE_RECORD, NULL, &reply, err) < 0)
 		return -1;
 	struct json_object *record = json_at(reply, "record");
-	bool ours = str_same(json_text(record, "task"), task_id(m->task));
-	/* Whoever owns it by now: only a commit makes it as new as that. */
-	bool committed = json_number(record, "generation") >= json_number(m->plan, "generation");
-	*abandoned = !committed && (!ours || str_same(json_text(record, "state"), "abandoned"));
+	/* Once it has forgotten the task, whoever owns the guest by now: only a commit makes the record as new as that. */
+	*abandoned = str_same(json_text(record, "task"), task_id(m->task))
+			     ? str_same(json_text(record, "state"), "abandoned")
+			     : json_number(record, "generation") < json_number(m->plan, "generation");
 	return 0;
 }
 

@@ -49,7 +49,22 @@ static void settle_task(const struct node_paths *paths, const char *id, const ch
 		     (int)json_number(result, "exit"), json_text_or(result, "message", ""));
 }
 
-static int settle_tasks(const struct node_paths *paths, const char *only, const char *keep,
+/* Is the task about the guest of that id, name or UUID? */
+static bool is_about(const struct node_paths *paths, const char *id, const char *guest)
+{
+	struct task *task;
+	vmm_auto_json struct json_object *request = NULL, *plan = NULL;
+	if (task_open(paths, id, &task, NULL) < 0)
+		return false;
+	/* What cannot be read may be about any. */
+	bool about = task_read(task, "request", &request, NULL) < 0 || task_read(task, "plan", &plan, NULL) < 0 ||
+		     str_same(json_text(request, "guest"), guest) || str_same(json_text(plan, "id"), guest) ||
+		     str_same(json_text(plan, "name"), guest) || str_same(json_text(plan, "uuid"), guest);
+	task_close(task);
+	return about;
+}
+
+static int settle_tasks(const struct node_paths *paths, const char *only, const char *guest, const char *keep,
 			struct json_object *recovered, struct vmm_error **err)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", paths->state);
@@ -58,7 +73,8 @@ static int settle_tasks(const struct node_paths *paths, const char *only, const 
 		return -1;
 	json_each (name, names, "") {
 		const char *id = json_text(name, "");
-		if ((!only || !strcmp(only, id)) && ((keep && only) || needs_settling(paths, id)))
+		if ((!only || !strcmp(only, id)) && (!guest || is_about(paths, id, guest)) &&
+		    ((keep && only) || needs_settling(paths, id)))
 			settle_task(paths, id, keep, recovered);
 	}
 	return 0;
@@ -182,7 +198,7 @@ int settle_all(const struct node_paths *paths, const char *task, const char *gue
 {
 	if (task && name_check(task, "task", err) < 0)
 		return -1;
-	if (settle_tasks(paths, task, keep, recovered, err) < 0 ||
+	if (settle_tasks(paths, task, guest, keep, recovered, err) < 0 ||
 	    settle_guests(paths, task, guest, recovered, err) < 0)
 		return -1;
 	vmm_auto_free char *request = task ? str_format("%s/tasks/%s/request", paths->state, task) : NULL;

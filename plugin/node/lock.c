@@ -68,12 +68,11 @@ static int may_lock(struct local_node *node, struct json_object *args, struct js
 		return busy(record, err);
 	bool ours = str_same(json_text(record, "owner"), node->base.name);
 	bool source = str_same(json_text(args, "role"), "source");
-	/* A target that owns the guest in the same or a newer generation has the newer guest. */
-	if (source ? !ours
-		   : ours && json_number(record, "generation") >= json_number(args, "generation") &&
-			     json_number(record, "generation") > 0)
-		return not_ours(node, record, err);
-	return 0;
+	/* A target that says of itself, or of a third node, that it has the guest as new as that has the newer guest. */
+	bool newer = !str_same(json_text(record, "owner"), json_text(args, "peer")) &&
+		     json_number(record, "generation") >= json_number(args, "generation") &&
+		     json_number(record, "generation") > 0;
+	return (source ? !ours : newer) ? not_ours(node, record, err) : 0;
 }
 
 int local_lock(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)

@@ -34,10 +34,62 @@ static void every_mode_moves_the_guest_there_and_back_and_there_again(void **sta
 	}
 }
 
+/* Records are small; disks are replaced, and nobody has them in the backup. */
+static void lose_records(struct world *w, int node)
+{
+	vmm_auto_free char *dir = str_format("%s/guests", w->machine[node].state);
+	struct vmm_error *err = NULL;
+	if (dir_remove(dir, &err) < 0)
+		world_fail(w, "%s", err->message);
+}
+
+static int64_t generation_on(struct world *w, int node)
+{
+	vmm_auto_json struct json_object *record = NULL;
+	assert_int_equal(record_read(w->machine[node].state, "null-" GUEST, &record, NULL), 0);
+	return json_number(record, "generation");
+}
+
+static void a_node_that_has_lost_its_records_still_gives_its_guest_away(void **state)
+{
+	(void)state;
+	struct world *w = world_make();
+	world_story(w, "no records");
+	world_guest(w, NODE1, &ways[2], NULL);
+	succeeds(w, NODE1, &ways[2], 1);
+	succeeds(w, NODE2, &ways[2], 2);
+	int64_t before = generation_on(w, NODE2);
+	lose_records(w, NODE1);
+	succeeds(w, NODE1, &ways[2], 3);
+	assert_int_equal(generation_on(w, NODE1), before + 1);
+	assert_int_equal(generation_on(w, NODE2), before + 1);
+	world_free(w);
+}
+
+/* A clean-up that failed once has left the old guest and its volume behind. */
+static void what_an_earlier_migration_left_behind_makes_way(void **state)
+{
+	(void)state;
+	static const struct way *const kinds[] = {&ways[2], &ways[4]};
+	for (size_t i = 0; i < VMM_COUNT(kinds); i++) {
+		static const struct way old = {"a leftover", "{}", false, false};
+		struct world *w = world_make();
+		world_story(w, "%s: leftover", kinds[i]->name);
+		world_guest(w, NODE1, kinds[i], NULL);
+		succeeds(w, NODE1, kinds[i], 1);
+		world_guest(w, NODE1, &old, NULL);
+		guest_writes(w, NODE1, false, 100);
+		succeeds(w, NODE2, kinds[i], 2);
+		world_free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_mode_moves_the_guest_there_and_back_and_there_again),
+		cmocka_unit_test(a_node_that_has_lost_its_records_still_gives_its_guest_away),
+		cmocka_unit_test(what_an_earlier_migration_left_behind_makes_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
