@@ -1,7 +1,7 @@
 /* null.c: guests that are files, so that the engine can be tested without a hypervisor, ssh or root.
  *
  * A world is a directory; each node's machine is a directory in it (guest_env.null_root). A guest is <root>/guests/ID.json:
- * {"definition": text, "state", "autostart", "reason"}. Its definition is JSON: {"id","name","uuid","memory","volumes",
+ * {"definition": text, "state", "autostart", "reason", "memory": a text that is new with each start, and moves}. Its definition is JSON: {"id","name","uuid","memory","volumes",
  * "moods"}. A running guest holds <world>/running-UUID; that it is taken twice is the one thing that must never happen, and
  * ends the process. Moods make trouble on purpose: "deaf" (ignores shutdown), "no-start" (a held start fails), "dies" (ends as soon
  * as it is let go), "break" (memory does not arrive), "finish-lost" (it arrives, the source goes on all the same),
@@ -255,6 +255,8 @@ static int null_start(struct guest_host *host, const char *id, bool held, struct
 		return -1;
 	if (held && has_mood(guest, "no-start"))
 		return error_set(err, VMM_FAILED, "start-failed", "guest %s cannot be started here", id);
+	vmm_auto_free char *memory = random_hex(8);
+	json_put(guest, "memory:s", memory);
 	return null_enter(root_of(host), id, guest, held ? "paused" : "running", err);
 }
 
@@ -321,7 +323,7 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 	}
 	if (null_enter(root, id, here, "paused", err) < 0)
 		return -1;
-	json_put(there, "state:s", "paused");
+	json_put(there, "state:s memory:s", "paused", json_text(here, "memory"));
 	if (null_save(peer, id, there, err) < 0)
 		return -1;
 	if (has_mood(here, "finish-lost")) {

@@ -53,19 +53,14 @@ static int kill_at_record(void *context, const char *path, struct json_object *r
 }
 
 /* A guest that did not run is not started at boot either, so that one and the same is expected in the end. */
-static void boot(struct world *w, const struct way *way, int power)
-{
-	for (int node = 0; node < NODES; node++)
-		if (way->runs && (power & (1 << node)))
-			machine_boots(w, node);
-}
-
 static void lose_power(struct world *w, const struct way *way, int power)
 {
 	for (int node = 0; node < NODES; node++)
 		if (power & (1 << node))
 			machine_dies(w, node);
-	boot(w, way, power);
+	for (int node = 0; node < NODES; node++)
+		if (way->runs && (power & (1 << node)))
+			machine_boots(w, node);
 }
 
 /* From what is left of a killed migration to two good ends. */
@@ -75,7 +70,6 @@ static void mend(struct world *w, const struct way *way, int power)
 	lose_power(w, way, power);
 	world_check_guards(w);
 	world_settle(w, NODE1);
-	boot(w, way, power);
 	world_check(w, way, way->runs, SEED);
 	world_again(w, way, SEED_AGAIN);
 }

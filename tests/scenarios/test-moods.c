@@ -118,6 +118,7 @@ static struct world *dies(const struct way *way, char **task)
 		world_fail(w, "the source's volume is not kept");
 	*task = str_copy(ended.task);
 	ended_free(&ended);
+	world_forget_memory(w);
 	/* Without a word nothing is decided, however often it is asked. */
 	for (int i = 0; i < 2; i++) {
 		world_recover(w, NODE1, *task, NULL, &ended);

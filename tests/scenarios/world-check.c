@@ -149,23 +149,42 @@ int guest_node(struct world *w)
 	return at;
 }
 
-static void check_guest(struct world *w, int at, bool runs)
+static struct json_object *guest_of(struct world *w, int node)
 {
-	vmm_auto_free char *path = str_format("%s/guests/" GUEST ".json", w->machine[at].root);
+	vmm_auto_free char *path = str_format("%s/guests/" GUEST ".json", w->machine[node].root);
 	vmm_auto_free char *text = NULL;
-	vmm_auto_json struct json_object *guest = NULL;
+	struct json_object *guest = NULL;
 	if (file_read(path, 1 << 20, &text, NULL, NULL) < 0 || json_parse(text, -1, path, &guest, NULL) < 0)
 		world_fail(w, "%s cannot be read", path);
+	return guest;
+}
+
+char *guest_memory(struct world *w, int node)
+{
+	vmm_auto_json struct json_object *guest = guest_of(w, node);
+	return json_text(guest, "memory") ? str_copy(json_text(guest, "memory")) : NULL;
+}
+
+static bool memory_moves(const struct way *way)
+{
+	return strstr(way->options, "online") || strstr(way->options, "non_live");
+}
+
+static void check_guest(struct world *w, int at, const struct way *way, bool runs)
+{
+	vmm_auto_json struct json_object *guest = guest_of(w, at);
 	if (!str_same(json_text(guest, "state"), runs ? "running" : "shutoff"))
 		world_fail(w, "the guest is %s on node%d", json_text_or(guest, "state", "?"), at + 1);
 	if (!json_true(guest, "autostart"))
 		world_fail(w, "the guest on node%d has lost its autostart", at + 1);
+	if (runs && w->memory && memory_moves(way) && !str_same(json_text(guest, "memory"), w->memory))
+		world_fail(w, "the guest on node%d has lost its memory", at + 1);
 }
 
 void world_check(struct world *w, const struct way *way, bool runs, unsigned seed)
 {
 	int at = guest_node(w);
-	check_guest(w, at, runs);
+	check_guest(w, at, way, runs);
 	check_records(w, at);
 	check_volume(w, at, way->shared, seed);
 	for (int node = 0; node < NODES; node++) {

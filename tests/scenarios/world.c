@@ -89,6 +89,7 @@ void world_free(struct world *w)
 		free(machine->run);
 		free(machine->hooks);
 	}
+	free(w->memory);
 	free(w->task);
 	free(w->story);
 	free(w->dir);
@@ -136,6 +137,14 @@ void world_guest(struct world *w, int node, const struct way *way, const char *m
 	if (way->runs)
 		must(w, guest_null.start(host, GUEST, false, &err), err);
 	guest_null.close(host);
+	free(w->memory);
+	w->memory = guest_memory(w, node);
+}
+
+void world_forget_memory(struct world *w)
+{
+	free(w->memory);
+	w->memory = NULL;
 }
 
 static char *volume_path(struct world *w, int node, bool shared)
@@ -211,6 +220,7 @@ void machine_dies(struct world *w, int node)
 	must(w, guest_null.destroy(host, GUEST, &err), err);
 	guest_null.close(host);
 	forget_boot(w, node);
+	world_forget_memory(w);
 }
 
 void machine_boots(struct world *w, int node)

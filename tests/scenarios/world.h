@@ -53,6 +53,7 @@ struct world {
 	bool struck;	       /* the trouble has come */
 	int rival;	       /* how the other task has ended */
 	const struct way *way; /* in which the rival moves the guest */
+	char *memory;	       /* of the guest that was started last; NULL: it may be lost */
 	bool lost[NODES], gone[NODES];
 };
 
@@ -114,6 +115,9 @@ bool world_guard_admits(struct world *w, int node);
 void machine_dies(struct world *w, int node);
 /* It starts what has autostart and what its guard admits. */
 void machine_boots(struct world *w, int node);
+
+/* From now on the guest may have been started anew, though it was to move with its memory. */
+void world_forget_memory(struct world *w);
 
 /* What holds after every end: one node has the guest, and only that one could start it; both records agree; the volume is there, is the
  * newest, and is nowhere else; nothing that we made lies about; no task is open. */
