@@ -267,7 +267,13 @@ static void print_task(const struct screen *out, struct json_object *reply)
 	print_field(out, "To", text_at(task, "/target"));
 	print_field(out, "State", has(progress, "/phase") && !has(reply, "/result") ? where : text_at(task, "/state"));
 	print_field(out, "Started", started);
+	if (number_at(task, "/result/statistics/kept_bytes") > 0) {
+		auto_free char *kept = show_size(number_at(task, "/result/statistics/kept_bytes"));
+		auto_free char *words = format("%s of the copy are on %s: the next try goes on from there", kept,
+					       text_at(task, "/target"));
 
+		print_field(out, "Kept", words);
+	}
 	print_field(out, "Result", has(reply, "/result") ? result_text(reply) : result_text(task));
 }
 
