@@ -7,7 +7,8 @@ set -euo pipefail
 build=$1 work=$2 notes=$3
 tools=$build/tests/bench
 cipher=aes128-gcm@openssh.com
-sessions=${BENCH_SESSIONS:-1}
+# As many as a migration opens by itself (plugin/engine/sessions.c).
+sessions=$(($(nproc) >= 4 ? 2 : 1))
 
 if [ "${BENCH:-}" = quick ]; then
     size=2048 data=540 front=64 changed=16 shifted=28 dense=512 runs=3

@@ -56,7 +56,7 @@ watch() {
                 now=$(sed -n "s/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p" "/proc/$pid/status" 2>/dev/null)
                 [ "${now:-0}" -le "$most" ] || most=$now
             done
-            sleep 0.2
+            sleep 0.5
         done
         echo "$most" >/run/bench.peak' - "$2" &
 }

@@ -14,8 +14,6 @@
 #include "node/node.h"
 #include "storage/storage.h"
 
-enum { SESSIONS_MOST = 8 };
-
 static const char task[] = "bench";
 
 static void must(int done, struct vmm_error *wrong)
@@ -31,14 +29,14 @@ static void allocate(struct vmm_node *node, const char *temporary, const char *t
 					 *volume = json_make("to:s temporary:s kind:s format:s size:i allocated:i", to,
 							     temporary, "dir", "raw", (int64_t)info->st_size,
 							     (int64_t)info->st_blocks * 512);
-	vmm_auto_json struct json_object *arguments = json_make("task:s volume:O", task, volume);
+	vmm_auto_json struct json_object *arguments = json_make("task:s guest:s volume:O", task, "qemu-100", volume);
 	must(node_call(node, NODE_ALLOCATE, arguments, &reply, &wrong), wrong);
 }
 
 static void copy(struct vmm_node *node, const struct copy_job *job, size_t count, bool verify)
 {
 	struct vmm_error *wrong = NULL;
-	struct stream *sessions[SESSIONS_MOST];
+	struct stream *sessions[COPY_SESSIONS_MOST];
 	struct copy_leaves leaves = {0};
 	struct copy_progress result;
 	uint64_t wire = 0;
@@ -62,7 +60,7 @@ int main(int argc, char **argv)
 	struct vmm_node *node = NULL;
 	struct stat info;
 	size_t count = argc > 4 ? strtoul(argv[4], NULL, 10) : 1;
-	if (argc < 4 || count < 1 || count > SESSIONS_MOST)
+	if (argc < 4 || count < 1 || count > COPY_SESSIONS_MOST)
 		errx(2, "usage: push prepare|copy|verify SOURCE TARGET [SESSIONS]");
 	signal(SIGPIPE, SIG_IGN);
 	vmm_auto_close int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
