@@ -76,9 +76,7 @@ HELPERS  = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(UNIT_SRC), $(wildcard test
 # Tests of the link need OpenSSH's sshd: each starts its own on loopback.
 LINK_SRC = $(wildcard tests/link/test-*.c)
 LINKS	 = $(LINK_SRC:%.c=$(BUILD)/%)
-BENCHES	 = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
-$(LINKS) $(BENCHES): HELPERS += $(BUILD)/tests/link/own-sshd.o
-$(BENCHES): $(BUILD)/tests/link/own-sshd.o
+$(LINKS): HELPERS += $(BUILD)/tests/link/own-sshd.o
 $(LINKS): $(BUILD)/tests/link/own-sshd.o
 link-tests: $(LINKS)
 	@for t in $(LINKS); do echo "== $$t"; $(RUNNER) $$t || exit 1; done
