@@ -48,6 +48,7 @@ struct copy_job {
 	uint64_t size;		    /* its size in bytes */
 	const char *volume;	    /* how the target knows it: the name that its opener is called with */
 	uint64_t rate_limit;	    /* bytes a second on the wire, 0: none */
+	bool gently;		    /* others use the disk: it is read only while nobody else wants it */
 	copy_progress_fn *progress; /* or NULL */
 	void *context;
 	/* What may have changed since the push that gave `leaves`: the rest is neither read nor sent. NULL: all may have. Without

@@ -190,6 +190,9 @@ int leaves_grow(struct copy_leaves *leaves, uint64_t size, struct vmm_error **er
 
 /* ------------------------------------------------------------------ reading (scan.c) */
 
+/* Would a volume of this size push all else out of the cache? */
+bool cache_spared(uint64_t size);
+
 struct extent_tags {
 	uint64_t nonzero; /* a bit for each leaf that is not zero */
 	uint8_t tag[COPY_LEAVES][COPY_TAG];
@@ -201,6 +204,7 @@ struct scan {
 	struct tagger *tagger;
 	uint8_t *data; /* COPY_EXTENT bytes: the extent that was read last; undefined in holes */
 	uint64_t read; /* bytes read so far */
+	bool spare;    /* what was read does not stay in the cache */
 };
 
 /* `fd` and `map` are borrowed and outlive the scan. */
@@ -236,6 +240,7 @@ struct sink {
 	uint64_t size;
 	bool block;	   /* a block device: zeros are written, nothing is dug */
 	bool no_holes;	   /* a filesystem that can dig none */
+	bool spare;	   /* what is on the disk does not stay in the cache */
 	uint64_t unsynced; /* bytes since writing back was last asked for */
 };
 

@@ -4,9 +4,14 @@
 
 #include "parts.h"
 
+bool cache_spared(uint64_t size)
+{
+	return size / 2 > (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
+}
+
 void scan_begin(struct scan *scan, int fd, const struct extents *map, const uint8_t key[COPY_KEY])
 {
-	*scan = (struct scan){.fd = fd, .map = map, .tagger = tagger_new(key)};
+	*scan = (struct scan){.fd = fd, .map = map, .tagger = tagger_new(key), .spare = cache_spared(map->size)};
 	/* Aligned for O_DIRECT. */
 	if (posix_memalign((void **)&scan->data, 4096, COPY_EXTENT))
 		abort();
@@ -53,6 +58,8 @@ int scan_extent(struct scan *scan, uint64_t extent, struct extent_tags *tags, st
 			tagger_tag(scan->tagger, data, bytes, tags->tag[leaf]);
 		}
 	}
+	if (scan->spare && word)
+		posix_fadvise(scan->fd, (off_t)(extent * COPY_EXTENT), (off_t)length, POSIX_FADV_DONTNEED);
 	return 0;
 }
 

@@ -24,7 +24,7 @@ static int size_device(struct sink *sink, struct vmm_error **err)
 
 int sink_begin(struct sink *sink, int fd, const char *name, uint64_t size, struct vmm_error **err)
 {
-	*sink = (struct sink){.fd = fd, .name = name, .size = size};
+	*sink = (struct sink){.fd = fd, .name = name, .size = size, .spare = cache_spared(size)};
 	struct stat file;
 	if (fstat(fd, &file) < 0)
 		return error_errno(err, errno, "asking for the size of %s", name);
@@ -52,6 +52,8 @@ static void write_back(struct sink *sink, uint64_t length)
 	if (sink->unsynced < WRITE_BACK_EVERY)
 		return;
 	sync_file_range(sink->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	if (sink->spare)
+		posix_fadvise(sink->fd, 0, 0, POSIX_FADV_DONTNEED);
 	sink->unsynced = 0;
 }
 

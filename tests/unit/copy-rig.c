@@ -132,6 +132,7 @@ int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err
 		.size = rig->size,
 		.volume = "vda",
 		.rate_limit = rig->rate_limit,
+		.gently = rig->gently,
 		.progress = rig->progress,
 		.context = rig->context,
 		.only = rig->only,

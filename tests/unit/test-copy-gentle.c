@@ -1,0 +1,93 @@
+/* A copy does not take from others what they need: the disk while a guest runs, the cache where the volume is large. */
+#include <linux/ioprio.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <cmocka.h>
+
+#include "copy-rig.h"
+#include "copy/parts.h"
+
+enum { MIB = 1 << 20, PAGE = 4096 };
+
+static int class_seen; /* of the thread that reads the source */
+
+ssize_t __real_pread(int fd, void *data, size_t length, off_t at);
+ssize_t __wrap_pread(int fd, void *data, size_t length, off_t at);
+
+/* wrap: pread */
+ssize_t __wrap_pread(int fd, void *data, size_t length, off_t at)
+{
+	class_seen = IOPRIO_PRIO_CLASS(syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0));
+	return __real_pread(fd, data, length, at);
+}
+
+static int class_of_push(bool gently)
+{
+	struct rig rig;
+	class_seen = -1;
+	rig_begin(&rig, MIB);
+	rig_fill(rig.source, 0, MIB, 1);
+	rig.gently = gently;
+	rig_push_well(&rig, NULL);
+	rig_end(&rig);
+	return class_seen;
+}
+
+static void the_disk_of_a_guest_that_runs_is_read_when_it_is_idle(void **state)
+{
+	(void)state;
+	assert_int_equal(class_of_push(true), IOPRIO_CLASS_IDLE);
+	assert_int_not_equal(class_of_push(false), IOPRIO_CLASS_IDLE);
+}
+
+static size_t cached_pages(int fd, size_t length)
+{
+	size_t count = 0;
+	unsigned char *pages = mem_zero(length / PAGE);
+	void *mapped = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(mapped, MAP_FAILED);
+	assert_int_equal(mincore(mapped, length, pages), 0);
+	for (size_t i = 0; i < length / PAGE; i++)
+		count += pages[i] & 1;
+	munmap(mapped, length);
+	free(pages);
+	return count;
+}
+
+static size_t cached_after_push(uint64_t size)
+{
+	struct rig rig;
+	rig_begin(&rig, size);
+	rig_fill(rig.source, 0, 32 * MIB, 1);
+	assert_int_equal(fsync(rig.source), 0);
+	rig_push_well(&rig, NULL);
+	size_t cached = cached_pages(rig.source, 32 * MIB);
+	rig_end(&rig);
+	return cached;
+}
+
+static void a_volume_larger_than_memory_does_not_stay_in_the_cache(void **state)
+{
+	(void)state;
+	enum { TMPFS = 0x01021994 };
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	const char *base = getenv("TMPDIR");
+	struct statfs fs;
+	if (statfs(base ? base : "/tmp", &fs) < 0 || fs.f_type == TMPFS)
+		skip(); /* a file there is nowhere but in memory */
+	assert_in_range(cached_after_push(memory), 0, 8 * MIB / PAGE);
+	assert_int_equal(cached_after_push(64 * MIB), 32 * MIB / PAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_disk_of_a_guest_that_runs_is_read_when_it_is_idle),
+		cmocka_unit_test(a_volume_larger_than_memory_does_not_stay_in_the_cache),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
