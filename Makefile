@@ -223,6 +223,32 @@ bench: setup
 	$(Q)$(MAKE) --no-print-directory -j2 all $(BENCH_PROGRAMS) deb
 	$(Q)BENCH=$(BENCH) tests/bench/run.sh $(abspath $(BUILD))
 
+# ---------------------------------------------------------------- fuzzing
+# Each target for TIME seconds, from the corpus in the tree; what is found lies in build/fuzz/found. Needs clang.
+TIME	?= 600
+FUZZERS	 = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz-*.c)))
+FUZZING	 = -fsanitize=address,undefined -fno-sanitize-recover=all
+
+$(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(BUILD)/tests/fuzz/memory-stream.o $(LIB)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $(filter %.o, $^) $(LIB) $(LIBS)
+
+fuzz:
+	$(Q)$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/fuzz CC=clang WARN=-Wall CFLAGS="-O1 -g" \
+		SANITIZE="-fsanitize=fuzzer-no-link $(FUZZING)" fuzzers
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz TIME=$(TIME) run-fuzzers
+
+check-fuzz:
+	$(Q)$(MAKE) --no-print-directory TIME=5 fuzz
+
+fuzzers: $(FUZZERS)
+
+run-fuzzers:
+	@for f in $(FUZZERS); do n=$$(basename $$f | sed s/fuzz-//); echo "== fuzz-$$n"; \
+		mkdir -p $(BUILD)/corpus/$$n $(BUILD)/found; \
+		$$f -max_total_time=$(TIME) -timeout=30 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/found/$$n- $(BUILD)/corpus/$$n tests/fuzz/corpus/$$n || exit 1; done
+
 # ---------------------------------------------------------------- the lab
 demo:
 	$(Q)tests/lab/demo
@@ -249,5 +275,5 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes hooks-tests \
+.PHONY: all fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes hooks-tests \
 	lint format check-format bench demo lab-up lab-shell lab-down help

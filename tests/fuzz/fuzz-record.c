@@ -1,0 +1,27 @@
+/* A guest record that somebody has edited, or a disk has damaged. */
+#include <fcntl.h>
+
+#include "fuzz.h"
+#include "node/node.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+	static char state[] = "/tmp/vmm-fuzz-XXXXXX";
+	static char *path;
+	struct json_object *record = NULL;
+	struct vmm_error *err = NULL;
+	if (!path) {
+		vmm_auto_free char *guests = mkdtemp(state) ? str_format("%s/guests", state) : NULL;
+		if (!guests || dir_make(guests, 0700, NULL) < 0)
+			abort();
+		path = str_format("%s/qemu-100", guests);
+	}
+	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || fd_write_all(fd, data, length) < 0)
+		abort();
+	if (record_read(state, "qemu-100", &record, &err) == 0 && record)
+		json_line(record);
+	json_object_put(record);
+	error_clear(&err);
+	return 0;
+}
