@@ -122,7 +122,7 @@ nothing_left() {
     local node left
     for node in node1 node2; do
         left=$(on "$node" sh -c '
-            ls -A /var/lib/libvirt/images /mnt/shared 2>/dev/null | grep -E "^\.vmmigrate-(node|token|aside)"
+            ls -A /var/lib/libvirt/images /mnt/shared 2>/dev/null | grep -E "^\.vmmigrate-(node|token|aside|snap)"
             grep -L "settled.:true" /var/lib/vmmigrate/tasks/*/result 2>/dev/null
             grep -lE "^state=(source|target|handover|committed|abandoned)" /var/lib/vmmigrate/guests/* 2>/dev/null
             pgrep -fa "vmmigrate-(agent|engine)"' || true)
