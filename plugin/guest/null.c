@@ -307,6 +307,8 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 	vmm_auto_json struct json_object *here = NULL, *there = NULL;
 	if (null_need(root, id, &here, err) < 0)
 		return -1;
+	if (str_same(json_text(here, "state"), "shutoff"))
+		return error_set(err, VMM_FAILED, "guest-state", "guest %s does not run", id);
 	there = json_make("state:s autostart:b definition:s", "incoming", 0,
 			  migration->definition ? migration->definition : json_text(here, "definition"));
 	if (null_save(peer, id, there, err) < 0)
