@@ -14,9 +14,14 @@ enum {
 	COPY_EXTENT = 4 << 20,
 	COPY_LEAF = 64 << 10,
 	COPY_TAG = 16,
-	COPY_KEY = 32,
+	COPY_SECRET = 32,
+	COPY_KEY = 1 + COPY_SECRET, /* an enum copy_digest, then random bytes */
 	COPY_SESSIONS_MOST = 8,
 };
+
+/* What tags are made by. Both are keyed: what a guest writes cannot be chosen to collide. SHA-256 is for who has to name a
+ * standard to an auditor; of it the first 16 bytes are the tag of a leaf, and all 32 the root of a verification. */
+enum copy_digest { COPY_POLY1305, COPY_SHA256, COPY_DIGESTS };
 
 /* What is known of a volume's leaves after a pass: kept by the source between rounds and for the verification. */
 struct copy_leaves {
@@ -48,6 +53,7 @@ struct copy_job {
 	uint64_t size;		    /* its size in bytes */
 	const char *volume;	    /* how the target knows it: the name that its opener is called with */
 	uint64_t rate_limit;	    /* bytes a second on the wire, 0: none */
+	enum copy_digest digest;    /* where `leaves` are known already it is theirs that counts */
 	bool gently;		    /* others use the disk: it is read only while nobody else wants it */
 	copy_progress_fn *progress; /* or NULL */
 	void *context;

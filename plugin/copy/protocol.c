@@ -35,6 +35,8 @@ int open_unpack(const struct frame *frame, uint64_t *size, uint8_t key[COPY_KEY]
 	if (*size > COPY_SIZE_MOST)
 		return protocol_error(err, "a volume of %llu bytes", (unsigned long long)*size);
 	memcpy(key, frame->data + 8, COPY_KEY);
+	if (key[0] >= COPY_DIGESTS)
+		return protocol_error(err, "a digest of kind %d", key[0]);
 	*name = str_copy(frame->data + COPY_OPEN_HEAD);
 	return 0;
 }

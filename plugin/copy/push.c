@@ -226,7 +226,8 @@ static int prepare(struct push *push, const struct copy_job *job, size_t session
 			narrow(push, leaves->size);
 		return leaves_grow(leaves, job->size, err);
 	}
-	if (RAND_bytes(push->key, COPY_KEY) != 1)
+	push->key[0] = (uint8_t)job->digest;
+	if (RAND_bytes(push->key + 1, COPY_SECRET) != 1)
 		return error_set(err, VMM_FAILED, "system", "no random bytes for a key");
 	if (!leaves)
 		return 0;

@@ -11,6 +11,8 @@
 struct tagger {
 	EVP_MAC *mac;
 	EVP_MAC_CTX *context;
+	EVP_MD *hash; /* NULL: the tags are the MAC's */
+	EVP_MD_CTX *hashing;
 	uint8_t key[COPY_KEY];
 };
 
@@ -29,10 +31,15 @@ struct tagger *tagger_new(const uint8_t key[COPY_KEY])
 {
 	struct tagger *tagger = mem_zero(sizeof(*tagger));
 	memcpy(tagger->key, key, COPY_KEY);
-	tagger->mac = EVP_MAC_fetch(NULL, "POLY1305", NULL);
-	tagger->context = tagger->mac ? EVP_MAC_CTX_new(tagger->mac) : NULL;
-	if (!tagger->context)
-		abort(); /* no memory, or a libcrypto without Poly1305: then nothing could be copied */
+	if (key[0] == COPY_SHA256) {
+		tagger->hash = EVP_MD_fetch(NULL, "SHA256", NULL);
+		tagger->hashing = tagger->hash ? EVP_MD_CTX_new() : NULL;
+	} else {
+		tagger->mac = EVP_MAC_fetch(NULL, "POLY1305", NULL);
+		tagger->context = tagger->mac ? EVP_MAC_CTX_new(tagger->mac) : NULL;
+	}
+	if (!tagger->context && !tagger->hashing)
+		abort(); /* no memory, or a libcrypto without them: then nothing could be copied */
 	return tagger;
 }
 
@@ -42,6 +49,8 @@ void tagger_free(struct tagger *tagger)
 		return;
 	EVP_MAC_CTX_free(tagger->context);
 	EVP_MAC_free(tagger->mac);
+	EVP_MD_CTX_free(tagger->hashing);
+	EVP_MD_free(tagger->hash);
 	free(tagger);
 }
 
@@ -51,12 +60,27 @@ bool tag_is_zero(const uint8_t tag[COPY_TAG])
 	return !memcmp(tag, zero, COPY_TAG);
 }
 
-void tagger_tag(struct tagger *tagger, const void *data, size_t length, uint8_t tag[COPY_TAG])
+static bool tag_by_mac(struct tagger *tagger, const void *data, size_t length, uint8_t tag[COPY_TAG])
 {
 	size_t made = 0;
-	if (!EVP_MAC_init(tagger->context, tagger->key, COPY_KEY, NULL) ||
-	    !EVP_MAC_update(tagger->context, data, length) || !EVP_MAC_final(tagger->context, tag, &made, COPY_TAG) ||
-	    made != COPY_TAG)
+	return EVP_MAC_init(tagger->context, tagger->key + 1, COPY_SECRET, NULL) &&
+	       EVP_MAC_update(tagger->context, data, length) && EVP_MAC_final(tagger->context, tag, &made, COPY_TAG) &&
+	       made == COPY_TAG;
+}
+
+static bool tag_by_hash(struct tagger *tagger, const void *data, size_t length, uint8_t tag[COPY_TAG])
+{
+	uint8_t whole[EVP_MAX_MD_SIZE];
+	bool good = EVP_DigestInit_ex(tagger->hashing, tagger->hash, NULL) &&
+		    EVP_DigestUpdate(tagger->hashing, tagger->key + 1, COPY_SECRET) &&
+		    EVP_DigestUpdate(tagger->hashing, data, length) && EVP_DigestFinal_ex(tagger->hashing, whole, NULL);
+	memcpy(tag, whole, COPY_TAG);
+	return good;
+}
+
+void tagger_tag(struct tagger *tagger, const void *data, size_t length, uint8_t tag[COPY_TAG])
+{
+	if (!(tagger->hash ? tag_by_hash : tag_by_mac)(tagger, data, length, tag))
 		abort();
 	if (tag_is_zero(tag))
 		tag[0] = 1; /* all zero is taken: it means a leaf of zeros */

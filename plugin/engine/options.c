@@ -47,6 +47,8 @@ const struct option request_options[] = {
 	  .help = "Set aside a stopped guest or a file that is in the way on the target; it is removed when the migration has succeeded." },
 	{ .name = "keep_seed", .type = OPTION_FLAG, .group = "safety",
 	  .help = "Keep the source's copied volumes as seeds: the way back then sends only what has changed." },
+	{ .name = "digest", .type = OPTION_CHOICE, .argument = "NAME", .choices = "poly1305|sha256", .group = "safety", .standard = "poly1305",
+	  .help = "What disks are compared and verified by; sha256, for who has to name it in an audit, takes more time." },
 	{ .name = "ignore", .type = OPTION_LIST, .argument = "CODE,...", .group = "safety",
 	  .help = "Checks whose refusal is overridden, by their codes; only some can be." },
 };

@@ -140,6 +140,8 @@ static int push(struct migration *m, struct json_object *volume, struct pass *pa
 			       .size = (uint64_t)size,
 			       .volume = json_text(volume, "temporary"),
 			       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
+			       .digest = str_same(json_text(m->request, "options.digest"), "sha256") ? COPY_SHA256
+												     : COPY_POLY1305,
 			       .gently = pass->round > 0, /* the guest runs */
 			       .progress = on_progress,
 			       .context = &watching,

@@ -133,6 +133,7 @@ int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err
 		.volume = "vda",
 		.rate_limit = rig->rate_limit,
 		.gently = rig->gently,
+		.digest = rig->digest,
 		.progress = rig->progress,
 		.context = rig->context,
 		.only = rig->only,

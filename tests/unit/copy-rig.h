@@ -13,6 +13,7 @@ struct rig {
 	size_t sessions;    /* 1 to RIG_SESSIONS; rig_begin says 1 */
 	uint64_t rate_limit;
 	bool gently;
+	enum copy_digest digest;
 	copy_progress_fn *progress;
 	void *context;
 	copy_open_fn *open;	       /* NULL: gives the target's volume */

@@ -1,4 +1,5 @@
 /* What verification promises: a copy that differs in one bit, or a source that changed, is found and its place is named. */
+#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,6 +48,44 @@ static void a_good_copy_verifies_again_and_again_on_one_session(void **state)
 		assert_int_equal(rig_verify(&rig, &leaves, &bad, NULL), 0);
 		assert_int_equal(bad, 0);
 	}
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
+static void tags_are_of_the_digest_that_was_asked_for(void **state)
+{
+	(void)state;
+	for (enum copy_digest digest = 0; digest < COPY_DIGESTS; digest++) {
+		struct rig rig;
+		struct copy_leaves leaves = {0};
+		uint8_t data[COPY_SECRET + 4096], hash[32];
+		rig_begin(&rig, 4096);
+		rig_fill(rig.source, 0, 4096, 1);
+		rig.digest = digest;
+		rig_push_well(&rig, &leaves);
+		memcpy(data, leaves.key + 1, COPY_SECRET);
+		assert_int_equal(pread(rig.source, data + COPY_SECRET, 4096, 0), 4096);
+		assert_int_equal(EVP_Digest(data, sizeof(data), hash, NULL, EVP_sha256(), NULL), 1);
+		assert_int_equal(!memcmp(hash, leaves.tag[0], COPY_TAG), digest == COPY_SHA256);
+		rig_push_well(&rig, NULL); /* the target makes the same */
+		assert_int_equal(rig.result.present, COPY_LEAF);
+		assert_int_equal(rig_verify(&rig, &leaves, NULL, NULL), 0);
+		copy_leaves_free(&leaves);
+		rig_end(&rig);
+	}
+}
+
+static void a_flipped_bit_is_found_by_sha256_too(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct copy_leaves leaves = {0};
+	rig_begin(&rig, MIB);
+	rig_fill(rig.source, 0, MIB, 1);
+	rig.digest = COPY_SHA256;
+	rig_push_well(&rig, &leaves);
+	flip_bit(rig.target, 70000);
+	assert_differs_at(&rig, &leaves, "offset 65536", 1);
 	copy_leaves_free(&leaves);
 	rig_end(&rig);
 }
@@ -188,6 +227,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_copy_verifies_again_and_again_on_one_session),
+		cmocka_unit_test(tags_are_of_the_digest_that_was_asked_for),
+		cmocka_unit_test(a_flipped_bit_is_found_by_sha256_too),
 		cmocka_unit_test(a_flipped_bit_is_found_wherever_it_is),
 		cmocka_unit_test(what_was_sent_since_is_read_back_and_nothing_else),
 		cmocka_unit_test(leaves_that_changed_places_are_found),
