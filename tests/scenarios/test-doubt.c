@@ -144,6 +144,39 @@ static void a_commit_in_doubt_is_undone_once_the_target_has_abandoned_it(void **
 	}
 }
 
+static int fail_behind_commit(void *context, const char *path, struct json_object *record, bool synced)
+{
+	struct failing *f = context;
+	(void)path;
+	if (synced)
+		return 0;
+	if (f->seen && !f->struck) {
+		f->struck = true;
+		return EIO;
+	}
+	f->seen += str_same(json_text(record, "what"), "commit");
+	return 0;
+}
+
+static void what_is_committed_is_not_undone_by_a_note_that_fails(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < way_count; i++) {
+		struct failing f = {.what = " behind the commit"};
+		struct world *w = begin(&ways[i], &f);
+		struct ended ended;
+		journal_watch(fail_behind_commit, &f);
+		world_migrate(w, NODE1, ways[i].options, &ended);
+		journal_watch(NULL, NULL);
+		if (!f.struck || ended.exit != VMM_LEFTOVERS || ended.settled)
+			world_fail(w, "exit %d: %s", (int)ended.exit, ended.message);
+		world_settle(w, NODE1);
+		assert_int_equal(guest_node(w), NODE2);
+		ended_free(&ended);
+		end(w, &ways[i]);
+	}
+}
+
 /* The commit may be on the disk, the target may have abandoned it, and the worker is gone before it could note anything more. */
 static void the_replay_of_a_doubtful_commit_agrees(void **state)
 {
@@ -198,6 +231,7 @@ int main(void)
 		cmocka_unit_test(survives_a_disk_that_takes_no_record_any_more),
 		cmocka_unit_test(survives_a_disk_that_fails_each_record_and_takes_it),
 		cmocka_unit_test(a_commit_in_doubt_is_undone_once_the_target_has_abandoned_it),
+		cmocka_unit_test(what_is_committed_is_not_undone_by_a_note_that_fails),
 		cmocka_unit_test(the_replay_of_a_doubtful_commit_agrees),
 		cmocka_unit_test(a_commit_in_doubt_waits_for_a_target_that_is_gone),
 	};
