@@ -88,7 +88,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(LIB)
 		-o $@ $< $(HELPERS) $(LIB) $(LIBS) -lcmocka
 
 .PRECIOUS: $(BUILD)/%.o
-units: $(UNITS)
+units: $(UNITS) $(BUILD)/tree-pipe
 	@for t in $(UNITS); do echo "== $$t"; $(RUNNER) $$t || exit 1; done
 
 # The tables that help and the manual are made from.

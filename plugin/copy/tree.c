@@ -14,6 +14,8 @@ enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10 };
 
 /* Without a word on its line for that long either rsync gives up; while one works it sends signs of life. */
 #define SILENCE "--timeout=60"
+/* Times are the same when their nanoseconds are: else a directory that changes within a second keeps the time of its copy. */
+#define WINDOW "--modify-window=-1"
 
 /* ---------------------------------------------------------------- the receiving rsync */
 
@@ -21,10 +23,16 @@ enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10 };
  * from the other side but the place, which this node has made. */
 void tree_receive(const char *place, bool checksum)
 {
-	const char *const argv[] = {
-		"rsync",    "--server",	     checksum ? "-lHogDtpAXrcSe.LsfxCIvu" : "-lHogDtpAXrSe.LsfxCIvu",
-		"--delete", "--numeric-ids", SILENCE,
-		".",	    place,	     NULL};
+	const char *const argv[] = {"rsync",
+				    "--server",
+				    checksum ? "-lHogDtpAXrcSe.LsfxCIvu" : "-lHogDtpAXrSe.LsfxCIvu",
+				    "--delete",
+				    "--numeric-ids",
+				    SILENCE,
+				    WINDOW,
+				    ".",
+				    place,
+				    NULL};
 	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 					   "LC_ALL=C", NULL};
 	signal(SIGPIPE, SIG_DFL);
@@ -88,6 +96,7 @@ static int start_rsync(struct sending *s, int line, struct vmm_error **err)
 				    "--info=progress2",
 				    "--no-human-readable",
 				    SILENCE,
+				    WINDOW,
 				    "-e",
 				    job->pipe,
 				    limit ? limit : "--",
@@ -105,6 +114,8 @@ static int start_rsync(struct sending *s, int line, struct vmm_error **err)
 	if (s->pid == 0)
 		child(argv, out[1], said[1], line);
 	int number = errno;
+	if (s->pid > 0)
+		setpgid(s->pid, s->pid); /* as the child does: whichever comes first */
 	close(out[1]);
 	close(said[1]);
 	s->out = out[0];
@@ -194,7 +205,7 @@ static void watch(struct sending *s)
 
 /* ---------------------------------------------------------------- how it went */
 
-enum { RSYNC_PARTIAL = 23, RSYNC_VANISHED = 24 };
+enum { RSYNC_SOCKET = 10, RSYNC_STREAM = 12, RSYNC_PARTIAL = 23, RSYNC_VANISHED = 24, RSYNC_SILENCE = 30 };
 
 /* The first line that says what is wrong, not that something is. */
 static const char *cause(char *said)
@@ -239,9 +250,10 @@ static int finish(struct sending *s, struct vmm_error **err)
 		;
 	pthread_join(s->thread, NULL);
 	s->progress.wire = s->wire;
-	/* A link that broke is the cause of what rsync says; whether the far side went down with words of its own shows in them. */
-	if (s->carry_failure && !s->stopped && (!WIFEXITED(status) || WEXITSTATUS(status) != 0) &&
-	    !(s->said.length && strstr(s->said.data, "No space left"))) {
+	/* Where the stream ended before its time, the link or the far side's last words are the cause of what rsync says. */
+	bool cut = !WIFEXITED(status) || WEXITSTATUS(status) == RSYNC_STREAM || WEXITSTATUS(status) == RSYNC_SILENCE ||
+		   WEXITSTATUS(status) == RSYNC_SOCKET;
+	if (s->carry_failure && !s->stopped && cut && !(s->said.length && strstr(s->said.data, "No space left"))) {
 		error_take(err, s->carry_failure);
 		return error_context(err, "%s", s->job->from);
 	}

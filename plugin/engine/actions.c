@@ -37,6 +37,16 @@ bool facts_option(const struct facts *facts, const char *name)
 	return options && json_true(json_object_object_get(options, name), "");
 }
 
+const char *facts_mapped(const struct facts *facts, const char *option, const char *name)
+{
+	json_each (pair, json_object_object_get(json_at(facts->request, "options"), option), "") {
+		const char *words = json_text_or(pair, "", ""), *to = strchr(words, '=');
+		if (to && strlen(name) == (size_t)(to - words) && !strncmp(words, name, strlen(name)))
+			return to + 1;
+	}
+	return name;
+}
+
 bool facts_have_target(const struct facts *facts)
 {
 	return facts->node[TARGET] && !str_same(facts_name(facts, SOURCE), facts_name(facts, TARGET));
@@ -78,7 +88,9 @@ bool guest_leftover(const struct facts *facts, struct json_object *other)
 	struct json_object *guest = facts_guest(facts);
 	return str_same(json_text(other, "kind"), facts_kind(facts)) && same_text(guest, other, "id") &&
 	       str_same(json_text(guest, "uuid"), json_text(other, "uuid")) &&
-	       str_same(json_text(other, "state"), "shutoff") && record_moved_on(facts, json_at(other, "record"));
+	       str_same(json_text(other, "state"), "shutoff") &&
+	       (!json_at(other, "aside") || json_true(other, "aside")) &&
+	       record_moved_on(facts, json_at(other, "record"));
 }
 
 /* ------------------------------------------------------------------ storages */

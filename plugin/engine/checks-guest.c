@@ -240,13 +240,17 @@ void look_filesystem_passthrough(const struct look *look)
 void look_snapshots(const struct look *look)
 {
 	int64_t count = json_number(look->guest, "snapshots");
+	const char *remedy = json_text(look->guest, "snapshots_remedy"); /* where it is another kind's */
 	if (count > 0)
-		finding_hint(found(look, look->label,
-				   "%s has %lld snapshot%s, which the target's libvirt would not know of", look->label,
-				   (long long)count, count == 1 ? "" : "s"),
-			     "delete them (virsh snapshot-list, virsh snapshot-delete), or drop libvirt's note of them "
-			     "alone with "
-			     "`virsh snapshot-delete --metadata`: those inside a qcow2 image travel with it");
+		finding_hint(
+			found(look, look->label, "%s has %lld snapshot%s, which do not come along", look->label,
+			      (long long)count, count == 1 ? "" : "s"),
+			"%s",
+			remedy ? remedy
+			       : "delete them (virsh snapshot-list, virsh snapshot-delete), or drop libvirt's note of "
+				 "them alone with `virsh snapshot-delete --metadata`: those inside a qcow2 image "
+				 "travel "
+				 "with it");
 }
 
 /* ------------------------------------------------------------------ networks */
@@ -273,7 +277,9 @@ static void missing_bridge(const struct look *look, const char *name)
 	if (!json_has(look->node[TARGET], "bridges", name))
 		finding_hint(found(look, name, "%s uses the bridge %s, which %s does not have", look->label, name,
 				   look->name[TARGET]),
-			     "make the bridge %s on %s, in the same network as here", name, look->name[TARGET]);
+			     "make the bridge %s on %s, in the same network as here, or name another: --map-network "
+			     "%s=OTHER",
+			     name, look->name[TARGET], name);
 }
 
 static void missing_network(const struct look *look, const char *name)
@@ -300,7 +306,7 @@ void look_bridge_missing(const struct look *look)
 		if (!name || seen_before(look->guest, network_i, type, name))
 			continue;
 		if (str_same(type, "bridge"))
-			missing_bridge(look, name);
+			missing_bridge(look, facts_mapped(look->facts, "map_network", name));
 		else if (str_same(type, "network"))
 			missing_network(look, name);
 	}

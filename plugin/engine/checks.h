@@ -19,6 +19,8 @@ struct json_object *facts_host(const struct facts *facts, enum side side);
 /* "VM 100" or "container 200"; belongs to the caller. */
 char *facts_label(const struct facts *facts) VMM_MUST_USE;
 bool facts_option(const struct facts *facts, const char *name);
+/* What the request's list of "from=to" makes of that name; the name itself where it says nothing. */
+const char *facts_mapped(const struct facts *facts, const char *option, const char *name);
 /* True where the target is another node than the source and its facts are there. */
 bool facts_have_target(const struct facts *facts);
 /* True where the guest is not shut off. */
@@ -103,6 +105,8 @@ look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_name_ta
 /* checks-disk.c */
 look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_linked_clone,
 	look_shared_by_other, look_unsafe_cache, look_pending_changes, look_tpm_state;
+/* checks-container.c */
+look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_features;
 /* checks-storage.c */
 look_fn look_volume_missing, look_space_short, look_storage_missing, look_storage_format, look_storage_shared_unawares,
 	look_storage_not_shared, look_storage_path, look_volume_in_use;

@@ -17,8 +17,16 @@ enum side { SOURCE, TARGET, SIDES };
  * The table of options is the source of help, completion and manual pages; `info` hands it out. */
 
 /* What a value is, and what it is in a request that was read: flag: true (false is left out); number: an integer; choice and
- * network (CIDR): a string; list, storages ("other", "from:to"): an array of strings. */
-enum option_type { OPTION_FLAG, OPTION_NUMBER, OPTION_CHOICE, OPTION_NETWORK, OPTION_LIST, OPTION_STORAGES };
+ * network (CIDR): a string; list, storages ("other", "from:to"), map ("from=to"): an array of strings. */
+enum option_type {
+	OPTION_FLAG,
+	OPTION_NUMBER,
+	OPTION_CHOICE,
+	OPTION_NETWORK,
+	OPTION_LIST,
+	OPTION_STORAGES,
+	OPTION_MAP
+};
 
 struct option {
 	const char *name; /* "max_downtime" */

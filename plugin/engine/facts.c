@@ -1,7 +1,7 @@
 /* facts.c: what both nodes say. Changes nothing, but for one token file in a directory whose sharing is to be proven. */
 #include <string.h>
 
-#include "engine/engine.h"
+#include "engine/checks.h"
 
 /* A hypervisor that does not answer may have it: then nobody knows. */
 static int not_found(const char *who, struct vmm_node *source, struct json_object *hosts, struct vmm_error **err)
@@ -45,9 +45,11 @@ static void compare_clocks(struct facts *facts, int64_t asked, int64_t answered)
 
 static void ask_target(struct vmm_node *target, struct facts *facts)
 {
+	vmm_auto_json struct json_object *guest = json_copy(json_at(facts->node[SOURCE], "guest"));
+	json_each (mount, guest, "mounts")
+		json_put(mount, "source:s", facts_mapped(facts, "map_mount", json_text_or(mount, "source", "")));
 	vmm_auto_json struct json_object *args =
-		json_make("fit:O targetstorage:O", json_at(facts->node[SOURCE], "guest"),
-			  json_at(facts->request, "options.targetstorage"));
+		json_make("fit:O targetstorage:O", guest, json_at(facts->request, "options.targetstorage"));
 	vmm_auto_error struct vmm_error *problem = NULL;
 	int64_t asked = clock_now_us();
 	if (target && node_call(target, NODE_FACTS, args, &facts->node[TARGET], &problem) < 0)

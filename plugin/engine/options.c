@@ -39,6 +39,11 @@ const struct option request_options[] = {
 	  .standard = "secure", .setting = "type",
 	  .help = "Memory goes through ssh or TLS, or in the clear over the migration network." },
 
+	{ .name = "map_network", .type = OPTION_MAP, .argument = "FROM=TO,...", .group = "network",
+	  .help = "Bridges by another name on the target, for a guest that is started there." },
+	{ .name = "map_mount", .type = OPTION_MAP, .argument = "FROM=TO,...", .group = "safety",
+	  .help = "Directories of the host that a container mounts, by another path on the target." },
+
 	{ .name = "force", .type = OPTION_FLAG, .group = "safety",
 	  .help = "Move a running VM that uses USB, serial or parallel devices of its host; they do not come along." },
 	{ .name = "unsafe", .type = OPTION_FLAG, .group = "safety",
@@ -49,6 +54,8 @@ const struct option request_options[] = {
 	  .help = "Keep the source's copied volumes as seeds: the way back then sends only what has changed." },
 	{ .name = "digest", .type = OPTION_CHOICE, .argument = "NAME", .choices = "poly1305|sha256", .group = "safety", .standard = "poly1305",
 	  .help = "What disks are compared and verified by; sha256, for who has to name it in an audit, takes more time." },
+	{ .name = "verify", .type = OPTION_CHOICE, .argument = "WHAT", .choices = "changed|full", .group = "safety", .standard = "changed",
+	  .help = "Of a container's files, compare the contents of those that were touched since the first round, or of all." },
 	{ .name = "ignore", .type = OPTION_LIST, .argument = "CODE,...", .group = "safety",
 	  .help = "Checks whose refusal is overridden, by their codes; only some can be." },
 };
@@ -87,6 +94,7 @@ struct json_object *options_to_json(void)
 	static const char *const types[] = {
 		[OPTION_FLAG] = "flag",	      [OPTION_NUMBER] = "number", [OPTION_CHOICE] = "choice",
 		[OPTION_NETWORK] = "network", [OPTION_LIST] = "list",	  [OPTION_STORAGES] = "list",
+		[OPTION_MAP] = "list",
 	};
 	struct json_object *all = json_object_new_array();
 	for (size_t i = 0; i < request_option_count; i++) {

@@ -184,6 +184,34 @@ static int read_storages(const struct option *option, struct json_object *value,
 	return 0;
 }
 
+static int add_pair(const struct option *option, const char *pair, struct json_object *pairs, struct vmm_error **err)
+{
+	const char *to = strchr(pair, '=');
+	vmm_auto_free char *name = spelled(option->name);
+	if (!to || to == pair || !to[1])
+		return error_set(err, VMM_USAGE, "usage", "%s takes FROM=TO, not \"%s\"", name, pair);
+	json_object_array_add(pairs, json_object_new_string(pair));
+	return 0;
+}
+
+/* An array of "from=to", or one string with commas between them. */
+static int read_map(const struct option *option, struct json_object *value, struct json_object **made,
+		    struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *pairs = json_object_new_array();
+	if (!json_object_is_type(value, json_type_array) && !json_text(value, ""))
+		return wrong_value(option, "FROM=TO with commas between them", value, err);
+	vmm_auto_free char *words = str_copy(json_text_or(value, "", ""));
+	for (char *rest = words, *word; (word = strsep(&rest, ","));)
+		if (*word && add_pair(option, word, pairs, err) < 0)
+			return -1;
+	json_each (item, value, "")
+		if (add_pair(option, json_text_or(item, "", ""), pairs, err) < 0)
+			return -1;
+	*made = json_object_get(pairs);
+	return 0;
+}
+
 static int read_value(const struct option *option, struct json_object *value, struct json_object *options,
 		      struct vmm_error **err)
 {
@@ -191,6 +219,7 @@ static int read_value(const struct option *option, struct json_object *value, st
 				      struct vmm_error **) = {
 		[OPTION_FLAG] = read_flag,	 [OPTION_NUMBER] = read_number, [OPTION_CHOICE] = read_choice,
 		[OPTION_NETWORK] = read_network, [OPTION_LIST] = read_list,	[OPTION_STORAGES] = read_storages,
+		[OPTION_MAP] = read_map,
 	};
 	struct json_object *made = NULL;
 	if (readers[option->type](option, value, &made, err) < 0)
@@ -268,6 +297,12 @@ static int one_mode(struct json_object *options, struct vmm_error **err)
 			return error_hint(err, "name one way in which the guest shall move");
 		}
 		first = modes[i];
+	}
+	/* Where memory moves, the guest that arrives is the one that left. */
+	if (first && strcmp(first, "restart") != 0 && json_object_object_get_ex(options, "map_network", NULL)) {
+		vmm_auto_free char *mode = spelled(first);
+		return error_set(err, VMM_USAGE, "usage",
+				 "--map-network goes with a guest that is started anew, not with %s", mode);
 	}
 	return 0;
 }

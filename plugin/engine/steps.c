@@ -281,6 +281,17 @@ int undo_stop(struct migration *m, struct vmm_error **err)
 
 /* ---------------------------------------------------------------- the guest on the target */
 
+static void add_pairs(struct json_object *list, const char *what, struct json_object *pairs)
+{
+	json_each (pair, pairs, "") {
+		const char *words = json_text_or(pair, "", ""), *to = strchr(words, '=');
+		vmm_auto_free char *from = str_format("%.*s", to ? (int)(to - words) : 0, words);
+		struct json_object *change = json_make("path:s", to ? to + 1 : "");
+		json_put(change, !strcmp(what, "mount") ? "mount:s" : "network:s", from);
+		json_object_array_add(list, change);
+	}
+}
+
 /* Where the plan's volumes lie over there, as the definition shall have them. */
 static struct json_object *places(struct migration *m)
 {
@@ -289,6 +300,8 @@ static struct json_object *places(struct migration *m)
 		if (json_text(volume, "to") && !str_same(json_text(volume, "to"), json_text(volume, "from")))
 			json_object_array_add(list, json_make("target:s path:s", json_text(volume, "target"),
 							      json_text(volume, "to")));
+	add_pairs(list, "mount", json_at(m->request, "options.map_mount"));
+	add_pairs(list, "network", json_at(m->request, "options.map_network"));
 	return list;
 }
 

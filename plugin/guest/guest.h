@@ -8,6 +8,9 @@
  *   "job"        null, or what is under way: "migration" "save" "backup" "block job on vda" ...
  *   "memory"     bytes   "vcpus" count   "pinned" highest CPU number a vCPU is pinned to, or -1   "hugepages" bytes each or 0
  *   "arch" "machine"   "cpu": {"mode": custom|host-model|host-passthrough, "model"}
+ *   "aside"      kinds without UUIDs: it is not under a name that can be started; such a one alone is ever a leftover of ours
+ *   "mounts"     array of {"source","target","optional"}: directories and devices of the host that a container mounts
+ *   "snapshots_remedy" what to do about them, where libvirt's words do not fit
  *   "definition" the persistent definition, whole, as text
  *   "live_definition" the running guest's, as text, or null (what the target's hypervisor is asked about)
  *   "volumes"    array of volumes (storage.h), each with "device" (disk|cdrom|floppy|nvram|tpm), "readonly", "shareable",
@@ -86,7 +89,8 @@ struct guest_ops {
 	 * where two guests answer to it, naming both. */
 	int (*facts)(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err);
 	/* Asked on the target: can it run this guest? `guest` are the source's facts. Sets {"machine":bool,"cpu":"ok"|
-	 * "incompatible"|"unknown","cpu_missing":["avx2",..],"definition":null|"what the hypervisor objects to"}. */
+	 * "incompatible"|"unknown","cpu_missing":["avx2",..],"definition":null|"what the hypervisor objects to",
+	 * "mounts_missing":[sources],"idmap":null|"why not","features":["what is missing",..]}. */
 	int (*fit)(struct guest_host *host, struct json_object *guest, struct json_object **fit,
 		   struct vmm_error **err);
 

@@ -180,14 +180,18 @@ static int remote_tree(struct vmm_node *node, const char *task, const char *plac
 {
 	struct ssh *ssh = NULL;
 	struct stream *stream = NULL;
-	vmm_auto_free char *words = str_format("tree %s", task);
-	int done = open_channel(&remote_of(node)->peer.ssh, words, &ssh, &stream, err);
+	vmm_auto_free char *asked = str_format("tree %s", task);
+	int done = open_channel(&remote_of(node)->peer.ssh, asked, &ssh, &stream, err);
 	if (done == 0)
 		done = ask_for_tree(stream, place, checksum, err);
 	if (done == 0)
 		done = ssh_carry(ssh, stream, fd, wire, err);
 	else
 		close(fd);
+	int status = -1;
+	vmm_auto_free char *words = done == 0 ? ssh_stderr(stream, &status) : NULL;
+	if (words && *words && status > 0)
+		done = error_set(err, VMM_FAILED, "tree-failed", "%.*s", (int)strcspn(words, "\n"), words);
 	stream_close(stream);
 	ssh_close(ssh);
 	return done < 0 ? error_context(err, "node %s", node->name) : 0;

@@ -56,9 +56,8 @@ static int make_home(struct local_node *node, const char *task, struct json_obje
 	size_t length = strlen(home);
 	if (path_check(home, "volume", err) < 0)
 		return -1;
-	if (strncmp(to, home, length) || to[length] != '/')
-		return error_set(err, VMM_FAILED, "bad-path", "volume %s is not in %s", to, home);
-	if (file_there(home))
+	/* With --targetstorage it may go elsewhere. */
+	if (strncmp(to, home, length) || to[length] != '/' || file_there(home))
 		return 0;
 	return local_made_note(node, task, json_make("made:s path:s", "home", home), err) < 0
 		       ? -1

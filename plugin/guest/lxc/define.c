@@ -38,7 +38,8 @@ int lxc_define(struct guest_host *host, const char *definition, struct vmm_error
 	if (dir_make(directory, 0700, err) < 0 || lxc_belongings_make(directory, json_at(json, "files"), err) < 0 ||
 	    file_write(aside, config, strlen(config), 0640, err) < 0)
 		return -1;
-	if (chmod(aside, 0644) < 0 || chown(directory, (uid_t)json_number(json, "uid"), (gid_t)json_number(json, "gid")) < 0 ||
+	if (chmod(aside, 0644) < 0 ||
+	    chown(directory, (uid_t)json_number(json, "uid"), (gid_t)json_number(json, "gid")) < 0 ||
 	    chmod(directory, (mode_t)json_number(json, "mode") & 07777) < 0)
 		return error_errno(err, errno, "owner and mode of %s", directory);
 	return 0;

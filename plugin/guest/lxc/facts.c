@@ -142,14 +142,16 @@ static int snapshots_of(struct lxc_container *c)
 
 static struct json_object *short_facts(struct guest_host *host, struct lxc_container *c)
 {
+	vmm_auto_free char *own = lxc_config(host, c->name);
 	struct json_object *networks = json_object_new_array(), *devices = json_object_new_array();
 	vmm_auto_free char *autostart = lxc_item(c, "lxc.start.auto");
 	add_networks(c, networks, devices);
 	return json_make(
 		"kind:s id:s name:s uuid:s title:s state:s memory:i vcpus:d autostart:b persistent:b volumes:o "
-		"networks:o devices:o",
+		"networks:o devices:o aside:b",
 		"lxc", c->name, c->name, NULL, NULL, lxc_state_of(c), memory_of(c), 0,
-		autostart && strcmp(autostart, "0") != 0, 1, lxc_volumes(host, c), networks, devices);
+		autostart && strcmp(autostart, "0") != 0, 1, lxc_volumes(host, c), networks, devices,
+		(int)!file_there(own));
 }
 
 int lxc_facts(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err)
@@ -168,6 +170,11 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 	vmm_auto_free char *profile = lxc_item(c, "lxc.apparmor.profile");
 	json_put(found, "managed_save:b snapshots:d job:s pinned:d hugepages:i arch:s machine:s definition:s", 0,
 		 snapshots, NULL, pinned_of(c), (int64_t)0, NULL, NULL, definition);
+	if (snapshots)
+		json_put(found, "snapshots_remedy:s",
+			 "delete them (lxc-snapshot -n NAME -L, lxc-snapshot -n NAME -d SNAPSHOT), or make containers "
+			 "of "
+			 "those that are needed (lxc-copy)");
 	json_put(found, "mounts:o idmap:o includes:o left:O apparmor:s cgroup1:b", mounts_of(c),
 		 lines_of(c, "lxc.idmap"), lines_of(c, "lxc.include"), left, profile,
 		 (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));

@@ -137,6 +137,15 @@ static int place_tpm(xmlNode *domain, const char *path, struct vmm_error **err)
 	return 0;
 }
 
+static void rename_bridge(xmlNode *domain, const char *from, const char *to)
+{
+	xml_each (interface, xml_below(domain, "devices"), "interface") {
+		xmlNode *source = xml_below(interface, "source");
+		if (source && xml_attribute_is(source, "bridge", from))
+			xml_set(source, "bridge", to);
+	}
+}
+
 static int place(xmlNode *domain, struct json_object *volume, struct vmm_error **err)
 {
 	const char *target, *path;
@@ -153,16 +162,19 @@ static int place(xmlNode *domain, struct json_object *volume, struct vmm_error *
 	return no_such_volume(domain, target, err);
 }
 
-int definition_rewrite(const char *definition, struct json_object *volumes, char **rewritten, struct vmm_error **err)
+int definition_rewrite(const char *definition, struct json_object *changes, char **rewritten, struct vmm_error **err)
 {
 	vmm_auto_xml xmlDoc *document = NULL;
 	if (xml_open(definition, "domain", &document, err) < 0)
 		return -1;
 	xmlNode *domain = xmlDocGetRootElement(document);
 	drop_run_time_parts(domain);
-	json_each (volume, volumes, "")
-		if (place(domain, volume, err) < 0)
+	json_each (change, changes, "") {
+		if (json_text(change, "network"))
+			rename_bridge(domain, json_text(change, "network"), json_text_or(change, "path", ""));
+		else if (json_text(change, "target") && place(domain, change, err) < 0)
 			return -1;
+	}
 	*rewritten = xml_print(domain);
 	return 0;
 }

@@ -1,0 +1,49 @@
+/* checks-container.c: what containers need of their node - LXC itself, mounts, ids, features. */
+#include <string.h>
+
+#include "engine/checks.h"
+
+void look_target_lxc_missing(const struct look *look)
+{
+	for (enum side side = SOURCE; side < SIDES; side++) {
+		if (!look->node[side] || json_true(look->host[side], "up"))
+			continue;
+		const char *why = json_text(look->host[side], "error.message");
+		finding_hint(found(look, look->name[side], "LXC cannot be used on %s%s%s", look->name[side],
+				   why ? ": " : "", why ? why : ""),
+			     "install the package lxc on %s", look->name[side]);
+	}
+}
+
+/* `fit` was asked with the mounts as --map-mount has them. */
+void look_ct_bind_mount(const struct look *look)
+{
+	json_each (mount, look->fit, "mounts_missing") {
+		const char *source = json_text_or(mount, "", "?");
+		finding_hint(found(look, source, "%s mounts %s of its host, which is not on %s", look->label, source,
+				   look->name[TARGET]),
+			     "make it there, with the content that the container expects, or name what stands for it: "
+			     "--map-mount %s=PATH",
+			     source);
+	}
+}
+
+void look_ct_idmap(const struct look *look)
+{
+	const char *why = json_text(look->fit, "idmap");
+	if (why)
+		finding_hint(
+			found(look, look->label, "the ids of %s cannot be used on %s: %s", look->label,
+			      look->name[TARGET], why),
+			"give root the range there (usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST root), "
+			"with nobody else's in it");
+}
+
+void look_ct_features(const struct look *look)
+{
+	json_each (feature, look->fit, "features")
+		finding_hint(
+			found(look, look->label, "%s asks for what %s does not have: %s", look->label,
+			      look->name[TARGET], json_text_or(feature, "", "?")),
+			"it may start with less than it has here, or not at all; compare `lxc-checkconfig` on both");
+}

@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# As testing.sh, for tests whose guests are containers: `. "$(dirname "$0")/../lab/containers.sh"`.
+
+# shellcheck source=tests/lab/testing.sh
+. "$(dirname "${BASH_SOURCE[0]}")/testing.sh"
+
+# ct NODE ID [lab container options]: a running container that shows life.
+ct() {
+    lab container "$@" --start
+    lab wait-ticks "$2" 10
+}
+
+# state NODE ID: running, shut off, aside (its config has not its own name there), or absent. LXC says nothing of a container whose
+# start is held.
+state() {
+    # shellcheck disable=SC2016
+    on "$1" sh -c '
+        dir=/var/lib/lxc/$1
+        case $(timeout 10 lxc-info -s -H -n "$1" 2>/dev/null) in
+            RUNNING) echo running ;;
+            STOPPED | "") [ -e "$dir/config" ] && echo "shut off" || { [ -e "$dir/config.vmmigrate" ] && echo aside || echo absent; } ;;
+            *) echo between ;;
+        esac' - "$2"
+}
+
+is_running() { [ "$(state "$1" "$2")" = running ]; }
+
+# autostart NODE ID: enable or disable.
+autostart() { on "$1" sh -c "grep -q '^lxc.start.auto = 1' /var/lib/lxc/$2/config && echo enable || echo disable"; }
+
+# What testing.sh looks for, and besides it whatever of ours lies where containers are.
+eval "$(declare -f nothing_left | sed '1s/nothing_left/nothing_left_of_tasks/')"
+nothing_left() {
+    local node left
+    nothing_left_of_tasks
+    for node in node1 node2; do
+        left=$(on "$node" sh -c '
+            find /var/lib/lxc /var/lib/libvirt/images -maxdepth 2 -name ".vmmigrate-*" ! -name ".vmmigrate-seed-*"
+            find /var/lib/lxc -maxdepth 2 -name config.vmmigrate
+            find /var/lib/lxc -mindepth 1 -maxdepth 1 -empty
+            pgrep -fa "[r]sync --server|[l]xc-hold"' || true)
+        [ -z "$left" ] || fail "left on $node: $left"
+    done
+}

@@ -1,0 +1,39 @@
+#!/bin/bash
+# A stopped container moves as it is; --online is refused with the way that works; a container of the same name that is in the way
+# stays; what the target lacks is refused, or mapped.
+. "$(dirname "$0")/../lab/containers.sh"
+
+fresh_lab
+lab container node1 200
+on node2 sh -c 'mkdir -p /var/lib/lxc/200/rootfs && echo "lxc.rootfs.path = dir:/var/lib/lxc/200/rootfs" >/var/lib/lxc/200/config'
+migrate 3 node1 200 node2
+says "has a guest with the id 200 already"
+on node2 test -e /var/lib/lxc/200/config || fail "the other container is gone"
+on node2 rm -r /var/lib/lxc/200
+migrate 0 node1 200 node2
+[ "$(state node2 200)" = "shut off" ] || fail "it is $(state node2 200) on node2"
+gone_from node1 200
+migrate 0 node2 200 node1
+[ "$(state node1 200)" = "shut off" ] || fail "it is $(state node1 200) on node1"
+on node1 lxc-start -n 200
+lab wait-ticks 200 5
+migrate 3 node1 200 node2 --online
+says "vmmigrate lxc/200 node2 --restart"
+
+# Nor is one replaced that came to be there after ours had gone.
+on node2 sh -c 'mkdir -p /var/lib/lxc/200/rootfs && echo "lxc.rootfs.path = dir:/var/lib/lxc/200/rootfs" >/var/lib/lxc/200/config'
+migrate 3 node1 200 node2
+says "has a guest with the id 200 already"
+on node2 rm -r /var/lib/lxc/200
+runs_on node1 200
+
+# FAULTS 39
+on node1 sh -ec 'lxc-stop -n 200 -t 10; mkdir /srv/here; echo one >/srv/here/file; mkdir /var/lib/lxc/200/rootfs/mnt/srv
+    echo "lxc.mount.entry = /srv/here mnt/srv none bind 0 0" >>/var/lib/lxc/200/config; lxc-start -n 200'
+lab wait-ticks 200 5
+migrate 3 node1 200 node2
+says "mounts /srv/here of its host, which is not on node2"
+runs_on node1 200
+on node2 sh -c 'mkdir /srv/there; echo one >/srv/there/file'
+second_try node1 200 --map-mount /srv/here=/srv/there
+[ "$(on node2 lxc-attach -n 200 -- cat /mnt/srv/file)" = one ] || fail "the mapped directory is not mounted"

@@ -1,0 +1,265 @@
+/* Trees by rsync: what is sent arrives whole, what is not the same has another digest, and trouble has its own words. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "copy/tree.h"
+
+static char *room(void)
+{
+	char *path = str_copy("/tmp/vmmigrate-tree-XXXXXX");
+	assert_non_null(mkdtemp(path));
+	return path;
+}
+
+static void leave(char *path)
+{
+	dir_remove(path, NULL);
+	free(path);
+}
+
+static void put(const char *root, const char *name, const char *text)
+{
+	vmm_auto_free char *path = str_format("%s/%s", root, name);
+	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	assert_true(fd >= 0);
+	assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
+}
+
+/* A tree with some of what is easily lost. */
+static char *make_tree(const char *above, const char *name)
+{
+	char *root = str_format("%s/%s", above, name);
+	mkdir(root, 0751);
+	put(root, "plain", "one");
+	put(root, " -n --delete *?'\"\\", "two");
+	put(root, "new\nline", "three");
+	put(root, "not\xffutf8", "four");
+	vmm_auto_free char *plain = str_format("%s/plain", root), *second = str_format("%s/second", root),
+			   *dangling = str_format("%s/dangling", root), *fifo = str_format("%s/fifo", root),
+			   *below = str_format("%s/below", root), *sparse = str_format("%s/sparse", root);
+	assert_int_equal(link(plain, second), 0);
+	assert_int_equal(symlink("nowhere at all", dangling), 0);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(mkdir(below, 01777), 0);
+	put(root, "below/deeper", "five");
+	put(root, "sparse", "six");
+	assert_int_equal(truncate(sparse, 16 << 20), 0);
+	return root;
+}
+
+static char *digest_of(const char *root, int64_t since_ns, struct json_object **list)
+{
+	struct tree_digest digest;
+	struct vmm_error *err = NULL;
+	if (tree_digest(root, since_ns, list, NULL, NULL, &digest, &err) < 0)
+		fail_msg("%s", err->message);
+	return str_copy(digest.hex);
+}
+
+/* The far side within this process; `context` is the place, or NULL where the link breaks at once. */
+static int carry(void *context, int fd, uint64_t *wire, struct vmm_error **err)
+{
+	*wire = 0;
+	pid_t pid = context ? fork() : 0;
+	if (!context) {
+		close(fd);
+		return error_set(err, VMM_FAILED, "link-lost", "the link is lost");
+	}
+	if (pid == 0) {
+		dup2(fd, 0);
+		dup2(fd, 1);
+		close_range(3, ~0U, 0);
+		tree_receive(context, false);
+		_exit(127);
+	}
+	close(fd);
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
+static char *pipe_program(void)
+{
+	char self[4096];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	assert_true(length > 0);
+	self[length] = 0;
+	vmm_auto_free char *one = path_dir(self), *two = path_dir(one), *three = path_dir(two);
+	return str_format("%s/tree-pipe", three);
+}
+
+static int push(const char *from, char *to, bool (*progress)(void *, const struct tree_progress *),
+		struct vmm_error **err)
+{
+	vmm_auto_free char *pipe = pipe_program();
+	struct tree_job job = {.from = from,
+			       .pipe = pipe,
+			       .carry = carry,
+			       .carry_context = to,
+			       .progress = progress,
+			       .rate_limit = progress ? 1 << 20 : 0};
+	return tree_push(&job, NULL, err);
+}
+
+static void what_is_sent_arrives_whole_and_again(void **state)
+{
+	(void)state;
+	char *dir = room();
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir);
+	struct vmm_error *err = NULL;
+	mkdir(to, 0700);
+	put(to, "stray", "is to go");
+	if (push(from, to, NULL, &err) < 0)
+		fail_msg("%s", err->message);
+	vmm_auto_free char *here = digest_of(from, 0, NULL), *there = digest_of(to, 0, NULL);
+	assert_string_equal(here, there);
+	struct stat info;
+	vmm_auto_free char *sparse = str_format("%s/sparse", to);
+	assert_int_equal(stat(sparse, &info), 0);
+	assert_true(info.st_blocks < 1024);
+
+	put(from, "below/deeper", "changed since");
+	vmm_auto_free char *now = digest_of(from, 0, NULL);
+	assert_string_not_equal(now, there);
+	assert_int_equal(push(from, to, NULL, &err), 0);
+	vmm_auto_free char *then = digest_of(to, 0, NULL);
+	assert_string_equal(now, then);
+	leave(dir);
+}
+
+static void each_difference_is_seen(void **state)
+{
+	(void)state;
+	char *dir = room();
+	vmm_auto_free char *root = make_tree(dir, "tree"), *was = digest_of(root, 0, NULL);
+	vmm_auto_free char *plain = str_format("%s/plain", root), *second = str_format("%s/second", root),
+			   *deeper = str_format("%s/below/deeper", root);
+	struct stat info;
+	assert_int_equal(stat(deeper, &info), 0);
+
+	chmod(deeper, 0600);
+	vmm_auto_free char *mode = digest_of(root, 0, NULL);
+	assert_string_not_equal(was, mode);
+	chmod(deeper, info.st_mode & 07777);
+	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, {info.st_mtim.tv_sec, info.st_mtim.tv_nsec ^ 1}},
+		  0);
+	vmm_auto_free char *time = digest_of(root, 0, NULL);
+	assert_string_not_equal(was, time);
+
+	/* Same size and time, other content. */
+	put(root, "below/deeper", "FIVE");
+	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
+	vmm_auto_free char *content = digest_of(root, 0, NULL);
+	assert_string_not_equal(was, content);
+	put(root, "below/deeper", "five");
+	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
+	vmm_auto_free char *again = digest_of(root, 0, NULL);
+	assert_string_equal(was, again);
+
+	/* Two names of one file against two files alike. */
+	assert_int_equal(stat(plain, &info), 0);
+	vmm_auto_free char *above = str_copy(root);
+	struct stat top;
+	assert_int_equal(stat(above, &top), 0);
+	unlink(second);
+	put(root, "second", "one");
+	utimensat(AT_FDCWD, second, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
+	utimensat(AT_FDCWD, above, (struct timespec[]){top.st_atim, top.st_mtim}, 0);
+	vmm_auto_free char *apart = digest_of(root, 0, NULL);
+	assert_string_not_equal(was, apart);
+	leave(dir);
+}
+
+static void contents_are_covered_as_asked(void **state)
+{
+	(void)state;
+	char *dir = room();
+	vmm_auto_free char *root = make_tree(dir, "tree"), *deeper = str_format("%s/below/deeper", root);
+	struct stat info;
+	struct timespec now;
+	clock_sleep_ms(50);
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_sleep_ms(50);
+	int64_t since = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	assert_int_equal(stat(deeper, &info), 0);
+	put(root, "below/deeper", "FIVE");
+	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
+
+	struct json_object *list = NULL;
+	vmm_auto_free char *chosen = digest_of(root, since, &list);
+	assert_int_equal(json_count(list, ""), 1);
+	assert_string_equal(json_text(list, "0"), "below/deeper");
+	vmm_auto_free char *listed = digest_of(root, 0, &list);
+	assert_string_equal(chosen, listed);
+	/* The other end still has the old content. */
+	put(root, "below/deeper", "five");
+	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
+	vmm_auto_free char *old = digest_of(root, 0, &list);
+	assert_string_not_equal(chosen, old);
+	json_object_put(list);
+	leave(dir);
+}
+
+static void a_link_that_breaks_is_the_cause(void **state)
+{
+	(void)state;
+	char *dir = room();
+	vmm_auto_free char *from = make_tree(dir, "from");
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(push(from, NULL, NULL, &err), -1);
+	assert_string_equal(err->code, "link-lost");
+	leave(dir);
+}
+
+static void a_place_that_is_not_there_fails(void **state)
+{
+	(void)state;
+	char *dir = room();
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/no/such/place", dir);
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(push(from, to, NULL, &err), -1);
+	assert_string_equal(err->code, "tree-failed");
+	leave(dir);
+}
+
+static bool stop_at_once(void *context, const struct tree_progress *progress)
+{
+	(void)context, (void)progress;
+	return false;
+}
+
+static void a_wish_to_stop_ends_it(void **state)
+{
+	(void)state;
+	char *dir = room();
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir);
+	vmm_auto_error struct vmm_error *err = NULL;
+	mkdir(to, 0700);
+	/* So much, so slowly, that it is still under way when it is asked. */
+	vmm_auto_free char *noise = mem_zero((8 << 20) + 1);
+	memset(noise, 'x', 8 << 20);
+	put(from, "noise", noise);
+	assert_int_equal(push(from, to, stop_at_once, &err), -1);
+	assert_string_equal(err->code, "cancelled");
+	leave(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_sent_arrives_whole_and_again),
+		cmocka_unit_test(each_difference_is_seen),
+		cmocka_unit_test(contents_are_covered_as_asked),
+		cmocka_unit_test(a_link_that_breaks_is_the_cause),
+		cmocka_unit_test(a_place_that_is_not_there_fails),
+		cmocka_unit_test(a_wish_to_stop_ends_it),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
