@@ -236,7 +236,7 @@ enum action volume_action(const struct facts *facts, struct json_object *volume,
 	 * there. */
 	if (memory_moves && small && str_same(device, "nvram"))
 		return there ? VOLUME_KEEP : VOLUME_MEDIA;
-	if (volume_is_disc(volume) || (json_true(volume, "readonly") && small))
+	if (volume_is_disc(volume) || (json_true(volume, "readonly") && (small || json_true(volume, "tree"))))
 		return there ? VOLUME_KEEP : VOLUME_MEDIA;
 	return VOLUME_COPY;
 }
