@@ -5,7 +5,7 @@
 #   copies.sh    single volumes over a real sshd on loopback, on tmpfs and on disk, against rsync, dd and plain TCP
 #   machines.sh  whole migrations between two nodes of tests/lab, against scripts of rsync, dd and virsh
 #   targets, table.awk   what is judged, and how
-# BENCH_PARTS="copies machines" says which parts; BENCH_DIR where the images for the disk lie (/var/tmp). Nothing is left of it.
+# BENCH_PARTS="copies machines" says which parts; BENCH_NOTES is a file of notes that an earlier run of the other part has made; BENCH_DIR where the images for the disk lie (/var/tmp). Nothing is left of it.
 
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
@@ -48,7 +48,7 @@ surroundings() {
 
 table() { awk -f "$here/table.awk" "$here/targets" "$notes"; }
 
-: >"$notes"
+cat "${BENCH_NOTES:-/dev/null}" >"$notes"
 load_before=$(load)
 for one in $parts; do
     case $one in
