@@ -141,9 +141,10 @@ int path_check(const char *path, const char *what, struct vmm_error **err)
 	for (const char *part = path; part; part = strchr(part, '/')) {
 		part++;
 		size_t length = strcspn(part, "/");
-		if ((length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
-			return error_set(err, VMM_USAGE, "bad-path", "%s: \"%s\" has a \".\" or \"..\" part", what,
-					 path);
+		if ((length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.')) {
+			error_set(err, VMM_USAGE, "bad-path", "%s: \"%s\" has a \".\" or \"..\" part", what, path);
+			return error_hint(err, "write the path without them");
+		}
 	}
 	return 0;
 }

@@ -35,16 +35,37 @@ int frame_send_json(struct stream *s, uint8_t type, struct json_object *json, st
 	return frame_send(s, type, 0, line, strlen(line), err);
 }
 
+static int not_a_frame(struct vmm_error **err)
+{
+	return error_set(err, VMM_FAILED, "not-our-agent", "what comes over the link is not a frame of vmmigrate");
+}
+
+/* Words that are shorter than a header are no link that was lost. */
+static int receive_header(struct stream *s, uint8_t header[HEADER], int wait_ms, struct vmm_error **err)
+{
+	size_t there = 0;
+	while (there < HEADER) {
+		ssize_t got = stream_read(s, header + there, HEADER - there, wait_ms, err);
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		there += (size_t)got;
+	}
+	if (memcmp(header, magic, there < sizeof(magic) ? there : sizeof(magic)) != 0)
+		return not_a_frame(err);
+	if (there < HEADER)
+		return error_set(err, VMM_FAILED, "link-lost", "the other side has ended the stream");
+	return header[6] || header[7] ? not_a_frame(err) : 0;
+}
+
 int frame_receive(struct stream *s, size_t limit, int wait_ms, struct frame *frame, struct vmm_error **err)
 {
 	uint8_t header[HEADER];
 	uint32_t length;
 	*frame = (struct frame){0};
-	if (stream_read_all(s, header, sizeof(header), wait_ms, err) < 0)
+	if (receive_header(s, header, wait_ms, err) < 0)
 		return -1;
-	if (memcmp(header, magic, sizeof(magic)) != 0 || header[6] || header[7])
-		return error_set(err, VMM_FAILED, "not-our-agent",
-				 "what comes over the link is not a frame of vmmigrate");
 	memcpy(&length, header + 8, sizeof(length));
 	length = ntohl(length);
 	if (length > limit)

@@ -33,6 +33,8 @@ static int explain_silence(const char *name, struct stream *stream, struct vmm_e
 		return -1;
 	int status = -1;
 	vmm_auto_free char *words = ssh_stderr(stream, &status);
+	for (size_t end = words ? strlen(words) : 0; end && words[end - 1] == '\n';)
+		words[--end] = 0;
 	error_clear(err);
 	if (status == 127 || status == 126) {
 		error_set(err, VMM_BLOCKED, "agent-missing", "node %s has no vmmigrate agent", name);
@@ -40,7 +42,11 @@ static int explain_silence(const char *name, struct stream *stream, struct vmm_e
 	}
 	error_set(err, VMM_BLOCKED, "not-our-agent", "node %s ended the connection instead of answering%s%s", name,
 		  words && *words ? ": " : "", words ? words : "");
-	return error_hint(err, "run on both nodes: vmmigrate node test");
+	return error_hint(
+		err,
+		"is our key's line in authorized_keys there still as it was written? vmmigrate node add %s ADDRESS "
+		"writes it anew",
+		name);
 }
 
 static int open_channel(struct ssh_peer *peer, const char *words, struct ssh **ssh, struct stream **stream,
