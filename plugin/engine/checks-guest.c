@@ -121,9 +121,9 @@ void look_name_taken(const struct look *look)
 		const char *by = same_by(look->guest, other);
 		struct json_object *finding =
 			found_as(look, off ? CHECK_OVERRIDE : CHECK_ERROR, json_text_or(other, "id", look->label),
-				 "%s has a guest with the %s %s already (id %s, name %s, %s)", look->name[TARGET], by,
-				 json_text(other, by), json_text_or(other, "id", "?"), json_text_or(other, "name", "?"),
-				 json_text_or(other, "state", "?"));
+				 "%s has a guest with the %s %s already (id %s, name %s, %s)", look->name[TARGET],
+				 strcmp(by, "uuid") ? by : "UUID", json_text(other, by), json_text_or(other, "id", "?"),
+				 json_text_or(other, "name", "?"), json_text_or(other, "state", "?"));
 		if (off)
 			finding_hint(finding, "rename or remove that guest on %s, or give --replace to set it aside",
 				     look->name[TARGET]);

@@ -192,8 +192,10 @@ void look_record_owner(const struct look *look)
 			look->label, owner, look->name[SOURCE], (long long)ours);
 		finding_hint(
 			finding,
-			"migrate it from %s; where %s is lost for good: vmmigrate recover with --keep, which decides",
-			owner, owner);
+			"migrate it from %s; only where %s is lost for good may the old copy run: remove its record, "
+			"/var/lib/vmmigrate/guests/%s-%s on %s",
+			owner, owner, facts_kind(look->facts), json_text_or(look->guest, "id", "ID"),
+			look->name[SOURCE]);
 	} else if (there && twin && str_same(there, look->name[TARGET]) && theirs > ours) {
 		struct json_object *finding = found(
 			look, there,

@@ -56,11 +56,15 @@ void look_volume_missing(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
 		const char *why = json_text(volume, "error.message"), *hint = json_text(volume, "error.hint");
-		if (why)
-			finding_hint(found(look, volume_name(volume), "%s: %s", volume_name(volume), why), "%s",
-				     hint ? hint
-					  : "bring the volume back, or take the disk out of the guest's definition "
-					    "(virsh edit)");
+		if (!why)
+			continue;
+		vmm_auto_free char *start = str_format("%s:", volume_name(volume));
+		bool named = str_starts(why, start);
+		finding_hint(found(look, volume_name(volume), "%s%s%s", named ? "" : start, named ? "" : " ", why),
+			     "%s",
+			     hint ? hint
+				  : "bring the volume back, or take the disk out of the guest's definition "
+				    "(virsh edit)");
 	}
 }
 

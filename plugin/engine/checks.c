@@ -230,6 +230,9 @@ static void settle_override(const struct facts *facts, const struct check *check
 		return;
 	}
 	const char *hint = json_text(finding, "hint");
+	vmm_auto_free char *named = check->option ? str_format("--%s", check->option) : NULL;
+	if (named && hint && strstr(hint, named))
+		return;
 	vmm_auto_free char *option = check->option ? str_format("--%s or ", check->option) : str_copy("");
 	finding_hint(finding, "%s%s%s--ignore %s overrides this", hint ? hint : "", hint ? "; " : "", option,
 		     check->code);

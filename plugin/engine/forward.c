@@ -96,54 +96,104 @@ static bool answers_to(struct json_object *guest, const char *who)
 	       str_same(json_text(guest, "uuid"), who);
 }
 
-static bool has_guest(struct json_object *guests, struct json_object *request)
+/* A guest that is looked for on all nodes: what was found, and what would have to be said if it is not. */
+struct search {
+	const struct node_paths *paths;
+	struct json_object *config, *request; /* borrowed */
+	struct json_object *names;	      /* of guests that were seen */
+	struct text asked;		      /* "node1, node2" */
+	struct vmm_error *silence;	      /* the first of what could not be asked */
+};
+
+static void search_end(struct search *s)
 {
-	const char *kind = json_text(request, "kind");
-	json_each (guest, guests, "guests")
-		if (answers_to(guest, json_text_or(request, "guest", "")) &&
+	json_object_put(s->names);
+	text_free(&s->asked);
+	error_clear(&s->silence);
+}
+
+static bool has_guest(struct search *s, const char *node, struct json_object *answer)
+{
+	const char *kind = json_text(s->request, "kind");
+	json_each (guest, answer, "guests") {
+		if (answers_to(guest, json_text_or(s->request, "guest", "")) &&
 		    (!kind || str_same(kind, json_text(guest, "kind"))))
 			return true;
+		json_object_array_add(s->names, json_object_new_string(json_text_or(guest, "id", "")));
+		json_object_array_add(s->names, json_object_new_string(json_text_or(guest, "name", "")));
+	}
+	json_each (problem, answer, "errors") {
+		if (s->silence)
+			continue;
+		error_from_json(&s->silence, problem);
+		error_context(&s->silence, "%s", node);
+	}
+	text_add(&s->asked, "%s%s", s->asked.length ? ", " : "", node);
 	return false;
 }
 
-/* The other node that has the guest, or NULL. One that cannot be asked is passed over. */
-static char *find_guest(const struct node_paths *paths, struct json_object *config, struct json_object *request)
+static bool is_on(struct search *s, const char *node, bool self)
 {
-	vmm_auto_json struct json_object *peers = verbs_peers(config);
-	json_each (name, peers, "") {
-		vmm_auto_error struct vmm_error *problem = NULL;
-		vmm_auto_json struct json_object *guests = NULL;
-		struct vmm_node *node = NULL;
-		if (node_open_remote(paths, json_text(name, ""), NULL, &node, &problem) < 0)
-			continue;
-		int done = node_call(node, NODE_GUESTS, NULL, &guests, &problem);
-		node_close(node);
-		if (done == 0 && has_guest(guests, request))
+	vmm_auto_json struct json_object *answer = NULL;
+	struct vmm_error *problem = NULL;
+	struct vmm_node *opened = NULL;
+	int done = self ? node_open_local(s->paths, &opened, &problem)
+			: node_open_remote(s->paths, node, NULL, &opened, &problem);
+	if (done == 0)
+		done = node_call(opened, NODE_GUESTS, NULL, &answer, &problem);
+	node_close(opened);
+	if (done == 0)
+		return has_guest(s, node, answer);
+	if (s->silence)
+		error_clear(&problem);
+	else
+		s->silence = problem;
+	return false;
+}
+
+/* The other node that has the guest, or NULL. */
+static char *find_guest(struct search *s)
+{
+	vmm_auto_json struct json_object *peers = verbs_peers(s->config);
+	json_each (name, peers, "")
+		if (is_on(s, json_text(name, ""), false))
 			return str_copy(json_text(name, ""));
-	}
 	return NULL;
+}
+
+/* Where somebody could not be asked, it is not known that there is none. */
+static int not_found(struct search *s, struct vmm_error **err)
+{
+	const char *who = json_text(s->request, "guest"), *near = cluster_near(who, s->names);
+	if (s->silence) {
+		error_take(err, s->silence);
+		s->silence = NULL;
+		(*err)->exit = VMM_BLOCKED;
+		return error_context(err, "guest %s is on no node that answers", who);
+	}
+	error_set(err, VMM_NOT_FOUND, "no-such-guest", "there is no guest %s on %s", who, s->asked.data);
+	return near ? error_hint(err, "did you mean %s? All guests: vmmigrate list", near)
+		    : error_hint(err, "see the guests of all nodes: vmmigrate list");
 }
 
 int forward_to_guest(const struct node_paths *paths, const char *verb, struct json_object *request,
 		     struct json_object **reply, bool *done, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *config = NULL, *read = NULL, *here = NULL;
-	struct vmm_node *local;
+	vmm_auto_json struct json_object *config = NULL, *read = NULL;
 	*done = false;
 	if (json_true(request, "forwarded"))
 		return 0;
-	if (verbs_config(paths, &config, err) < 0 || request_read(request, config, &read, err) < 0 ||
-	    node_open_local(paths, &local, err) < 0)
+	if (verbs_config(paths, &config, err) < 0 || request_read(request, config, &read, err) < 0)
 		return -1;
-	int asked = node_call(local, NODE_GUESTS, NULL, &here, err);
-	node_close(local);
-	if (asked < 0 || has_guest(here, read))
-		return asked;
-	vmm_auto_free char *node = find_guest(paths, config, read);
-	if (!node)
-		return 0;
-	*done = true;
-	return forward_verb(paths, node, verb, request, reply, err);
+	struct search search = {.paths = paths, .config = config, .request = read, .names = json_object_new_array()};
+	int result = 0;
+	if (!is_on(&search, json_text(config, "self"), true)) {
+		vmm_auto_free char *node = find_guest(&search);
+		*done = node != NULL;
+		result = node ? forward_verb(paths, node, verb, request, reply, err) : not_found(&search, err);
+	}
+	search_end(&search);
+	return result;
 }
 
 int forward_to_task(const struct node_paths *paths, const char *verb, struct json_object *request,

@@ -59,8 +59,9 @@ static int prepare(struct migration *m, struct vmm_error **err)
 	if (learn(m, err) < 0 || judge(m, err) < 0 || plan_make(&m->facts, task_id(m->task), &m->plan, err) < 0 ||
 	    keep_plan(m, err) < 0)
 		return -1;
-	task_log(m->task, "info", "%s of %s %s from %s to %s", json_text(m->plan, "mode"), json_text(m->plan, "kind"),
-		 json_text(m->plan, "id"), json_text(m->plan, "source"), json_text(m->plan, "target"));
+	task_log(m->task, "info", "%s of %s %s (%s) from %s to %s", json_text(m->plan, "mode"),
+		 str_same(json_text(m->plan, "kind"), "lxc") ? "container" : "VM", json_text(m->plan, "id"),
+		 json_text_or(m->plan, "name", "no name"), json_text(m->plan, "source"), json_text(m->plan, "target"));
 	return task_journal(m->task, &m->journal, err);
 }
 
@@ -116,14 +117,16 @@ static bool is_settled(struct migration *m, enum vmm_exit status)
 	       !(m->committed && status == VMM_LEFTOVERS && !phases_journal_has(m, "done", "unlock"));
 }
 
+/* What went wrong, how things are now, what to do. */
 static char *last_line(struct migration *m, enum vmm_exit status, const struct vmm_error *err,
 		       struct json_object *result)
 {
 	vmm_auto_free char *where = whereabouts(m, result);
 	int warnings = m->warnings + (int)json_count(m->leftovers, "left");
 	if (err)
-		return str_format("TASK %s: %s%s%s; %s", status == VMM_LEFTOVERS ? "WARNINGS: 1" : "ERROR",
-				  err->message, err->hint ? " - " : "", err->hint ? err->hint : "", where);
+		return str_format("TASK %s: %s; %s%s%s", status == VMM_LEFTOVERS ? "WARNINGS: 1" : "ERROR",
+				  err->message, where, err->hint ? " - " : "", err->hint ? err->hint : "");
+	task_log(m->task, "info", "%s", where);
 	return warnings ? str_format("TASK WARNINGS: %d", warnings) : str_copy("TASK OK");
 }
 

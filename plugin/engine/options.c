@@ -18,7 +18,7 @@ const struct option request_options[] = {
 	  .help = "How to learn what a running guest has written meanwhile: from a snapshot that shares its blocks (XFS, btrfs; there by itself), or by reading all again." },
 	{ .name = "targetstorage", .type = OPTION_STORAGES, .argument = "STORAGE|FROM:TO,...", .group = "mode",
 	  .help = "Storage of the target that copied volumes go to; FROM:TO says it for those that lie on the storage FROM." },
-	{ .name = "timeout", .type = OPTION_NUMBER, .argument = "S", .group = "limits", .standard = "180", .least = 1, .most = 86400,
+	{ .name = "timeout", .type = OPTION_NUMBER, .argument = "SECONDS", .group = "limits", .standard = "180", .least = 1, .most = 86400,
 	  .help = "Seconds that the guest has for an orderly shutdown; then the migration is undone and the guest goes on running." },
 	{ .name = "force_stop", .type = OPTION_FLAG, .group = "limits",
 	  .help = "Kill the guest when the time for its shutdown is over, as if its power were cut." },

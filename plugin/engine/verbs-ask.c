@@ -65,6 +65,19 @@ static int guests_of(const struct node_paths *paths, const char *node, bool self
 	return done;
 }
 
+/* What a node has said: its guests, and which of its hypervisors do not answer. */
+static void add_guests(struct json_object *reply, const char *node, struct json_object *said)
+{
+	json_each (guest, said, "guests")
+		json_append(reply, "guests", json_object_get(guest));
+	json_each (error, said, "errors") {
+		vmm_auto_error struct vmm_error *problem = NULL;
+		error_from_json(&problem, error);
+		error_context(&problem, "%s", node);
+		json_append(reply, "errors", error_to_json(problem));
+	}
+}
+
 /* All nodes' guests, or one node's; a node that does not answer is in "errors", not an error. */
 int verb_guests(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		struct vmm_error **err)
@@ -86,8 +99,7 @@ int verb_guests(const struct node_paths *paths, struct json_object *request, str
 		known = true;
 		if (guests_of(paths, name, str_same(name, json_text(config, "self")), &some, &problem) < 0)
 			json_append(*reply, "errors", error_to_json(problem));
-		json_each (guest, some, "guests")
-			json_append(*reply, "guests", json_object_get(guest));
+		add_guests(*reply, name, some);
 	}
 	if (known)
 		return 0;

@@ -17,7 +17,8 @@ verb_fn verb_node_add, verb_node_test, verb_node_accept;				       /* verbs-node
  * other node writes goes line by line to our stdout. */
 int forward_verb(const struct node_paths *paths, const char *node, const char *verb, struct json_object *request,
 		 struct json_object **reply, struct vmm_error **err);
-/* If the guest of the request is on another node, the verb is carried out there: *done is set, and *reply. */
+/* If the guest of the request is on another node, the verb is carried out there: *done is set, and *reply. Error "no-such-guest"
+ * (VMM_NOT_FOUND) where no node has it, with a near name; where not all could be asked, what kept us from it. */
 int forward_to_guest(const struct node_paths *paths, const char *verb, struct json_object *request,
 		     struct json_object **reply, bool *done, struct vmm_error **err);
 /* The like for the request's task. */

@@ -119,7 +119,13 @@ int local_guests(struct local_node *node, struct json_object *args, struct json_
 	vmm_auto_json struct json_object *hosts = json_object_new_object();
 	struct json_object *guests = json_object_new_array();
 	ask_hosts(node, hosts, guests);
-	*reply = json_make("guests:o", guests);
+	*reply = json_make("guests:o errors:o", guests, json_object_new_array());
+	json_object_object_foreach(hosts, kind, host)
+	{
+		(void)kind;
+		if (!json_true(host, "up") && json_at(host, "error"))
+			json_append(*reply, "errors", json_object_get(json_at(host, "error")));
+	}
 	return 0;
 }
 
