@@ -5,6 +5,7 @@
 # A test has a lab of its own (LAB is its name), with the installed packages on both nodes, joined to a cluster.
 
 set -euo pipefail
+trap 'echo "FAILED at line $LINENO: $BASH_COMMAND" >&2' ERR
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export LAB=${LAB:-t$$}
 
@@ -123,7 +124,9 @@ nothing_left() {
     for node in node1 node2; do
         left=$(on "$node" sh -c '
             ls -A /var/lib/libvirt/images /mnt/shared 2>/dev/null | grep -E "^\.vmmigrate-(node|token|aside|snap)"
-            grep -L "settled.:true" /var/lib/vmmigrate/tasks/*/result 2>/dev/null
+            for task in /var/lib/vmmigrate/tasks/*/; do
+                [ ! -e "$task" ] || grep -q "\"settled\":true" "$task/result" || echo "$task is not settled"
+            done 2>/dev/null
             grep -lE "^state=(source|target|handover|committed|abandoned)" /var/lib/vmmigrate/guests/* 2>/dev/null
             pgrep -fa "vmmigrate-(agent|engine)"' || true)
         [ -z "$left" ] || fail "left on $node: $left"
