@@ -311,3 +311,21 @@ void look_bridge_missing(const struct look *look)
 			missing_network(look, name);
 	}
 }
+
+void look_conntrack_lost(const struct look *look)
+{
+	json_each (network, look->guest, "networks") {
+		const char *type = json_text_or(network, "type", "?"), *name = json_text(network, "name");
+		bool bridged = str_same(type, "bridge") || str_same(type, "network");
+		if (!bridged || !name || !json_true(look->node[SOURCE], "node.bridge_conntrack"))
+			continue;
+		finding_hint(
+			found(look, name,
+			      "%s tracks connections over bridges, and what it knows of those of %s does not travel",
+			      look->name[SOURCE], look->label),
+			"filters that ask for the state of a connection may cut those that are open; let them "
+			"pick up connections in the middle on %s, or expect clients to connect anew",
+			look->name[TARGET]);
+		return;
+	}
+}

@@ -128,6 +128,8 @@ const struct check checks[] = {
 	      "No shared volume is open on the target already."),
 	CHECK("bridge-missing", "storage", ALL, NULL, O, NULL, false, bridge_missing,
 	      "Every bridge and libvirt network of the guest is on the target."),
+	CHECK("conntrack-lost", "storage", MODE_LIVE, NULL, W, NULL, false, conntrack_lost,
+	      "No connection tracking filters what the guest sends over its bridge: its state does not travel."),
 #undef CHECK
 };
 /* clang-format on */

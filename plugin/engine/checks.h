@@ -101,7 +101,8 @@ look_fn look_arch_mismatch, look_backward_qemu, look_backward_libvirt, look_vers
 	look_vcpu_short;
 /* checks-guest.c */
 look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_name_taken, look_mac_taken, look_ct_online,
-	look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots, look_bridge_missing;
+	look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots, look_bridge_missing,
+	look_conntrack_lost;
 /* checks-disk.c */
 look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_linked_clone,
 	look_shared_by_other, look_unsafe_cache, look_pending_changes, look_tpm_state;

@@ -57,7 +57,7 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *
  * What both nodes say. Node facts (node_op FACTS; node/facts.c):
  *   "node"      {name, version, protocol:[major,minor], arch, time_us, cpus, memory_total, memory_free, hugepages_free (bytes),
- *                maintenance, manager: null|"pve"|"vdsm"|"nova", config: digest of nodes and storages in the configuration}
+ *                maintenance, manager: null|"pve"|"vdsm"|"nova", config: digest of nodes and storages in the configuration, bridge_conntrack (bool)}
  *   "host"      {KIND: guest_ops->host_facts, or {"up":false,"error":{code,message,hint}}}
  *   "storages"  array (storage.h)
  *   "bridges"   array of names of the node's bridges

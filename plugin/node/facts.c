@@ -30,6 +30,18 @@ static const char *manager(void)
 	return file_there("/run/nova/nova-compute.pid") || file_there("/etc/nova/nova-compute.conf") ? "nova" : NULL;
 }
 
+/* Is connection tracking at work on this node, and do frames that only pass a bridge go through it? */
+static bool bridge_conntrack(void)
+{
+	vmm_auto_free char *call = NULL, *count = NULL, *modules = NULL;
+	if (file_read("/proc/sys/net/netfilter/nf_conntrack_count", 32, &count, NULL, NULL) < 0 || atoi(count) == 0)
+		return false;
+	if (file_read("/proc/sys/net/bridge/bridge-nf-call-iptables", 16, &call, NULL, NULL) == 0 && *call == '1')
+		return true;
+	return file_read("/proc/modules", 1 << 20, &modules, NULL, NULL) == 0 &&
+	       strstr(modules, "nf_conntrack_bridge ");
+}
+
 static struct json_object *node_part(struct local_node *node)
 {
 	struct utsname uts;
@@ -44,11 +56,12 @@ static struct json_object *node_part(struct local_node *node)
 	uint32_t digest = crc32c(crc32c(0, nodes, strlen(nodes)), storages, strlen(storages));
 	struct json_object *part =
 		json_make("name:s version:s arch:s time_us:i cpus:d memory_total:i memory_free:i hugepages_free:i "
-			  "maintenance:b manager:s config:i",
+			  "maintenance:b manager:s config:i bridge_conntrack:b",
 			  node->base.name, VMM_VERSION, uts.machine, clock_now_us(), (int)sysconf(_SC_NPROCESSORS_ONLN),
 			  meminfo(meminfo_text, "MemTotal:"), meminfo(meminfo_text, "MemAvailable:"),
 			  meminfo(meminfo_text, "HugePages_Free:") / 1024 * meminfo(meminfo_text, "Hugepagesize:"),
-			  (int)(file_there(maintenance) || json_true(node->config, own)), manager(), (int64_t)digest);
+			  (int)(file_there(maintenance) || json_true(node->config, own)), manager(), (int64_t)digest,
+			  (int)bridge_conntrack());
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MAJOR));
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MINOR));
 	return part;
