@@ -170,6 +170,25 @@ static void committed_outranks_an_abort_that_comes_late(void **state)
 	asked_free(&a);
 }
 
+static void nothing_is_given_up_that_is_not_another_nodes(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	json_put(a.args, "role:s peer:s kind:s id:s name:s uuid:s volumes:o", "source", "node1", "null", GUEST, "web",
+		 "u", json_object_new_array());
+	json_append(a.args, "volumes", json_make("from:s kind:s", a.to, "null"));
+	world_guest(a.w, NODE2, &ways[4], NULL);
+	write_file(a.to, "the guest's");
+	refuses(&a, NODE_GIVE_UP, "wrong-state");
+	must(&a, NODE_LOCK);
+	refuses(&a, NODE_GIVE_UP, "wrong-state");
+	json_put(a.args, "to:s owner:s generation:i", "committed", "node2", (int64_t)1);
+	must(&a, NODE_ADVANCE);
+	refuses(&a, NODE_GIVE_UP, "wrong-state");
+	assert_true(file_there(a.to));
+	asked_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +200,7 @@ int main(void)
 		cmocka_unit_test(a_guest_that_another_owns_is_not_let_go),
 		cmocka_unit_test(abandoned_outranks_a_commit_that_comes_late),
 		cmocka_unit_test(committed_outranks_an_abort_that_comes_late),
+		cmocka_unit_test(nothing_is_given_up_that_is_not_another_nodes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
