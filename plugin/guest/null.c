@@ -5,7 +5,8 @@
  * "moods"}. A running guest holds <world>/running-UUID; that it is taken twice is the one thing that must never happen, and
  * ends the process. Moods make trouble on purpose: "deaf" (ignores shutdown), "no-start" (a held start fails), "dies" (ends as soon
  * as it is let go), "break" (memory does not arrive), "finish-lost" (it arrives, the source goes on all the same),
- * "source-lost" (it arrives, the source's process is gone, and the migration's answer is a failure).
+ * "source-lost" (it arrives, the source's process is gone, and the migration's answer is a failure), "source-dies" (it does not arrive
+ * whole, and the source's process is gone).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -320,6 +321,10 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 			unlink(path);
 			return error_set(err, VMM_CANCELLED, "cancelled", "migration of %s was cancelled", id);
 		}
+		if (step == 2 && has_mood(here, "source-dies"))
+			return null_enter(root, id, here, "shutoff", err) < 0
+				       ? -1
+				       : error_set(err, VMM_FAILED, "link-lost", "the source's process is gone");
 		if (step == 2 && has_mood(here, "break"))
 			return error_set(err, VMM_FAILED, "migration-failed", "memory of %s did not arrive", id);
 	}

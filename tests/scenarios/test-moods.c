@@ -104,6 +104,23 @@ static void memory_that_arrived_goes_on_there_whatever_the_source_says(void **st
 	world_free(w);
 }
 
+static void a_guest_that_ends_with_half_its_memory_moved_is_off_here(void **state)
+{
+	(void)state;
+	static const struct way stopped = {"stopped", "{}", true, false};
+	static const char *const names[] = {"live", "paused"};
+	for (size_t i = 0; i < VMM_COUNT(names); i++) {
+		struct ended ended;
+		struct world *w = moves(way_named(names[i]), NULL, "['source-dies']", &ended);
+		expect(w, &ended, VMM_FAILED, true, "link-lost");
+		assert_int_equal(guest_node(w), NODE1);
+		world_check(w, &stopped, false, SEED);
+		world_again(w, &stopped, SEED_AGAIN);
+		ended_free(&ended);
+		world_free(w);
+	}
+}
+
 /* ------------------------------------------------------------------ it dies just after it was let go */
 
 static struct world *dies(const struct way *way, char **task)
@@ -197,6 +214,10 @@ static void kept_without_the_target(const struct way *way, int call, bool *struc
 			world_fail(w, "the guest is %s: %s", state, kept.message);
 		if (!given_up && (kept.settled || !world_guard_admits(w, NODE1)))
 			world_fail(w, "kept, but not to the end: %s", kept.message);
+		vmm_auto_json struct json_object *record = NULL;
+		record_read(w->machine[NODE1].state, "null-" GUEST, &record, NULL);
+		if (!given_up && json_number(record, "generation") != 2)
+			world_fail(w, "nothing is there that outranks the target: %s", json_line(record));
 		ended_free(&kept);
 	}
 	world_heal(w);
@@ -269,6 +290,7 @@ int main(void)
 		cmocka_unit_test(a_guest_that_the_target_cannot_start_runs_on_here),
 		cmocka_unit_test(a_deaf_guest_is_killed_only_by_force),
 		cmocka_unit_test(memory_that_arrived_goes_on_there_whatever_the_source_says),
+		cmocka_unit_test(a_guest_that_ends_with_half_its_memory_moved_is_off_here),
 		cmocka_unit_test(a_guest_that_dies_goes_back_at_a_word),
 		cmocka_unit_test(a_guest_that_dies_stays_there_at_a_word),
 		cmocka_unit_test(the_source_keeps_the_guest_at_a_word_though_the_target_is_gone),
