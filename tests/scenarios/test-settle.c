@@ -75,7 +75,7 @@ static struct world *begin(const struct way *way, int call, enum trouble what, s
 	guest_writes(w, NODE1, way->shared, SEED);
 	world_trouble(w, NODE2, call, what);
 	if (what == KILLED_AFTER) {
-		assert_in_range(world_migrate_apart(w, NODE1, way->options, NULL, NULL), 0, KILLED);
+		w->struck = world_migrate_apart(w, NODE1, way->options, NULL, NULL) == KILLED;
 		world_heal(w);
 	} else {
 		world_migrate(w, NODE1, way->options, ended);
@@ -102,13 +102,14 @@ static void a_target_has_the_source_settle_what_it_can(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < way_count; i++)
-		for (int call = 3; call < 40; call++) {
+		for (int call = 3, more = true; more; call++) {
 			struct world *w = begin(&ways[i], call, KILLED_AFTER, NULL);
 			if (target_is_locked(w))
 				settles_as(w, "settled");
 			world_settle(w, NODE1);
 			world_check(w, &ways[i], ways[i].runs, SEED);
 			world_again(w, &ways[i], SEED_AGAIN);
+			more = w->struck;
 			world_free(w);
 		}
 }
@@ -117,7 +118,7 @@ static void a_target_that_cannot_ask_leaves_all_as_it_is(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < way_count; i++)
-		for (int call = 3; call < 40; call++) {
+		for (int call = 3, more = true; more; call++) {
 			struct world *w = begin(&ways[i], call, KILLED_AFTER, NULL);
 			if (target_is_locked(w)) {
 				vmm_auto_free char *before = guest_state(w, NODE2);
@@ -130,6 +131,7 @@ static void a_target_that_cannot_ask_leaves_all_as_it_is(void **state)
 			world_heal(w);
 			world_settle(w, NODE1);
 			world_check(w, &ways[i], ways[i].runs, SEED);
+			more = w->struck;
 			world_free(w);
 		}
 }
@@ -140,7 +142,7 @@ static void a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task(v
 	(void)state;
 	for (size_t i = 0; i < way_count; i++) {
 		int taken = 0;
-		for (int call = 3; call < 40; call++) {
+		for (int call = 3, more = true; more; call++) {
 			struct ended ended;
 			struct world *w = begin(&ways[i], call, GONE_BEFORE, &ended);
 			/* Only what comes behind the commit, and before the source gives up its own. */
@@ -157,6 +159,7 @@ static void a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task(v
 				taken++;
 			}
 			ended_free(&ended);
+			more = w->struck;
 			world_free(w);
 		}
 		assert_true(taken);
