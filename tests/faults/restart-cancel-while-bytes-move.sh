@@ -13,6 +13,7 @@ on node1 pkill -INT -x vmmigrate
 finish 7
 says "cancelled"
 as_it_was node1 100
+no_seeds
 
 begin node1 100 node2 --restart --no-precopy --bwlimit 8192
 until_says "copy vda:"

@@ -17,6 +17,7 @@ on node2 sh -ec "printf 'X' | dd of=\$(ls $images/.vmmigrate-*-vm100.img) bs=1 s
 finish 1
 says "vda"
 as_it_was node1 100
+no_seeds
 
 begin node1 100 node2 --restart --no-precopy --bwlimit 8192
 until_says "copy vdb:"

@@ -11,6 +11,7 @@ on node2 pkill -KILL -f '^sshd: root'
 finish 1
 says "TASK ERROR"
 as_it_was node1 100
+no_seeds
 
 begin node1 100 node2 --restart --no-precopy --bwlimit 8192
 until_says "copy vda:"

@@ -11,6 +11,7 @@ on node1 pkill -KILL -f '^vmmigrate-engine worker'
 finish 1
 says "interrupted"
 as_it_was node1 100
+no_seeds
 
 begin node1 100 node2 --restart --no-precopy --bwlimit 8192
 until_says "copy vda:"
@@ -18,6 +19,7 @@ on node1 pkill -KILL -f '^vmmigrate-engine worker'
 finish 1
 says "interrupted"
 as_it_was node1 100
+no_seeds
 
 begin node1 100 node2 --restart --no-precopy --bwlimit 8192
 until_says "copy vda:"

@@ -4,7 +4,7 @@
 #
 # A test has a lab of its own (LAB is its name), with the installed packages on both nodes, joined to a cluster.
 
-set -euo pipefail
+set -Eeuo pipefail
 trap 'echo "FAILED at line $LINENO: $BASH_COMMAND" >&2' ERR
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export LAB=${LAB:-t$$}
@@ -142,6 +142,9 @@ as_it_was() {
     wait_until "nothing is left" 30 settled
     nothing_left
 }
+
+# no_seeds: the next copy begins from nothing, not from what an interrupted one has left.
+no_seeds() { for node in node1 node2; do on "$node" vmmigrate seeds --prune >/dev/null; done; }
 
 # second_try FROM ID ARGUMENTS...: the same migration, tried again, succeeds and leaves nothing behind.
 second_try() {
