@@ -22,7 +22,7 @@ enum {
 
 #define LINK_HINT "look at the migration network between the nodes"
 
-enum give_up { GO_ON, CANCELLED, STALLED, LINK_LOST };
+enum give_up { GO_ON, CANCELLED, REBOOTED, STALLED, LINK_LOST };
 
 struct qemu_moving {
 	const struct guest_migration *order;
@@ -32,7 +32,7 @@ struct qemu_moving {
 	virTypedParameterPtr values;
 	int count, room;
 
-	struct qemu_stops *stops;
+	struct qemu_events *events;
 	struct converge converge;
 	unsigned long long former_downtime; /* 0: not known */
 	enum give_up give_up;
@@ -287,7 +287,7 @@ static void steer(struct qemu_moving *m, const struct figures *f)
 
 static bool just_stopped(struct qemu_moving *m)
 {
-	int64_t at_ms = m->order->paused ? 0 : qemu_stops_last(m->stops);
+	int64_t at_ms = m->order->paused ? 0 : qemu_events_stopped(m->events);
 	return at_ms && clock_steady_ms() - at_ms < SWITCH_MS;
 }
 
@@ -301,6 +301,8 @@ static enum news watch(struct qemu_moving *m)
 		bool known = look(m->domain, 0, &figures);
 		if (!report(m, &figures) && m->give_up == GO_ON)
 			m->give_up = CANCELLED;
+		if (qemu_events_rebooted(m->events) && m->give_up == GO_ON)
+			m->give_up = REBOOTED;
 		if (known && m->give_up == GO_ON)
 			steer(m, &figures);
 		/* Refused while libvirtd still prepares, and when the guest is about to change sides: so it is asked
@@ -321,6 +323,10 @@ static int failed(struct qemu_moving *m, struct vmm_error **err)
 	switch (m->give_up) {
 	case CANCELLED:
 		error_set(err, VMM_CANCELLED, "cancelled", "migrate VM %s: cancelled", m->name);
+		break;
+	case REBOOTED:
+		error_set(err, VMM_FAILED, "guest-rebooted", "migrate VM %s: the guest has rebooted", m->name);
+		error_hint(err, "migrate it when it is up again");
 		break;
 	case STALLED:
 		error_set(err, VMM_FAILED, "does-not-converge",
@@ -344,7 +350,7 @@ static int failed(struct qemu_moving *m, struct vmm_error **err)
 
 static void moving_free(struct qemu_moving *m)
 {
-	qemu_stops_end(m->stops);
+	qemu_events_end(m->events);
 	vmm_cleanup_close(&m->process);
 	vmm_cleanup_close(&m->over);
 	virTypedParamsFree(m->values, m->count);
@@ -358,7 +364,7 @@ static struct qemu_moving *moving_new(const struct guest_migration *order, virDo
 	m->order = order;
 	m->domain = domain;
 	m->name = virDomainGetName(domain);
-	m->stops = qemu_stops_watch(domain);
+	m->events = qemu_events_watch(domain);
 	m->process = qemu_process(domain);
 	m->over = eventfd(0, EFD_CLOEXEC);
 	return m;
@@ -389,7 +395,7 @@ int qemu_migrate(struct guest_host *host, const struct guest_migration *migratio
 	qemu->moving = m;
 	enum news news = watch(m);
 	if (migration->statistics)
-		migration->statistics->stopped_ms = qemu_stops_last(m->stops);
+		migration->statistics->stopped_ms = qemu_events_stopped(m->events);
 	return news == GONE ? 0 : qemu_migrate_end(host, err);
 }
 

@@ -99,14 +99,15 @@ int qemu_destroy(struct guest_host *host, const char *id, struct vmm_error **err
  * certain which process that is: then libvirt's word has to be waited for. */
 int qemu_process(virDomainPtr domain);
 
-/* ------------------------------------------------------------------ stops.c */
+/* ------------------------------------------------------------------ events.c */
 
-/* Since when a guest stands, by libvirt's events. */
-struct qemu_stops;
-struct qemu_stops *qemu_stops_watch(virDomainPtr domain); /* NULL where there are no events */
-/* Since when it stands, clock_steady_ms, or 0 where it does not or that is not known. NULL is harmless, here and below. */
-int64_t qemu_stops_last(const struct qemu_stops *stops);
-void qemu_stops_end(struct qemu_stops *stops);
+/* Listens to what becomes of a guest. Where libvirt sends no events nothing is heard. */
+struct qemu_events;
+struct qemu_events *qemu_events_watch(virDomainPtr domain);
+/* Since when it stands, clock_steady_ms, or 0 where it does not. */
+int64_t qemu_events_stopped(const struct qemu_events *events);
+bool qemu_events_rebooted(const struct qemu_events *events);
+void qemu_events_end(struct qemu_events *events);
 
 /* ------------------------------------------------------------------ migrate.c */
 
