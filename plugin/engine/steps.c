@@ -319,7 +319,8 @@ int step_settle(struct migration *m, struct json_object *volume, struct vmm_erro
 {
 	(void)volume;
 	int settle_ms = migration_mode(m) == MODE_RESTART ? SETTLE_RESTART_MS : SETTLE_MEMORY_MS;
-	int64_t end = clock_steady_ms() + (m->patience_ms ? settle_ms : 0);
+	int64_t since_ms = m->released_ms ? m->released_ms : clock_steady_ms();
+	int64_t end = since_ms + (m->patience_ms ? settle_ms : 0);
 	do {
 		vmm_auto_json struct json_object *state = NULL;
 		if (migration_insist(m, TARGET, NODE_STATE, NULL, &state, err) < 0)
