@@ -27,7 +27,22 @@ begin_standing() {
     on "$from" virsh -q migrate-setmaxdowntime "vm$id" 100000
     wait_until "$id stands on $from" 30 stands "$from" "$id"
 }
+runs() { [ "$(state "$1" "$2")" = running ]; }
+gone() { [ "$(state "$1" "$2")" = absent ]; }
 stands() { [ "$(state "$1" "$2")" = paused ]; }
+
+# memory_has_crossed NODE ID: the guest stands on the source and nothing has left the node for a second.
+memory_has_crossed() {
+    local before now
+    wait_until "$2 stands on $1" 60 stands "$1" "$2"
+    now=$(lab counters "$1" | awk '{ n += $3 } END { print n }')
+    before=0
+    until [ $((now - before)) -lt 20000 ]; do
+        sleep 1
+        before=$now
+        now=$(lab counters "$1" | awk '{ n += $3 } END { print n }')
+    done
+}
 
 # reason NODE ID: libvirt's words for how it is, "paused (migration)".
 reason() { on "$1" virsh domstate --reason "vm$2" 2>/dev/null | head -n 1; }

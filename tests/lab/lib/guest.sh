@@ -160,6 +160,14 @@ guest_note() {
     echo "$2" >"$RUN/guests/$1"
 }
 
+# lab tell ID off|reboot: over the guest's network, wherever it is.
+verb_tell() {
+    [ $# -eq 2 ] || die "usage: lab tell ID off|reboot"
+    check_id "$1"
+    # shellcheck disable=SC2016
+    node_exec store timeout 10 bash -c 'echo "$2" >"/dev/tcp/10.77.0.$1/9"' - "$@" || die "guest $1 does not listen"
+}
+
 # lab guest NODE ID [options]: makes the disk, defines the guest on the node, and with --start starts it.
 # --xml prints the definition only.
 verb_guest() {

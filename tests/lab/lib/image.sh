@@ -39,12 +39,13 @@ image_make() {
     local work=$1 kernel root=$1/root name file
     kernel=$(image_kernel)
     mkdir -p "$work/out" "$root"/{bin,dev,proc,sys,etc/acpi/PWRF,run,lib/modules}
-    for name in tick record dirty; do
+    for name in tick record dirty switch; do
         cc -O2 -std=gnu11 -Wall -Wextra -Werror -static -o "$root/bin/$name" "$LAB_DIR/guest/$name.c"
         strip "$root/bin/$name"
     done
     cp /bin/busybox "$root/bin/busybox"
     install -m 755 "$LAB_DIR/guest/init" "$root/init"
+    install -m 755 "$LAB_DIR/guest/told" "$root/bin/told"
     install -m 755 "$LAB_DIR/guest/power-button" "$root/etc/acpi/PWRF/00000080"
     for name in "${IMAGE_MODULES[@]}"; do
         modprobe --set-version "$kernel" --show-depends "$name"
