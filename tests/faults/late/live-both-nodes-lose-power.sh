@@ -1,7 +1,7 @@
 #!/bin/bash
 # FAULTS 31: both nodes lose power while memory crosses, autostart is on: the source alone starts nothing; when the other is back, the
 # guest is started on the source by itself.
-. "$(dirname "$0")/../lab/live.sh"
+. "$(dirname "$0")/../../lab/live.sh"
 
 fresh_lab
 vm node1 100 --autostart

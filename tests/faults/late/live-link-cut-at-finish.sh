@@ -1,6 +1,6 @@
 #!/bin/bash
 # FAULTS 17: the answer to libvirt's Finish is lost: the target has all of the memory, the source does not know. One of them runs.
-. "$(dirname "$0")/../lab/live.sh"
+. "$(dirname "$0")/../../lab/live.sh"
 
 fresh_lab
 vm node1 100

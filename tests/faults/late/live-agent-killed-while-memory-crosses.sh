@@ -1,6 +1,6 @@
 #!/bin/bash
 # FAULTS 44: the agent on the target is killed while memory crosses: another one takes its place, and the migration comes to its end.
-. "$(dirname "$0")/../lab/live.sh"
+. "$(dirname "$0")/../../lab/live.sh"
 
 fresh_lab
 vm node1 100 --autostart

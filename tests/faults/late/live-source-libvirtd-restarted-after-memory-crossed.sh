@@ -1,7 +1,7 @@
 #!/bin/bash
 # FAULTS 16: the source's libvirtd is restarted when the memory has crossed and Finish is not answered: one side has the guest, and
 # it says which.
-. "$(dirname "$0")/../lab/live.sh"
+. "$(dirname "$0")/../../lab/live.sh"
 
 fresh_lab
 vm node1 100

@@ -1,6 +1,6 @@
 #!/bin/bash
 # FAULTS 23: the guest powers off while its memory crosses: it is off on the source, and nothing of it is on the target.
-. "$(dirname "$0")/../lab/live.sh"
+. "$(dirname "$0")/../../lab/live.sh"
 
 fresh_lab
 vm node1 100 --autostart

@@ -1,7 +1,7 @@
 #!/bin/bash
 # FAULTS 28: the source loses power while memory crosses: the target starts nothing, and nothing is started there by hand; when the
 # source is back, the guest is started there.
-. "$(dirname "$0")/../lab/live.sh"
+. "$(dirname "$0")/../../lab/live.sh"
 
 fresh_lab
 vm node1 100 --autostart

@@ -1,7 +1,7 @@
 #!/bin/bash
 # FAULTS 24: the guest writes faster than the link carries: given up with a code of its own, the guest untouched; with
 # --on-stall=suspend the same migration comes to its end.
-. "$(dirname "$0")/../lab/live.sh"
+. "$(dirname "$0")/../../lab/live.sh"
 
 # Writes to 2 MiB all the time, over a link that carries 4 MiB/s once most of the memory has crossed: more than what is left of the guest
 # when auto-converge has slowed it to a hundredth.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # FAULTS 26: the target loses power while memory crosses: the guest goes on on the source, at once and for as long as the target is
 # away; when that is back, nothing of the guest is left there.
-. "$(dirname "$0")/../lab/live.sh"
+. "$(dirname "$0")/../../lab/live.sh"
 
 told_later() { on node1 vmmigrate recover && settled; }
 

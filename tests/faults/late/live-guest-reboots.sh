@@ -1,6 +1,6 @@
 #!/bin/bash
 # FAULTS 23: the guest reboots while its memory crosses: it comes up on the source.
-. "$(dirname "$0")/../lab/live.sh"
+. "$(dirname "$0")/../../lab/live.sh"
 
 fresh_lab
 vm node1 100
