@@ -191,35 +191,76 @@ int local_serve(const struct node_paths *paths, const char *task, struct stream 
 	return copy_serve(stream, open_made, &serve, err);
 }
 
-static void *serve_thread(void *context)
+/* Within one process (two nodes of a test) a thread is the far end. It has ended when the session is closed: who forks or frees
+ * the node afterwards does it alone. */
+struct near_session {
+	struct stream base;
+	struct stream *near, *far;
+	pthread_t thread;
+	const struct node_paths *paths;
+	char *task;
+};
+
+static ssize_t near_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
 {
-	struct serve *serve = context;
-	local_serve(serve->paths, serve->task, serve->stream, NULL);
-	stream_close(serve->stream);
-	free(serve->task);
-	free(serve);
+	struct stream *near = ((struct near_session *)s)->near;
+	return near->ops->read(near, data, length, wait_ms, err);
+}
+
+static int near_write(struct stream *s, const void *data, size_t length, struct vmm_error **err)
+{
+	struct stream *near = ((struct near_session *)s)->near;
+	return near->ops->write(near, data, length, err);
+}
+
+static void near_finish(struct stream *s)
+{
+	stream_finish(((struct near_session *)s)->near);
+}
+
+static void near_free(struct near_session *session)
+{
+	free(session->task);
+	free(session);
+}
+
+static void near_close(struct stream *s)
+{
+	struct near_session *session = (struct near_session *)s;
+	stream_close(session->near);
+	pthread_join(session->thread, NULL);
+	near_free(session);
+}
+
+static void *far_end(void *context)
+{
+	struct near_session *session = context;
+	local_serve(session->paths, session->task, session->far, NULL);
+	stream_close(session->far);
 	return NULL;
 }
 
-/* Within one process (two nodes of a test): a thread is the far end. */
-int local_session(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err)
+int local_session(struct vmm_node *node, const char *task, struct stream **result, struct vmm_error **err)
 {
+	static const struct stream_ops ops = {
+		.read = near_read, .write = near_write, .finish = near_finish, .close = near_close};
 	struct stream *pair[2];
 	if (stream_pair(pair, err) < 0)
 		return -1;
-	struct serve *serve = mem_zero(sizeof(*serve));
-	*serve = (struct serve){((struct local_node *)node)->paths, str_copy(task), pair[1]};
-	pthread_t thread;
-	int number = pthread_create(&thread, NULL, serve_thread, serve);
+	struct near_session *session = mem_zero(sizeof(*session));
+	*session = (struct near_session){.base.ops = &ops,
+					 .near = pair[0],
+					 .far = pair[1],
+					 .paths = ((struct local_node *)node)->paths,
+					 .task = str_copy(task)};
+	int number = pthread_create(&session->thread, NULL, far_end, session);
 	if (number) {
 		stream_close(pair[0]);
 		stream_close(pair[1]);
-		free(serve->task);
-		free(serve);
+		near_free(session);
 		return error_errno(err, number, "begin a session");
 	}
-	pthread_detach(thread);
-	*session = pair[0];
+	*result = &session->base;
 	return 0;
 }
 
