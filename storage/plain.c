@@ -35,7 +35,7 @@ static int no_space(const char *path, uint64_t need, uint64_t have, struct vmm_e
 {
 	vmm_auto_free char *dir = path_dir(path), *needed = str_size((int64_t)need), *had = str_size((int64_t)have);
 	error_set(err, VMM_BLOCKED, "no-space", "no space in %s (need %s, have %s)", dir, needed, had);
-	return error_hint(err, "Free some space there, or choose another node.");
+	return error_hint(err, "Free some space there, or choose another place (--targetstorage) or another node.");
 }
 
 int plain_room(const char *path, uint64_t need, uint64_t free, struct vmm_error **err)

@@ -45,7 +45,8 @@ void look_space_short(const struct look *look)
 		struct json_object *finding =
 			found(look, name, "%s needs %s on storage \"%s\" of %s, which has %s free (%s)", look->label,
 			      need_text, name, look->name[TARGET], have_text, names.data);
-		finding_hint(finding, "make room in %s on %s, or choose another node",
+		finding_hint(finding,
+			     "make room in %s on %s, or choose another place (--targetstorage) or another node",
 			     json_text_or(storage, "path", name), look->name[TARGET]);
 	}
 }
