@@ -266,5 +266,8 @@ int step_verify(struct migration *m, struct json_object *volume, struct vmm_erro
 int step_publish(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	sessions_drop(m);
+	/* Other volumes were verified since this one was. */
+	if (!volume_is_tree(volume) && unchanged(volume, err) < 0)
+		return -1;
 	return migration_call(m, TARGET, NODE_PUBLISH, place_arguments(m, volume), NULL, err);
 }

@@ -271,12 +271,36 @@ static int restore_autostart(struct migration *m, struct vmm_error **err)
 		       : 0;
 }
 
+/* The wish to shut down cannot be taken back: a guest that was slow to hear it may still go off when all seems undone, and would
+ * stay off. So it is watched for a while, and then the log says what may come. */
+static int await_late_stop(struct migration *m, struct vmm_error **err)
+{
+	enum { WATCH_MS = 10000, PAUSE_MS = 100 };
+	int64_t end = clock_steady_ms() + (m->patience_ms ? WATCH_MS : 0);
+	for (;; clock_sleep_ms(PAUSE_MS)) {
+		vmm_auto_json struct json_object *state = NULL;
+		if (migration_insist(m, SOURCE, NODE_STATE, NULL, &state, err) < 0)
+			return -1;
+		bool runs = str_same(json_text(state, "state"), "running");
+		bool goes = str_same(json_text(state, "state"), "shutdown");
+		if (!runs && !goes)
+			return 0;
+		/* One that is on its way down is off in a moment, and cannot be started before. */
+		if (clock_steady_ms() >= end + (goes ? m->patience_ms : 0))
+			break;
+	}
+	task_log(m->task, "warning", "guest %s was asked to shut down and still runs; should it go off later, start it",
+		 json_text(m->plan, "id"));
+	return 0;
+}
+
 /* It ran, so it runs again. That is where the bytes are: nothing of the source was given up. */
 int undo_stop(struct migration *m, struct vmm_error **err)
 {
-	return migration_insist(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0
-		       ? -1
-		       : restore_autostart(m, err);
+	if (await_late_stop(m, err) < 0 ||
+	    migration_insist(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
+		return -1;
+	return restore_autostart(m, err);
 }
 
 /* ---------------------------------------------------------------- the guest on the target */

@@ -158,15 +158,22 @@ int local_release(struct local_node *node, struct json_object *args, struct json
 	return g.ops->release(g.host, g.id, err);
 }
 
+/* The node that runs the task has its mark that somebody asked to cancel: nobody waits minutes for a guest to shut down then. */
+static bool is_cancelled(void *mark)
+{
+	return file_there(mark);
+}
+
 int local_stop(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
+	const char *task = local_task(args, err);
 	vmm_auto_guest struct local_guest g = {0};
-	if (local_own(node, args, false, err) < 0)
+	if (!task || local_own(node, args, false, err) < 0 || local_guest_open(node, args, &g, err) < 0)
 		return -1;
-	return local_guest_open(node, args, &g, err) < 0 ? -1
-							 : g.ops->stop(g.host, g.id, (int)json_number(args, "limit_ms"),
-								       json_true(args, "force"), NULL, NULL, err);
+	vmm_auto_free char *dir = local_task_dir(node, task), *mark = str_format("%s/cancel", dir);
+	return g.ops->stop(g.host, g.id, (int)json_number(args, "limit_ms"), json_true(args, "force"), is_cancelled,
+			   mark, err);
 }
 
 int local_destroy(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)

@@ -5,13 +5,14 @@ GUEST_NS=https://vmmigrate.org/xmlns/1
 
 guest_usage() {
     die "usage: lab guest NODE ID [--disk iscsi|dir|gluster|none] [--format raw|qcow2] [--size SIZE] [--data MIB]
-    [--memory MIB] [--vcpus N] [--records RATE] [--dirty MIB_A_SECOND] [--dirty-set MIB] [--deaf] [--autostart]
+    [--memory MIB] [--vcpus N] [--records RATE] [--dirty MIB_A_SECOND] [--dirty-set MIB] [--deaf]
+    [--slow SECONDS] [--autostart]
     [--name NAME] [--title TITLE] [--machine TYPE] [--cache MODE] [--xml] [--start]"
 }
 
 guest_options() {
     disk=iscsi format=raw size=1G data=0 memory=256 vcpus=1 records=10 dirty=0 dirtyset=64 machine=pc-q35-7.2
-    cache=none name=vm$id title="" deaf="" autostart="" start="" xml=""
+    cache=none name=vm$id title="" deaf="" slow="" autostart="" start="" xml=""
     while [ $# -gt 0 ]; do
         case $1 in
             --deaf) deaf=lab.deaf ;;
@@ -19,7 +20,7 @@ guest_options() {
             --start) start=1 ;;
             --xml) xml=1 ;;
             --disk | --format | --size | --data | --memory | --vcpus | --records | --dirty | --dirty-set | --name | \
-                --title | --machine | --cache)
+                --title | --machine | --cache | --slow)
                 [ $# -ge 2 ] || guest_usage
                 local option=${1#--}
                 printf -v "${option//-/}" %s "$2"
@@ -95,7 +96,7 @@ guest_xml() {
     <type arch='x86_64' machine='$machine'>hvm</type>
     <kernel>$IMAGE_DIR/vmmigrate-lab-vmlinuz</kernel>
     <initrd>$IMAGE_DIR/vmmigrate-lab-initrd</initrd>
-    <cmdline>console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 lab.id=$id lab.records=$records lab.dirty=$dirty lab.dirtyset=$dirtyset $deaf</cmdline>
+    <cmdline>console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 lab.id=$id lab.records=$records lab.dirty=$dirty lab.dirtyset=$dirtyset $deaf${slow:+ lab.slow=$slow}</cmdline>
   </os>
   <features><acpi/><apic/></features>
   <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
@@ -173,7 +174,7 @@ verb_tell() {
 verb_guest() {
     [ $# -ge 2 ] || guest_usage
     local node=$1 id=$2 digest
-    local disk format size data memory vcpus records dirty dirtyset machine cache name title deaf autostart start xml
+    local disk format size data memory vcpus records dirty dirtyset machine cache name title deaf slow autostart start xml
     check_node "$node"
     check_id "$id"
     guest_options "${@:3}"
