@@ -162,7 +162,7 @@ deb:
 	rm -rf $(BUILD)-deb
 	@ls $(BUILD)/*.deb
 
-package-tests:
+package-tests: deb
 	tests/package/run.sh $(BUILD)
 
 lint-deb:
