@@ -69,7 +69,9 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # ---------------------------------------------------------------- tests
-UNIT_SRC = $(wildcard tests/unit/test-*.c tests/scenarios/test-*.c)
+# Each test is a target of its own, NAME.run: `make -j2 -O units` runs two side by side, and what each says stays together.
+# The longest come first.
+UNIT_SRC = $(wildcard tests/scenarios/test-*.c tests/unit/test-*.c)
 UNITS    = $(UNIT_SRC:%.c=$(BUILD)/%)
 HELPERS  = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(UNIT_SRC), $(wildcard tests/unit/*.c tests/scenarios/*.c)))
 
@@ -78,8 +80,12 @@ LINK_SRC = $(wildcard tests/link/test-*.c)
 LINKS	 = $(LINK_SRC:%.c=$(BUILD)/%)
 $(LINKS): HELPERS += $(BUILD)/tests/link/own-sshd.o
 $(LINKS): $(BUILD)/tests/link/own-sshd.o
-link-tests: $(LINKS)
-	@for t in $(LINKS); do echo "== $$t"; $(RUNNER) $$t || exit 1; done
+
+units: $(UNITS:%=%.run)
+link-tests: $(LINKS:%=%.run)
+$(BUILD)/tests/unit/test-tree.run: $(BUILD)/tree-pipe
+$(UNITS:%=%.run) $(LINKS:%=%.run): %.run: %
+	@echo "== $<"; $(RUNNER) $<
 
 # A test names the functions that it replaces in a line `wrap: name name`.
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(LIB)
@@ -88,12 +94,9 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(LIB)
 		-o $@ $< $(HELPERS) $(LIB) $(LIBS) -lcmocka
 
 .PRECIOUS: $(BUILD)/%.o
-units: $(UNITS) $(BUILD)/tree-pipe
-	@for t in $(UNITS); do echo "== $$t"; $(RUNNER) $$t || exit 1; done
 
 # The tables that help and the manual are made from.
-check-tables: $(BUILD)/tests/scenarios/test-tables
-	$(RUNNER) $<
+check-tables: $(BUILD)/tests/scenarios/test-tables.run
 
 # ---------------------------------------------------------------- tests of the plug-in and of the command
 $(BUILD)/tests/abi/test-plugin: $(BUILD)/tests/abi/test-plugin.o
@@ -179,21 +182,22 @@ NODES	 = $(sort $(wildcard tests/nodes/*.sh tests/faults/*.sh))
 setup:
 	$(Q)$(IN_LAB) setup
 
+SIDE_BY_SIDE = $(Q)$(MAKE) --no-print-directory -j2 -O
+
 check: setup
-	$(Q)$(MAKE) --no-print-directory -j2 all
-	$(Q)$(MAKE) --no-print-directory lint check-tables check-format units link-tests abi cli-tests hooks-tests
-	$(Q)$(MAKE) --no-print-directory check-asan check-valgrind
-	$(Q)$(MAKE) --no-print-directory package-tests check-nodes
+	$(SIDE_BY_SIDE) all
+	$(SIDE_BY_SIDE) lint check-format units link-tests abi cli-tests hooks-tests
+	$(Q)$(MAKE) --no-print-directory check-asan check-valgrind package-tests check-nodes
 
 check-layers:
 	$(Q)tests/layers.sh
 
 check-asan:
-	$(Q)$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-omit-frame-pointer" CFLAGS="-O1 -g" units
+	$(SIDE_BY_SIDE) BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-omit-frame-pointer" CFLAGS="-O1 -g" units
 
 # Memory that is never freed or read before it is written, where the sanitizers do not look: the libraries' side.
 check-valgrind:
-	$(Q)$(MAKE) --no-print-directory RUNNER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" \
+	$(SIDE_BY_SIDE) RUNNER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" \
 		UNITS="$(filter %test-base %test-config %test-definition %test-frames %test-storage %test-checks %test-plan %test-request, $(UNITS))" units
 
 check-nodes: deb

@@ -35,9 +35,6 @@ verb__node() {
     mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$root/sys/fs/cgroup"
     mount -t tmpfs -o mode=755,nosuid,size=64m tmpfs "$root/run"
     mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-    # Each boot of a machine has an id of its own.
-    cat "$root/proc/sys/kernel/random/uuid" >"$root/run/vmmigrate-lab.boot_id"
-    mount --bind "$root/run/vmmigrate-lab.boot_id" "$root/proc/sys/kernel/random/boot_id"
     mkdir -p "$root/run/lock" "$root/var/log/vmmigrate-lab"
     chmod 1777 "$root/run/lock"
     node_devices "$root/dev"
