@@ -212,14 +212,28 @@ static const struct stream_ops exec_ops = {
 	.close = exec_close,
 };
 
+/* One of libssh's requests, that is to be made again and again until it has an answer; SSH_AGAIN where none comes. */
+static int insist(struct ssh *ssh, int (*request)(ssh_channel channel, const char *command), ssh_channel channel,
+		  const char *command)
+{
+	int64_t until = clock_steady_ms() + SSH_CHANNEL_MS, left;
+	int rc;
+	while ((rc = request(channel, command)) == SSH_AGAIN && (left = until - clock_steady_ms()) > 0)
+		if (ssh_process(ssh, left < SLICE_MS ? (int)left : SLICE_MS, NULL) < 0)
+			return SSH_ERROR;
+	return rc;
+}
+
+static int open_channel(ssh_channel channel, const char *command)
+{
+	(void)command;
+	return ssh_channel_open_session(channel);
+}
+
 static int start_command(struct ssh *ssh, ssh_channel channel, const char *command)
 {
-	ssh_set_blocking(ssh->session, 1);
-	int rc = ssh_channel_open_session(channel);
-	if (rc == SSH_OK)
-		rc = ssh_channel_request_exec(channel, command);
-	ssh_set_blocking(ssh->session, 0);
-	return rc;
+	int rc = insist(ssh, open_channel, channel, command);
+	return rc == SSH_OK ? insist(ssh, ssh_channel_request_exec, channel, command) : rc;
 }
 
 int ssh_exec(struct ssh *ssh, const char *command, struct stream **stream, struct vmm_error **err)
@@ -239,11 +253,15 @@ int ssh_exec(struct ssh *ssh, const char *command, struct stream **stream, struc
 	s->callbacks.channel_close_function = on_close;
 	ssh_callbacks_init(&s->callbacks);
 	ssh_add_channel_callbacks(s->channel, &s->callbacks);
-	if (start_command(ssh, s->channel, command) == SSH_OK) {
+	int started = start_command(ssh, s->channel, command);
+	if (started == SSH_OK) {
 		*stream = &s->base;
 		return 0;
 	}
-	if (ssh_is_connected(ssh->session) && ssh_get_error_code(ssh->session) == SSH_REQUEST_DENIED) {
+	if (started == SSH_AGAIN) {
+		error_set(err, VMM_FAILED, "link-silent", "%s: sshd there has not started our command for %d s",
+			  ssh->name, SSH_CHANNEL_MS / 1000);
+	} else if (ssh_is_connected(ssh->session) && ssh_get_error_code(ssh->session) == SSH_REQUEST_DENIED) {
 		error_set(err, VMM_FAILED, "channel-refused", "%s: sshd there refuses one more channel: %s", ssh->name,
 			  ssh_get_error(ssh->session));
 		error_hint(err, "raise MaxSessions in /etc/ssh/sshd_config on %s", ssh->name);

@@ -1,5 +1,6 @@
 /* ssh.c: a session to a node, by libssh: reached, its host's key checked, ourselves proven. What runs over it is in
  * exec.c. */
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -258,8 +259,17 @@ void ssh_close(struct ssh *ssh)
 
 /* ------------------------------------------------------------------ in a loop of one's own */
 
+/* sshd leaves Nagle's algorithm on: what it says in two small packets waits for our acknowledgement of the first, which the kernel
+ * would hold back for 40 ms. Has to be asked for anew each time. */
+static void acknowledge_at_once(struct ssh *ssh)
+{
+	const int on = 1;
+	setsockopt(ssh_get_fd(ssh->session), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 void ssh_wait_for(struct ssh *ssh, struct pollfd *p)
 {
+	acknowledge_at_once(ssh);
 	int flags = ssh_get_poll_flags(ssh->session);
 	p->fd = ssh_get_fd(ssh->session);
 	p->events = (short)(POLLIN | (flags & SSH_WRITE_PENDING ? POLLOUT : 0));
@@ -268,6 +278,8 @@ void ssh_wait_for(struct ssh *ssh, struct pollfd *p)
 
 int ssh_process(struct ssh *ssh, int wait_ms, struct vmm_error **err)
 {
+	if (wait_ms)
+		acknowledge_at_once(ssh);
 	if (ssh->lost || ssh_event_dopoll(ssh->event, wait_ms) == SSH_ERROR || !ssh_is_connected(ssh->session))
 		return ssh_lost(ssh, err);
 	return 0;
