@@ -71,46 +71,18 @@ static int look_at_reply(const char *node, struct json_object *reply, struct vmm
 	return error_context(err, "%s", node);
 }
 
-/* A stream that ended before a hello: sshd ran something else than our agent, or nothing. */
-static int explain_silence(const char *node, struct stream *stream, struct vmm_error **err)
-{
-	int status = -1;
-	if (!error_is(*err, "link-lost"))
-		return -1;
-	vmm_auto_free char *words = ssh_stderr(stream, &status);
-	error_clear(err);
-	if (status == 126 || status == 127) {
-		error_set(err, VMM_BLOCKED, "agent-missing", "node %s has no vmmigrate agent", node);
-		return error_hint(err, "Install the package vmmigrate on %s.", node);
-	}
-	error_set(err, VMM_BLOCKED, "not-our-agent", "node %s ended the connection instead of answering%s%s", node,
-		  words && *words ? ": " : "", words ? words : "");
-	return error_hint(err, "Is the line of our key in authorized_keys there as `vmmigrate node add` wrote it?");
-}
-
-static int hello(struct ssh *ssh, const char *node, struct vmm_error **err)
-{
-	struct stream *stream;
-	vmm_auto_json struct json_object *said = NULL;
-	if (ssh_exec(ssh, "agent", &stream, err) < 0)
-		return -1;
-	int status = frame_hello(stream, node, FRAME_SILENCE_MS, &said, err);
-	if (status < 0)
-		explain_silence(node, stream, err);
-	stream_close(stream);
-	return status < 0 ? -1 : 0;
-}
-
 int cluster_test(struct json_object *config, const char *etc_dir, const char *node, struct vmm_error **err)
 {
 	struct cluster_peer peer;
-	struct ssh *ssh = NULL;
+	struct ssh *ssh;
+	struct stream *stream;
 	if (cluster_peer(config, etc_dir, node, &peer, err) < 0)
 		return -1;
-	int status = ssh_open(&peer.ssh, &ssh, err);
-	if (status == 0)
-		status = hello(ssh, node, err);
-	ssh_close(ssh);
+	int status = agent_open(&peer.ssh, "agent", &ssh, &stream, err);
+	if (status == 0) {
+		stream_close(stream);
+		ssh_close(ssh);
+	}
 	cluster_peer_free(&peer);
 	return status;
 }

@@ -113,7 +113,7 @@ struct ssh;
  * host-key-unknown, host-key-changed, key-unreadable, key-rejected, link-lost. No ssh_config is read. */
 int ssh_open(const struct ssh_peer *peer, struct ssh **ssh, struct vmm_error **err);
 /* An exec channel. Errors "link-lost", "channel-refused". The command's exit without a byte of output shows as the
- * stream's end; frame_hello's caller turns that into "agent-missing". Streams of one ssh may be used by one thread
+ * stream's end; agent_open turns that into "agent-missing". Streams of one ssh may be used by one thread
  * only, and are closed before it. */
 int ssh_exec(struct ssh *ssh, const char *command, struct stream **stream, struct vmm_error **err);
 /* What the command said on stderr so far, and its exit status or -1; for messages. Text belongs to the caller. */
@@ -143,6 +143,14 @@ int ssh_carry(struct ssh *ssh, struct stream *stream, int fd, uint64_t *moved, s
 /* A TCP connection to the peer's sshd, by then at the latest; a descriptor. Errors as those of ssh_open. */
 int link_connect(const struct ssh_peer *peer, int64_t until_ms, struct vmm_error **err);
 const char *ssh_peer_address(const struct ssh_peer *peer); /* belongs to the peer */
+
+/* ------------------------------------------------------------------ the agent (agent.c) */
+
+/* A connection and the agent's stream on it, that has said hello to `command` ("agent", "agent TASK", ...); the caller
+ * closes the stream and then the connection. Errors are those of ssh_open, ssh_exec and frame_hello, "agent-missing", and
+ * "not-our-agent" with what was said instead. */
+int agent_open(const struct ssh_peer *peer, const char *command, struct ssh **ssh, struct stream **stream,
+	       struct vmm_error **err);
 
 /* ------------------------------------------------------------------ relay (relay.c, relay-serve.c) */
 

@@ -26,57 +26,13 @@ static void hang_up(struct remote_node *remote)
 	remote->ssh = NULL;
 }
 
-/* A stream that ends before a hello: sshd ran something else than our agent, or nothing. */
-static int explain_silence(const char *name, struct stream *stream, struct vmm_error **err)
-{
-	if (!error_is(*err, "link-lost"))
-		return -1;
-	int status = -1;
-	vmm_auto_free char *words = ssh_stderr(stream, &status);
-	for (size_t end = words ? strlen(words) : 0; end && words[end - 1] == '\n';)
-		words[--end] = 0;
-	error_clear(err);
-	if (status == 127 || status == 126) {
-		error_set(err, VMM_BLOCKED, "agent-missing", "node %s has no vmmigrate agent", name);
-		return error_hint(err, "install the package vmmigrate on %s", name);
-	}
-	error_set(err, VMM_BLOCKED, "not-our-agent", "node %s ended the connection instead of answering%s%s", name,
-		  words && *words ? ": " : "", words ? words : "");
-	return error_hint(
-		err,
-		"is our key's line in authorized_keys there still as it was written? vmmigrate node add %s ADDRESS "
-		"writes it anew",
-		name);
-}
-
-static int open_channel(struct ssh_peer *peer, const char *words, struct ssh **ssh, struct stream **stream,
-			struct vmm_error **err)
-{
-	if (ssh_open(peer, ssh, err) < 0)
-		return -1;
-	if (ssh_exec(*ssh, words, stream, err) < 0) {
-		ssh_close(*ssh);
-		*ssh = NULL;
-		return -1;
-	}
-	vmm_auto_json struct json_object *hello = NULL;
-	if (frame_hello(*stream, peer->name, FRAME_SILENCE_MS, &hello, err) == 0)
-		return 0;
-	explain_silence(peer->name, *stream, err);
-	stream_close(*stream);
-	ssh_close(*ssh);
-	*stream = NULL;
-	*ssh = NULL;
-	return -1;
-}
-
 static int remote_reconnect(struct vmm_node *node, struct vmm_error **err)
 {
 	struct remote_node *remote = remote_of(node);
 	if (remote->stream)
 		return 0;
 	vmm_auto_free char *words = remote->task ? str_format("agent %s", remote->task) : str_copy("agent");
-	return open_channel(&remote->peer.ssh, words, &remote->ssh, &remote->stream, err);
+	return agent_open(&remote->peer.ssh, words, &remote->ssh, &remote->stream, err);
 }
 
 static int await_reply(struct remote_node *remote, struct json_object **reply, struct vmm_error **err)
@@ -158,7 +114,7 @@ static int remote_session(struct vmm_node *node, const char *task, struct stream
 	struct session *session = mem_zero(sizeof(*session));
 	session->base.ops = &session_ops;
 	vmm_auto_free char *words = str_format("session %s", task);
-	if (open_channel(&remote_of(node)->peer.ssh, words, &session->ssh, &session->inner, err) < 0) {
+	if (agent_open(&remote_of(node)->peer.ssh, words, &session->ssh, &session->inner, err) < 0) {
 		free(session);
 		return -1;
 	}
@@ -187,7 +143,7 @@ static int remote_tree(struct vmm_node *node, const char *task, const char *plac
 	struct ssh *ssh = NULL;
 	struct stream *stream = NULL;
 	vmm_auto_free char *asked = str_format("tree %s", task);
-	int done = open_channel(&remote_of(node)->peer.ssh, asked, &ssh, &stream, err);
+	int done = agent_open(&remote_of(node)->peer.ssh, asked, &ssh, &stream, err);
 	if (done == 0)
 		done = ask_for_tree(stream, place, checksum, err);
 	if (done == 0)
