@@ -5,7 +5,7 @@
 
 #include "lxc.h"
 
-enum { NETWORKS_MOST = 64, CONFIG_MOST = 256 << 10 };
+enum { NETWORKS_MOST = 64 };
 
 /* ------------------------------------------------------------------ networks, mounts */
 
@@ -120,7 +120,7 @@ static int definition_of(struct guest_host *host, struct lxc_container *c, struc
 	struct stat info;
 	if (!path || stat(directory, &info) < 0)
 		return error_errno(err, path ? errno : ENOENT, "look at %s", directory);
-	if (file_read(path, CONFIG_MOST, &text, NULL, err) < 0 ||
+	if (file_read(path, LXC_CONFIG_MOST, &text, NULL, err) < 0 ||
 	    lxc_belongings(directory, volumes, &files, left, err) < 0)
 		return -1;
 	vmm_auto_json struct json_object *made =

@@ -13,6 +13,8 @@
 
 #include "guest/guest.h"
 
+enum { LXC_CONFIG_MOST = 256 << 10 }; /* bytes */
+
 struct lxc_host {
 	struct guest_host base;
 	char *path; /* lxc.lxcpath: /var/lib/lxc */
@@ -38,11 +40,24 @@ char *lxc_item(struct lxc_container *container, const char *key) VMM_MUST_USE;
 /* guest.h's word for the state. Never asks LXC about a container that we hold: it would not answer. */
 const char *lxc_state_of(struct lxc_container *container);
 
+/* ------------------------------------------------------------------ root.c */
+
+/* [TYPE:]PATH of its root, or overlay:LOWER:UPPER, as its config has it; NULL: it has none. */
+char *lxc_root(struct guest_host *host, struct lxc_container *container) VMM_MUST_USE;
+bool lxc_is_overlay(const char *root);
+/* The path in it, or an overlay's paths with colons between; NULL where it is none of this node's filesystems. */
+const char *lxc_root_paths(const char *root);
+/* What we call a layer of an overlay: "lower" "lower2" ... from 0 on, and the last one "upper". */
+char *lxc_layer(int number, bool last) VMM_MUST_USE;
+
 /* ------------------------------------------------------------------ volumes.c */
 
 /* Its root as volumes (storage.h). */
 struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *container) VMM_MUST_USE;
-/* Waits until no loop device has the image any more. */
+
+/* ------------------------------------------------------------------ loop.c */
+
+/* Where the root is an image: waits until no loop device has it any more and it is on the disk. Error "volume-in-use". */
 int lxc_await_loop(struct lxc_container *container, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ belongings.c */
@@ -64,6 +79,9 @@ int lxc_fit(struct guest_host *host, struct json_object *guest, struct json_obje
 int lxc_state(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ define.c, rewrite.c */
+
+/* The value in a line "key = value" of a config, or NULL: it is another key's. */
+const char *lxc_value(const char *line, const char *key);
 
 int lxc_rewrite(const char *definition, struct json_object *changes, char **rewritten, struct vmm_error **err);
 int lxc_define(struct guest_host *host, const char *definition, struct vmm_error **err);

@@ -4,8 +4,7 @@
 
 #include "lxc.h"
 
-/* The value of "key = value", where the line's key is that one; NULL else. */
-static const char *value_of(const char *line, const char *key)
+const char *lxc_value(const char *line, const char *key)
 {
 	size_t length = strlen(key);
 	line += strspn(line, " \t");
@@ -26,19 +25,35 @@ static const char *changed_to(struct json_object *changes, const char *what, con
 	return NULL;
 }
 
-/* "dir:/old" to "dir:/new". */
+static const char *root_changed_to(struct json_object *changes, const char *name, const char *path)
+{
+	const char *to = changed_to(changes, "target", name, strlen(name));
+	return to ? to : path;
+}
+
+/* "dir:/old" to "dir:/new", "overlay:/lower:/old" to "overlay:/lower:/new". */
 static bool rewrite_root(struct text *text, const char *line, struct json_object *changes)
 {
-	const char *value = value_of(line, "lxc.rootfs.path"), *path = value ? strchr(value, '/') : NULL;
-	const char *to = path ? changed_to(changes, "target", "rootfs", strlen("rootfs")) : NULL;
-	if (to)
-		text_add(text, "%.*s%s\n", (int)(path - line), line, to);
-	return to != NULL;
+	const char *value = lxc_value(line, "lxc.rootfs.path"), *paths = value ? lxc_root_paths(value) : NULL;
+	if (!paths)
+		return false;
+	text_add(text, "%.*s", (int)(paths - line), line);
+	if (!lxc_is_overlay(value)) {
+		text_add(text, "%s\n", root_changed_to(changes, "rootfs", paths));
+		return true;
+	}
+	vmm_auto_free char *copy = str_copy(paths);
+	char *rest = copy, *path;
+	for (int number = 0; (path = strsep(&rest, ":")); number++) {
+		vmm_auto_free char *name = lxc_layer(number, rest == NULL);
+		text_add(text, "%s%s", root_changed_to(changes, name, path), rest ? ":" : "\n");
+	}
+	return true;
 }
 
 static bool rewrite_mount(struct text *text, const char *line, struct json_object *changes)
 {
-	const char *value = value_of(line, "lxc.mount.entry");
+	const char *value = lxc_value(line, "lxc.mount.entry");
 	size_t length = value ? strcspn(value, " \t") : 0;
 	const char *to = value ? changed_to(changes, "mount", value, length) : NULL;
 	if (to)
@@ -54,7 +69,7 @@ static bool rewrite_network(struct text *text, const char *line, struct json_obj
 	if (sscanf(start, "lxc.net.%d.link", &number) != 1)
 		return false;
 	snprintf(key, sizeof(key), "lxc.net.%d.link", number);
-	const char *value = value_of(line, key);
+	const char *value = lxc_value(line, key);
 	size_t length = value ? strcspn(value, " \t") : 0;
 	const char *to = value ? changed_to(changes, "network", value, length) : NULL;
 	if (to)
