@@ -23,6 +23,9 @@ state() {
         esac' - "$2"
 }
 
+# records NODE ID: as `lab records`, of a running container whatever its root lies on.
+records() { lab records "$1" "$2" --file raw "/proc/$(on "$1" lxc-info -p -H -n "$2")/root/records"; }
+
 is_running() { [ "$(state "$1" "$2")" = running ]; }
 
 # autostart NODE ID: enable or disable.

@@ -47,9 +47,21 @@ container_odd_list() {
     find . ! -type l -print0 | LC_ALL=C sort -z | xargs -0 getfattr -d -m -
 }
 
+# Its root's ids are 100000 and more of the node's. The kernel mounts /proc for it only where one is seen that nothing is mounted on.
+container_unprivileged() {
+    find "$1/rootfs" -depth -exec chown -h 100000:100000 {} +
+    chmod 755 "$1"
+    printf 'lxc.idmap = %s 0 100000 65536\n' u g >>"$1/config"
+    clean_proc
+}
+clean_proc() {
+    mkdir -p /run/clean-proc
+    mountpoint -q /run/clean-proc || mount -t proc -o nosuid,nodev,noexec proc /run/clean-proc
+}
+
 # Runs in the node.
 container_make() {
-    local id=$1 records=$2 data=$3 deaf=$4 odd=$5 root=/var/lib/lxc/$1/rootfs config=/var/lib/lxc/$1/config
+    local id=$1 records=$2 data=$3 deaf=$4 odd=$5 unprivileged=$6 root=/var/lib/lxc/$1/rootfs config=/var/lib/lxc/$1/config
     lxc-create -t busybox -n "$id" >/dev/null
     sed -i -e '/^lxc\.net/d' -e '/apparmor/d' "$config"
     {
@@ -77,13 +89,15 @@ container_make() {
         mkdir "$root/data"
         head -c "${data}M" /dev/urandom | split -b 256K -a 5 - "$root/data/"
     }
+    [ -z "$unprivileged" ] || container_unprivileged "${config%/*}"
 }
 
-# lab container NODE ID [--records RATE] [--data MIB] [--odd] [--deaf] [--autostart] [--start]
+# lab container NODE ID [--records RATE] [--data MIB] [--odd] [--deaf] [--unprivileged]
+#     [--autostart] [--start]
 verb_container() {
-    local usage="usage: lab container NODE ID [--records RATE] [--data MIB] [--odd] [--deaf] [--autostart] [--start]"
+    local usage="usage: lab container NODE ID [--records RATE] [--data MIB] [--odd] [--deaf] [--unprivileged] [--autostart] [--start]"
     [ $# -ge 2 ] || die "$usage"
-    local node=$1 id=$2 records=10 data=0 deaf="" odd="" start="" autostart=""
+    local node=$1 id=$2 records=10 data=0 deaf="" odd="" unprivileged="" start="" autostart="" peer
     check_node "$node"
     check_id "$id"
     shift 2
@@ -92,6 +106,7 @@ verb_container() {
             --start) start=1 ;;
             --deaf) deaf=1 ;;
             --odd) odd=1 ;;
+            --unprivileged) unprivileged=1 ;;
             --autostart) autostart=1 ;;
             --records) records=$2 && shift ;;
             --data) data=$2 && shift ;;
@@ -100,8 +115,11 @@ verb_container() {
         shift
     done
     # shellcheck disable=SC2016
-    node_exec "$node" bash -euc "$(declare -f container_make container_odd)"'; container_make "$@"' - \
-        "$id" "$records" "$data" "$deaf" "$odd"
+    node_exec "$node" bash -euc "$(declare -f container_make container_odd container_unprivileged clean_proc)"'; container_make "$@"' - \
+        "$id" "$records" "$data" "$deaf" "$odd" "$unprivileged"
+    for peer in ${unprivileged:+node1 node2}; do
+        node_exec "$peer" bash -euc "$(declare -f clean_proc); clean_proc"
+    done
     # shellcheck disable=SC2016
     [ -z "$autostart" ] || node_exec "$node" bash -c 'echo "lxc.start.auto = 1" >>"/var/lib/lxc/$1/config"' - "$id"
     guest_note "$id" "$id"
