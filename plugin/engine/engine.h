@@ -47,6 +47,9 @@ const struct option *option_find(const char *name);
 /* For `info`: an array of {name type(flag|number|choice|network|list) argument choices[] default group help least most}. */
 struct json_object *options_to_json(void);
 
+/* Whom a raw request is about: its "guest" (100, "100", or "qemu/100" where one name means guests of two kinds) becomes
+ * "guest" and, where it is known, "kind" of `request`. Error: VMM_USAGE. */
+int request_guest(struct json_object *raw, struct json_object *request, struct vmm_error **err);
 /* Reads and normalises a request to {"api":1,"guest":who,"kind"? (where it said qemu/100),"target"?,"options":{...}}: unknown
  * options, wrong types, modes that exclude each other are "usage" errors that name the option and near names. Defaults from
  * the configuration's [migration] (config may be NULL) and the table's own are filled in. */

@@ -309,8 +309,7 @@ static int one_mode(struct json_object *options, struct vmm_error **err)
 
 /* ------------------------------------------------------------------ who and where */
 
-/* "100", 100, or "qemu/100" where one name means guests of two kinds. */
-static int read_guest(struct json_object *raw, struct json_object *request, struct vmm_error **err)
+int request_guest(struct json_object *raw, struct json_object *request, struct vmm_error **err)
 {
 	struct json_object *given = json_at(raw, "guest");
 	const char *kind = json_text(raw, "kind");
@@ -367,7 +366,7 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
 	struct json_object *options = json_object_new_object();
 	vmm_auto_json struct json_object *made = json_make("api:d options:o", 1, options);
 	*request = NULL;
-	if (read_api(raw, err) < 0 || read_guest(raw, made, err) < 0 || read_target(raw, made, err) < 0 ||
+	if (read_api(raw, err) < 0 || request_guest(raw, made, err) < 0 || read_target(raw, made, err) < 0 ||
 	    read_options(json_at(raw, "options"), options, err) < 0 || one_mode(options, err) < 0 ||
 	    fill_in(config, options, err) < 0)
 		return -1;

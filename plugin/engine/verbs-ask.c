@@ -78,6 +78,13 @@ static void add_guests(struct json_object *reply, const char *node, struct json_
 	}
 }
 
+/* As people count: 9 before 10. */
+static int by_id(const void *a, const void *b)
+{
+	return strverscmp(json_text(*(struct json_object *const *)a, "id"),
+			  json_text(*(struct json_object *const *)b, "id"));
+}
+
 /* All nodes' guests, or one node's; a node that does not answer is in "errors", not an error. */
 int verb_guests(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		struct vmm_error **err)
@@ -101,6 +108,7 @@ int verb_guests(const struct node_paths *paths, struct json_object *request, str
 			json_append(*reply, "errors", error_to_json(problem));
 		add_guests(*reply, name, some);
 	}
+	json_object_array_sort(json_at(*reply, "guests"), by_id);
 	if (known)
 		return 0;
 	const char *near = cluster_near(wanted, names);

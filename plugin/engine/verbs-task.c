@@ -75,8 +75,9 @@ static struct json_object *describe(const struct node_paths *paths, const char *
 	vmm_auto_free char *node = task_node(id);
 	const char *time = strrchr(id, '-');
 	const char *state = alive ? "running" : !result ? "dead" : json_true(result, "settled") ? "ended" : "unsettled";
-	return json_make("task:s guest:s target:s source:s mode:s state:s started:i result:O", id,
-			 json_text_or(plan, "id", json_text(request, "guest")), json_text(request, "target"), node,
+	return json_make("task:s guest:s kind:s target:s source:s mode:s state:s started:i result:O", id,
+			 json_text_or(plan, "id", json_text(request, "guest")),
+			 json_text_or(plan, "kind", json_text(request, "kind")), json_text(request, "target"), node,
 			 json_text(plan, "mode"), state, time ? (int64_t)strtoull(time + 1, NULL, 16) : 0, result);
 }
 
@@ -96,18 +97,27 @@ static void gather_peers(const struct node_paths *paths, struct json_object *req
 	}
 }
 
+/* A task that came to no plan may not know its guest's kind. */
+static bool is_about(struct json_object *task, struct json_object *who)
+{
+	const char *kind = json_text(who, "kind"), *theirs = json_text(task, "kind");
+	return str_same(json_text(who, "guest"), json_text(task, "guest")) &&
+	       (!kind || !theirs || str_same(kind, theirs));
+}
+
 int verb_tasks(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 	       struct vmm_error **err)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", paths->state);
-	vmm_auto_json struct json_object *names = NULL;
-	const char *guest = json_text(request, "guest");
+	vmm_auto_json struct json_object *names = NULL, *who = NULL;
+	if (json_at(request, "guest") && request_guest(request, who = json_object_new_object(), err) < 0)
+		return -1;
 	if (dir_list(dir, &names, err) < 0)
 		return -1;
 	*reply = json_make("tasks:o", json_object_new_array());
 	json_each (name, names, "") {
 		struct json_object *task = describe(paths, json_text(name, ""), NULL);
-		if (task && (!guest || str_same(guest, json_text(task, "guest"))))
+		if (task && (!who || is_about(task, who)))
 			json_append(*reply, "tasks", task);
 		else
 			json_object_put(task);
@@ -118,24 +128,28 @@ int verb_tasks(const struct node_paths *paths, struct json_object *request, stru
 }
 
 /* A guest's newest task, and its record. */
-static int status_of_guest(const struct node_paths *paths, const char *guest, struct json_object **reply,
+static int status_of_guest(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 			   struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *query = json_make("guest:s", guest), *tasks = NULL;
+	vmm_auto_json struct json_object *who = json_object_new_object(), *tasks = NULL;
 	struct json_object *newest = NULL, *record = NULL;
-	if (verb_tasks(paths, query, &tasks, err) < 0)
+	if (request_guest(request, who, err) < 0 || verb_tasks(paths, who, &tasks, err) < 0)
 		return -1;
+	const char *guest = json_text(who, "guest"), *kind = json_text(who, "kind");
 	json_each (task, tasks, "tasks")
 		if (!newest || json_number(task, "started") >= json_number(newest, "started"))
 			newest = task;
 	for (size_t i = 0; guest_kinds[i] && !record; i++) {
+		if (kind && strcmp(kind, guest_kinds[i]->kind))
+			continue;
 		vmm_auto_free char *key = str_format("%s-%s", guest_kinds[i]->kind, guest);
 		if (record_read(paths->state, key, &record, err) < 0)
 			return -1;
 	}
-	if (!newest && !record)
-		return error_set(err, VMM_NOT_FOUND, "no-such-task", "no task and no record of guest %s on this node",
-				 guest);
+	if (!newest && !record) {
+		error_set(err, VMM_NOT_FOUND, "no-such-task", "guest %s was not migrated from or to this node", guest);
+		return error_hint(err, "see where it is: vmmigrate list");
+	}
 	*reply = json_make("task:O record:o", newest, record);
 	return 0;
 }
@@ -146,9 +160,9 @@ int verb_status(const struct node_paths *paths, struct json_object *request, str
 	bool forwarded;
 	if (forward_to_task(paths, "status", request, reply, &forwarded, err) < 0 || forwarded)
 		return forwarded && *reply ? 0 : -!!*err;
-	const char *id = json_text(request, "task"), *guest = json_text(request, "guest");
-	if (!id && guest)
-		return name_check(guest, "guest", err) < 0 ? -1 : status_of_guest(paths, guest, reply, err);
+	const char *id = json_text(request, "task");
+	if (!id && json_at(request, "guest"))
+		return status_of_guest(paths, request, reply, err);
 	if (json_need(request, "task", "request", &id, err) < 0)
 		return -1;
 	struct json_object *task = describe(paths, id, err);

@@ -20,6 +20,8 @@ second 'line'"
     [ "$(definition node2 "$id")" = "$definition" ] || fail "the definition has changed: $(definition node2 "$id")"
     [ "$(autostart node2 "$id")" = enable ] || fail "autostart did not come along"
     wait_until "nothing but the seed is left" 20 settled
+    expect 0 on node2 vmmigrate status "qemu/$id"
+    says "TASK OK"
 
     # Typed on the node that it is to go to: the node that has it carries it out.
     bytes=$(received node1)
