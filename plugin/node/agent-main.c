@@ -1,5 +1,6 @@
 /* agent-main.c: vmmigrate-agent, what sshd runs for our key. Its words come from SSH_ORIGINAL_COMMAND (forced command), or from
  * its arguments. */
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +19,14 @@ static void exec_verb(const char *verb)
 	execl(VMM_LIBEXEC "/vmmigrate-engine", "vmmigrate-engine", verb, NULL);
 }
 
+/* Frames of a MiB come and go by the thousand. Memory that went back to the kernel each time would be had again page by page, each
+ * made zero first: what is kept instead is bounded by the window of a copy. */
+static void keep_memory_of_frames(void)
+{
+	mallopt(M_MMAP_THRESHOLD, FRAME_LIMIT_DATA / 2);
+	mallopt(M_TRIM_THRESHOLD, 32 << 20);
+}
+
 int main(int argc, char **argv)
 {
 	const char *original = getenv("SSH_ORIGINAL_COMMAND");
@@ -26,6 +35,7 @@ int main(int argc, char **argv)
 		text_add(&words, "%s%s", i > 1 ? " " : "", argv[i]);
 	vmm_auto_free char *asked = original ? str_copy(original) : text_take(&words);
 	umask(077);
+	keep_memory_of_frames();
 	signal(SIGPIPE, SIG_IGN);
 	if (str_starts(asked, "verb "))
 		exec_verb(asked + strlen("verb "));
