@@ -207,6 +207,8 @@ struct scan {
 	bool spare;    /* what was read does not stay in the cache */
 };
 
+/* COPY_EXTENT bytes, aligned for O_DIRECT; the caller's. */
+uint8_t *scan_buffer(void);
 /* `fd` and `map` are borrowed and outlive the scan. */
 void scan_begin(struct scan *scan, int fd, const struct extents *map, const uint8_t key[COPY_KEY]);
 void scan_end(struct scan *scan);
@@ -216,6 +218,32 @@ int scan_extent(struct scan *scan, uint64_t extent, struct extent_tags *tags, st
 void scan_ahead(const struct scan *scan, uint64_t extent);
 /* Reads what is picked (NULL: all) into leaves->tag (made by leaves_make) with a few threads. */
 int scan_all(int fd, const struct picked *picked, struct copy_leaves *leaves, struct vmm_error **err);
+
+/* ------------------------------------------------------------------ reading ahead (ahead.c) */
+
+#define AHEAD_NONE UINT64_MAX
+
+/* A thread that scans the next extent while the last one is at work. It is asked for an extent, and that is taken, in turns. */
+struct ahead {
+	uint8_t *data; /* COPY_EXTENT bytes: the extent that was taken last; undefined in holes */
+	uint64_t read; /* bytes read for the extents that were taken */
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards all below; what is scanned into is the thread's while asked */
+	pthread_cond_t changed;
+	bool asked, over;
+	uint64_t extent; /* that was asked for last, AHEAD_NONE at first */
+	struct scan scan;
+	struct extent_tags tags;
+	struct vmm_error *failure;
+};
+
+/* `fd` and `map` are borrowed and outlive it. */
+int ahead_begin(struct ahead *ahead, int fd, const struct extents *map, const uint8_t key[COPY_KEY],
+		struct vmm_error **err);
+void ahead_end(struct ahead *ahead);
+void ahead_ask(struct ahead *ahead, uint64_t extent);
+/* Waits for what was asked. Errors are those of scan_extent. */
+int ahead_take(struct ahead *ahead, struct extent_tags *tags, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ librsync (delta.c) */
 

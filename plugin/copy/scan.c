@@ -9,12 +9,18 @@ bool cache_spared(uint64_t size)
 	return size / 2 > (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
 }
 
+uint8_t *scan_buffer(void)
+{
+	void *data = NULL;
+	if (posix_memalign(&data, 4096, COPY_EXTENT))
+		abort();
+	return data;
+}
+
 void scan_begin(struct scan *scan, int fd, const struct extents *map, const uint8_t key[COPY_KEY])
 {
 	*scan = (struct scan){.fd = fd, .map = map, .tagger = tagger_new(key), .spare = cache_spared(map->size)};
-	/* Aligned for O_DIRECT. */
-	if (posix_memalign((void **)&scan->data, 4096, COPY_EXTENT))
-		abort();
+	scan->data = scan_buffer();
 }
 
 void scan_end(struct scan *scan)

@@ -23,7 +23,7 @@ struct inquiry {
 struct sender {
 	struct push *push;
 	struct lane lane;
-	struct scan scan;
+	struct ahead ahead;
 	bool fresh; /* the target's volume holds nothing */
 	bool opened, syncing, synced;
 	uint64_t sent, taken; /* cost of frames sent, and of those that the target has applied */
@@ -351,7 +351,7 @@ static int send_extent(struct sender *sender, uint64_t extent, const struct exte
 		if (fate == FATE_SAME)
 			sender->push->present +=
 				(uint64_t)__builtin_popcountll(new->nonzero >> leaf << (64 - (end - leaf))) * COPY_LEAF;
-		if (send_leaves(sender, fate, extent * COPY_EXTENT + from, sender->scan.data + from, to - from, err) <
+		if (send_leaves(sender, fate, extent * COPY_EXTENT + from, sender->ahead.data + from, to - from, err) <
 		    0)
 			return -1;
 	}
@@ -367,20 +367,49 @@ static void keep_others(struct extent_tags *new, const struct extent_tags *old, 
 			memcpy(new->tag[leaf], old->tag[leaf], COPY_TAG);
 }
 
+/* The next extent with data behind this one, among those that were dealt; they are worked on in that order. */
+static bool next_to_read(const struct sender *sender, uint64_t extent, uint64_t *next)
+{
+	for (unsigned i = 0; i < COPY_ORDERS; i++) {
+		const struct order *order = &sender->orders[(sender->current + i) % COPY_ORDERS];
+		for (*next = order->first; *next < order->first + order->count; ++*next)
+			if (*next > extent && sender->push->map.leaves[*next])
+				return true;
+	}
+	return false;
+}
+
+/* While this extent is at work, the next is read. */
+static int read_extent(struct sender *sender, uint64_t extent, struct extent_tags *tags, struct vmm_error **err)
+{
+	struct push *push = sender->push;
+	struct ahead *ahead = &sender->ahead;
+	uint64_t read = ahead->read, next;
+	tags->nonzero = 0;
+	if (!push->map.leaves[extent])
+		return 0;
+	if (ahead->extent != extent)
+		ahead_ask(ahead, extent);
+	if (ahead_take(ahead, tags, err) < 0)
+		return error_context(err, "%s", push->job->volume);
+	push->data += ahead->read - read;
+	if (next_to_read(sender, extent, &next))
+		ahead_ask(ahead, next);
+	return 0;
+}
+
 static int work_extent(struct sender *sender, struct order *order, struct vmm_error **err)
 {
 	struct push *push = sender->push;
-	uint64_t extent = order->first + order->worked, read = sender->scan.read;
+	uint64_t extent = order->first + order->worked;
 	struct extent_tags new, *old = &order->old[order->worked];
 	if (push->only && !push->only[extent]) {
 		push->done += extent_length(push->map.size, extent);
 		order->worked++;
 		return 0;
 	}
-	if (scan_extent(&sender->scan, extent, &new, err) < 0)
-		return error_context(err, "%s", push->job->volume);
-	scan_ahead(&sender->scan, extent + 1);
-	push->data += sender->scan.read - read;
+	if (read_extent(sender, extent, &new, err) < 0)
+		return -1;
 	if (push->known)
 		leaves_get(push->leaves, extent, old);
 	else if (sender->fresh)
@@ -481,9 +510,11 @@ int sender_run(struct push *push, struct stream *session, struct vmm_error **err
 	lane_begin(&sender->lane, session, &push->stop);
 	sender->lane.pace = &push->pace;
 	sender->lane.wire = &push->wire;
-	scan_begin(&sender->scan, push->job->fd, &push->map, push->key);
-	int result = converse(sender, err);
-	scan_end(&sender->scan);
+	int result = ahead_begin(&sender->ahead, push->job->fd, &push->map, push->key, err);
+	if (!result) {
+		result = converse(sender, err);
+		ahead_end(&sender->ahead);
+	}
 	packer_end(&sender->packer);
 	for (size_t i = 0; i < COPY_SLOTS; i++) {
 		if (sender->inquiries[i].state == INQUIRY_ANSWERED)
