@@ -1,12 +1,9 @@
-/* block.c: block devices - logical volumes, LUNs, whole disks. They are kept where they are, never copied: what they
- * are is told, and what makes them the same device on another node. */
+/* block.c: volumes that are block devices - logical volumes, LUNs, whole disks. An administrator makes them, under names of
+ * their own in a directory (/dev/vg0, or one of links); we fill the one that is named, and never make or remove any. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "storage.h"
 
@@ -18,57 +15,26 @@ static bool block_is_mine(struct json_object *volume)
 	       (str_same(type, "file") && path && str_starts(path, "/dev/") && !str_starts(path, "/dev/shm/"));
 }
 
-/* The first line of a file of the device in /sys, or NULL. */
-static char *attribute(dev_t device, const char *name)
-{
-	char line[256];
-	vmm_auto_free char *path = str_format("/sys/dev/block/%u:%u/%s", major(device), minor(device), name);
-	vmm_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : fd_read_all(fd, line, sizeof(line) - 1);
-	if (got <= 0)
-		return NULL;
-	line[got] = 0;
-	line[strcspn(line, "\n")] = 0;
-	return *line ? str_copy(line) : NULL;
-}
-
-/* Device-mapper's UUID (for LVM those of the group and the volume, for multipath the WWID), else the disk's WWID with
- * the number of the partition. A name that a node makes up itself (sdb, a loop device) is none. */
-static char *identity(dev_t device)
-{
-	vmm_auto_free char *mapped = attribute(device, "dm/uuid"), *part = attribute(device, "partition");
-	if (mapped && (str_starts(mapped, "LVM-") || str_starts(mapped, "mpath-")))
-		return str_copy(mapped);
-	static const char *const of_disk[] = {"wwid", "device/wwid"}, *const of_part[] = {"../wwid", "../device/wwid"};
-	for (size_t i = 0; i < VMM_COUNT(of_disk); i++) {
-		vmm_auto_free char *wwid = attribute(device, part ? of_part[i] : of_disk[i]);
-		if (wwid)
-			return part ? str_format("%s-part%s", wwid, part) : str_copy(wwid);
-	}
-	return NULL;
-}
-
 static int block_describe(struct json_object *volume, struct vmm_error **err)
 {
 	const char *path = json_text(volume, "path");
-	vmm_auto_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && (errno == ENOENT || errno == ENXIO)) {
-		error_set(err, VMM_BLOCKED, "volume-missing", "the block device %s is not there", path);
-		return error_hint(err, "Is the volume group active, or the LUN attached?");
-	}
-	struct stat info;
 	uint64_t size;
-	if (fd < 0 || fstat(fd, &info) < 0)
-		return error_errno(err, errno, "open the block device %s", path);
-	if (!S_ISBLK(info.st_mode))
-		return error_set(err, VMM_BLOCKED, "volume-odd", "%s is not a block device", path);
-	if (ioctl(fd, BLKGETSIZE64, &size) < 0)
-		return error_errno(err, errno, "ask %s for its size", path);
+	vmm_auto_close int fd = device_open(path, O_RDONLY, err);
+	if (fd < 0 || device_size(fd, path, &size, err) < 0)
+		return -1;
 	json_put(volume, "size:i allocated:i", (int64_t)size, (int64_t)size);
-	vmm_auto_free char *same = identity(info.st_rdev);
+	vmm_auto_free char *same = device_identity(fd);
 	if (same)
 		json_put(volume, "identity:s", same);
 	return image_describe(volume, err);
+}
+
+/* How much room there is for devices, nobody but an administrator knows. */
+static int block_examine(struct json_object *storage, struct vmm_error **err)
+{
+	(void)err;
+	json_put(storage, "active:b", (int)file_there(json_text(storage, "path")));
+	return 0;
 }
 
 /* "/dev/vg0/disk" lies on "vg0", "/dev/sdb" on "dev". */
@@ -83,9 +49,57 @@ static void block_place(struct json_object *volume, char **name, char **path)
 		str_replace(name, "block");
 }
 
+/* By its name each time: what number a device has may change from one boot to the next, which device is meant does not. */
+static int block_open(const char *path, bool writable, struct vmm_error **err)
+{
+	if (path_check(path, "volume", err) < 0)
+		return -1;
+	if (writable && device_unused(path, err) < 0)
+		return -1;
+	return device_open(path, writable ? O_RDWR : O_RDONLY, err);
+}
+
+static int block_allocate(const char *path, uint64_t size, uint64_t size_needed, struct vmm_error **err)
+{
+	(void)size_needed;
+	uint64_t room;
+	vmm_auto_close int fd = block_open(path, true, err);
+	if (fd < 0 || device_size(fd, path, &room, err) < 0)
+		return -1;
+	if (room < size) {
+		vmm_auto_free char *needed = str_size((int64_t)size), *had = str_size((int64_t)room);
+		error_set(err, VMM_BLOCKED, "no-space", "the block device %s is too small (need %s, have %s)", path,
+			  needed, had);
+		return error_hint(err, "Make it larger (lvextend), or choose another place (--targetstorage).");
+	}
+	int opened = fd;
+	fd = -1;
+	return opened;
+}
+
+static int block_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
+{
+	(void)volume, (void)temporary;
+	vmm_auto_close int fd = block_open(final, true, err);
+	if (fd < 0)
+		return -1;
+	return fsync(fd) < 0 ? error_errno(err, errno, "sync the block device %s", final) : 0;
+}
+
+static int block_remove(const char *path, struct vmm_error **err)
+{
+	return path_check(path, "volume", err);
+}
+
 const struct storage_ops storage_block = {
 	.kind = "block",
+	.device = true,
 	.is_mine = block_is_mine,
 	.describe = block_describe,
+	.examine = block_examine,
 	.place = block_place,
+	.allocate = block_allocate,
+	.open = block_open,
+	.publish = block_publish,
+	.remove = block_remove,
 };

@@ -8,7 +8,7 @@
 static const struct storage_ops *const kinds[] = {&storage_network, &storage_block, &storage_dir, &storage_tree,
 						  &storage_null};
 
-static const struct storage_ops *kind_named(const char *kind)
+const struct storage_ops *storage_kind(const char *kind)
 {
 	for (size_t i = 0; i < VMM_COUNT(kinds); i++)
 		if (str_same(kinds[i]->kind, kind))
@@ -27,7 +27,7 @@ static const struct storage_ops *kind_that_owns(struct json_object *volume)
 int storage_of(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err)
 {
 	const char *kind = json_text(volume, "kind");
-	*ops = kind ? kind_named(kind) : kind_that_owns(volume);
+	*ops = kind ? storage_kind(kind) : kind_that_owns(volume);
 	if (*ops)
 		return 0;
 	error_set(err, VMM_BLOCKED, "storage-unknown", "volume %s: no kind of storage is known for type \"%s\"",
@@ -48,6 +48,12 @@ char *storage_temporary(const char *path, const char *task)
 		room--;
 	return str_format("%s%s.vmmigrate-%s-%08x-%.*s", dir, slash, task, crc32c(0, base, strlen(base)), (int)room,
 			  base);
+}
+
+char *storage_working_place(const char *kind, const char *path, const char *task)
+{
+	const struct storage_ops *ops = storage_kind(kind);
+	return ops && ops->device ? str_copy(path) : storage_temporary(path, task);
 }
 
 /* ------------------------------------------------------------------ which storage holds a volume */
@@ -72,15 +78,23 @@ static bool on_mount_of(const char *dir, const struct storage_fs *fs)
 	return same;
 }
 
+/* Devices lie among devices, and files (and trees) among files. */
+static bool may_hold(struct json_object *storage, const struct storage_ops *ops)
+{
+	const struct storage_ops *of = storage_kind(json_text(storage, "kind"));
+	return (of && of->device) == ops->device;
+}
+
 /* The storage from `source` with the longest path that holds the volume under either of its names. */
-static struct json_object *holder(struct json_object *storages, const char *source, const char *path, const char *real,
-				  const struct storage_fs *fs)
+static struct json_object *holder(struct json_object *storages, const char *source, const struct storage_ops *ops,
+				  const char *path, const char *real, const struct storage_fs *fs)
 {
 	struct json_object *best = NULL;
 	size_t longest = 0;
 	json_each (storage, storages, "") {
 		const char *dir = json_text(storage, "path");
-		if (!dir || !str_same(json_text(storage, "source"), source) || strlen(dir) < longest)
+		if (!dir || !str_same(json_text(storage, "source"), source) || strlen(dir) < longest ||
+		    !may_hold(storage, ops))
 			continue;
 		if ((below(path, dir) || below(real, dir)) && on_mount_of(dir, fs)) {
 			best = storage;
@@ -100,7 +114,7 @@ static const char *nature(const char *kind)
  * it. */
 static void examine(struct json_object *storage)
 {
-	const struct storage_ops *ops = kind_named(json_text(storage, "kind"));
+	const struct storage_ops *ops = storage_kind(json_text(storage, "kind"));
 	vmm_auto_error struct vmm_error *problem = NULL;
 	if (ops && ops->examine && json_text(storage, "path") && ops->examine(storage, &problem) < 0)
 		json_put(storage, "active:b problem:s", 0, problem->message);
@@ -136,13 +150,16 @@ int storage_at(struct json_object *volume, struct json_object *storages, struct 
 		return 0;
 	}
 	struct storage_fs fs = {0};
-	if (path_check(path, json_text_or(volume, "target", "volume"), err) < 0 || storage_fs_look(path, &fs, err) < 0)
+	/* What names a device is often a link, out of the directory of its storage. */
+	vmm_auto_free char *dir = path_dir(path);
+	if (path_check(path, json_text_or(volume, "target", "volume"), err) < 0 ||
+	    storage_fs_look(ops->device ? dir : path, &fs, err) < 0)
 		return -1;
 	char resolved[PATH_MAX];
 	const char *real = realpath(path, resolved) ? resolved : path;
-	*storage = holder(storages, "config", path, real, &fs);
+	*storage = holder(storages, "config", ops, path, real, &fs);
 	if (!*storage)
-		*storage = holder(storages, "pool", path, real, &fs);
+		*storage = holder(storages, "pool", ops, path, real, &fs);
 	storage_fs_free(&fs);
 	if (!*storage)
 		*storage = make(volume, ops, storages);
@@ -210,7 +227,7 @@ static int add_configured(struct json_object *storages, const char *name, struct
 	const char *kind = json_text_or(section, "kind", of_pool ? of_pool : "dir");
 	const char *path = json_text_or(section, "path", json_text(pool, "path"));
 	vmm_auto_free char *what = str_format("[storage %s]", name);
-	if (!kind_named(kind))
+	if (!storage_kind(kind))
 		return error_set(err, VMM_USAGE, "bad-configuration", "%s: kind \"%s\" is not known", what, kind);
 	if (path && path_check(path, what, err) < 0)
 		return -1;

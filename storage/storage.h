@@ -33,6 +33,7 @@ struct storage_ops {
 	const char *kind; /* "dir", "tree", "block", "network", "null"; stable, shown to people */
 	const char *on;	  /* the kind of the storages that hold such volumes; NULL: the same word */
 	bool tree;	  /* a volume is a directory tree, which goes by copy/tree.h and not as one image */
+	bool device; /* a volume is a device: it is there before it is filled, has its name from the start, and stays */
 
 	/* Is this volume of this kind? Asked in the order of the list; looks at the JSON only. */
 	bool (*is_mine)(struct json_object *volume);
@@ -51,14 +52,18 @@ struct storage_ops {
 	 * `path` is the temporary or final place, already checked with path_check. */
 
 	/* Makes an empty volume of `size` bytes at `path`, which must not exist; mode 0600, sparse. Error "no-space" where it
-	 * cannot fit `size_needed` bytes of data. Opens it for reading and writing: the descriptor is the caller's. */
+	 * cannot fit `size_needed` bytes of data. Opens it for reading and writing: the descriptor is the caller's.
+	 * A device has to be there, with any content: "volume-missing"; "no-space" where it is smaller, "volume-taken" where this
+	 * system uses it. May be called again. */
 	int (*allocate)(const char *path, uint64_t size, uint64_t size_needed, struct vmm_error **err);
-	/* Opens an existing volume; returns the descriptor. */
+	/* Opens an existing volume; returns the descriptor. A device that this system uses is not opened for writing:
+	 * "volume-taken". */
 	int (*open)(const char *path, bool writable, struct vmm_error **err);
 	/* Gives the volume its final name, durably, never over an existing one (error "volume-taken"); owner and mode are the
-	 * volume's "uid", "gid" and "mode" where it has them. Error "volume-missing" where `temporary` is not there. */
+	 * volume's "uid", "gid" and "mode" where it has them. Error "volume-missing" where `temporary` is not there. A device,
+	 * whose places are one, is synced and no more. */
 	int (*publish)(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err);
-	/* Removes it; no error where it is gone already. */
+	/* Removes it; no error where it is gone already. A device stays, with what it holds. */
 	int (*remove)(const char *path, struct vmm_error **err);
 };
 
@@ -66,6 +71,9 @@ extern const struct storage_ops storage_dir, storage_tree, storage_block, storag
 
 /* The ops of a volume (by "kind" if set, else by is_mine). Error "storage-unknown" names the volume and its type. */
 int storage_of(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err);
+
+/* The ops of that name, or NULL. */
+const struct storage_ops *storage_kind(const char *kind);
 
 /* Completes the volume and says which storage it is on; `storages` is what storage_list gave. A volume on a directory that is
  * in no storage so far gets one named after its mount point, appended to `storages`. */
@@ -84,6 +92,9 @@ int storage_list(struct json_object *configured, struct json_object *pools, stru
 
 /* The temporary place of a volume whose final place is `path`, for a task: "<dir>/.vmmigrate-<task>-<base>". */
 char *storage_temporary(const char *path, const char *task) VMM_MUST_USE;
+
+/* Where a volume of that kind is while it is filled: its temporary place; of a device its own. */
+char *storage_working_place(const char *kind, const char *path, const char *task) VMM_MUST_USE;
 
 /* Proof of sharing for directories: token_place writes "<dir>/.vmmigrate-token-<random>" and returns its name; the other node
  * looks with token_there (after a sync and with attribute caches in mind: up to 3 s); token_remove takes it away. */
@@ -113,6 +124,17 @@ int plain_describe(struct json_object *volume, struct vmm_error **err);
 int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64_t free, struct vmm_error **err);
 /* Error "no-space" where `need` bytes are not free. */
 int plain_room(const char *path, uint64_t need, uint64_t free, struct vmm_error **err);
+/* Opens a block device; error "volume-missing", or "volume-odd" where it is something else. */
+int device_open(const char *path, int flags, struct vmm_error **err);
+/* Bytes of it. */
+int device_size(int fd, const char *path, uint64_t *size, struct vmm_error **err);
+/* What names it on every node that sees it, or NULL; the caller's. */
+char *device_identity(int fd);
+/* What changes when anybody writes to it; what is still in memory is written first. Belongs to the caller. */
+char *device_written(int fd) VMM_MUST_USE;
+/* Does this system use it - is it mounted, swapped to, a part of another device? Error "volume-taken" says what is known. */
+int device_unused(const char *path, struct vmm_error **err);
+
 /* The final name, durably, never over another. */
 int plain_rename(const char *temporary, const char *final, struct vmm_error **err);
 int plain_open(const char *path, bool writable, struct vmm_error **err);

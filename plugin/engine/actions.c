@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "engine/checks.h"
+#include "storage/storage.h"
 
 const char *facts_name(const struct facts *facts, enum side side)
 {
@@ -148,8 +149,11 @@ const char *volume_place(const struct facts *facts, struct json_object *volume, 
 	return json_text_or(sent_elsewhere(facts, index), "to", json_text(volume, "path"));
 }
 
+/* Devices are there before they are filled; whether they may be is another question. */
 bool volume_is_taken(const struct facts *facts, size_t index)
 {
+	if (json_at(place_there(facts, index), "device"))
+		return false;
 	bool elsewhere = json_text(sent_elsewhere(facts, index), "to");
 	return json_true(place_there(facts, index), elsewhere ? "to_there" : "there");
 }
@@ -173,6 +177,20 @@ struct json_object *volume_destination(const struct facts *facts, struct json_ob
 	return under ? under : same;
 }
 
+const char *volume_kind_there(const struct facts *facts, struct json_object *volume, size_t index)
+{
+	const char *own = json_text_or(volume, "kind", "dir");
+	/* Trees lie on storages of directories. */
+	return json_true(volume, "tree") ? own : json_text_or(volume_destination(facts, volume, index), "kind", own);
+}
+
+bool volume_device_there(const struct facts *facts, struct json_object *volume, size_t index,
+			 struct json_object **device)
+{
+	*device = json_at(place_there(facts, index), "device");
+	return facts_have_target(facts) && str_same(volume_kind_there(facts, volume, index), storage_block.kind);
+}
+
 /* ------------------------------------------------------------------ volumes */
 
 const char *volume_name(struct json_object *volume)
@@ -185,10 +203,24 @@ struct json_object *volume_there(const struct facts *facts, size_t index)
 	return place_there(facts, index);
 }
 
+/* A device is told by its identity, whatever it is called; where it has none its administrator's word has to do. */
+static const char *device_proof(struct json_object *volume, struct json_object *there)
+{
+	struct json_object *device = json_at(there, "device");
+	if (json_true(there, "same_block") || json_true(device, "same"))
+		return "shared";
+	if (str_same(json_text(volume, "sharing"), "local") || json_true(device, "other"))
+		return "local";
+	bool apart = json_true(there, "other_block") || (json_at(there, "there") && !json_true(there, "there"));
+	return apart && !device ? "local" : "unproven";
+}
+
 const char *volume_proof(const struct facts *facts, struct json_object *volume, size_t index)
 {
 	const char *storage = json_text(volume, "storage");
 	struct json_object *there = volume_there(facts, index);
+	if (str_same(json_text(volume, "kind"), storage_block.kind))
+		return device_proof(volume, there);
 	if (json_true(there, "same_block"))
 		return "shared";
 	struct json_object *outcome =

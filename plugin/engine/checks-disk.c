@@ -9,12 +9,25 @@ static char *whereabouts(struct json_object *volume)
 			  json_text_or(volume, "storage", json_text_or(volume, "path", "?")));
 }
 
+/* What a device holds is overwritten: so nobody may have it, and nothing sets it aside. */
+static bool device_taken(const struct look *look, struct json_object *volume, size_t index)
+{
+	struct json_object *device;
+	if (!volume_device_there(look->facts, volume, index, &device))
+		return false;
+	if (json_text(device, "busy"))
+		finding_hint(found_as(look, CHECK_ERROR, volume_name(volume), "%s: on %s %s", volume_name(volume),
+				      look->name[TARGET], json_text(device, "busy")),
+			     "free it, or choose another place (--targetstorage)");
+	return true;
+}
+
 void look_volume_taken(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
 		const char *path = volume_place(look->facts, volume, volume_i);
 		if (volume_action(look->facts, volume, volume_i, look->mode) == VOLUME_KEEP ||
-		    !volume_is_taken(look->facts, volume_i))
+		    device_taken(look, volume, volume_i) || !volume_is_taken(look->facts, volume_i))
 			continue;
 		bool open = volume_is_open_there(look->facts, volume_i);
 		if (!open && volume_is_ours_there(look->facts, volume, volume_i))

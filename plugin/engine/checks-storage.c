@@ -3,6 +3,7 @@
 
 #include "cluster/cluster.h"
 #include "engine/checks.h"
+#include "storage/storage.h"
 
 static bool is_copied(const struct look *look, struct json_object *volume, size_t index)
 {
@@ -33,8 +34,55 @@ static int64_t room_on(struct json_object *storage, int64_t seeds_used)
 	return json_number(storage, "free") + (others > 0 ? others : 0);
 }
 
+static bool is_device(struct json_object *volume)
+{
+	return str_same(json_text(volume, "kind"), storage_block.kind);
+}
+
+static bool device_fits(const struct look *look, struct json_object *volume, const char *path,
+			struct json_object *device)
+{
+	int64_t need = json_number(volume, "size"), have = json_number(device, "size");
+	if (device && have >= need)
+		return true;
+	vmm_auto_free char *need_text = str_size(need), *have_text = str_size(have);
+	struct json_object *finding =
+		device ? found(look, volume_name(volume), "%s needs %s, and the block device %s of %s has %s",
+			       volume_name(volume), need_text, path, look->name[TARGET], have_text)
+		       : found(look, volume_name(volume), "%s needs a block device %s of %s, which %s does not have",
+			       volume_name(volume), path, need_text, look->name[TARGET]);
+	finding_hint(finding,
+		     "make %s of at least %jd bytes there (lvcreate, lvextend, or a link to a device that is free), or "
+		     "choose another place (--targetstorage)",
+		     path, (intmax_t)need);
+	return false;
+}
+
+/* Raw bytes are the same in a file and on a device, if the definition can say so. An image of another format grows, and what is
+ * behind its end on a device is not its own. */
+static bool can_change(struct json_object *volume, const char *from, const char *to)
+{
+	bool raw = str_same(json_text_or(volume, "format", "raw"), "raw"), to_file = str_same(to, storage_dir.kind);
+	return !json_true(volume, "type_fixed") && !json_true(volume, "directory") &&
+	       ((str_same(from, storage_dir.kind) && str_same(to, storage_block.kind) && raw) ||
+		(str_same(from, storage_block.kind) && to_file));
+}
+
+/* A device is as large as it is. */
+static void devices_short(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes") {
+		struct json_object *device;
+		if (is_copied(look, volume, volume_i) && volume_device_there(look->facts, volume, volume_i, &device) &&
+		    !json_true(volume_there(look->facts, volume_i), "missing_dir") &&
+		    (is_device(volume) || can_change(volume, storage_dir.kind, storage_block.kind)))
+			device_fits(look, volume, volume_place(look->facts, volume, volume_i), device);
+	}
+}
+
 void look_space_short(const struct look *look)
 {
+	devices_short(look);
 	json_each (storage, look->node[TARGET], "storages") {
 		vmm_auto_text struct text names = {0};
 		int64_t seeds = 0, need = bytes_for(look, storage, &names, &seeds), have = room_on(storage, seeds);
@@ -145,14 +193,36 @@ void look_storage_missing(const struct look *look)
 		if (json_true(volume_there(look->facts, volume_i), "missing_dir")) {
 			vmm_auto_free char *dir = path_dir(volume_place(look->facts, volume, volume_i));
 			const char *asked = volume_asked(look->facts, volume_i);
+			struct json_object *device;
+			bool devices = volume_device_there(look->facts, volume, volume_i, &device);
 			finding_hint(found(look, asked ? asked : json_text_or(volume, "storage", dir),
 					   "%s: the directory %s is not on %s", volume_name(volume), dir,
 					   look->name[TARGET]),
-				     "mount the storage there, or make the directory: mkdir -p %s", dir);
+				     "%s: mkdir -p %s",
+				     devices ? "activate its volume group (vgchange -ay), or make a directory of links "
+					       "to devices"
+					     : "mount the storage there, or make the directory",
+				     dir);
 		} else {
 			missing_by_name(look, volume, volume_i);
 		}
 	}
+}
+
+static void format_remedy(const struct look *look, struct json_object *volume, const char *here, const char *kind,
+			  struct json_object *finding)
+{
+	const char *format = json_text_or(volume, "format", "raw"), *path = json_text_or(volume, "path", "DISK");
+	if (str_same(kind, storage_block.kind) && !str_same(format, "raw"))
+		finding_hint(
+			finding,
+			"choose a storage of files (--targetstorage); or shut the guest down and make %s raw first: "
+			"qemu-img convert -O raw %s %s.raw, then virsh edit",
+			volume_name(volume), path, path);
+	else
+		finding_hint(finding,
+			     "volumes are copied as they are: give %s a storage of that name and of the type %s",
+			     look->name[TARGET], here);
 }
 
 static void one_format(const struct look *look, struct json_object *volume, size_t index)
@@ -166,12 +236,12 @@ static void one_format(const struct look *look, struct json_object *volume, size
 		finding_hint(found(look, volume_name(volume), "%s: %s is a directory, which is not copied",
 				   volume_name(volume), json_text_or(volume, "path", "?")),
 			     "put it on storage that both nodes share");
-	else if (here && kind && !str_same(here, kind))
-		finding_hint(found(look, name, "%s is a %s volume in %s format; storage \"%s\" on %s is of the type %s",
-				   volume_name(volume), here, json_text_or(volume, "format", "raw"), name,
-				   look->name[TARGET], kind),
-			     "volumes are copied as they are: give %s a storage of that name and of the type %s",
-			     look->name[TARGET], here);
+	else if (here && kind && !str_same(here, kind) && !can_change(volume, here, kind))
+		format_remedy(look, volume, here, kind,
+			      found(look, name,
+				    "%s is a %s volume in %s format; storage \"%s\" on %s is of the type %s",
+				    volume_name(volume), here, json_text_or(volume, "format", "raw"), name,
+				    look->name[TARGET], kind));
 }
 
 void look_storage_format(const struct look *look)
@@ -230,12 +300,20 @@ void look_storage_shared_unawares(const struct look *look)
 	}
 }
 
+/* Devices are told apart by their identities; what nobody has declared shared is local then. */
+static bool is_device_of_its_own(const struct look *look, struct json_object *volume, const char *proof)
+{
+	return is_device(volume) && str_same(proof, "local") &&
+	       !json_true(storage_named(look->node[SOURCE], json_text(volume, "storage")), "declared");
+}
+
 void look_storage_not_shared(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
 		const char *proof = volume_proof(look->facts, volume, volume_i),
 			   *storage = json_text_or(volume, "storage", "?");
-		if (!str_same(json_text(volume, "sharing"), "maybe") || str_same(proof, "shared"))
+		if (!str_same(json_text(volume, "sharing"), "maybe") || str_same(proof, "shared") ||
+		    is_device_of_its_own(look, volume, proof))
 			continue;
 		const char *root = json_text_or(storage_named(look->node[SOURCE], storage), "path",
 						json_text_or(volume, "path", "?"));

@@ -59,6 +59,11 @@ struct json_object *storage_under(struct json_object *node, const char *path);
 /* The target's storage for a copy of the volume: the one that was asked for, else that of the same name, else the one that its
  * path lies on there; or NULL. */
 struct json_object *volume_destination(const struct facts *facts, struct json_object *volume, size_t index);
+/* What a copy of it will be there: "dir", "tree", "block", ... */
+const char *volume_kind_there(const struct facts *facts, struct json_object *volume, size_t index);
+/* True where that is a device; *device is what the target says of it, NULL where there is none of that name. */
+bool volume_device_there(const struct facts *facts, struct json_object *volume, size_t index,
+			 struct json_object **device);
 /* The storage that --targetstorage sends the volume to, or NULL. */
 const char *volume_asked(const struct facts *facts, size_t index);
 /* Where the copy will lie; whether something is there already, and is in use. */

@@ -71,7 +71,10 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *   "fit"       target only: guest_ops->fit, and "volumes": for each of the guest's volumes, by its place in the array:
  *                {there (bool: a file of that path is here), open (bool), missing_dir (bool), same_block (bool: WWN or UUIDs equal),
  *                seed: bytes of it that a seed holds here;
- *                where --targetstorage sends it elsewhere: to_storage and, if that is known there, to, to_there, to_open}
+ *                where --targetstorage sends it elsewhere: to_storage and, if that is known there, to, to_there, to_open;
+ *                other_block: bool (the device of that path is proven to be another one);
+ *                where its place is a device that is there: device: {size, busy: why it may not be filled, or null,
+ *                same: bool (it is the source itself), other: bool (it is proven not to be)}}
  * On facts->sharing, by storage name: "shared", "local", "unproven" - the outcome of the token test (block: of the identity).
  */
 struct facts {
@@ -129,8 +132,8 @@ int findings_error(struct json_object *findings, struct vmm_error **err);
  * {"mode": live|paused|restart|offline, "kind","id","name","uuid","guest":"kind-id","source","target","running": bool,
  *  "stops_guest": bool,"generation": n (that the target will have),
  *  "set_aside": bool (stopped guests on the target are set aside first: "in_the_way": their ids),
- *  "volumes":[{all that describes the volume (storage.h), "action": keep|copy,"to_storage",
- *              "from": path here,"to": path there,"temporary": path there while it is copied,
+ *  "volumes":[{all that describes the volume (storage.h), "action": keep|copy,"to_storage","to_kind",
+ *              "from": path here,"to": path there,"temporary": path there while it is copied (a device: "to"),
  *              "media": bool (it is small or read-only and travels in prepare, whatever the mode: no rounds, no last delta),
  *              "track": reflink|none (how later rounds learn what has changed),
  *              "set_aside": bool (a file of that name is on the target and is set aside first)}],

@@ -67,16 +67,17 @@ static struct json_object *plan_volume(const struct facts *facts, struct json_ob
 	enum action action = volume_action(facts, volume, index, mode);
 	const char *path = json_text(volume, "path");
 	bool copied = action != VOLUME_KEEP;
-	const char *to = copied ? volume_place(facts, volume, index) : path;
-	vmm_auto_free char *temporary = copied && task ? storage_temporary(to, task) : NULL;
+	const char *to = copied ? volume_place(facts, volume, index) : path,
+		   *kind = volume_kind_there(facts, volume, index);
+	vmm_auto_free char *temporary = copied && task ? storage_working_place(kind, to, task) : NULL;
 	struct json_object *planned = json_copy(volume);
 	json_put(planned, "device:s action:s size:i allocated:i readonly:b to_storage:s from:s to:s",
 		 json_text_or(volume, "device", "disk"), copied ? "copy" : "keep", json_number(volume, "size"),
 		 json_number(volume, "allocated"), json_true(volume, "readonly"),
 		 json_text(volume_destination(facts, volume, index), "name"), path, to);
 	if (copied)
-		json_put(planned, "temporary:s media:b set_aside:b track:s", temporary, action == VOLUME_MEDIA,
-			 volume_is_taken(facts, index), plan_track(facts, volume, mode));
+		json_put(planned, "to_kind:s temporary:s media:b set_aside:b track:s", kind, temporary,
+			 action == VOLUME_MEDIA, volume_is_taken(facts, index), plan_track(facts, volume, mode));
 	return planned;
 }
 

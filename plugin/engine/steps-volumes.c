@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "engine/engine.h"
 #include "engine/steps.h"
@@ -64,18 +63,6 @@ static int open_volume(struct json_object *volume, int *fd, struct vmm_error **e
 	return *fd < 0 && !volume_is_tree(volume) ? -1 : 0;
 }
 
-/* A device knows how much was written to it, once what is still in memory has been; its node knows no times. */
-static char *device_fingerprint(int fd, dev_t device)
-{
-	vmm_auto_free char *path = str_format("/sys/dev/block/%u:%u/stat", major(device), minor(device)), *line = NULL;
-	unsigned long long writes = 0, sectors = 0;
-	fdatasync(fd);
-	if (file_read(path, 4096, &line, NULL, NULL) < 0 ||
-	    sscanf(line, "%*u %*u %*u %*u %llu %*u %llu", &writes, &sectors) != 2)
-		return str_copy("");
-	return str_format("%llu writes of %llu sectors", writes, sectors);
-}
-
 /* What changes when anybody writes to the volume. */
 static char *fingerprint(int fd)
 {
@@ -83,7 +70,7 @@ static char *fingerprint(int fd)
 	if (fstat(fd, &info) < 0)
 		return str_copy("");
 	if (S_ISBLK(info.st_mode))
-		return device_fingerprint(fd, info.st_rdev);
+		return device_written(fd);
 	return str_format("%llu %lld.%09ld %lld.%09ld", (unsigned long long)info.st_size,
 			  (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec, (long long)info.st_ctim.tv_sec,
 			  info.st_ctim.tv_nsec);

@@ -322,8 +322,8 @@ static struct json_object *places(struct migration *m)
 	struct json_object *list = json_object_new_array();
 	json_each (volume, m->plan, "volumes")
 		if (json_text(volume, "to") && !str_same(json_text(volume, "to"), json_text(volume, "from")))
-			json_object_array_add(list, json_make("target:s path:s", json_text(volume, "target"),
-							      json_text(volume, "to")));
+			json_object_array_add(list, json_make("target:s path:s kind:s", json_text(volume, "target"),
+							      json_text(volume, "to"), json_text(volume, "to_kind")));
 	add_pairs(list, "mount", json_at(m->request, "options.map_mount"));
 	add_pairs(list, "network", json_at(m->request, "options.map_network"));
 	return list;

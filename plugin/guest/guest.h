@@ -16,7 +16,8 @@
  *   "volumes"    array of volumes (storage.h), each with "device" (disk|cdrom|floppy|nvram|tpm), "readonly", "shareable",
  *                "cache", "bus", "open" (writable and in use), and "in": where a running guest's two definitions name it:
  *                both | live (hot-plugged: gone after a shutdown) | definition (there after a restart only) | differs (both,
- *                with another source each; this is the live one). An inactive guest's are all "both".
+ *                with another source each; this is the live one). An inactive guest's are all "both". "type_fixed": the
+ *                definition cannot name it as a file where it is a device, or the other way round.
  *   "networks"   array of {"type": bridge|network|…, "name", "mac"}
  *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|…, "name"} that are tied to the host
  */
@@ -98,8 +99,9 @@ struct guest_ops {
 	 * is not there at all has the state "absent" - that is no error. */
 	int (*state)(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err);
 
-	/* The definition as the target shall have it: `changes` is an array of {"target","path"} that replace sources of volumes,
-	 * {"mount","path"} sources of mounts, {"network","path"} bridges. */
+	/* The definition as the target shall have it: `changes` is an array of {"target","path","kind"} that replace sources
+	 * of volumes ("kind": of the storage; absent: told by the path), {"mount","path"} sources of mounts, {"network","path"}
+	 * bridges. */
 	int (*rewrite)(const char *definition, struct json_object *changes, char **rewritten, struct vmm_error **err);
 	/* Persistent definition; metadata, title and so on travel in it. Error "name-taken" where another guest is in the way. */
 	int (*define)(struct guest_host *host, const char *definition, struct vmm_error **err);

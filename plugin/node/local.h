@@ -68,6 +68,13 @@ bool local_same_file(struct json_object *record);
 struct json_object *local_places(struct json_object *guest, struct json_object *guests, struct json_object *storages,
 				 struct json_object *mapping);
 
+/* devices.c: what this node says of the block device in a volume's place ("device", "other_block" and "same_block" of
+ * "fit.volumes"). */
+void device_look(struct json_object *place, struct json_object *volume, const char *path, struct json_object *guests,
+		 const char *guest);
+/* No guest of this node but `guest` ("qemu-100") has it for a disk: error "volume-taken" names the other. */
+int device_unclaimed(struct local_node *node, const char *path, const char *guest, struct vmm_error **err);
+
 /* The directory of a task on this node. */
 char *local_task_dir(struct local_node *node, const char *task) VMM_MUST_USE;
 

@@ -13,19 +13,6 @@ static bool in_use_here(struct json_object *guests, const char *place)
 	return false;
 }
 
-/* Block devices have an identity of their own, whatever they are called on a node. */
-static bool same_block(struct json_object *volume)
-{
-	const char *identity = json_text(volume, "identity");
-	if (!identity)
-		return false;
-	vmm_auto_json struct json_object *ours =
-		json_make("type:s path:s format:s", "block", json_text(volume, "path"), json_text(volume, "format"));
-	const struct storage_ops *ops;
-	return storage_of(ours, &ops, NULL) == 0 && ops->describe(ours, NULL) == 0 &&
-	       str_same(identity, json_text(ours, "identity"));
-}
-
 /* ---------------------------------------------------------------- --targetstorage */
 
 /* The storage that `mapping` ("other", "from:to") sends volumes of the storage `from` to, or NULL: they keep their place. */
@@ -57,17 +44,46 @@ static bool is_given(struct json_object *places, const char *path)
 	return false;
 }
 
+/* "vm100.img" as a file is "vm100" as a device, unless there is a device of just that name. */
+static char *device_in(const char *dir, const char *base)
+{
+	static const char *const endings[] = {".img", ".raw"};
+	char *path = str_format("%s/%s", dir, base);
+	for (size_t i = 0; i < VMM_COUNT(endings); i++)
+		if (str_ends(base, endings[i]) && !file_there(path))
+			path[strlen(path) - strlen(endings[i])] = 0;
+	return path;
+}
+
+static bool is_device(struct json_object *volume)
+{
+	return str_same(json_text(volume, "kind"), storage_block.kind);
+}
+
 /* Two volumes of one name from two storages do not get in each other's way. */
-static char *place_in(const char *dir, struct json_object *guest, struct json_object *volume,
+static char *place_in(const char *dir, bool devices, struct json_object *guest, struct json_object *volume,
 		      struct json_object *places)
 {
 	const char *base = path_base(json_text(volume, "path"));
-	char *path = str_format("%s/%s", dir, base);
+	const char *ending = is_device(volume) && !strchr(base, '.') ? ".raw" : "";
+	char *path = devices ? device_in(dir, base) : str_format("%s/%s%s", dir, base, ending);
 	if (!is_given(places, path))
 		return path;
 	free(path);
 	return str_format("%s/%s-%s-%s", dir, json_text_or(guest, "id", "guest"),
 			  json_text_or(volume, "target", "disk"), base);
+}
+
+static bool holds_devices(struct json_object *storage)
+{
+	const struct storage_ops *ops = storage_kind(json_text(storage, "kind"));
+	return ops && ops->device;
+}
+
+/* NVRAM is a small file of libvirt's own: where disks go to devices it stays among files. */
+static bool can_go_to(struct json_object *volume, struct json_object *storage)
+{
+	return !holds_devices(storage) || str_same(json_text_or(volume, "device", "disk"), "disk");
 }
 
 static void add_mapped(struct json_object *place, struct json_object *guest, struct json_object *volume,
@@ -78,8 +94,12 @@ static void add_mapped(struct json_object *place, struct json_object *guest, str
 		const char *root = json_text(storage, "path");
 		if (!str_same(json_text(storage, "name"), name) || !root)
 			continue;
+		if (!can_go_to(volume, storage)) {
+			json_object_object_del(place, "to_storage");
+			return;
+		}
 		vmm_auto_free char *dir = str_format("%.*s", (int)(strlen(root) - str_ends(root, "/")), root);
-		vmm_auto_free char *to = place_in(dir, guest, volume, places);
+		vmm_auto_free char *to = place_in(dir, holds_devices(storage), guest, volume, places);
 		json_put(place, "to:s", to);
 	}
 }
@@ -92,30 +112,33 @@ static int64_t seed_at(const char *path, bool tree)
 	return seed_usable(path, tree, &allocated) ? allocated : 0;
 }
 
-/* The storage that a file would lie on here is one of `storages`, so that its room is known: no guest may have used it yet. */
-static void add_storage_of(const char *path, struct json_object *storages)
+/* The storage that a file (or device) would lie on here is one of `storages`, so that its room is known: no guest may have used it
+ * yet. */
+static void add_storage_of(const char *path, bool device, struct json_object *storages)
 {
-	vmm_auto_json struct json_object *file = json_make("type:s path:s", "file", path);
+	vmm_auto_json struct json_object *file = json_make("type:s path:s", device ? "block" : "file", path);
 	vmm_auto_error struct vmm_error *problem = NULL;
 	struct json_object *storage;
 	if (storage_at(file, storages, &storage, &problem) < 0)
 		log_debug("%s: %s", path, problem->message);
 }
 
-static void look_at(struct json_object *place, struct json_object *volume, struct json_object *guests,
-		    struct json_object *storages)
+static void look_at(struct json_object *place, struct json_object *guest, struct json_object *volume,
+		    struct json_object *guests, struct json_object *storages)
 {
 	const char *path = json_text(volume, "path"), *to = json_text_or(place, "to", path);
+	vmm_auto_free char *key = str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
 	json_put(place, "open:b", (int)in_use_here(guests, json_text_or(volume, "source", path)));
 	if (!path || path_check(path, "volume", NULL) < 0 || path_check(to, "volume", NULL) < 0)
 		return;
 	/* A directory of the guest's own is made for it. */
 	vmm_auto_free char *dir = path_dir(json_text(place, "to") ? to : json_text_or(volume, "home", path));
 	bool tree = json_true(volume, "tree");
-	json_put(place, "there:b missing_dir:b same_block:b seed:i", (int)file_there(path), (int)!file_there(dir),
-		 (int)same_block(volume), seed_at(to, tree));
-	if (str_same(json_text(volume, "kind"), storage_dir.kind) || tree)
-		add_storage_of(path, storages);
+	json_put(place, "there:b missing_dir:b seed:i", (int)file_there(path), (int)!file_there(dir),
+		 seed_at(to, tree));
+	device_look(place, volume, to, guests, key);
+	if (str_same(json_text(volume, "kind"), storage_dir.kind) || tree || is_device(volume))
+		add_storage_of(path, is_device(volume), storages);
 	if (json_text(place, "to"))
 		json_put(place, "to_there:b to_open:b", (int)file_there(to), (int)in_use_here(guests, to));
 }
@@ -129,7 +152,7 @@ struct json_object *local_places(struct json_object *guest, struct json_object *
 		const char *name = can_be_mapped(volume) ? mapped(mapping, json_text(volume, "storage")) : NULL;
 		if (name)
 			add_mapped(place, guest, volume, places, storages, name);
-		look_at(place, volume, guests, storages);
+		look_at(place, guest, volume, guests, storages);
 		json_object_array_add(places, place);
 	}
 	return places;

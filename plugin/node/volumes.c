@@ -7,6 +7,14 @@
 
 #include "node/seeds.h"
 
+/* The kind that it has here. */
+static int kind_here(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *here =
+		json_make("target:s kind:s", json_text(volume, "target"), json_text(volume, "to_kind"));
+	return storage_of(json_text(here, "kind") ? here : volume, ops, err);
+}
+
 /* A volume as the plan has it, checked: both places absolute, in one directory, the temporary one of this task. */
 static int volume_check(struct json_object *args, const char *task, struct json_object **volume,
 			const struct storage_ops **ops, struct vmm_error **err)
@@ -14,13 +22,14 @@ static int volume_check(struct json_object *args, const char *task, struct json_
 	*volume = json_at(args, "volume");
 	const char *to, *temporary;
 	if (json_need(*volume, "to", "volume", &to, err) < 0 ||
-	    json_need(*volume, "temporary", "volume", &temporary, err) < 0 || path_check(to, "volume", err) < 0)
+	    json_need(*volume, "temporary", "volume", &temporary, err) < 0 || path_check(to, "volume", err) < 0 ||
+	    kind_here(*volume, ops, err) < 0)
 		return -1;
-	vmm_auto_free char *expected = storage_temporary(to, task);
+	vmm_auto_free char *expected = storage_working_place((*ops)->kind, to, task);
 	if (strcmp(expected, temporary))
 		return error_set(err, VMM_FAILED, "bad-path", "volume %s: %s is not its temporary place", to,
 				 temporary);
-	return storage_of(*volume, ops, err);
+	return 0;
 }
 
 /* The place is a seed of the volume where there is one, else new and empty. Seeds of others give way where there is no room. */
@@ -64,6 +73,21 @@ static int make_home(struct local_node *node, const char *task, struct json_obje
 		       : dir_make(home, 0700, err);
 }
 
+/* Nothing is made, and nothing can be set aside: the device that is named is filled, once nobody is known to use it. */
+static int take_device(struct local_node *node, const char *task, const struct storage_ops *ops,
+		       struct json_object *volume, const char *guest, struct vmm_error **err)
+{
+	const char *to = json_text(volume, "to");
+	if (device_unclaimed(node, to, guest, err) < 0)
+		return -1;
+	struct json_object *note =
+		json_make("made:s path:s real:s kind:s guest:s task:s", "volume", to, to, ops->kind, guest, task);
+	if (local_made_note(node, task, note, err) < 0)
+		return -1;
+	vmm_auto_close int fd = ops->allocate(to, (uint64_t)json_number(volume, "size"), 0, err);
+	return fd < 0 ? -1 : 0;
+}
+
 int local_allocate(struct local_node *node, struct json_object *args, struct json_object **reply,
 		   struct vmm_error **err)
 {
@@ -76,6 +100,10 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 	if (!ops->allocate)
 		return error_set(err, VMM_BLOCKED, "storage-format", "volume %s: a %s storage cannot be copied to", to,
 				 ops->kind);
+	if (ops->device) {
+		*reply = json_make("resumed:b seed:i", 0, (int64_t)0);
+		return take_device(node, task, ops, volume, json_text(args, "guest"), err);
+	}
 	bool replace = json_true(args, "replace");
 	if (file_there(to) && !replace)
 		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", to, node->base.name);
@@ -133,6 +161,8 @@ int local_publish(struct local_node *node, struct json_object *args, struct json
 	if (!task || volume_check(args, task, &volume, &ops, err) < 0)
 		return -1;
 	const char *to = json_text(volume, "to"), *temporary = json_text(volume, "temporary");
+	if (ops->device)
+		return ops->publish(temporary, to, volume, err);
 	if (!file_there(temporary))
 		return published_before(node, task, to, err);
 	if (json_true(args, "replace") && set_aside(node, task, to, ops, err) < 0)

@@ -1,45 +1,23 @@
 /* A block device as the target: zeros are written as zeros, what is behind the volume stays, a small device is refused.
  * Needs root and a loop device; skipped without them. */
-#include <fcntl.h>
-#include <linux/loop.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <cmocka.h>
 
 #include "copy-rig.h"
+#include "loop-device.h"
 
 enum { MIB = 1 << 20, DEVICE = 12 * MIB };
-
-/* A loop device on a file of `size` bytes, gone when the last descriptor is closed; -1 where there can be none. */
-static int loop_device(const struct rig *rig, size_t size)
-{
-	vmm_auto_free char *path = str_format("%s/backing", rig->directory);
-	vmm_auto_close int backing = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	vmm_auto_close int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	if (backing < 0 || control < 0 || ftruncate(backing, (off_t)size) < 0)
-		return -1;
-	rig_fill(backing, 0, size, 77); /* what a device held before */
-	for (int tries = 0; tries < 10; tries++) {
-		int number = ioctl(control, LOOP_CTL_GET_FREE);
-		vmm_auto_free char *name = str_format("/dev/loop%d", number);
-		int device = number < 0 ? -1 : open(name, O_RDWR | O_CLOEXEC);
-		if (device < 0)
-			return -1;
-		struct loop_config config = {.fd = (unsigned)backing, .info.lo_flags = LO_FLAGS_AUTOCLEAR};
-		if (!ioctl(device, LOOP_CONFIGURE, &config))
-			return device;
-		close(device); /* someone else was quicker */
-	}
-	return -1;
-}
 
 static void with_device(struct rig *rig, size_t size)
 {
 	rig_begin(rig, size);
-	int device = loop_device(rig, DEVICE);
+	vmm_auto_free char *path = str_format("%s/backing", rig->directory), *name = NULL;
+	int device = loop_device(path, DEVICE, &name);
+	if (device >= 0)
+		rig_fill(device, 0, DEVICE, 77); /* what it held before */
 	if (device < 0) {
 		rig_end(rig);
 		skip();

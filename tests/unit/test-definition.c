@@ -298,6 +298,23 @@ static void a_disk_becomes_a_file_or_a_device_by_its_new_place(void **state)
 	}
 }
 
+/* A pool of devices may be a directory of links, and one of files may lie in /dev. */
+static void what_the_storage_holds_counts_for_more_than_where_it_is(void **state)
+{
+	(void)state;
+	static const char *const cases[][3] = {{"/srv/disks/x", "block", "block"}, {"/dev/shm/x.raw", "dir", "file"}};
+	vmm_auto_free char *text = data("domain-plain");
+	for (size_t i = 0; i < VMM_COUNT(cases); i++) {
+		vmm_auto_json struct json_object *list = json_object_new_array(), *facts = NULL;
+		vmm_auto_free char *after = NULL;
+		json_object_array_add(list, json_make("target:s path:s kind:s", "vda", cases[i][0], cases[i][1]));
+		assert_int_equal(definition_rewrite(text, list, &after, NULL), 0);
+		assert_int_equal(definition_facts(after, &facts, NULL), 0);
+		assert_string_equal(json_text(volume(facts, "vda"), "type"), cases[i][2]);
+		assert_string_equal(json_text(volume(facts, "vda"), "path"), cases[i][0]);
+	}
+}
+
 static void parts_of_one_run_are_taken_out(void **state)
 {
 	(void)state;
@@ -338,6 +355,7 @@ int main(void)
 		cmocka_unit_test(a_disk_that_moves_keeps_all_but_path_and_chain),
 		cmocka_unit_test(what_stays_in_place_stays_as_it_is),
 		cmocka_unit_test(a_disk_becomes_a_file_or_a_device_by_its_new_place),
+		cmocka_unit_test(what_the_storage_holds_counts_for_more_than_where_it_is),
 		cmocka_unit_test(parts_of_one_run_are_taken_out),
 		cmocka_unit_test(rewriting_refuses_what_it_cannot_do),
 	};

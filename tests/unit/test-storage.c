@@ -144,7 +144,7 @@ static void network_disks_are_reachable_by_nature_and_have_no_size(void **state)
 	assert_non_null(strstr(err->message, "vdb"));
 }
 
-static void a_block_device_is_described_and_never_copied(void **state)
+static void a_block_device_that_is_not_there_or_is_none_is_named(void **state)
 {
 	(void)state;
 	vmm_auto_json struct json_object *storages = json_object_new_array();
@@ -162,7 +162,6 @@ static void a_block_device_is_described_and_never_copied(void **state)
 	struct json_object *storage;
 	assert_int_equal(storage_of(as_file, &ops, NULL), 0);
 	assert_ptr_equal(ops, &storage_block);
-	assert_null(ops->allocate);
 	assert_int_equal(storage_at(as_file, storages, &storage, NULL), 0);
 	assert_string_equal(json_text(storage, "name"), "vg0");
 }
@@ -458,7 +457,7 @@ int main(void)
 		test(a_volume_is_found_by_the_real_path_behind_a_link),
 		test(another_mount_inside_of_a_storage_is_not_that_storage),
 		test(network_disks_are_reachable_by_nature_and_have_no_size),
-		test(a_block_device_is_described_and_never_copied),
+		test(a_block_device_that_is_not_there_or_is_none_is_named),
 		test(what_is_no_known_type_or_no_path_is_refused_by_name),
 		test(filesystems_that_others_may_see_are_never_called_local),
 		test(a_raw_file_is_described_with_its_holes_owner_and_mode),

@@ -9,8 +9,9 @@ static void add(struct json_object *volumes, struct guest_host *host, const char
 		const char *type, const char *path, bool readonly)
 {
 	vmm_auto_free char *home = lxc_directory(host, id), *within = str_format("%s/", home);
-	struct json_object *volume = json_make("target:s type:s device:s format:s path:s readonly:b shareable:b in:s",
-					       target, type, "disk", "raw", path, (int)readonly, (int)readonly, "both");
+	struct json_object *volume =
+		json_make("target:s type:s device:s format:s path:s readonly:b shareable:b in:s type_fixed:b", target,
+			  type, "disk", "raw", path, (int)readonly, (int)readonly, "both", 1);
 	if (str_starts(path, within))
 		json_put(volume, "home:s", home);
 	json_object_array_add(volumes, volume);

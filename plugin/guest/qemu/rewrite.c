@@ -79,8 +79,15 @@ static void clear_place(xmlNode *source)
 		xml_unset(source, all[i]);
 }
 
+/* A storage kind of devices says so; without a word of it a path in /dev does. */
+static const char *type_for(const char *path, const char *kind)
+{
+	bool device = kind ? str_same(kind, "block") : str_starts(path, "/dev/");
+	return device ? "block" : "file";
+}
+
 /* Points a disk (or an NVRAM with a source) at `path`. One that stays where it is keeps all it has. */
-static int set_source(xmlNode *disk, const char *target, const char *path, struct vmm_error **err)
+static int set_source(xmlNode *disk, const char *target, const char *path, const char *kind, struct vmm_error **err)
 {
 	vmm_auto_free char *type = xml_attribute(disk, "type");
 	const char *attribute = volume_attribute(type ? type : "file");
@@ -92,7 +99,7 @@ static int set_source(xmlNode *disk, const char *target, const char *path, struc
 		return 0;
 	if (!source)
 		source = xmlNewChild(disk, NULL, (const xmlChar *)"source", NULL);
-	const char *new_type = str_starts(path, "/dev/") ? "block" : "file";
+	const char *new_type = type_for(path, kind);
 	clear_place(source);
 	xml_set(disk, "type", new_type);
 	xml_set(source, volume_attribute(new_type), path);
@@ -122,7 +129,7 @@ static int place_nvram(xmlNode *domain, const char *path, struct vmm_error **err
 	if (!nvram)
 		return no_such_volume(domain, "nvram", err);
 	if (xml_below(nvram, "source"))
-		return set_source(nvram, "nvram", path, err);
+		return set_source(nvram, "nvram", path, NULL, err);
 	xml_set_words(nvram, path);
 	return 0;
 }
@@ -154,7 +161,7 @@ static int place(xmlNode *domain, struct json_object *volume, struct vmm_error *
 		return -1;
 	xmlNode *disk = disk_named(domain, target);
 	if (disk)
-		return set_source(disk, target, path, err);
+		return set_source(disk, target, path, json_text(volume, "kind"), err);
 	if (!strcmp(target, "nvram"))
 		return place_nvram(domain, path, err);
 	if (!strcmp(target, "tpm"))

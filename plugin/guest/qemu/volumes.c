@@ -96,8 +96,10 @@ static void add_disk(struct json_object *volumes, xmlNode *disk)
 	struct json_object *volume =
 		json_make("target:s type:s device:s format:s bus:s cache:s", name, type ? type : "file",
 			  plain ? "disk" : device, format ? format : "raw", bus, cache);
-	json_put(volume, "readonly:b shareable:b", xml_below(disk, "readonly") || str_same(device, "cdrom"),
-		 xml_below(disk, "shareable") != NULL);
+	/* SCSI commands go to devices only. */
+	json_put(volume, "readonly:b shareable:b type_fixed:b",
+		 xml_below(disk, "readonly") || str_same(device, "cdrom"), xml_below(disk, "shareable") != NULL,
+		 (int)str_same(device, "lun"));
 	add_place(volume, json_text(volume, "type"), source);
 	json_object_array_add(volumes, volume);
 }
