@@ -3,6 +3,7 @@
 # The command and the plug-in include no header of ours but vmmigrate-plugin.h.
 set -u
 cd "$(dirname "$0")/.." || exit 2
+git ls-files --error-unmatch plugin/base/base.h >/dev/null || exit 2
 bad=0
 
 # room: rooms below it
