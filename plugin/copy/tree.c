@@ -205,7 +205,7 @@ static void watch(struct sending *s)
 
 /* ---------------------------------------------------------------- how it went */
 
-enum { RSYNC_SOCKET = 10, RSYNC_STREAM = 12, RSYNC_PARTIAL = 23, RSYNC_VANISHED = 24, RSYNC_SILENCE = 30 };
+enum { RSYNC_PARTIAL = 23, RSYNC_VANISHED = 24, NOT_FOUND = 127 };
 
 /* The first line that says what is wrong, not that something is. */
 static const char *cause(char *said)
@@ -222,23 +222,37 @@ static const char *cause(char *said)
 	return first ? first : "it said nothing";
 }
 
+/* The far side's disk is full: one of the two says so, whichever is heard. */
+static bool has_no_room(const char *said, const struct vmm_error *there)
+{
+	static const char *const words[] = {"No space left on device", "Disk quota exceeded"};
+	for (size_t i = 0; i < VMM_COUNT(words); i++)
+		if (strstr(said, words[i]) || (there && strstr(there->message, words[i])))
+			return true;
+	return false;
+}
+
+/* What went wrong on the far side or on the way there is the cause; what rsync says of it here is the consequence. Where rsync was
+ * killed here it is the other way round. */
 static int judge(struct sending *s, int status, struct vmm_error **err)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	if (s->stopped)
 		return error_set(err, VMM_CANCELLED, "cancelled", "the copy of %s was cancelled", s->job->from);
-	if (code == 0 || (s->job->running && (code == RSYNC_PARTIAL || code == RSYNC_VANISHED))) {
+	if (code == 0 || (s->job->running && (code == RSYNC_PARTIAL || code == RSYNC_VANISHED)))
 		return 0;
-	}
-	if (code == 127) {
+	if (code == NOT_FOUND) {
 		error_set(err, VMM_BLOCKED, "rsync-missing", "rsync is not installed here");
 		return error_hint(err, "install the package rsync on both nodes");
 	}
 	vmm_auto_free char *said = text_take(&s->said);
-	if (strstr(said, "No space left on device"))
+	if (has_no_room(said, s->carry_failure))
 		return error_set(err, VMM_FAILED, "no-space", "%s: no space left on the target", s->job->from);
-	if (strstr(said, "Disk quota exceeded"))
-		return error_set(err, VMM_FAILED, "no-space", "%s: the target's quota is exceeded", s->job->from);
+	if (s->carry_failure && WIFEXITED(status)) {
+		error_take(err, s->carry_failure);
+		s->carry_failure = NULL;
+		return error_context(err, "%s", s->job->from);
+	}
 	return error_set(err, VMM_FAILED, "tree-failed", "%s: rsync ended with %d: %s", s->job->from, code,
 			 cause(said));
 }
@@ -250,15 +264,9 @@ static int finish(struct sending *s, struct vmm_error **err)
 		;
 	pthread_join(s->thread, NULL);
 	s->progress.wire = s->wire;
-	/* Where the stream ended before its time, the link or the far side's last words are the cause of what rsync says. */
-	bool cut = !WIFEXITED(status) || WEXITSTATUS(status) == RSYNC_STREAM || WEXITSTATUS(status) == RSYNC_SILENCE ||
-		   WEXITSTATUS(status) == RSYNC_SOCKET;
-	if (s->carry_failure && !s->stopped && cut && !(s->said.length && strstr(s->said.data, "No space left"))) {
-		error_take(err, s->carry_failure);
-		return error_context(err, "%s", s->job->from);
-	}
+	int done = judge(s, status, err);
 	error_clear(&s->carry_failure);
-	return judge(s, status, err);
+	return done;
 }
 
 int tree_push(const struct tree_job *job, struct tree_progress *result, struct vmm_error **err)

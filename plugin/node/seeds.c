@@ -108,26 +108,35 @@ static int sidecar_write(const char *file, const char *seed, struct json_object 
 	vmm_auto_free char *mtime = stamp(&info.st_mtim), *ctime = stamp(&info.st_ctim), *path = sidecar_path(seed);
 	json_object_object_del(sidecar, "made");
 	json_put(sidecar,
-		 "version:d state:s guest:s generation:i task:s size:i allocated:i mtime:s ctime:s kept_us:i days:i",
+		 "version:d state:s guest:s generation:i task:s home:s size:i allocated:i mtime:s ctime:s kept_us:i "
+		 "days:i",
 		 SEED_VERSION, json_text(about, "state"), json_text(about, "guest"), json_number(about, "generation"),
-		 json_text(about, "task"), (int64_t)info.st_size, seed_bytes(file, json_text(sidecar, "kind")), mtime,
-		 ctime, json_at(about, "kept_us") ? json_number(about, "kept_us") : clock_now_us(),
+		 json_text(about, "task"), json_text(about, "home"), (int64_t)info.st_size,
+		 seed_bytes(file, json_text(sidecar, "kind")), mtime, ctime,
+		 json_at(about, "kept_us") ? json_number(about, "kept_us") : clock_now_us(),
 		 json_number(about, "days"));
 	const char *text = json_line(sidecar);
 	return file_write(path, text, strlen(text), 0600, err);
 }
 
-static int seed_remove(const char *seed, const char *kind, struct vmm_error **err)
+/* `seed` is its sidecar, or its description. */
+static int seed_remove(struct json_object *seed, struct vmm_error **err)
 {
-	vmm_auto_free char *sidecar = sidecar_path(seed);
+	const char *path = json_text(seed, "path"), *kind = json_text_or(seed, "kind", "dir"),
+		   *home = json_text(seed, "home");
+	vmm_auto_free char *sidecar = sidecar_path(path), *dir = path_dir(path);
 	const struct storage_ops *ops;
-	vmm_auto_json struct json_object *volume = json_make("target:s kind:s", seed, kind);
+	vmm_auto_json struct json_object *volume = json_make("target:s kind:s", path, kind);
 	if (storage_of(volume, &ops, err) < 0)
 		return -1;
 	if (!ops->remove)
-		return error_set(err, VMM_FAILED, "storage-unknown", "seed %s: a %s storage removes nothing", seed,
+		return error_set(err, VMM_FAILED, "storage-unknown", "seed %s: a %s storage removes nothing", path,
 				 kind);
-	return ops->remove(seed, err) < 0 ? -1 : file_remove(sidecar, err);
+	if (ops->remove(path, err) < 0 || file_remove(sidecar, err) < 0)
+		return -1;
+	if (str_same(home, dir))
+		rmdir(home); /* where nothing else is in it */
+	return 0;
 }
 
 /* ---------------------------------------------------------------- where there may be seeds */
@@ -175,7 +184,7 @@ static int clear_the_name(const char *seed, bool *clear, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *sidecar = sidecar_read(seed);
 	*clear = !file_there(seed) || sidecar;
-	return sidecar ? seed_remove(seed, json_text_or(sidecar, "kind", "dir"), err) : 0;
+	return sidecar ? seed_remove(sidecar, err) : 0;
 }
 
 /* The sidecar is there before the seed is, so that a seed of ours is known to be ours whenever the power goes. */
@@ -271,10 +280,11 @@ static struct json_object *seed_describe(const char *seed, const struct stat *in
 	int64_t kept = json_number(sidecar, "kept_us"), days = json_number(sidecar, "days");
 	const char *state = was_touched(info, sidecar) ? "touched" : json_text_or(sidecar, "state", "whole");
 	return json_make(
-		"path:s place:s guest:s generation:i task:s kind:s state:s ours:b size:i allocated:i kept_us:i "
+		"path:s place:s guest:s generation:i task:s kind:s home:s state:s ours:b size:i allocated:i kept_us:i "
 		"until_us:i",
 		seed, place, json_text(sidecar, "guest"), json_number(sidecar, "generation"),
-		json_text(sidecar, "task"), json_text(sidecar, "kind"), state, 1, (int64_t)info->st_size,
+		json_text(sidecar, "task"), json_text(sidecar, "kind"), json_text(sidecar, "home"), state, 1,
+		(int64_t)info->st_size,
 		tree ? json_number(sidecar, "allocated") : (int64_t)info->st_blocks * BLOCK_SIZE, kept,
 		days ? kept + days * DAY_US : 0);
 }
@@ -337,7 +347,7 @@ static void give_way(struct json_object *seeds, const char *dir, dev_t device, i
 		if (!json_true(seed, "ours") || str_same(json_text(seed, "guest"), guest) != of_guest ||
 		    !on_device(path, device))
 			continue;
-		if (seed_remove(path, json_text(seed, "kind"), &problem) < 0)
+		if (seed_remove(seed, &problem) < 0)
 			log_warn("%s", problem->message);
 		else
 			log_info("seed %s has given way", path);
@@ -389,7 +399,7 @@ int local_seeds(struct local_node *node, struct json_object *args, struct json_o
 		if (guest && !str_same(guest, json_text(seed, "guest")))
 			continue;
 		bool gone = prune && shall_go(seed, prune);
-		if (gone && seed_remove(json_text(seed, "path"), json_text(seed, "kind"), err) < 0)
+		if (gone && seed_remove(seed, err) < 0)
 			return -1;
 		json_object_array_add(gone ? pruned : kept, json_object_get(seed));
 	}

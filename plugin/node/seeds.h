@@ -19,7 +19,8 @@ int64_t seed_bytes(const char *path, const char *kind);
 char *seed_written(const char *path) VMM_MUST_USE;
 
 /* Makes `file` the seed of the volume at `place`; an older seed of ours goes. `about`: {guest, generation, state: whole|partial,
- * task, kind: its storage's, days: how long it stays, 0: until it is pruned}. *kept is false, and nothing has changed, where it cannot be one: a
+ * task, kind: its storage's, home: the
+ * guest's own directory, which goes with the last that is in it, or NULL; days: how long it stays, 0: until it is pruned}. *kept is false, and nothing has changed, where it cannot be one: a
  * stranger's file has the name, or the name would be too long, or it is neither a file nor a directory. */
 int seed_keep(struct local_node *node, const char *file, const char *place, struct json_object *about, bool *kept,
 	      struct vmm_error **err);

@@ -64,9 +64,9 @@ static int undo_copy(struct local_node *node, struct json_object *record, struct
 		return undo_volume(node, record, err);
 	if (begun && !strcmp(begun, written))
 		return seed_give_back(path, to, err);
-	vmm_auto_json struct json_object *about =
-		json_make("guest:s task:s kind:s state:s days:i", json_text(record, "guest"), json_text(record, "task"),
-			  json_text(record, "kind"), "partial", (int64_t)SEED_PARTIAL_DAYS);
+	vmm_auto_json struct json_object *about = json_make(
+		"guest:s task:s kind:s home:s state:s days:i", json_text(record, "guest"), json_text(record, "task"),
+		json_text(record, "kind"), json_text(record, "home"), "partial", (int64_t)SEED_PARTIAL_DAYS);
 	vmm_auto_error struct vmm_error *problem = NULL;
 	if ((begun || seed_bytes(path, json_text(record, "kind")) >= SEED_PARTIAL_LEAST) &&
 	    seed_keep(node, path, to, about, &kept, &problem) < 0)
@@ -260,9 +260,10 @@ static int give_up_volume(struct local_node *node, struct json_object *record, s
 	const char *from = json_text(volume, "from");
 	bool kept = false;
 	vmm_auto_json struct json_object *place = json_make("path:s kind:s", from, json_text(volume, "kind"));
-	vmm_auto_json struct json_object *about = json_make(
-		"guest:s generation:i task:s kind:s state:s days:i", json_text(record, "guest"),
-		json_number(record, "generation"), json_text(record, "task"), json_text(volume, "kind"), "whole", days);
+	vmm_auto_json struct json_object *about =
+		json_make("guest:s generation:i task:s kind:s home:s state:s days:i", json_text(record, "guest"),
+			  json_number(record, "generation"), json_text(record, "task"), json_text(volume, "kind"),
+			  json_text(volume, "home"), "whole", days);
 	if (days >= 0 && seed_keep(node, from, from, about, &kept, err) < 0)
 		return -1;
 	return kept ? 0 : undo_volume(node, place, err);

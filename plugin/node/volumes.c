@@ -56,17 +56,33 @@ static char *without_links(const char *path)
 	return str_format("%s/%s", real ? real : dir, path_base(path));
 }
 
-/* The directory of the guest's own that the volume lies in. It goes with the last that is in it. */
+/* The directory of the guest's own that the volume will lie in, or NULL: --targetstorage may send it elsewhere. */
+static const char *home_of(struct json_object *volume)
+{
+	const char *home = json_text(volume, "home"), *to = json_text_or(volume, "to", "");
+	return home && str_starts(to, home) && to[strlen(home)] == '/' ? home : NULL;
+}
+
+static bool only_seeds_in(const char *directory)
+{
+	vmm_auto_json struct json_object *names = NULL;
+	if (dir_list(directory, &names, NULL) < 0)
+		return false;
+	json_each (name, names, "")
+		if (!str_starts(json_text_or(name, "", ""), ".vmmigrate-seed-"))
+			return false;
+	return true;
+}
+
+/* It goes with the last that is in it. Where an earlier task has left nothing but seeds there it is ours as well. */
 static int make_home(struct local_node *node, const char *task, struct json_object *volume, struct vmm_error **err)
 {
-	const char *home = json_text(volume, "home"), *to = json_text(volume, "to");
+	const char *home = home_of(volume);
 	if (!home)
 		return 0;
-	size_t length = strlen(home);
 	if (path_check(home, "volume", err) < 0)
 		return -1;
-	/* With --targetstorage it may go elsewhere. */
-	if (strncmp(to, home, length) || to[length] != '/' || file_there(home))
+	if (file_there(home) && !only_seeds_in(home))
 		return 0;
 	return local_made_note(node, task, json_make("made:s path:s", "home", home), err) < 0
 		       ? -1
@@ -115,8 +131,9 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 		vmm_auto_free char *real = without_links(temporary), *name = seed_path(to),
 				   *written = seed_written(name);
 		const char *guest = json_text(args, "guest");
-		struct json_object *note = json_make("made:s path:s real:s kind:s to:s guest:s task:s seed:s", "volume",
-						     temporary, real, ops->kind, to, guest, task, written);
+		struct json_object *note =
+			json_make("made:s path:s real:s kind:s to:s guest:s task:s seed:s home:s", "volume", temporary,
+				  real, ops->kind, to, guest, task, written, home_of(volume));
 		if (local_made_note(node, task, note, err) < 0 || make_place(node, ops, volume, guest, &seed, err) < 0)
 			return -1;
 	}

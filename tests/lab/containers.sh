@@ -26,6 +26,9 @@ state() {
 # records NODE ID: as `lab records`, of a running container whatever its root lies on.
 records() { lab records "$1" "$2" --file raw "/proc/$(on "$1" lxc-info -p -H -n "$2")/root/records"; }
 
+# it_crosses NODE: some of the files that --data made have arrived there, in a copy that is not complete.
+it_crosses() { wait_until "files arrive on $1" 60 on "$1" sh -c 'ls /var/lib/lxc/*/.vmmigrate-*/data/aaaad'; }
+
 is_running() { [ "$(state "$1" "$2")" = running ]; }
 
 # autostart NODE ID: enable or disable.

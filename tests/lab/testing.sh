@@ -139,8 +139,7 @@ as_it_was() {
     runs_on "$1" "$2"
     gone_from "$(other "$1")" "$2"
     [ "$(autostart "$1" "$2")" = "$was" ] || fail "autostart of guest $2 is $(autostart "$1" "$2") on $1"
-    wait_until "nothing is left" 30 settled
-    nothing_left
+    settle_down
 }
 
 # no_seeds: the next copy begins from nothing, not from what an interrupted one has left.
@@ -153,10 +152,16 @@ second_try() {
     migrate 0 "$from" "$id" "$(other "$from")" "$@"
     runs_on "$(other "$from")" "$id"
     gone_from "$from" "$id"
-    wait_until "nothing is left" 20 settled
-    nothing_left
+    settle_down
 }
 settled() { (nothing_left) >/dev/null 2>&1; }
+
+# settle_down: waits until nothing is left, and says what is.
+settle_down() {
+    local end=$((SECONDS + 30))
+    until settled || [ "$SECONDS" -ge "$end" ]; do sleep 0.1; done
+    nothing_left
+}
 
 # stop_after_commit SOURCE TARGET: the next task on SOURCE gets as far as its commit and waits for a lock that we hold until
 # go_on_after_commit (or 10 s).

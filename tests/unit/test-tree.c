@@ -229,6 +229,27 @@ static void a_place_that_is_not_there_fails(void **state)
 	leave(dir);
 }
 
+/* The far side ends as one does whose disk is full, and its last words come by the link. */
+static int carry_to_a_full_disk(void *context, int fd, uint64_t *wire, struct vmm_error **err)
+{
+	(void)context;
+	*wire = 0;
+	close(fd);
+	return error_set(err, VMM_FAILED, "tree-failed", "rsync: write failed on \"x\": No space left on device (28)");
+}
+
+static void a_full_disk_over_there_is_the_cause(void **state)
+{
+	(void)state;
+	char *dir = room();
+	vmm_auto_free char *from = make_tree(dir, "from"), *pipe = pipe_program();
+	vmm_auto_error struct vmm_error *err = NULL;
+	struct tree_job job = {.from = from, .pipe = pipe, .carry = carry_to_a_full_disk};
+	assert_int_equal(tree_push(&job, NULL, &err), -1);
+	assert_string_equal(err->code, "no-space");
+	leave(dir);
+}
+
 static bool stop_at_once(void *context, const struct tree_progress *progress)
 {
 	(void)context, (void)progress;
@@ -258,6 +279,7 @@ int main(void)
 		cmocka_unit_test(each_difference_is_seen),
 		cmocka_unit_test(contents_are_covered_as_asked),
 		cmocka_unit_test(a_link_that_breaks_is_the_cause),
+		cmocka_unit_test(a_full_disk_over_there_is_the_cause),
 		cmocka_unit_test(a_place_that_is_not_there_fails),
 		cmocka_unit_test(a_wish_to_stop_ends_it),
 	};
