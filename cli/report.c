@@ -162,9 +162,11 @@ static const char *mode_in_words(const char *mode)
 	return strcmp(mode, "offline") == 0 ? "offline: it is stopped and stays so" : mode;
 }
 
-static void print_volumes(const struct screen *to, struct json_object *volumes)
+/* Where there are rounds it is said how they learn what has changed. */
+static void print_volumes(const struct screen *to, struct json_object *volumes, bool rounds)
 {
-	static const char *const heads[] = {"VOLUME", "ACTION", "SIZE", "FORMAT", "STORAGE", "TO", "PATH", NULL};
+	static const char *const heads[] = {"VOLUME", "ACTION", "SIZE", "FORMAT", "STORAGE",
+					    "TO",     "TRACK",	"PATH", NULL};
 	struct table table;
 
 	table_begin(&table, heads);
@@ -175,7 +177,7 @@ static void print_volumes(const struct screen *to, struct json_object *volumes)
 
 		table_row(&table, text_at(volume, "/target"), text_at(volume, "/action"), size,
 			  text_at(volume, "/format"), from, strcmp(from, there) == 0 ? "" : there,
-			  text_at(volume, "/from"));
+			  rounds ? text_at(volume, "/track") : "", text_at(volume, "/from"));
 	}
 	table_end(&table, to);
 }
@@ -197,6 +199,6 @@ void report_plan(const struct screen *to, struct json_object *plan)
 	}
 	if (count_at(plan, "/volumes") > 0) {
 		fputc('\n', to->file);
-		print_volumes(to, at(plan, "/volumes"));
+		print_volumes(to, at(plan, "/volumes"), true_at(plan, "/rounds"));
 	}
 }

@@ -90,6 +90,12 @@ int copy_verify(const struct copy_job *job, struct stream *session, struct copy_
 typedef int copy_open_fn(void *context, const char *volume, uint64_t size, struct vmm_error **err);
 int copy_serve(struct stream *session, copy_open_fn *open_volume, void *context, struct vmm_error **err);
 
+/* The root of all leaves as hex digits: one tag under the job's key over the size and the leaves' tags in their order. Once
+ * copy_verify has proven all leaves the target's volume has it too. */
+void copy_root(const struct copy_leaves *leaves, char hex[2 * COPY_SECRET + 1]);
+/* "poly1305" or "sha256": what those tags are made by. */
+const char *copy_digest_name(const struct copy_leaves *leaves);
+
 /* Same content on both descriptors? Compares tags of a re-read with `leaves`: error "source-changed" naming the offset.
  * Used to see that a source did not change after the stop. */
 int copy_compare(int fd, const struct copy_leaves *leaves, struct vmm_error **err);

@@ -153,6 +153,24 @@ int copy_verify(const struct copy_job *job, struct stream *session, struct copy_
 	return result;
 }
 
+void copy_root(const struct copy_leaves *leaves, char hex[2 * COPY_SECRET + 1])
+{
+	struct picked all;
+	uint8_t root[COPY_ROOT_SIZE];
+	picked_begin(&all, leaves->size);
+	for (all.end = 0; all.end < extent_count(leaves->size); all.end++)
+		all.leaves[all.end] = extent_bits(leaves->size, all.end);
+	leaves_root(leaves, &all, root);
+	picked_free(&all);
+	for (size_t i = 0; i < sizeof(root); i++)
+		sprintf(hex + 2 * i, "%02x", root[i]);
+}
+
+const char *copy_digest_name(const struct copy_leaves *leaves)
+{
+	return leaves->key[0] == COPY_SHA256 ? "sha256" : "poly1305";
+}
+
 int copy_compare(int fd, const struct copy_leaves *leaves, struct vmm_error **err)
 {
 	struct stat file;

@@ -137,7 +137,7 @@ int findings_error(struct json_object *findings, struct vmm_error **err);
  *              "media": bool (it is small or read-only and travels in prepare, whatever the mode: no rounds, no last delta),
  *              "track": reflink|none (how later rounds learn what has changed),
  *              "set_aside": bool (a file of that name is on the target and is set aside first)}],
- *  "bytes": to copy,"downtime_ms": expected, or null}
+ *  "bytes": to copy,"rounds": bool (they are copied while the guest runs first),"downtime_ms": expected, or null}
  * Errors: "mode-needed" (VMM_BLOCKED) where a running VM could go in three ways and none was named. `task` NULL (a plan that is
  * only shown): no temporary places. */
 enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named */

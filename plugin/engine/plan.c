@@ -4,6 +4,7 @@
 
 enum {
 	COPY_RATE = 100 * 1000 * 1000, /* bytes a second: what a 1 Gbit/s link, or a plain disk, gives */
+	READ_RATE = 400 * 1000 * 1000, /* and a disk that is only read, and its tags made */
 	RESTART_MS = 5000, /* hand over and start; not the guest's own shutdown and boot, which nobody knows */
 };
 
@@ -81,12 +82,21 @@ static struct json_object *plan_volume(const struct facts *facts, struct json_ob
 	return planned;
 }
 
-/* How long the guest will stand or be off, in ms; -1 where that cannot be said. An upper bound that only a slow node
- * breaks: rounds that ran before leave less to copy. */
-static int64_t expected_downtime(struct json_object *guest, enum mode mode, int64_t bytes)
+/* What the last pass costs, with the guest off, in ms: all of it is copied; or rounds ran before, and all is read again, unless a
+ * snapshot tells what has changed since the last one. */
+static int64_t last_pass_ms(const struct facts *facts, struct json_object *volume)
+{
+	int64_t bytes = json_number(volume, "allocated");
+	if (facts_option(facts, "no_precopy"))
+		return bytes / (COPY_RATE / 1000);
+	return str_same(json_text(volume, "track"), track_reflink.name) ? 0 : bytes / (READ_RATE / 1000);
+}
+
+/* How long the guest will stand or be off, in ms; -1 where that cannot be said. `copy_ms`: for the last pass. */
+static int64_t expected_downtime(struct json_object *guest, enum mode mode, int64_t copy_ms)
 {
 	if (mode == MODE_RESTART)
-		return bytes / (COPY_RATE / 1000) + RESTART_MS;
+		return copy_ms + RESTART_MS;
 	if (mode == MODE_PAUSED)
 		return json_number(guest, "memory") / (COPY_RATE / 1000);
 	return -1;
@@ -142,15 +152,19 @@ int plan_make(const struct facts *facts, const char *task, struct json_object **
 		next_generation(facts));
 	add_guests_in_the_way(facts, made);
 	json_put(made, "volumes:o", json_object_new_array());
-	int64_t bytes = 0;
+	int64_t bytes = 0, last_ms = 0;
 	json_each (volume, guest, "volumes") {
 		struct json_object *planned = plan_volume(facts, volume, volume_i, mode, task);
-		if (str_same(json_text(planned, "action"), "copy"))
+		if (str_same(json_text(planned, "action"), "copy")) {
 			bytes += json_number(planned, "allocated");
+			last_ms += last_pass_ms(facts, planned);
+		}
 		json_append(made, "volumes", planned);
 	}
-	int64_t downtime = expected_downtime(guest, mode, bytes);
-	json_put(made, "bytes:i downtime_ms:o", bytes, downtime < 0 ? NULL : json_object_new_int64(downtime));
+	int64_t downtime = expected_downtime(guest, mode, last_ms);
+	json_put(made, "bytes:i rounds:b downtime_ms:o", bytes,
+		 (int)(mode == MODE_RESTART && bytes && !facts_option(facts, "no_precopy")),
+		 downtime < 0 ? NULL : json_object_new_int64(downtime));
 	*plan = made;
 	return 0;
 }

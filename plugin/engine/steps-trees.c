@@ -110,6 +110,8 @@ static int compare(struct migration *m, struct json_object *volume, bool *same, 
 	if (migration_call(m, TARGET, NODE_DIGEST, args, &there, err) < 0)
 		return -1;
 	*same = str_same(here.hex, json_text(there, "digest"));
+	if (*same)
+		statistics_digest(m, volume, "sha256", here.hex);
 	return 0;
 }
 

@@ -243,11 +243,24 @@ static int unchanged(struct json_object *volume, struct vmm_error **err)
 				   json_text(volume, "from"));
 }
 
+void statistics_digest(struct migration *m, struct json_object *volume, const char *kind, const char *root)
+{
+	json_append(m->statistics, "digests",
+		    json_make("volume:s kind:s root:s", json_text(volume, "target"), kind, root));
+	task_log(m->task, "info", "%s: verified, %s root %s", json_text(volume, "target"), kind, root);
+}
+
 int step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	if (volume_is_tree(volume))
 		return tree_step_verify(m, volume, err);
-	return unchanged(volume, err) < 0 ? -1 : prove(m, volume, "verify", err);
+	if (unchanged(volume, err) < 0 || prove(m, volume, "verify", err) < 0)
+		return -1;
+	char root[2 * COPY_SECRET + 1];
+	const struct copy_leaves *leaves = leaves_of(m, volume);
+	copy_root(leaves, root);
+	statistics_digest(m, volume, copy_digest_name(leaves), root);
+	return 0;
 }
 
 int step_publish(struct migration *m, struct json_object *volume, struct vmm_error **err)

@@ -39,6 +39,10 @@ void hooks_end(struct migration *m, const char *phase);
 /* Adds bytes to a number of the result's statistics (steps-volumes.c). */
 void statistics_add(struct migration *m, const char *what, uint64_t bytes);
 
+/* Names the digest by which both ends were found to be the same, in the log and in the result's statistics
+ * ("digests": [{volume, kind, root}]). */
+void statistics_digest(struct migration *m, struct json_object *volume, const char *kind, const char *root);
+
 /* Trees in place of images (steps-trees.c); `round` and `wire` as in steps-volumes.c. */
 bool volume_is_tree(struct json_object *volume);
 int tree_step_push(struct migration *m, struct json_object *volume, const char *phase, int round, uint64_t *wire,

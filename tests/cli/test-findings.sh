@@ -26,11 +26,11 @@ expect "$out" 'bridge-missing  VM 100 uses vmbr1'
 
 # --dry-run is the plan, and starts nothing.
 reply plan 0 '{"api":1,"plan":{"mode":"restart","id":"100","name":"web","source":"node1","target":"node2","stops_guest":true,
-"volumes":[{"target":"vda","action":"copy","size":34359738368,"format":"qcow2","storage":"local","to_storage":"fast","from":"/srv/a.qcow2"}],
+"rounds":true,"volumes":[{"target":"vda","action":"copy","size":34359738368,"format":"qcow2","storage":"local","to_storage":"fast","track":"reflink","from":"/srv/a.qcow2"}],
 "bytes":34359738368,"downtime_ms":12500},"findings":[{"code":"clock-skew","severity":"warning","object":"node2","message":"ahead","hint":null}]}'
 run 100 node2 --dry-run
 expect_status 0
-expect "$out" 'Guest     100 (web)' 'restart' 'about 12.5 s' 'vda     copy    32 GiB  qcow2   local    fast  /srv/a.qcow2' \
+expect "$out" 'Guest     100 (web)' 'restart' 'about 12.5 s' 'vda     copy    32 GiB  qcow2   local    fast  reflink  /srv/a.qcow2' \
 	'clock-skew  node2: ahead'
 refuse "$asked" 'start'
 

@@ -34,6 +34,29 @@ static void every_mode_moves_the_guest_there_and_back_and_there_again(void **sta
 	}
 }
 
+static void the_result_names_the_digest_that_both_ends_agreed_on(void **state)
+{
+	(void)state;
+	static const char *const options[] = {"{}", "{\"digest\":\"sha256\"}"}, *const kind[] = {"poly1305", "sha256"};
+	for (size_t i = 0; i < VMM_COUNT(options); i++) {
+		struct world *w = world_make();
+		struct ended ended;
+		vmm_auto_free char *text = NULL;
+		vmm_auto_json struct json_object *result = NULL;
+		world_guest(w, NODE1, &ways[2], NULL);
+		guest_writes(w, NODE1, ways[2].shared, 1);
+		world_migrate(w, NODE1, options[i], &ended);
+		vmm_auto_free char *path = str_format("%s/tasks/%s/result", w->machine[NODE1].state, ended.task);
+		assert_int_equal(file_read(path, 1 << 20, &text, NULL, NULL), 0);
+		assert_int_equal(json_parse(text, -1, "result", &result, NULL), 0);
+		assert_int_equal(json_count(result, "statistics.digests"), 1);
+		assert_string_equal(json_text(result, "statistics.digests.0.kind"), kind[i]);
+		assert_int_equal(strlen(json_text(result, "statistics.digests.0.root")), 64);
+		ended_free(&ended);
+		world_free(w);
+	}
+}
+
 /* Records are small; disks are replaced, and nobody has them in the backup. */
 static void lose_records(struct world *w, int node)
 {
@@ -88,6 +111,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_mode_moves_the_guest_there_and_back_and_there_again),
+		cmocka_unit_test(the_result_names_the_digest_that_both_ends_agreed_on),
 		cmocka_unit_test(a_node_that_has_lost_its_records_still_gives_its_guest_away),
 		cmocka_unit_test(what_an_earlier_migration_left_behind_makes_way),
 	};

@@ -127,8 +127,22 @@ static void a_restart_copies_what_is_local_and_says_how_long_it_takes(void **sta
 	assert_int_equal(json_number(plan, "volumes.0.uid"), 64055);
 	assert_int_equal(json_number(plan, "volumes.0.mode"), 0600);
 	assert_int_equal(json_number(plan, "bytes"), INT64_C(10) << 30);
-	/* 10 GiB at 100 MB/s and 5 s. */
-	assert_int_equal(json_number(plan, "downtime_ms"), 107374 + 5000);
+	/* 10 GiB are read once more, at 400 MB/s, and 5 s. */
+	assert_int_equal(json_number(plan, "downtime_ms"), 26843 + 5000);
+}
+
+/* Without rounds all is copied while the guest is off; from a snapshot only what has changed since is read. */
+static void the_downtime_is_that_of_the_last_pass(void **state)
+{
+	(void)state;
+	static const char *const patches[] = {"{'request':{'options':{'no_precopy':true}}}",
+					      "{'request':{'options':{'track':'reflink'}}}"};
+	static const int64_t downtime_ms[] = {107374 + 5000, 5000};
+	for (size_t i = 0; i < VMM_COUNT(patches); i++) {
+		vmm_auto_json struct json_object *plan = plan_of("local", patches[i]);
+		assert_int_equal(json_number(plan, "downtime_ms"), downtime_ms[i]);
+		assert_int_equal(json_true(plan, "rounds"), i == 1);
+	}
 }
 
 static void an_offline_or_paused_plan_says_what_is_known_of_its_downtime(void **state)
@@ -292,6 +306,7 @@ int main(void)
 		cmocka_unit_test(a_running_vm_on_shared_storage_has_to_be_told_how),
 		cmocka_unit_test(a_live_plan_keeps_what_is_shared),
 		cmocka_unit_test(a_restart_copies_what_is_local_and_says_how_long_it_takes),
+		cmocka_unit_test(the_downtime_is_that_of_the_last_pass),
 		cmocka_unit_test(an_offline_or_paused_plan_says_what_is_known_of_its_downtime),
 		cmocka_unit_test(the_tracker_follows_filesystem_option_and_mode),
 		cmocka_unit_test(a_plan_that_is_only_shown_has_no_temporary_places),

@@ -75,6 +75,33 @@ static void tags_are_of_the_digest_that_was_asked_for(void **state)
 	}
 }
 
+static void the_root_is_that_of_key_and_content_and_names_its_digest(void **state)
+{
+	(void)state;
+	static const char *const name[] = {"poly1305", "sha256"};
+	for (enum copy_digest digest = 0; digest < COPY_DIGESTS; digest++) {
+		struct rig rig;
+		struct copy_leaves leaves = {0};
+		char root[65], again[65], changed[65];
+		rig_begin(&rig, 5 * MIB);
+		rig_fill(rig.source, MIB, MIB, 1);
+		rig.digest = digest;
+		rig_push_well(&rig, &leaves);
+		assert_string_equal(copy_digest_name(&leaves), name[digest]);
+		copy_root(&leaves, root);
+		assert_int_equal(strspn(root, "0123456789abcdef"), 64);
+		rig_push_well(&rig, &leaves);
+		copy_root(&leaves, again);
+		assert_string_equal(root, again);
+		rig_fill(rig.source, 2 * MIB, 512, 2);
+		rig_push_well(&rig, &leaves);
+		copy_root(&leaves, changed);
+		assert_string_not_equal(root, changed);
+		copy_leaves_free(&leaves);
+		rig_end(&rig);
+	}
+}
+
 static void a_flipped_bit_is_found_by_sha256_too(void **state)
 {
 	(void)state;
@@ -228,6 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_copy_verifies_again_and_again_on_one_session),
 		cmocka_unit_test(tags_are_of_the_digest_that_was_asked_for),
+		cmocka_unit_test(the_root_is_that_of_key_and_content_and_names_its_digest),
 		cmocka_unit_test(a_flipped_bit_is_found_by_sha256_too),
 		cmocka_unit_test(a_flipped_bit_is_found_wherever_it_is),
 		cmocka_unit_test(what_was_sent_since_is_read_back_and_nothing_else),
