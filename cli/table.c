@@ -61,23 +61,35 @@ static int last_column(const struct table *table, const int *widths, size_t *las
 	return begin;
 }
 
+/* The next word, or as much of a path that is longer than the room as fits, up to a slash. */
+static size_t word_length(const char *text, int room)
+{
+	size_t length = strcspn(text, " ");
+	auto_free char *word = format("%.*s", (int)length, text), *start = text_cut(word, room);
+	const char *slash = text_width(word) > room ? strrchr(start, '/') : NULL;
+
+	return slash && slash > start ? (size_t)(slash - start) + 1 : length;
+}
+
 /* Text in lines of at most `room` columns, the later ones below the first. */
 static void print_folded(const struct screen *screen, const char *text, int begin, int room)
 {
+	bool space = false;
 	int column = 0;
 
 	while (*text) {
-		size_t length = strcspn(text, " ");
+		size_t length = word_length(text, room);
 		auto_free char *word = format("%.*s", (int)length, text);
 		int width = text_width(word);
 
-		if (column > 0 && column + 1 + width > room) {
+		if (column > 0 && column + space + width > room) {
 			fprintf(screen->file, "\n%*s", begin, "");
 			column = 0;
 		}
-		fprintf(screen->file, "%s%s", column > 0 ? " " : "", word);
-		column += (column > 0) + width;
-		text += length + (text[length] == ' ');
+		fprintf(screen->file, "%s%s", column > 0 && space ? " " : "", word);
+		column += (column > 0 && space) + width;
+		space = text[length] == ' ';
+		text += length + space;
 	}
 }
 

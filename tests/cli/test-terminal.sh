@@ -43,3 +43,10 @@ columns=50 NO_COLOR=1 terminal tasks
 expect "$screen" 't1    100    ended  TASK ERROR: one two three four
                     five six seven
 t2    101    ended  TASK OK'
+
+# So is a path, at its slashes: the whole plan of a disk fits a terminal of 80 columns.
+reply plan 0 '{"api":1,"plan":{"mode":"restart","id":"101","source":"node1","target":"node2","rounds":true,"volumes":[{"target":"vda","action":"copy","size":34359738368,"format":"qcow2","storage":"images","to_storage":"vg0","track":"reflink","from":"/var/lib/libvirt/images/database.qcow2"}],"bytes":1,"downtime_ms":5000},"findings":[]}'
+columns=80 NO_COLOR=1 terminal plan 101 node2
+expect "$screen" 'VOLUME  ACTION  SIZE    FORMAT  STORAGE  TO   TRACK    PATH
+vda     copy    32 GiB  qcow2   images   vg0  reflink  /var/lib/libvirt/images/
+                                                       database.qcow2'
