@@ -153,8 +153,8 @@ static int remote_tree(struct vmm_node *node, const char *task, const char *plac
 	int status = -1;
 	vmm_auto_free char *words = done == 0 ? ssh_stderr(stream, &status) : NULL;
 	if (words && *words && status != 0)
-		done = error_set(err, VMM_FAILED, "tree-failed", "the receiving rsync: %.*s",
-				 (int)strcspn(words, "\n"), words);
+		done = error_set(err, VMM_FAILED, "tree-failed", "the receiving rsync: %.*s", (int)strcspn(words, "\n"),
+				 words);
 	stream_close(stream);
 	ssh_close(ssh);
 	return done < 0 ? error_context(err, "node %s", node->name) : 0;

@@ -1,0 +1,27 @@
+#!/bin/bash
+# FAULTS 27, 51: the target loses its power between the source's commit and its own note of it. The container is the target's:
+# nothing starts it on the source, and once the target is back it runs there.
+. "$(dirname "$0")/../lab/containers.sh"
+
+fresh_lab
+lab container node1 200 --autostart
+slow_to_be_set_up node1 200
+on node1 lxc-start -n 200
+lab wait-ticks 200 10
+stop_after_commit node1 node2
+begin node1 200 node2
+wait_until "the commit is written" 60 committed node1
+lab kill node2
+go_on_after_commit
+on node1 lxc-autostart || true
+expect 1 on node1 lxc-start -n 200
+[ "$(state node1 200)" = aside ] || fail "it is $(state node1 200) on node1"
+lab boot node2
+finish 0
+runs_on node2 200
+gone_from node1 200
+[ "$(autostart node2 200)" = enable ] || fail "autostart is off on node2"
+records node2 200
+settle_down
+second_try node2 200
+records node1 200
