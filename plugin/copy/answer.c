@@ -37,7 +37,7 @@ static enum work next_work(struct answer *answer)
 	enum work work = WORK_NONE;
 	pthread_mutex_lock(&pass->lock);
 	while (!pass->failed && !(work = find_work(answer)) && !pass->applied)
-		pthread_cond_wait(&pass->changed, &pass->lock);
+		pthread_cond_wait(&pass->wanted, &pass->lock);
 	if (pass->failed)
 		work = WORK_NONE;
 	pthread_mutex_unlock(&pass->lock);

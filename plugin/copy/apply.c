@@ -20,7 +20,7 @@ static int apply_order(struct pass *pass, const struct frame *frame, struct vmm_
 	if (room) {
 		pass->orders[pass->order_count].first = first;
 		pass->orders[pass->order_count++].count = count;
-		pthread_cond_broadcast(&pass->changed);
+		pthread_cond_signal(&pass->wanted);
 	}
 	pthread_mutex_unlock(&pass->lock);
 	return room ? 0 : protocol_error(err, "too many orders");
@@ -37,7 +37,7 @@ static int apply_ask(struct pass *pass, const struct frame *frame, struct vmm_er
 	if (is_free) {
 		slot->run = run;
 		slot->state = SLOT_ASKED;
-		pthread_cond_broadcast(&pass->changed);
+		pthread_cond_signal(&pass->wanted);
 	}
 	pthread_mutex_unlock(&pass->lock);
 	return is_free ? 0 : protocol_error(err, "a question in a slot that is taken");
@@ -142,7 +142,7 @@ static struct parcel *next_parcel(struct pass *pass)
 {
 	pthread_mutex_lock(&pass->lock);
 	while (!pass->first && !pass->complete && !pass->failed)
-		pthread_cond_wait(&pass->changed, &pass->lock);
+		pthread_cond_wait(&pass->received, &pass->lock);
 	struct parcel *parcel = pass->failed ? NULL : pass->first;
 	if (parcel) {
 		pass->first = parcel->next;
@@ -168,7 +168,7 @@ void *apply_run(void *argument)
 	}
 	pthread_mutex_lock(&pass->lock);
 	pass->applied = true;
-	pthread_cond_broadcast(&pass->changed);
+	pthread_cond_signal(&pass->wanted);
 	pthread_mutex_unlock(&pass->lock);
 	free(apply.fresh);
 	free(apply.unpacked);

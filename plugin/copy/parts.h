@@ -449,9 +449,10 @@ struct pass {
 	struct sink sink;
 	struct extents map;
 	uint8_t key[COPY_KEY];
-	atomic_bool failed;   /* nothing is applied or answered any more */
-	pthread_mutex_t lock; /* guards all below */
-	pthread_cond_t changed;
+	atomic_bool failed;	     /* nothing is applied or answered any more */
+	pthread_mutex_t lock;	     /* guards all below */
+	pthread_cond_t received;     /* there is something for the applying thread */
+	pthread_cond_t wanted;	     /* there is something for the answering thread */
 	struct vmm_error *failure;   /* the first */
 	struct parcel *first, **end; /* received, not yet applied */
 	uint64_t queued;	     /* their cost */

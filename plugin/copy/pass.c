@@ -16,7 +16,8 @@ void pass_fail(struct pass *pass, struct vmm_error *failure)
 		outbox_put_error(pass->outbox, failure);
 		failure = NULL;
 	}
-	pthread_cond_broadcast(&pass->changed);
+	pthread_cond_signal(&pass->received);
+	pthread_cond_signal(&pass->wanted);
 	pthread_mutex_unlock(&pass->lock);
 	outbox_wake(pass->outbox);
 	error_clear(&failure);
@@ -34,7 +35,7 @@ static int queue_frame(struct pass *pass, struct frame *frame, struct vmm_error 
 		pass->queued += cost;
 		*pass->end = parcel;
 		pass->end = &parcel->next;
-		pthread_cond_broadcast(&pass->changed);
+		pthread_cond_signal(&pass->received);
 	}
 	pthread_mutex_unlock(&pass->lock);
 	if (fits)
@@ -59,7 +60,7 @@ static void receive_until_sync(struct pass *pass, struct stream *stream)
 		pass_fail(pass, failure);
 	pthread_mutex_lock(&pass->lock);
 	pass->complete = true;
-	pthread_cond_broadcast(&pass->changed);
+	pthread_cond_signal(&pass->received);
 	pthread_mutex_unlock(&pass->lock);
 }
 
@@ -86,7 +87,8 @@ static void pass_begin(struct pass *pass, struct outbox *outbox)
 {
 	*pass = (struct pass){.outbox = outbox, .end = &pass->first};
 	pthread_mutex_init(&pass->lock, NULL);
-	pthread_cond_init(&pass->changed, NULL);
+	pthread_cond_init(&pass->received, NULL);
+	pthread_cond_init(&pass->wanted, NULL);
 }
 
 static void pass_end(struct pass *pass)
@@ -99,7 +101,8 @@ static void pass_end(struct pass *pass)
 	for (size_t i = 0; i < COPY_SLOTS; i++)
 		free(pass->slots[i].old);
 	extents_free(&pass->map);
-	pthread_cond_destroy(&pass->changed);
+	pthread_cond_destroy(&pass->wanted);
+	pthread_cond_destroy(&pass->received);
 	pthread_mutex_destroy(&pass->lock);
 }
 
