@@ -59,3 +59,43 @@ const struct storage_ops storage_null = {
 	.publish = plain_publish,
 	.remove = plain_remove,
 };
+
+/* ------------------------------------------------------------------ trees on it */
+
+static bool null_tree_is_mine(struct json_object *volume)
+{
+	return str_same(json_text(volume, "type"), "null-tree");
+}
+
+static int null_tree_describe(struct json_object *volume, struct vmm_error **err)
+{
+	return storage_tree.describe(volume, err);
+}
+
+static int null_tree_allocate(const char *path, uint64_t size, uint64_t size_needed, struct vmm_error **err)
+{
+	return storage_tree.allocate(path, size, size_needed, err);
+}
+
+static int null_tree_publish(const char *temporary, const char *final, struct json_object *volume,
+			     struct vmm_error **err)
+{
+	return storage_tree.publish(temporary, final, volume, err);
+}
+
+static int null_tree_remove(const char *path, struct vmm_error **err)
+{
+	return storage_tree.remove(path, err);
+}
+
+const struct storage_ops storage_null_tree = {
+	.kind = "null-tree",
+	.on = "null",
+	.tree = true,
+	.is_mine = null_tree_is_mine,
+	.describe = null_tree_describe,
+	.place = null_place,
+	.allocate = null_tree_allocate,
+	.publish = null_tree_publish,
+	.remove = null_tree_remove,
+};

@@ -5,8 +5,8 @@
 #include "storage.h"
 
 /* In the order in which they are asked. */
-static const struct storage_ops *const kinds[] = {&storage_network, &storage_block, &storage_dir, &storage_tree,
-						  &storage_null};
+static const struct storage_ops *const kinds[] = {&storage_network, &storage_block, &storage_dir,
+						  &storage_tree,    &storage_null,  &storage_null_tree};
 
 const struct storage_ops *storage_kind(const char *kind)
 {

@@ -67,7 +67,8 @@ struct storage_ops {
 	int (*remove)(const char *path, struct vmm_error **err);
 };
 
-extern const struct storage_ops storage_dir, storage_tree, storage_block, storage_network, storage_null;
+extern const struct storage_ops storage_dir, storage_tree, storage_block, storage_network, storage_null,
+	storage_null_tree;
 
 /* The ops of a volume (by "kind" if set, else by is_mine). Error "storage-unknown" names the volume and its type. */
 int storage_of(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err);

@@ -5,6 +5,12 @@
 
 #include "node/local.h"
 
+static bool is_tree(struct json_object *record)
+{
+	const struct storage_ops *ops = storage_kind(json_text(record, "kind"));
+	return str_same(json_text(record, "made"), "volume") && ops && ops->tree;
+}
+
 int local_tree_place(const struct node_paths *paths, const char *task, const char *name, char **place,
 		     struct vmm_error **err)
 {
@@ -16,8 +22,7 @@ int local_tree_place(const struct node_paths *paths, const char *task, const cha
 	if (journal_open(path, false, &made, err) < 0)
 		return -1;
 	json_each (record, journal_records(made), "")
-		if (!*place && str_same(json_text(record, "made"), "volume") &&
-		    str_same(json_text(record, "path"), name) && str_same(json_text(record, "kind"), storage_tree.kind))
+		if (!*place && is_tree(record) && str_same(json_text(record, "path"), name))
 			*place = str_copy(json_text_or(record, "real", name));
 	journal_close(made);
 	return *place ? 0 : error_set(err, VMM_FAILED, "not-ours", "volume %s was not made for task %s", name, task);

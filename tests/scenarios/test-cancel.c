@@ -7,6 +7,8 @@
 
 #include "world.h"
 
+/* wrap: tree_push */
+
 enum { SEED = 51, SEED_AGAIN = 52, KILLED = 137 };
 
 static struct world *begin(const struct way *way, int node, int call, enum trouble what)
@@ -120,7 +122,7 @@ static void an_old_copy_is_not_migrated_onto_the_newer_guest(void **state)
 		assert_int_equal(ended.exit, VMM_DONE);
 		ended_free(&ended);
 		/* Somebody brings back what was here from a backup. */
-		static const struct way old = {"an old copy", "{}", false, false};
+		static const struct way old = {.name = "an old copy", .options = "{}"};
 		world_guest(w, NODE1, &old, NULL);
 		guest_writes(w, NODE1, false, SEED + 100);
 		world_migrate(w, NODE1, "{\"replace\":true}", &ended);

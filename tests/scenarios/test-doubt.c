@@ -8,7 +8,7 @@
 
 #include "world.h"
 
-/* Hundreds of lines about failed writes say nothing here; wrap: log_warn */
+/* Hundreds of lines about failed writes say nothing here; wrap: log_warn tree_push */
 void __wrap_log_warn(const char *format, ...);
 void __wrap_log_warn(const char *format, ...)
 {

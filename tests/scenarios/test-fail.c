@@ -7,6 +7,8 @@
 
 #include "world.h"
 
+/* wrap: tree_push */
+
 enum { SEED = 11, SEED_AGAIN = 12 };
 
 /* What the task says of its end is so, before anything is mended. */

@@ -8,6 +8,8 @@
 
 #include "world.h"
 
+/* wrap: tree_push */
+
 enum { SEED = 61, SEED_AGAIN = 62 };
 
 static const struct way *const live = &ways[0], *const restart = &ways[2];

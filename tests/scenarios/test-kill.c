@@ -10,6 +10,8 @@
 
 #include "world.h"
 
+/* wrap: tree_push */
+
 enum { SEED = 21, SEED_AGAIN = 22, KILLED = 137 };
 
 /* When, relative to a record's way to the disk. */

@@ -80,7 +80,7 @@ static void a_volume_that_changes_after_the_stop_is_noticed(void **state)
 
 static void edits_the_definition(struct world *w)
 {
-	static const struct way shared = {"edited", "{}", true, false};
+	static const struct way shared = {.name = "edited", .options = "{}", .shared = true};
 	world_guest(w, NODE1, &shared, NULL);
 }
 
@@ -107,7 +107,7 @@ static void a_guest_that_powers_off_while_its_memory_moves_stays_off_here(void *
 	struct world *w = moves(live, "handover", powers_off, &ended);
 	undone(w, &ended, "guest-state");
 	world_check(w, live, false, SEED);
-	static const struct way stopped = {"stopped", "{}", true, false};
+	static const struct way stopped = {.name = "stopped", .options = "{}", .shared = true};
 	tries_again(w, &stopped);
 }
 
@@ -166,7 +166,7 @@ static void a_strangers_volume_on_the_target_is_not_replaced(void **state)
 
 static void puts_a_guest_in_the_way(struct world *w)
 {
-	static const struct way stranger = {"a stranger", "{}", true, false};
+	static const struct way stranger = {.name = "a stranger", .options = "{}", .shared = true};
 	world_guest(w, NODE2, &stranger, "['deaf']");
 }
 

@@ -7,6 +7,8 @@
 
 #include "world.h"
 
+/* wrap: tree_push */
+
 static void succeeds(struct world *w, int from, const struct way *way, unsigned seed)
 {
 	struct ended ended;
@@ -95,7 +97,7 @@ static void what_an_earlier_migration_left_behind_makes_way(void **state)
 	(void)state;
 	static const struct way *const kinds[] = {&ways[2], &ways[4]};
 	for (size_t i = 0; i < VMM_COUNT(kinds); i++) {
-		static const struct way old = {"a leftover", "{}", false, false};
+		static const struct way old = {.name = "a leftover", .options = "{}"};
 		struct world *w = world_make();
 		world_story(w, "%s: leftover", kinds[i]->name);
 		world_guest(w, NODE1, kinds[i], NULL);

@@ -7,6 +7,8 @@
 
 #include "world.h"
 
+/* wrap: tree_push */
+
 enum { SEED = 31, SEED_AGAIN = 32 };
 
 static const struct way *way_named(const char *name)
@@ -107,7 +109,7 @@ static void memory_that_arrived_goes_on_there_whatever_the_source_says(void **st
 static void a_guest_that_ends_with_half_its_memory_moved_is_off_here(void **state)
 {
 	(void)state;
-	static const struct way stopped = {"stopped", "{}", true, false};
+	static const struct way stopped = {.name = "stopped", .options = "{}", .shared = true};
 	static const char *const names[] = {"live", "paused"};
 	for (size_t i = 0; i < VMM_COUNT(names); i++) {
 		struct ended ended;

@@ -1,5 +1,5 @@
 /* What a target does about a guest that a task of another node has locked on it: it asks the source, and what it cannot know it leaves
- * alone. wrap: node_open_remote forward_verb */
+ * alone. wrap: node_open_remote forward_verb tree_push */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

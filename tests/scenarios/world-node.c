@@ -5,6 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "node/local.h"
 #include "world-node.h"
 
 enum { KILLED = 137 };
@@ -176,6 +177,23 @@ static int played_session(struct vmm_node *node, const char *task, struct stream
 	return -1;
 }
 
+static int played_tree(struct vmm_node *node, const char *task, const char *name, bool checksum, int fd, uint64_t *wire,
+		       struct vmm_error **err)
+{
+	struct played_node *p = played(node);
+	vmm_auto_close int line = fd;
+	vmm_auto_free char *place = NULL;
+	enum trouble trouble;
+	(void)checksum, (void)wire;
+	if (before(p, &trouble, err) < 0)
+		return -1;
+	int done = local_tree_place(&p->w->machine[p->number].paths, task, name, &place, err);
+	if (done == 0)
+		done = tree_take(line, place, err);
+	world_view(p->w, p->w->home);
+	return after(p, trouble, err) < 0 ? -1 : done;
+}
+
 static int played_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task,
 			  struct guest_migration *migration, struct json_object *options, struct vmm_error **err)
 {
@@ -215,6 +233,7 @@ static void played_close(struct vmm_node *node)
 static const struct node_ops played_ops = {
 	.call = played_call,
 	.session = played_session,
+	.tree = played_tree,
 	.migrate = played_migrate,
 	.migrate_end = played_migrate_end,
 	.reconnect = played_reconnect,

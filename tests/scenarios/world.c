@@ -12,12 +12,13 @@
 #include "world-node.h"
 
 const struct way ways[] = {
-	{"live", "{\"online\":true}", true, true},
-	{"paused", "{\"non_live\":true}", true, true},
-	{"restart, local volume", "{\"restart\":true}", false, true},
-	{"restart, shared volume", "{\"restart\":true}", true, true},
-	{"offline, local volume", "{}", false, false},
-	{"offline, shared volume", "{}", true, false},
+	{.name = "live", .options = "{\"online\":true}", .shared = true, .runs = true},
+	{.name = "paused", .options = "{\"non_live\":true}", .shared = true, .runs = true},
+	{.name = "restart, local volume", .options = "{\"restart\":true}", .runs = true},
+	{.name = "restart, shared volume", .options = "{\"restart\":true}", .shared = true, .runs = true},
+	{.name = "offline, local volume", .options = "{}"},
+	{.name = "offline, shared volume", .options = "{}", .shared = true},
+	{.name = "restart, tree", .options = "{\"restart\":true}", .runs = true, .tree = true},
 };
 const size_t way_count = VMM_COUNT(ways);
 
@@ -127,10 +128,12 @@ void world_guest(struct world *w, int node, const struct way *way, const char *m
 	vmm_auto_free char *definition =
 		str_format("{\"id\":\"" GUEST
 			   "\",\"name\":\"web\",\"uuid\":\"7e40f1a2-0101-4c3e-9b61-aaaaaaaaaaaa\",\"memory\":1048576,"
-			   "\"moods\":%s,\"volumes\":[{\"target\":\"vda\",\"type\":\"null\",\"format\":\"raw\","
+			   "\"moods\":%s,\"volumes\":[{\"target\":\"vda\",\"type\":\"%s\",\"format\":\"raw\","
 			   "\"device\":\"disk\","
 			   "\"path\":\"%s/%s/" GUEST ".raw\"}]}",
-			   words, w->dir, way->shared ? "shared" : "root/disks");
+			   words, way->tree ? "null-tree" : "null", w->dir, way->shared ? "shared" : "root/disks");
+	if (way->tree)
+		world_tree(w, node);
 	struct guest_host *host = host_of(w, node);
 	must(w, guest_null.define(host, definition, &err), err);
 	must(w, guest_null.autostart(host, GUEST, true, &err), err);
@@ -166,6 +169,7 @@ void guest_writes(struct world *w, int node, bool shared, unsigned seed)
 {
 	static char bytes[GUEST_BYTES];
 	vmm_auto_free char *path = volume_path(w, node, shared);
+	tree_clear(&path, seed);
 	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	fill(bytes, seed);
 	if (fd < 0 || fd_write_all(fd, bytes, sizeof(bytes)) < 0)
@@ -176,6 +180,8 @@ bool guest_has(struct world *w, int node, bool shared, unsigned seed)
 {
 	static char expected[GUEST_BYTES], found[GUEST_BYTES + 1];
 	vmm_auto_free char *path = volume_path(w, node, shared);
+	if (!tree_holds(&path, seed))
+		return false;
 	vmm_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
 	fill(expected, seed);
 	return fd >= 0 && fd_read_all(fd, found, sizeof(found)) == GUEST_BYTES && !memcmp(expected, found, GUEST_BYTES);

@@ -61,6 +61,7 @@ struct world {
 struct way {
 	const char *name, *options;
 	bool shared, runs;
+	bool tree; /* its volume is a directory tree; a test that goes this way has the line: wrap: tree_push */
 };
 extern const struct way ways[];
 extern const size_t way_count;
