@@ -197,10 +197,11 @@ struct migration {
 	int64_t stopped_ms, released_ms; /* steady clock: the guest was off, or stood, between them */
 	struct guest_migration moving;	 /* of memory; the node looks into it up to migrate_end */
 	struct guest_statistics moved;
-	int patience_ms;  /* how long a lost node is waited for where nothing else can be done */
-	bool committed;	  /* the commit is on the disk, or may be */
-	bool pending;	  /* the target has still to be told of the abort */
-	bool keep_source; /* an administrator has said that the source keeps the guest */
+	int patience_ms;	  /* how long a lost node is waited for where nothing else can be done */
+	int64_t silent_ms[SIDES]; /* since when a node has not been heard (steady clock), 0: it was heard last time */
+	bool committed;		  /* the commit is on the disk, or may be */
+	bool pending;		  /* the target has still to be told of the abort */
+	bool keep_source;	  /* an administrator has said that the source keeps the guest */
 	/* Opens the target; tests give their own. */
 	int (*connect)(struct migration *m, struct vmm_error **err);
 };
@@ -237,7 +238,8 @@ extern const size_t phase_count;
 /* One operation on a side, with task and guest filled in; `args` is taken. */
 int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		   struct json_object **reply, struct vmm_error **err);
-/* The same, but a lost link is mended and the call repeated for as long as there is patience. */
+/* The same, but a lost link is mended and the call repeated for as long as there is patience. Patience is with the node: one that
+ * has been silent for all of it already is asked once. */
 int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		     struct json_object **reply, struct vmm_error **err);
 enum mode migration_mode(struct migration *m);

@@ -45,17 +45,29 @@ static int mend(struct migration *m, enum side side, struct vmm_error **err)
 	return m->node[side] ? m->node[side]->ops->reconnect(m->node[side], err) : m->connect(m, err);
 }
 
+/* Is there any patience left with a node that has just been silent, in a call that began then? */
+static bool is_patient(struct migration *m, enum side side, int64_t began_ms)
+{
+	if (!m->silent_ms[side])
+		m->silent_ms[side] = began_ms;
+	return clock_steady_ms() < m->silent_ms[side] + m->patience_ms;
+}
+
 int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		     struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *held = args;
-	int64_t end = clock_steady_ms() + m->patience_ms;
+	int64_t began_ms = clock_steady_ms();
 	for (int pause_ms = 100;; pause_ms = pause_ms < 2000 ? pause_ms * 2 : pause_ms) {
 		struct vmm_error *problem = NULL;
-		if (mend(m, side, &problem) == 0 &&
-		    migration_call(m, side, op, held ? json_copy(held) : NULL, reply, &problem) == 0)
+		bool done = mend(m, side, &problem) == 0 &&
+			    migration_call(m, side, op, held ? json_copy(held) : NULL, reply, &problem) == 0;
+		bool silent = !done && is_silence(problem);
+		if (!silent)
+			m->silent_ms[side] = 0;
+		if (done)
 			return 0;
-		if (!is_silence(problem) || clock_steady_ms() >= end) {
+		if (!silent || !is_patient(m, side, began_ms)) {
 			error_take(err, problem);
 			return -1;
 		}
