@@ -176,7 +176,6 @@ lint-deb:
 IN_LAB	 = tests/lab/lab
 SHELLS	 = $(shell git ls-files '*.sh' 2>/dev/null) tests/lab/lab tests/lab/run tests/lab/demo tests/lab/selftest .ci/run
 SOURCES  = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-# tests/faults/late: not yet seen to pass beside others on few cores; tests/lab/run tests/faults/late/*.sh.
 NODES	 = $(sort $(wildcard tests/nodes/*.sh tests/faults/*.sh))
 
 setup:
