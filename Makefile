@@ -186,7 +186,7 @@ SIDE_BY_SIDE = $(Q)$(MAKE) --no-print-directory -j2 -O
 check: setup
 	$(SIDE_BY_SIDE) all
 	$(SIDE_BY_SIDE) lint check-format units link-tests abi cli-tests hooks-tests
-	$(Q)$(MAKE) --no-print-directory check-asan check-valgrind package-tests check-nodes
+	$(Q)$(MAKE) --no-print-directory check-asan check-valgrind check-fuzz package-tests check-nodes
 
 check-layers:
 	$(Q)tests/layers.sh
@@ -242,8 +242,9 @@ fuzz:
 		SANITIZE="-fsanitize=fuzzer-no-link $(FUZZING)" fuzzers
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz TIME=$(TIME) run-fuzzers
 
+# A few seconds each, for what the last change broke.
 check-fuzz:
-	$(Q)$(MAKE) --no-print-directory TIME=5 fuzz
+	$(Q)$(MAKE) --no-print-directory TIME=3 fuzz
 
 fuzzers: $(FUZZERS)
 
