@@ -17,7 +17,14 @@ struct json_object *facts_guest(const struct facts *facts)
 
 const char *facts_kind(const struct facts *facts)
 {
-	return json_text_or(facts_guest(facts), "kind", json_text_or(facts->request, "kind", "qemu"));
+	const char *usual = guest_kinds[0]->kind;
+	return json_text_or(facts_guest(facts), "kind", json_text_or(facts->request, "kind", usual));
+}
+
+const struct guest_ops *facts_ops(const struct facts *facts)
+{
+	const struct guest_ops *ops = guest_kind(facts_kind(facts));
+	return ops ? ops : guest_kinds[0];
 }
 
 struct json_object *facts_host(const struct facts *facts, enum side side)
@@ -29,7 +36,7 @@ struct json_object *facts_host(const struct facts *facts, enum side side)
 char *facts_label(const struct facts *facts)
 {
 	const char *id = json_text_or(facts_guest(facts), "id", json_text_or(facts->request, "guest", "?"));
-	return str_format("%s %s", str_same(facts_kind(facts), "lxc") ? "container" : "VM", id);
+	return str_format("%s %s", facts_ops(facts)->label, id);
 }
 
 bool facts_option(const struct facts *facts, const char *name)

@@ -64,9 +64,11 @@ static void shut_off(const struct look *look)
 
 static void paused(const struct look *look)
 {
+	const struct guest_ops *ops = facts_ops(look->facts);
 	if (look->mode == MODE_RESTART)
 		finding_hint(found(look, look->label, "%s is paused, so that it cannot be shut down", look->label),
-			     "resume it (virsh resume), or move it with --non-live, which leaves it paused");
+			     "resume it (%s)%s", ops->resume,
+			     ops->migrate ? ", or move it with --non-live, which leaves it paused" : "");
 }
 
 void look_guest_state(const struct look *look)

@@ -96,7 +96,8 @@ void look_definition_refused(const struct look *look)
 	if (why)
 		finding_hint(found(look, look->name[TARGET], "%s does not accept the definition of %s: %s",
 				   look->name[TARGET], look->label, why),
-			     "change the definition (virsh edit), or give %s what it lacks", look->name[TARGET]);
+			     "change the definition (%s), or give %s what it lacks", facts_ops(look->facts)->edit,
+			     look->name[TARGET]);
 	else if (failed && json_true(look->host[TARGET], "up"))
 		finding_hint(found(look, look->name[TARGET], "%s could not say whether it can run %s: %s",
 				   look->name[TARGET], look->label, failed),

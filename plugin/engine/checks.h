@@ -15,6 +15,8 @@ const char *facts_name(const struct facts *facts, enum side side);
 /* The guest on the source, its kind ("qemu" where nothing is known), and what the hypervisor of that kind says. */
 struct json_object *facts_guest(const struct facts *facts);
 const char *facts_kind(const struct facts *facts);
+/* The kind itself; the usual one where the guest's is not known. */
+const struct guest_ops *facts_ops(const struct facts *facts);
 struct json_object *facts_host(const struct facts *facts, enum side side);
 /* "VM 100" or "container 200"; belongs to the caller. */
 char *facts_label(const struct facts *facts) VMM_MUST_USE;

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "engine/checks.h"
 #include "engine/engine.h"
 #include "engine/steps.h"
 
@@ -60,8 +61,8 @@ static int prepare(struct migration *m, struct vmm_error **err)
 	    keep_plan(m, err) < 0)
 		return -1;
 	task_log(m->task, "info", "%s of %s %s (%s) from %s to %s", json_text(m->plan, "mode"),
-		 str_same(json_text(m->plan, "kind"), "lxc") ? "container" : "VM", json_text(m->plan, "id"),
-		 json_text_or(m->plan, "name", "no name"), json_text(m->plan, "source"), json_text(m->plan, "target"));
+		 facts_ops(&m->facts)->label, json_text(m->plan, "id"), json_text_or(m->plan, "name", "no name"),
+		 json_text(m->plan, "source"), json_text(m->plan, "target"));
 	return task_journal(m->task, &m->journal, err);
 }
 

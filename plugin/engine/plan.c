@@ -42,7 +42,7 @@ enum mode plan_mode(const struct facts *facts)
 		return MODE_LIVE;
 	if (facts_option(facts, "non_live"))
 		return MODE_PAUSED;
-	if (facts_option(facts, "restart") || str_same(facts_kind(facts), "lxc") || has_local_volume(facts))
+	if (facts_option(facts, "restart") || !facts_ops(facts)->migrate || has_local_volume(facts))
 		return MODE_RESTART;
 	return MODE_NONE;
 }

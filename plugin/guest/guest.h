@@ -76,6 +76,8 @@ struct guest_migration {
 struct guest_ops {
 	const char *kind;  /* "qemu", "lxc", "null" */
 	const char *label; /* for people: "VM", "container" */
+	/* What an administrator types to change a definition and to let a paused guest go on: "virsh edit", "virsh resume". */
+	const char *edit, *resume;
 
 	/* Connects. Error "target-libvirt-down" (or the kind's like), VMM_BLOCKED. *host is closed with close. */
 	int (*open)(const struct guest_env *env, struct guest_host **host, struct vmm_error **err);

@@ -354,6 +354,8 @@ static int null_migrate_abort(struct guest_host *host, const char *id, struct vm
 const struct guest_ops guest_null = {
 	.kind = "null",
 	.label = "null guest",
+	.edit = "its file",
+	.resume = "its file",
 	.open = null_open,
 	.close = null_close,
 	.host_facts = null_host_facts,

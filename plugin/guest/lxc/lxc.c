@@ -112,6 +112,8 @@ const char *lxc_state_of(struct lxc_container *c)
 const struct guest_ops guest_lxc = {
 	.kind = "lxc",
 	.label = "container",
+	.edit = "its config",
+	.resume = "lxc-unfreeze",
 	.open = lxc_open,
 	.close = lxc_close,
 	.host_facts = lxc_host_facts,

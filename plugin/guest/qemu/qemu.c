@@ -5,6 +5,8 @@
 const struct guest_ops guest_qemu = {
 	.kind = "qemu",
 	.label = "VM",
+	.edit = "virsh edit",
+	.resume = "virsh resume",
 	.open = qemu_open,
 	.close = qemu_close,
 	.host_facts = qemu_host_facts,
