@@ -11,11 +11,11 @@ cipher=aes128-gcm@openssh.com
 sessions=$(($(nproc) >= 4 ? 2 : 1))
 
 if [ "${BENCH:-}" = quick ]; then
-    size=1024 data=270 front=64 changed=8 shifted=14 dense=256 runs=3
+    size=1024 data=270 front=64 changed=8 shifted=14 dense=256 on_tmpfs=3 on_disk=3
 else
-    size=4096 data=1080 front=64 changed=32 shifted=56 dense=1024 runs=5
+    size=4096 data=1080 front=64 changed=32 shifted=56 dense=1024 on_tmpfs=5 on_disk=3
 fi
-[ "${BENCH:-}" != tiny ] || { size=64 data=24 front=8 changed=2 shifted=2 dense=16 runs=1; }
+[ "${BENCH:-}" != tiny ] || { size=64 data=24 front=8 changed=2 shifted=2 dense=16 on_tmpfs=1 on_disk=1; }
 
 # ------------------------------------------------------------------ the room: two ends on loopback
 
@@ -88,7 +88,6 @@ lay() { # lay METHOD STALE
 
 copy_ours() { "$tools/push" copy "$source" "$dir/target-ours" "$sessions"; }
 copy_ours-verified() { "$tools/push" verify "$source" "$dir/target-ours" "$sessions"; }
-copy_ours-twice() { "$tools/push" copy "$source" "$dir/target-ours" $((2 * sessions)); }
 copy_rsync() {
     rsync -S --inplace -I --stats -e "$ssh" "$source" "127.0.0.1:$dir/target-rsync" |
         awk '/^Total bytes (sent|received)/ { gsub(",", ""); sum += $4 } END { printf "wire=%d\n", sum }'
@@ -136,10 +135,10 @@ images() {
 
 # races: all of them once.
 races() {
-    race first sparse "" ours rsync dd floor ours-verified ours-twice
+    race first sparse "" ours rsync dd floor ours-verified
     race unchanged sparse sparse ours rsync
     race changed sparse-changed sparse ours rsync
-    [ "$where ${BENCH:-}" != "disk quick" ] || return 0
+    [ "$where" != disk ] || return 0
     race unchanged-dense qcow2 qcow2 ours rsync
     race changed-dense qcow2-changed qcow2 ours rsync
     race shifted sparse-shifted sparse ours rsync
@@ -147,7 +146,8 @@ races() {
     race stale dense unrelated ours rsync
 }
 
-cases() {
+cases() { # cases WHERE DIRECTORY RUNS
+    local runs=$3
     where=$1 dir=$2
     images
     for ((run = 1; run <= runs; run++)); do
@@ -171,7 +171,7 @@ memory() {
 
 room
 sshd_up
-cases tmpfs "$work/memory"
+cases tmpfs "$work/memory" $on_tmpfs
 memory
 rm -f "$work"/memory/*
-cases disk "$work/disk"
+cases disk "$work/disk" $on_disk

@@ -5,6 +5,7 @@
 #   copies.sh    single volumes over a real sshd on loopback, on tmpfs and on disk, against rsync, dd and plain TCP
 #   machines.sh  whole migrations between two nodes of tests/lab, against scripts of rsync, dd and virsh
 #   targets, table.awk   what is judged, and how
+# Ctrl-C ends it, and takes all of it down.
 # BENCH_PARTS="copies machines" says which parts; BENCH_NOTES is a file of notes that an earlier run of the other part has made; BENCH_DIR where the images for the disk lie (/var/tmp). Nothing is left of it.
 
 set -euo pipefail
@@ -17,8 +18,9 @@ notes=$work/notes
 part='' word=''
 
 leave() {
-    trap - EXIT INT TERM
-    [ -z "$part" ] || kill -"$word" "$part" 2>/dev/null || true
+    trap - EXIT
+    trap '' INT TERM
+    [ -z "$part" ] || kill -"$word" -- "-$part" 2>/dev/null || true
     [ -z "$part" ] || wait "$part" 2>/dev/null || true
     rm -rf "$work"
 }
@@ -27,12 +29,12 @@ trap 'exit 130' INT TERM
 
 load() { cut -d' ' -f1-3 /proc/loadavg; }
 
-# run WORD COMMAND...: a failed part fails the whole; what it had measured is shown all the same. WORD ends it: unshare heeds
-# nothing but KILL, and then all in its namespaces is gone; the lab has to be taken down.
+# run WORD COMMAND...: a failed part fails the whole; what it had measured is shown all the same. WORD ends all of its session:
+# unshare heeds nothing but KILL, and then all in its namespaces is gone; the lab has to be taken down.
 failed=
 run() {
     word=$1
-    "${@:2}" &
+    setsid "${@:2}" </dev/null &
     part=$!
     wait "$part" || failed=1
     part=
@@ -50,6 +52,8 @@ table() { awk -f "$here/table.awk" "$here/targets" "$notes"; }
 
 cat "${BENCH_NOTES:-/dev/null}" >"$notes"
 load_before=$(load)
+echo "bench: load average $load_before on $(nproc) cores" >&2
+awk -v cores="$(nproc)" '{ exit $1 < cores / 2 }' /proc/loadavg && echo "bench: others are at work here: expect rows that are noisy" >&2
 for one in $parts; do
     case $one in
         copies) run KILL unshare --mount --pid --fork --kill-child --mount-proc "$here/copies.sh" "$build" "$work" "$notes" ;;

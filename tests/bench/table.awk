@@ -1,12 +1,23 @@
 # Reads the targets, then the notes: PLACE CASE METHOD MEASURE VALUE, one for each run, tab-separated. Prints the table: medians,
-# ratios, verdicts. What was not measured is said to be so.
+# ratios, scatter, verdicts. What was not measured is said to be so, and where the runs of a row disagree about its verdict because
+# they scatter, it gets none.
 
-function median(key,   n, i, j, list, swap) {
+function sort_runs(key, list,   n, i, j, swap) {
     n = count[key]
     for (i = 1; i <= n; i++) list[i] = value[key, i]
     for (i = 2; i <= n; i++)
         for (j = i; j > 1 && list[j] < list[j - 1]; j--) { swap = list[j]; list[j] = list[j - 1]; list[j - 1] = swap }
-    return n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
+    return n
+}
+
+# Into series[WHICH]: median, and the least and the most; of five runs and more without the one at either end.
+function summarise(which, key,   n, list, cut) {
+    n = sort_runs(key, list)
+    cut = n >= 5
+    middle[which] = n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
+    least[which] = list[1 + cut]
+    most[which] = list[n - cut]
+    runs[which] = n
 }
 
 function shown(number, measure) {
@@ -15,25 +26,77 @@ function shown(number, measure) {
     return sprintf(number < 10 ? "%.2f MiB" : "%.0f MiB", number)
 }
 
-function row(words, place, ours, peer, theirs, ratio, target, verdict) {
-    printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", words, place, ours, peer, theirs, ratio, target, verdict
+function width(which) { return middle[which] > 0 ? (most[which] - least[which]) / 2 / middle[which] * 100 : 0 }
+
+# How far the runs lie from their median, in percent: of ours, and of the peer's.
+function scatter(peer,   fewest, text) {
+    fewest = peer && runs["peer"] < runs["ours"] ? runs["peer"] : runs["ours"]
+    if (fewest < 2) return "one run"
+    text = sprintf("%.0f", width("ours"))
+    return text (peer ? sprintf("/%.0f", width("peer")) : "")
 }
 
-function judged(good) { if (good) met++; else short++; return good ? "met" : "**short**" }
+function row(words, place, ours, peer, theirs, ratio, spread, target, verdict) {
+    printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", words, place, ours, peer, theirs, ratio, spread, target, verdict
+}
 
-function judge(words, place, peer, measure, rule, limit, ours, theirs,   ratio) {
-    if (rule == ">=" || rule == "~") {
-        ratio = ours > 0 ? theirs / ours : 0
-        row(words, place, shown(ours, measure), peer, shown(theirs, measure), sprintf("%.1f", ratio),
-            rule == "~" ? "" : "≥ " limit, rule == "~" ? "" : judged(ratio >= limit))
-    } else if (rule == "+") {
-        row(words, place, shown(ours, measure), peer, shown(theirs, measure), sprintf("%+.0f ms", ours - theirs),
-            "≤ +" limit " ms", judged(ours - theirs <= limit))
-    } else {
-        ratio = theirs > 0 ? ours / theirs : 0
-        row(words, place, shown(ours, measure), peer, shown(theirs, measure), sprintf("%.2f ×", ratio), "≤ " limit " ×",
-            judged(ratio <= limit))
+function relation(rule, ours, theirs) {
+    if (rule == "+") return ours - theirs
+    if (rule == "max") return ours
+    if (rule == ">=" || rule == "~") return ours > 0 ? theirs / ours : 0
+    return theirs > 0 ? ours / theirs : 0
+}
+
+function good(rule, limit, ours, theirs) {
+    return rule == ">=" ? relation(rule, ours, theirs) >= limit : relation(rule, ours, theirs) <= limit
+}
+
+# By the medians, unless the best and the worst that the runs show say otherwise, and that is because a series scatters by over 10 %.
+function verdict(rule, limit,   best, worst) {
+    if (rule == "~") return ""
+    best = good(rule, limit, least["ours"], most["peer"])
+    worst = good(rule, limit, most["ours"], least["peer"])
+    if (best != worst && (width("ours") > 10 || width("peer") > 10)) { noisy++; return "noisy" }
+    if (good(rule, limit, middle["ours"], middle["peer"])) { met++; return "met" }
+    short++
+    return "**short**"
+}
+
+function judge(words, place, peer, measure, rule, limit,   ratio, target) {
+    ratio = relation(rule, middle["ours"], middle["peer"])
+    if (rule == "max")
+        row(words, place, shown(middle["ours"], measure), "", "", "", scatter(0), "≤ " limit, verdict(rule, limit))
+    else if (rule == "+")
+        row(words, place, shown(middle["ours"], measure), peer, shown(middle["peer"], measure), sprintf("%+.0f ms", ratio),
+            scatter(1), "≤ +" limit " ms", verdict(rule, limit))
+    else {
+        target = rule == "~" ? "" : rule == ">=" ? "≥ " limit : "≤ " limit " ×"
+        row(words, place, shown(middle["ours"], measure), peer, shown(middle["peer"], measure),
+            rule == "<=" ? sprintf("%.2f ×", ratio) : sprintf("%.1f", ratio), scatter(1), target, verdict(rule, limit))
     }
+}
+
+# A case at all places where it was measured; what it is compared with may be nothing, or its own first place. Returns how many.
+function rows(what, own, peer, measure, rule, limit, words,   p, mine, first, last, seen) {
+    for (p = 1; p <= places; p++) {
+        mine = place[p] SUBSEP what SUBSEP own SUBSEP measure
+        if (!(mine in count)) continue
+        if (rule == "growth") {
+            if (!first) first = p
+            last = p
+            continue
+        }
+        if (rule != "max" && !((place[p] SUBSEP what SUBSEP peer SUBSEP measure) in count)) continue
+        summarise("ours", mine)
+        summarise("peer", place[p] SUBSEP what SUBSEP peer SUBSEP measure)
+        judge(words, place[p], peer, measure, rule, limit)
+        seen++
+    }
+    if (rule != "growth" || first == last) return seen
+    summarise("ours", place[last] SUBSEP what SUBSEP own SUBSEP measure)
+    summarise("peer", place[first] SUBSEP what SUBSEP own SUBSEP measure)
+    judge(words, place[last], place[first], measure, "<=", limit)
+    return 1
 }
 
 BEGIN { FS = "\t" }
@@ -46,35 +109,14 @@ file == 2 {
 }
 
 END {
-    row("case", "where", "ours", "peer", "the peer's", "ratio", "target", "")
-    row("---", "---", "---:", "---", "---:", "---:", "---:", "---")
+    row("case", "where", "ours", "peer", "the peer's", "ratio", "± %", "target", "")
+    row("---", "---", "---:", "---", "---:", "---:", "---:", "---:", "---")
     for (t = 1; t <= targets; t++) {
         split(target[t], field, "|")
-        seen = 0
         split(field[1], name, "/")
-        what = name[1]; own = name[2] != "" ? name[2] : "ours"; peer = field[2]; measure = field[3]; rule = field[4]; limit = field[5]; words = field[6]
-        for (p = 1; p <= places; p++) {
-            mine = place[p] SUBSEP what SUBSEP own SUBSEP measure
-            if (!(mine in count)) continue
-            if (rule == "max") {
-                seen = 1
-                row(words, place[p], shown(median(mine), measure), "", "", "", "≤ " limit, judged(median(mine) <= limit))
-            } else if (rule == "growth") {
-                least = seen ? least : median(mine)
-                most = median(mine)
-                if (seen++) last = place[p]
-            } else {
-                other = place[p] SUBSEP what SUBSEP peer SUBSEP measure
-                if (!(other in count)) continue
-                seen = 1
-                judge(words, place[p], peer, measure, rule, limit, median(mine), median(other))
-            }
-        }
-        if (rule == "growth" && seen > 1)
-            row(words, last, shown(most, measure), "1 GiB", shown(least, measure), sprintf("%.2f ×", most / least), "≤ " limit " ×",
-                judged(most <= least * limit))
-        else if (!seen || (rule == "growth"))
-            row(words, "", "", peer == "self" ? "" : peer, "", "", "", "not measured")
+        own = name[2] != "" ? name[2] : "ours"
+        if (!rows(name[1], own, field[2], field[3], field[4], field[5], field[6]))
+            row(field[6], "", "", field[2] == "self" ? "" : field[2], "", "", "", "", "not measured")
     }
-    printf "\n%d met, %d short.\n", met, short
+    printf "\n%d met, %d short, %d noisy.\n", met, short, noisy
 }
