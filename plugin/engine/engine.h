@@ -247,6 +247,9 @@ enum mode migration_mode(struct migration *m);
 /* After HANDOVER: which node shall have the guest? Both are asked; nothing is changed. */
 enum resolution { RESOLVE_COMMIT, RESOLVE_UNDO };
 int resolve(struct migration *m, enum resolution *resolution, struct vmm_error **err);
+/* True where an administrator has said on the target, while this node could not be asked, that the guest is that node's: its
+ * generation is above any that the task gives. False where the target cannot be asked. */
+bool target_is_chosen(struct migration *m, int64_t *generation);
 
 /* What the rows of the table do: steps.h. */
 

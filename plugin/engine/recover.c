@@ -1,6 +1,7 @@
 /* recover.c: a task whose worker is gone is settled from its journal and what both nodes say.
  *
  *	journal has end                    nothing to do
+ *	the target owns it by a word       it is given up here
  *	journal has the commit             forward, unless the target has ABANDONED on its disk, which outranks it
  *	handover begun, memory moved       forward: the commit is written now
  *	else                               backward
@@ -86,13 +87,55 @@ static int is_let_go(struct migration *m, bool *let_go, struct vmm_error **err)
 	return 0;
 }
 
+/* The definition goes. The volumes may be newer than what the target has: they stay, and are told of. */
+static int keep_volumes(struct migration *m, struct vmm_error **err)
+{
+	if (migration_insist(m, SOURCE, NODE_GIVE_UP, NULL, NULL, err) < 0)
+		return -1;
+	json_each (volume, m->plan, "volumes")
+		if (str_same(json_text(volume, "action"), "copy"))
+			json_append(m->leftovers, "left", json_object_get(json_at(volume, "path")));
+	return 0;
+}
+
+static int give_way(struct migration *m, int64_t generation, struct vmm_error **err)
+{
+	const char *target = json_text(m->plan, "target"), *source = json_text(m->plan, "source");
+	vmm_auto_json struct json_object *state = NULL;
+	if (migration_insist(m, SOURCE, NODE_STATE, NULL, &state, err) < 0)
+		return -1;
+	const char *now = json_text_or(state, "state", "?");
+	if (!strcmp(now, "running") || !strcmp(now, "paused")) {
+		error_set(err, VMM_NEEDS_WORD, "runs-twice",
+			  "guest %s is %s on %s, and by an administrator's word it is %s's", json_text(m->plan, "id"),
+			  now, source, target);
+		return error_hint(err, "stop the one that is not to go on, then: vmmigrate recover %s",
+				  task_id(m->task));
+	}
+	struct json_object *args = json_make("owner:s generation:i state:s", target, generation, "committed");
+	if (migration_insist(m, SOURCE, NODE_RECLAIM, args, NULL, err) < 0 || keep_volumes(m, err) < 0 ||
+	    journal_add(m->journal, json_make("what:s phase:s", "done", "unlock"), err) < 0)
+		return -1;
+	m->committed = true;
+	task_log(m->task, "info", "by an administrator's word guest %s is %s's; what %s has of it is kept",
+		 json_text(m->plan, "id"), target, source);
+	return migration_insist(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
+}
+
 static int settle(struct migration *m, struct vmm_error **err)
 {
 	bool let_go;
-	if (journal_says(m, "commit"))
-		return after_commit(m, err);
+	int64_t generation;
 	if (is_let_go(m, &let_go, err) < 0)
 		return -1;
+	if (!let_go && target_is_chosen(m, &generation))
+		return give_way(m, generation, err);
+	if (let_go && phases_journal_has(m, "done", "unlock")) {
+		m->committed = true;
+		return 0;
+	}
+	if (journal_says(m, "commit"))
+		return after_commit(m, err);
 	if (let_go)
 		return abort_on_target(m, err);
 	if (memory_moves(m) && phases_journal_has(m, "do", "handover") && !phases_journal_has(m, "undone", "handover"))

@@ -25,6 +25,16 @@ static int nobody_knows(struct migration *m, struct vmm_error *why, struct vmm_e
 		json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
 }
 
+bool target_is_chosen(struct migration *m, int64_t *generation)
+{
+	vmm_auto_json struct json_object *reply = NULL;
+	if (migration_insist(m, TARGET, NODE_RECORD, NULL, &reply, NULL) < 0)
+		return false;
+	*generation = json_number(reply, "record.generation");
+	return str_same(json_text(reply, "record.owner"), json_text(m->plan, "target")) &&
+	       *generation > json_number(m->plan, "generation");
+}
+
 int resolve(struct migration *m, enum resolution *resolution, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *source = NULL, *target = NULL;

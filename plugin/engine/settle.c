@@ -73,8 +73,9 @@ static int settle_tasks(const struct node_paths *paths, const char *only, const 
 		return -1;
 	json_each (name, names, "") {
 		const char *id = json_text(name, "");
+		vmm_auto_free char *request = str_format("%s/%s/request", dir, id);
 		if ((!only || !strcmp(only, id)) && (!guest || is_about(paths, id, guest)) &&
-		    ((keep && only) || needs_settling(paths, id)))
+		    ((keep && only && file_there(request)) || needs_settling(paths, id)))
 			settle_task(paths, id, keep, recovered);
 	}
 	return 0;
@@ -90,8 +91,7 @@ static int ask(struct vmm_node *node, enum node_op op, const char *guest, const 
 	return node_call(node, op, args, reply, err);
 }
 
-/* The source has committed: the guest is ours. It runs if it ran. */
-static int take_over(struct vmm_node *self, struct json_object *mine, int64_t generation, struct vmm_error **err)
+int settle_take_over(struct vmm_node *self, struct json_object *mine, int64_t generation, struct vmm_error **err)
 {
 	const char *guest = json_text(mine, "guest"), *task = json_text(mine, "task");
 	struct json_object *args = json_make("to:s owner:s generation:i", "committed", self->name, generation);
@@ -125,7 +125,7 @@ static int settle_by(struct vmm_node *self, struct vmm_node *source, struct json
 	if (held && !task_gone) {
 		tell(recovered, task, "unsettled", VMM_BUSY, "the source is at work on it");
 	} else if (ours) {
-		if (take_over(self, mine, json_number(theirs, "generation"), err) < 0 ||
+		if (settle_take_over(self, mine, json_number(theirs, "generation"), err) < 0 ||
 		    (held && ask(source, NODE_UNLOCK, guest, task, NULL, NULL, err) < 0))
 			return -1;
 		tell(recovered, task, "settled", 0, "the source has committed: the guest is this node's");
@@ -136,6 +136,17 @@ static int settle_by(struct vmm_node *self, struct vmm_node *source, struct json
 			return -1;
 		tell(recovered, task, "settled", 0, "the source has kept the guest: what was prepared here is gone");
 	}
+	return 0;
+}
+
+static int obey(struct vmm_node *self, struct json_object *mine, const char *keep, struct json_object *recovered,
+		struct vmm_error **err)
+{
+	if (word_given(self, mine, keep, err) < 0)
+		return -1;
+	tell(recovered, json_text(mine, "task"), "settled", 0,
+	     !strcmp(keep, "target") ? "by your word the guest is this node's"
+				     : "by your word the guest is the source's: what was prepared here is gone");
 	return 0;
 }
 
@@ -152,7 +163,9 @@ static int settle_locked(const struct node_paths *paths, struct vmm_node *self, 
 	bool task_gone = error_is(problem, "no-such-task");
 	if (problem && !task_gone) {
 		error_take(err, problem);
-		return -1;
+		return error_context(
+			err, "guest %s waits for %s (if that is off and stays off: vmmigrate recover %s --keep target)",
+			guest, name, task);
 	}
 	error_clear(&problem);
 	if (record_read(paths->state, guest, &now, err) < 0)
@@ -168,7 +181,7 @@ static int settle_locked(const struct node_paths *paths, struct vmm_node *self, 
 	return done;
 }
 
-static int settle_guests(const struct node_paths *paths, const char *only_task, const char *only,
+static int settle_guests(const struct node_paths *paths, const char *only_task, const char *only, const char *keep,
 			 struct json_object *recovered, struct vmm_error **err)
 {
 	vmm_auto_free char *dir = str_format("%s/guests", paths->state);
@@ -186,7 +199,8 @@ static int settle_guests(const struct node_paths *paths, const char *only_task, 
 		if (str_same(node, self->name) || (only_task && strcmp(only_task, task)) ||
 		    (only && !str_same(only, json_text(record, "id"))))
 			continue;
-		if (settle_locked(paths, self, record, recovered, &problem) < 0)
+		if ((keep ? obey(self, record, keep, recovered, &problem)
+			  : settle_locked(paths, self, record, recovered, &problem)) < 0)
 			tell(recovered, task, "unsettled", VMM_NEEDS_WORD, problem->message);
 	}
 	node_close(self);
@@ -199,7 +213,7 @@ int settle_all(const struct node_paths *paths, const char *task, const char *gue
 	if (task && name_check(task, "task", err) < 0)
 		return -1;
 	if (settle_tasks(paths, task, guest, keep, recovered, err) < 0 ||
-	    settle_guests(paths, task, guest, recovered, err) < 0)
+	    settle_guests(paths, task, guest, keep, recovered, err) < 0)
 		return -1;
 	vmm_auto_free char *request = task ? str_format("%s/tasks/%s/request", paths->state, task) : NULL;
 	return request && !json_count(recovered, "recovered") && !file_there(request)

@@ -124,7 +124,11 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 	if (migration_insist(m, TARGET, NODE_ADVANCE, json_make("to:s", "abandoned"), NULL, &problem) == 0 &&
 	    migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, &problem) == 0)
 		return 0;
-	/* No record of ours there: the target was told before, or never knew. */
+	/* No record of ours there: the target was told before, or never knew; or an administrator has said a word there. */
+	int64_t generation;
+	if (error_is(problem, "wrong-state") && target_is_chosen(m, &generation))
+		return error_set(err, VMM_NEEDS_WORD, "chosen", "by an administrator's word guest %s is %s's",
+				 json_text(m->plan, "id"), json_text(m->plan, "target"));
 	if (error_is(problem, "wrong-state"))
 		return 0;
 	if (error_is(problem, "committed"))

@@ -298,7 +298,8 @@ int verb_recover(const struct node_paths *paths, struct json_object *request, st
 		return error_set(err, VMM_USAGE, "usage", "--keep takes source or target, not \"%s\"", keep);
 	if (keep && !json_text(request, "task"))
 		return error_set(err, VMM_USAGE, "usage", "--keep needs the task that it is about");
-	if (forward_to_task(paths, "recover", request, reply, &forwarded, err) < 0 || forwarded)
+	if (!(keep && word_is_ours(paths, json_text(request, "task"))) &&
+	    (forward_to_task(paths, "recover", request, reply, &forwarded, err) < 0 || forwarded))
 		return forwarded && *reply ? 0 : -!!*err;
 	*reply = json_make("recovered:o", json_object_new_array());
 	if (!json_text(request, "task"))

@@ -34,6 +34,16 @@ struct json_object *verbs_peers(struct json_object *config);
  * (either may be NULL) limit it. Appends {"task","outcome","message","exit"} to `recovered`. */
 int settle_all(const struct node_paths *paths, const char *task, const char *guest, const char *keep,
 	       struct json_object *recovered, struct vmm_error **err);
+/* The source has committed, or an administrator has said so: the guest of the record `mine` is this node's, which lets it go if it
+ * ran (settle.c). */
+int settle_take_over(struct vmm_node *self, struct json_object *mine, int64_t generation, struct vmm_error **err);
+
+/* True where this node is the target of that task of another node, which cannot be asked (word.c). */
+bool word_is_ours(const struct node_paths *paths, const char *task);
+/* Obeys --keep target (the guest of the record `mine` is let go here) or --keep source (what was made here goes). Errors
+ * "not-there" where the guest has not arrived whole, "committed" where it is this node's already; nothing is changed then. */
+int word_given(struct vmm_node *self, struct json_object *mine, const char *keep, struct vmm_error **err);
+
 /* Forgets tasks that ended longer ago than keep_tasks. */
 void tasks_prune(const struct node_paths *paths, struct json_object *config);
 

@@ -9,7 +9,7 @@ enum { RECORD_LIMIT = 64 << 10 };
 /* What is written as it is; `guard` and `reason` are derived for the guard, which only obeys. */
 static const char *const record_texts[] = {"guest", "kind",  "id",   "name", "uuid",
 					   "owner", "state", "task", "peer", "permit"};
-static const char *const record_numbers[] = {"generation", "since_us", "fresh", "runs", "autostart"};
+static const char *const record_numbers[] = {"generation", "peer_generation", "since_us", "fresh", "runs", "autostart"};
 
 static char *record_path(const char *state_dir, const char *guest)
 {
