@@ -7,7 +7,7 @@ LIBEXEC  = $(PREFIX)/libexec/vmmigrate
 LIBDIR   = $(PREFIX)/lib/vmmigrate
 DESTDIR  =
 
-PACKAGES = json-c libssh libvirt libvirt-qemu libxml-2.0 libcrypto libzstd inih lxc
+PACKAGES = json-c libssh libvirt libvirt-qemu libxml-2.0 libcrypto libssl libzstd inih lxc
 LIBS     = $(shell pkg-config --libs $(PACKAGES)) -lrsync -pthread
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Werror
 CFLAGS  ?= -O2 -g

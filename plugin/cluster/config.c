@@ -32,6 +32,8 @@ static const struct config_key migration_keys[] = {
 	{"self", CONFIG_NODE, NULL, 0, 0, "Name of this node; the host name, up to its first dot, without it."},
 	{"network", CONFIG_NETWORK, NULL, 0, 0, "Network that migrations use, as 192.0.2.0/24."},
 	{"type", CONFIG_CHOICE, "secure|insecure", 0, 0, "Whether memory moves encrypted; secure without it."},
+	{"data_ports", CONFIG_PORTS, NULL, 0, 0,
+	 "TCP ports of this node, as 49216-49279, at which it takes disks that come over TLS (--data=tls)."},
 	{"bwlimit", CONFIG_NUMBER, NULL, 0, INT64_C(1) << 40, "Limit of a migration's rate in KiB/s; 0 is none."},
 	{"max_downtime", CONFIG_NUMBER, NULL, 1, 2000000, "Longest pause of a live migration in milliseconds."},
 	{"jobs", CONFIG_NUMBER, NULL, 1, 64, "Migrations that leave this node at a time."},
@@ -140,6 +142,17 @@ static bool is_network(const char *value)
 	       (inet_pton(AF_INET6, host, address) == 1 && bits <= 128);
 }
 
+static bool is_ports(const char *value)
+{
+	int first, last, length = 0;
+	bool range = sscanf(value, "%5d-%5d%n", &first, &last, &length) == 2 && !value[length];
+	if (!range && sscanf(value, "%5d%n", &first, &length) == 1 && !value[length])
+		last = first;
+	else if (!range)
+		return false;
+	return strspn(value, "0123456789-") == strlen(value) && first > 0 && first <= last && last <= 65535;
+}
+
 static struct json_object *number(const char *value, int64_t least, int64_t most)
 {
 	size_t digits = strspn(value, "0123456789");
@@ -210,6 +223,9 @@ static struct json_object *value_of(const struct config_key *key, const char *va
 	case CONFIG_NETWORK:
 		*wanted = str_copy("a network: 192.0.2.0/24");
 		return text_if(is_network(value), value);
+	case CONFIG_PORTS:
+		*wanted = str_copy("a range of ports: 49216-49279");
+		return text_if(is_ports(value), value);
 	case CONFIG_PATH:
 		*wanted = str_copy("an absolute path without \".\" and \"..\"");
 		return text_if(path_check(value, key->name, NULL) == 0, value);

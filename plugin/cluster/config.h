@@ -15,6 +15,7 @@ enum config_type {
 	CONFIG_CHOICE,	 /* one of "a|b" */
 	CONFIG_ADDRESS,	 /* host name, IPv4 or IPv6 address */
 	CONFIG_NETWORK,	 /* CIDR */
+	CONFIG_PORTS,	 /* "A-B", or one */
 	CONFIG_PATH,	 /* absolute */
 	CONFIG_NODE,	 /* a node's name */
 	CONFIG_NAME,	 /* a user's name */

@@ -39,6 +39,9 @@ const struct option request_options[] = {
 	  .standard = "secure", .setting = "type",
 	  .help = "Memory goes through ssh or TLS, or in the clear over the migration network." },
 
+	{ .name = "data", .type = OPTION_CHOICE, .argument = "HOW", .choices = "ssh|tls", .group = "network", .standard = "ssh",
+	  .help = "Disks are copied over ssh, or over TLS on a port of the target (data_ports in its vmmigrate.conf), with a key that ssh has brought." },
+
 	{ .name = "map_network", .type = OPTION_MAP, .argument = "FROM=TO,...", .group = "network",
 	  .help = "Bridges by another name on the target, for a guest that is started there." },
 	{ .name = "map_mount", .type = OPTION_MAP, .argument = "FROM=TO,...", .group = "safety",

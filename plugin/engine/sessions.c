@@ -18,7 +18,8 @@ static size_t wanted(struct migration *m)
 static int open_one(struct migration *m, struct vmm_error **err)
 {
 	struct vmm_node *target = m->node[TARGET];
-	if (target->ops->session(target, task_id(m->task), &m->sessions[m->session_count], err) < 0)
+	bool tls = str_same(json_text(m->request, "options.data"), "tls");
+	if (target->ops->session(target, task_id(m->task), tls, &m->sessions[m->session_count], err) < 0)
 		return -1;
 	m->session_count++;
 	return 0;

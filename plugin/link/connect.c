@@ -69,8 +69,7 @@ static int connect_one(const struct addrinfo *to, int64_t until)
 	return -1;
 }
 
-/* Small frames go at once, and a peer that is gone is noticed in FRAME_SILENCE_MS, whether we speak or only listen. */
-static void tune(int fd)
+void link_tune(int fd)
 {
 	const int on = 1, idle = FRAME_SILENCE_MS / 3000, between = FRAME_SILENCE_MS / 6000, tries = 4;
 	const unsigned int unanswered = FRAME_SILENCE_MS;
@@ -103,6 +102,6 @@ int link_connect(const struct ssh_peer *peer, int64_t until_ms, struct vmm_error
 	freeaddrinfo(found);
 	if (fd < 0)
 		return refused(peer, number, err);
-	tune(fd);
+	link_tune(fd);
 	return fd;
 }

@@ -144,6 +144,27 @@ int ssh_carry(struct ssh *ssh, struct stream *stream, int fd, uint64_t *moved, s
 int link_connect(const struct ssh_peer *peer, int64_t until_ms, struct vmm_error **err);
 const char *ssh_peer_address(const struct ssh_peer *peer); /* belongs to the peer */
 
+/* Small frames go at once, and a peer that is gone is noticed in FRAME_SILENCE_MS, whether we speak or only listen. */
+void link_tune(int fd);
+
+/* ------------------------------------------------------------------ TLS (tls.c)
+ *
+ * TLS 1.3 on a TCP connection of its own, for bulk data. Whoever has the key is the other side: it is made for one connection,
+ * and reaches the other node over ssh. */
+enum { TLS_KEY = 32 }; /* characters: hexadecimal digits of 128 random bits */
+struct tls_listener;
+
+/* Listens at an address of this node (NULL: all of them) on a free port of "A-B" (NULL: any), and makes a key. Error "data-port" where
+ * none is free. */
+int tls_listen(const char *address, const char *ports, struct tls_listener **listener, int *port, char key[TLS_KEY + 1],
+	       struct vmm_error **err);
+/* The first that has the key; others are turned away. Error "link-silent" where it has not come after wait_ms. */
+int tls_accept(struct tls_listener *listener, int wait_ms, struct stream **stream, struct vmm_error **err);
+void tls_listener_close(struct tls_listener *listener); /* NULL is harmless */
+/* To such a port of the peer. Errors, both with exit VMM_BLOCKED: "data-port" where it cannot be reached, "data-key" where the other side
+ * has another key. The stream's end without a word of it is "link-lost". */
+int tls_connect(const struct ssh_peer *peer, int port, const char *key, struct stream **stream, struct vmm_error **err);
+
 /* ------------------------------------------------------------------ the agent (agent.c) */
 
 /* A connection and the agent's stream on it, that has said hello to `command` ("agent", "agent TASK", ...); the caller

@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
+#include "cluster/cluster.h"
 #include "node/node.h"
 #include "node/local.h"
 
@@ -197,6 +199,52 @@ static int serve_session(const struct node_paths *paths, const char *task, struc
 	return done;
 }
 
+#define DATA_PORTS "49216-49279" /* those behind libvirt's own */
+
+/* Listens for the one that has the key, and says over ssh what it is. Only the address that ssh has come to can be reached. */
+static int offer_tls(const struct node_paths *paths, struct stream *control, struct stream **data,
+		     struct vmm_error **err)
+{
+	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc);
+	vmm_auto_json struct json_object *config = NULL;
+	struct tls_listener *listener = NULL;
+	char address[INET6_ADDRSTRLEN + 1] = "", key[TLS_KEY + 1];
+	int port = 0;
+	const char *connection = getenv("SSH_CONNECTION"); /* "their-address port our-address port" */
+	bool known = connection && sscanf(connection, "%*s %*d %46s", address) == 1;
+	int done = cluster_load(conf, &config, err);
+	if (done == 0)
+		done = tls_listen(known ? address : NULL, json_text_or(config, "migration.data_ports", DATA_PORTS),
+				  &listener, &port, key, err);
+	vmm_auto_json struct json_object *reply = done < 0 ? json_make("error:o", error_to_json(*err))
+							   : json_make("ok:o", json_make("port:d key:s", port, key));
+	if (frame_send_json(control, FRAME_REPLY, reply, done < 0 ? NULL : err) < 0)
+		done = -1;
+	if (done == 0)
+		done = tls_accept(listener, FRAME_SILENCE_MS, data, err);
+	tls_listener_close(listener);
+	return done;
+}
+
+/* As a session, but over TLS on a port of its own. */
+static int serve_tls_session(const struct node_paths *paths, const char *task, struct stream *control,
+			     struct vmm_error **err)
+{
+	struct hold hold;
+	struct stream *data = NULL;
+	vmm_auto_json struct json_object *hello = NULL;
+	int done = hold_task(paths, task, false, &hold, err);
+	if (done == 0)
+		done = frame_hello(control, "the other side", FRAME_SILENCE_MS, &hello, err);
+	if (done == 0)
+		done = offer_tls(paths, control, &data, err);
+	if (done == 0)
+		done = local_serve(paths, task, data, err);
+	stream_close(data);
+	let_go(&hold);
+	return done;
+}
+
 /* After the place was found to be ours, rsync takes this process over, with its stdin and stdout. */
 static int serve_tree(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err)
 {
@@ -231,6 +279,8 @@ int agent_serve(const struct node_paths *paths, const char *words, struct stream
 		done = serve_calls(paths, words + strlen("agent") + (words[5] == ' '), stream, &err);
 	else if (str_starts(words, "session "))
 		done = serve_session(paths, words + strlen("session "), stream, &err);
+	else if (str_starts(words, "tls-session "))
+		done = serve_tls_session(paths, words + strlen("tls-session "), stream, &err);
 	else if (str_starts(words, "tree "))
 		done = serve_tree(paths, words + strlen("tree "), stream, &err);
 	else if (str_starts(words, "relay "))

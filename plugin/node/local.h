@@ -93,7 +93,7 @@ local_op local_digest;			    /* trees.c */
 
 /* volumes.c: serves copies of the task's volumes on the stream until it ends. */
 int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err);
-int local_session(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err);
+int local_session(struct vmm_node *node, const char *task, bool tls, struct stream **session, struct vmm_error **err);
 
 /* trees.c: the place of a tree that the task has made here, under its real path; belongs to the caller. Error "not-ours". */
 int local_tree_place(const struct node_paths *paths, const char *task, const char *name, char **place,

@@ -69,8 +69,10 @@ struct node_ops {
 	/* Does one operation. args may be NULL; *reply (may be a NULL pointer) belongs to the caller. */
 	int (*call)(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
 		    struct vmm_error **err);
-	/* A session that copy_serve serves for the volumes that `task` has allocated. */
-	int (*session)(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err);
+	/* A session that copy_serve serves for the volumes that `task` has allocated; `tls`: over TLS on a port of its own in place of
+	 * ssh. Error "data-port" where that port cannot be had or reached. */
+	int (*session)(struct vmm_node *node, const char *task, bool tls, struct stream **session,
+		       struct vmm_error **err);
 	/* Has this node receive a tree (copy/tree.h) at `place`, which `task` has allocated, and carries bytes between `fd`,
 	 * which is closed, and the receiver until both ends are done. On any thread; *wire counts. */
 	int (*tree)(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd, uint64_t *wire,
@@ -146,7 +148,7 @@ int record_write(const char *state_dir, const char *self, struct json_object *re
 int record_remove(const char *state_dir, const char *guest, struct vmm_error **err);
 
 /* vmmigrate-agent: serves calls, or a copy session, or a relay, until the stream ends; `words` is what the other side asked for:
- * "agent [TASK]", "session TASK", "tree TASK", "relay PATH". Returns an exit status. */
+ * "agent [TASK]", "session TASK", "tls-session TASK", "tree TASK", "relay PATH". Returns an exit status. */
 int agent_serve(const struct node_paths *paths, const char *words, struct stream *stream);
 
 #endif

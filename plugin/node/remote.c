@@ -74,7 +74,8 @@ static int remote_call(struct vmm_node *node, enum node_op op, struct json_objec
 struct session {
 	struct stream base;
 	struct ssh *ssh;
-	struct stream *inner;
+	struct stream *inner;	/* what the copy goes over */
+	struct stream *control; /* where that is not ssh: the agent's end is tied to it */
 };
 
 static ssize_t session_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
@@ -98,6 +99,7 @@ static void session_close(struct stream *s)
 {
 	struct session *session = (struct session *)s;
 	stream_close(session->inner);
+	stream_close(session->control);
 	ssh_close(session->ssh);
 	free(session);
 }
@@ -109,13 +111,40 @@ static const struct stream_ops session_ops = {
 	.close = session_close,
 };
 
-static int remote_session(struct vmm_node *node, const char *task, struct stream **stream, struct vmm_error **err)
+/* The one answer of an agent that is no agent for calls: {"ok"} or {"error"}. */
+static int await_answer(struct stream *stream, struct json_object **reply, struct vmm_error **err)
 {
+	struct frame frame;
+	if (frame_receive(stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err) < 0)
+		return -1;
+	int done = json_parse(frame.data, frame.length, "reply", reply, err);
+	frame_free(&frame);
+	if (done == 0 && json_at(*reply, "error"))
+		return error_from_json(err, json_at(*reply, "error"));
+	return done;
+}
+
+/* Where the other side listens, and the key that it wants to see there. */
+static int connect_tls(struct remote_node *remote, struct session *session, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *reply = NULL;
+	if (await_answer(session->control, &reply, err) < 0)
+		return error_context(err, "node %s", remote->base.name);
+	return tls_connect(&remote->peer.ssh, (int)json_number(reply, "ok.port"), json_text_or(reply, "ok.key", ""),
+			   &session->inner, err);
+}
+
+static int remote_session(struct vmm_node *node, const char *task, bool tls, struct stream **stream,
+			  struct vmm_error **err)
+{
+	struct remote_node *remote = remote_of(node);
 	struct session *session = mem_zero(sizeof(*session));
 	session->base.ops = &session_ops;
-	vmm_auto_free char *words = str_format("session %s", task);
-	if (agent_open(&remote_of(node)->peer.ssh, words, &session->ssh, &session->inner, err) < 0) {
-		free(session);
+	vmm_auto_free char *words = str_format("%s %s", tls ? "tls-session" : "session", task);
+	struct stream **opened = tls ? &session->control : &session->inner;
+	if (agent_open(&remote->peer.ssh, words, &session->ssh, opened, err) < 0 ||
+	    (tls && connect_tls(remote, session, err) < 0)) {
+		session_close(&session->base);
 		return -1;
 	}
 	*stream = &session->base;
@@ -125,15 +154,7 @@ static int remote_session(struct vmm_node *node, const char *task, struct stream
 static int ask_for_tree(struct stream *stream, const char *place, bool checksum, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *call = json_make("volume:s checksum:b", place, (int)checksum), *reply = NULL;
-	struct frame frame;
-	if (frame_send_json(stream, FRAME_CALL, call, err) < 0 ||
-	    frame_receive(stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err) < 0)
-		return -1;
-	int done = json_parse(frame.data, frame.length, "reply", &reply, err);
-	frame_free(&frame);
-	if (done == 0 && json_at(reply, "error"))
-		return error_from_json(err, json_at(reply, "error"));
-	return done;
+	return frame_send_json(stream, FRAME_CALL, call, err) < 0 ? -1 : await_answer(stream, &reply, err);
 }
 
 /* A connection of its own, since it is another thread's. */

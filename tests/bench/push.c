@@ -41,7 +41,7 @@ static void copy(struct vmm_node *node, const struct copy_job *job, size_t count
 	struct copy_progress result;
 	uint64_t wire = 0;
 	for (size_t i = 0; i < count; i++)
-		must(node->ops->session(node, task, &sessions[i], &wrong), wrong);
+		must(node->ops->session(node, task, false, &sessions[i], &wrong), wrong);
 	must(copy_push(job, sessions, count, &leaves, &result, &wrong), wrong);
 	if (verify)
 		must(copy_verify(job, sessions[0], &leaves, NULL, &wrong), wrong);

@@ -160,13 +160,14 @@ static int played_call(struct vmm_node *node, enum node_op op, struct json_objec
 	return -1;
 }
 
-static int played_session(struct vmm_node *node, const char *task, struct stream **session, struct vmm_error **err)
+static int played_session(struct vmm_node *node, const char *task, bool tls, struct stream **session,
+			  struct vmm_error **err)
 {
 	struct played_node *p = played(node);
 	enum trouble trouble;
 	if (before(p, &trouble, err) < 0)
 		return -1;
-	int done = p->inner->ops->session(p->inner, task, session, err);
+	int done = p->inner->ops->session(p->inner, task, tls, session, err);
 	world_view(p->w, p->w->home);
 	if (done < 0)
 		return -1;

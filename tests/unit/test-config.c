@@ -24,6 +24,7 @@ static void what_is_right_is_read_with_its_type(void **state)
 						    "[migration]\n"
 						    "  network = 10.77.0.0/24 ; behind a value too\n"
 						    "  jobs=3\n"
+						    "data_ports = 50000-50007\n"
 						    "keep_tasks = 30d\n"
 						    "type : insecure\n"
 						    "\n"
@@ -37,6 +38,7 @@ static void what_is_right_is_read_with_its_type(void **state)
 						    "shared = no");
 	assert_string_equal(json_text(c, "migration.network"), "10.77.0.0/24");
 	assert_int_equal(json_number(c, "migration.jobs"), 3);
+	assert_string_equal(json_text(c, "migration.data_ports"), "50000-50007");
 	assert_int_equal(json_number(c, "migration.keep_tasks"), 30 * 86400);
 	assert_string_equal(json_text(c, "migration.type"), "insecure");
 	assert_string_equal(json_text(c, "node.node1.address"), "fe80::1%eth0");
@@ -77,6 +79,11 @@ static const struct {
 	{"[storage a/b]\n", 1, "cannot be the name of a storage", NULL},
 	{"[storage s]\npath = vm\n", 2, "an absolute path", NULL},
 	{"[storage s]\npath = /srv/../etc\n", 2, "an absolute path", NULL},
+	{"[migration]\ndata_ports = 5-4\n", 2, "a range of ports", NULL},
+	{"[migration]\ndata_ports = 0-4\n", 2, "a range of ports", NULL},
+	{"[migration]\ndata_ports = 4-65536\n", 2, "a range of ports", NULL},
+	{"[migration]\ndata_ports = 4-5-6\n", 2, "a range of ports", NULL},
+	{"[migration]\ndata_ports = +4- 6\n", 2, "a range of ports", NULL},
 	{"[storage s]\nkind = di\n", 2, "one of dir|block", NULL},
 	{"[migration]\nnetwork = 10.0.0.0\n", 2, "a network", NULL},
 	{"[migration]\nnetwork = 10.0.0.0/33\n", 2, "a network", NULL},

@@ -1,0 +1,413 @@
+/* tls.c: streams over TLS 1.3 on a TCP connection of their own, where that is faster than ssh. The only file that knows OpenSSL's
+ * connections.
+ *
+ * Who may speak is decided by a key that both ends have from a channel they trust: it is an external pre-shared key of TLS, used for
+ * one connection; there are no certificates. Sockets do not block, and one lock guards the connection's state, so that one thread may
+ * read while another writes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "link.h"
+
+enum {
+	SLICE_MS = 1000,
+	GREET_MS = 3000, /* a caller that has not shown its key by then is turned away */
+	BACKLOG = 8,
+};
+
+struct tls_stream {
+	struct stream base;
+	int fd;
+	SSL *ssl;
+	pthread_mutex_t lock; /* guards all below, and ssl */
+	struct stream_aside aside;
+	bool reading;	    /* a thread is in read: what comes is its business */
+	bool ended, failed; /* nothing more will come; the connection is of no use */
+	bool finished;	    /* nothing more will be written */
+};
+
+/* ------------------------------------------------------------------ reading and writing */
+
+static int lost(struct vmm_error **err, const char *why)
+{
+	return error_set(err, VMM_FAILED, "link-lost", "the other side of the link is gone: %s", why);
+}
+
+/* What an operation of OpenSSL that gave `result` wants: 1 to be tried again once the socket is ready for *events, 0 nothing more (the
+ * other side has said that it is done), -1 the connection is broken. With the lock. */
+static int wants(struct tls_stream *t, int result, short *events)
+{
+	int number = SSL_get_error(t->ssl, result);
+	ERR_clear_error();
+	switch (number) {
+	case SSL_ERROR_WANT_READ:
+		*events = POLLIN;
+		return 1;
+	case SSL_ERROR_WANT_WRITE:
+		*events = POLLOUT;
+		return 1;
+	case SSL_ERROR_ZERO_RETURN:
+		t->ended = true;
+		return 0;
+	default:
+		t->failed = true;
+		return -1;
+	}
+}
+
+/* Bytes that are there, 0 at the end, -1 where it is broken, -2 where it has to be waited for *events. With the lock. */
+static ssize_t take(struct tls_stream *t, void *data, size_t length, short *events)
+{
+	size_t aside = stream_aside_take(&t->aside, data, length);
+	if (aside || t->ended)
+		return (ssize_t)aside;
+	if (t->failed)
+		return -1;
+	size_t got = 0;
+	int result = SSL_read_ex(t->ssl, data, length, &got);
+	if (result > 0)
+		return (ssize_t)got;
+	int next = wants(t, result, events);
+	return next > 0 ? -2 : next;
+}
+
+static void wait_for(int fd, short events, int64_t most_ms)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	poll(&p, 1, most_ms < 0 || most_ms > SLICE_MS ? SLICE_MS : (int)most_ms);
+}
+
+static void set_reading(struct tls_stream *t, bool reading)
+{
+	pthread_mutex_lock(&t->lock);
+	t->reading = reading;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static ssize_t tls_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
+{
+	struct tls_stream *t = (struct tls_stream *)s;
+	int64_t until = clock_steady_ms() + wait_ms;
+	ssize_t got;
+	set_reading(t, true);
+	for (;;) {
+		short events = POLLIN;
+		pthread_mutex_lock(&t->lock);
+		got = take(t, data, length, &events);
+		pthread_mutex_unlock(&t->lock);
+		int64_t left = wait_ms < 0 ? SLICE_MS : until - clock_steady_ms();
+		if (got != -2 || left <= 0)
+			break;
+		wait_for(t->fd, events, left);
+	}
+	set_reading(t, false);
+	if (got == -1)
+		return lost(err, "the connection has ended without its end being said");
+	if (got == -2)
+		return error_set(err, VMM_FAILED, "link-silent", "nothing has come over the link for %d ms", wait_ms);
+	return got;
+}
+
+/* Takes in what has come, where nobody reads: two ends that both write first do not wait on each other. With the lock. */
+static void put_aside(struct tls_stream *t)
+{
+	char data[16384];
+	size_t got = 0;
+	short events;
+	if (t->reading || t->ended || stream_aside_full(&t->aside))
+		return;
+	int result = SSL_read_ex(t->ssl, data, sizeof(data), &got);
+	if (result > 0)
+		stream_aside_put(&t->aside, data, got);
+	else
+		wants(t, result, &events);
+}
+
+static int tls_write(struct stream *s, const void *data, size_t length, struct vmm_error **err)
+{
+	struct tls_stream *t = (struct tls_stream *)s;
+	const char *at = data;
+	int64_t moved = clock_steady_ms();
+	while (length) {
+		size_t put = 0;
+		short events = POLLOUT;
+		pthread_mutex_lock(&t->lock);
+		bool broken = t->failed;
+		int result = broken ? 0 : SSL_write_ex(t->ssl, at, length, &put);
+		if (!broken && result <= 0) {
+			broken = wants(t, result, &events) <= 0;
+			if (!broken)
+				put_aside(t);
+			events |= t->reading || stream_aside_full(&t->aside) ? 0 : POLLIN;
+		}
+		pthread_mutex_unlock(&t->lock);
+		if (broken)
+			return lost(err, "it takes nothing any more");
+		at += put;
+		length -= put;
+		if (put)
+			moved = clock_steady_ms();
+		else if (clock_steady_ms() - moved >= FRAME_SILENCE_MS)
+			return error_set(err, VMM_FAILED, "link-silent", "the other side has taken nothing for %d ms",
+					 FRAME_SILENCE_MS);
+		else
+			wait_for(t->fd, events, -1);
+	}
+	return 0;
+}
+
+/* Says that this was all; what is on its way still arrives. */
+static void tls_finish(struct stream *s)
+{
+	struct tls_stream *t = (struct tls_stream *)s;
+	int64_t until = clock_steady_ms() + GREET_MS;
+	int result = 0;
+	do {
+		short events = 0;
+		pthread_mutex_lock(&t->lock);
+		if (t->finished || t->failed)
+			result = 0;
+		else if ((result = SSL_shutdown(t->ssl)) < 0)
+			result = wants(t, result, &events);
+		else
+			result = 0;
+		t->finished |= result <= 0;
+		pthread_mutex_unlock(&t->lock);
+		if (result > 0)
+			wait_for(t->fd, events, until - clock_steady_ms());
+	} while (result > 0 && clock_steady_ms() < until);
+	shutdown(t->fd, SHUT_WR);
+}
+
+static void tls_free(struct tls_stream *t)
+{
+	SSL_free(t->ssl);
+	if (t->fd >= 0)
+		close(t->fd);
+	text_free(&t->aside.text);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+static void tls_close(struct stream *s)
+{
+	tls_finish(s);
+	tls_free((struct tls_stream *)s);
+}
+
+/* ------------------------------------------------------------------ who has the key */
+
+/* TLS_AES_128_GCM_SHA256: what OpenSSL calls it in a session. */
+static const unsigned char cipher_id[] = {0x13, 0x01};
+static const char identity[] = "vmmigrate";
+
+static SSL_SESSION *session_of(SSL *ssl, const char *key)
+{
+	const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, cipher_id);
+	SSL_SESSION *session = SSL_SESSION_new();
+	if (session && cipher && SSL_SESSION_set1_master_key(session, (const unsigned char *)key, TLS_KEY) &&
+	    SSL_SESSION_set_cipher(session, cipher) && SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION))
+		return session;
+	SSL_SESSION_free(session);
+	return NULL;
+}
+
+/* The connection's key hangs on its SSL object for as long as it greets. */
+static int client_key(SSL *ssl, const EVP_MD *md, const unsigned char **id, size_t *id_length, SSL_SESSION **session)
+{
+	(void)md;
+	*id = (const unsigned char *)identity;
+	*id_length = strlen(identity);
+	*session = session_of(ssl, SSL_get_app_data(ssl));
+	return *session != NULL;
+}
+
+static int server_key(SSL *ssl, const unsigned char *id, size_t id_length, SSL_SESSION **session)
+{
+	bool ours = id_length == strlen(identity) && !memcmp(id, identity, id_length);
+	*session = ours ? session_of(ssl, SSL_get_app_data(ssl)) : NULL;
+	return 1;
+}
+
+static SSL *ssl_new(bool server, int fd, const char *key)
+{
+	SSL_CTX *context = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+	SSL *ssl = NULL;
+	if (context && SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) &&
+	    SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256") && SSL_CTX_set_num_tickets(context, 0)) {
+		SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+		/* A server that shows a certificate in place of the key is nobody we know. */
+		SSL_CTX_set_verify(context, server ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+		SSL_CTX_set_psk_use_session_callback(context, client_key);
+		SSL_CTX_set_psk_find_session_callback(context, server_key);
+		ssl = SSL_new(context);
+	}
+	SSL_CTX_free(context); /* the connection holds it */
+	if (ssl && SSL_set_fd(ssl, fd) && SSL_set_app_data(ssl, (void *)key))
+		return ssl;
+	SSL_free(ssl);
+	return NULL;
+}
+
+/* Shakes hands until then: both ends have the key, or it fails. */
+static bool greet(SSL *ssl, int fd, bool server, int64_t until)
+{
+	for (;;) {
+		int result = server ? SSL_accept(ssl) : SSL_connect(ssl);
+		if (result == 1)
+			return SSL_session_reused(ssl);
+		int number = SSL_get_error(ssl, result);
+		ERR_clear_error();
+		int64_t left = until - clock_steady_ms();
+		if ((number != SSL_ERROR_WANT_READ && number != SSL_ERROR_WANT_WRITE) || left <= 0)
+			return false;
+		wait_for(fd, number == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, left);
+	}
+}
+
+/* A stream on the socket, which it takes; NULL where the other side has another key. */
+static struct stream *stream_with(int fd, bool server, const char *key, int64_t until)
+{
+	static const struct stream_ops ops = {
+		.read = tls_read, .write = tls_write, .finish = tls_finish, .close = tls_close};
+	link_tune(fd);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	struct tls_stream *t = mem_zero(sizeof(*t));
+	*t = (struct tls_stream){.base.ops = &ops, .fd = fd, .ssl = ssl_new(server, fd, key)};
+	pthread_mutex_init(&t->lock, NULL);
+	if (t->ssl && greet(t->ssl, fd, server, until)) {
+		SSL_set_app_data(t->ssl, NULL);
+		return &t->base;
+	}
+	tls_free(t);
+	return NULL;
+}
+
+int tls_connect(const struct ssh_peer *peer, int port, const char *key, struct stream **stream, struct vmm_error **err)
+{
+	struct ssh_peer there = *peer;
+	vmm_auto_error struct vmm_error *why = NULL;
+	if (strlen(key) != TLS_KEY || port < 1 || port > 65535)
+		return error_set(err, VMM_FAILED, "not-our-agent", "%s: no key, or no port, for data", peer->name);
+	there.port = port;
+	int fd = link_connect(&there, clock_steady_ms() + GREET_MS, &why);
+	if (fd < 0) {
+		error_set(err, VMM_BLOCKED, "data-port", "%s: its port %d for data cannot be reached (%s)", peer->name,
+			  port, why->message);
+		return error_hint(
+			err,
+			"Open the ports of data_ports in [migration] of vmmigrate.conf in the firewall of %s, or "
+			"copy over ssh, without --data=tls.",
+			peer->name);
+	}
+	*stream = stream_with(fd, false, key, clock_steady_ms() + GREET_MS);
+	if (*stream)
+		return 0;
+	error_set(err, VMM_BLOCKED, "data-key", "%s: what listens on its port %d does not have our key", peer->name,
+		  port);
+	return error_hint(err,
+			  "Does something between the nodes redirect that port? Copy over ssh, without --data=tls.");
+}
+
+/* ------------------------------------------------------------------ listening */
+
+struct tls_listener {
+	int fd;
+	char key[TLS_KEY + 1];
+};
+
+/* A socket on that port, 0 for any; -1 where it is not free. */
+static int listen_on(const char *address, int port)
+{
+	const struct addrinfo want = {.ai_socktype = SOCK_STREAM,
+				      .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
+	struct addrinfo *found = NULL;
+	char service[16];
+	int fd = -1;
+	snprintf(service, sizeof(service), "%d", port);
+	if (getaddrinfo(address, service, &want, &found) != 0)
+		return -1;
+	for (const struct addrinfo *at = found; at && fd < 0; at = at->ai_next) {
+		fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (fd < 0 || (bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0))
+			continue;
+		close(fd);
+		fd = -1;
+	}
+	freeaddrinfo(found);
+	return fd;
+}
+
+/* One of a range, and not always the first one: the next connection may want one at the same time. */
+static int listen_within(const char *address, const char *ports)
+{
+	int first = 0, last = 0, fd = -1;
+	uint32_t start = 0;
+	if (ports && sscanf(ports, "%d-%d", &first, &last) == 1)
+		last = first;
+	if (getrandom(&start, sizeof(start), 0) != sizeof(start) || first < 0 || last > 65535 || last < first)
+		return -1;
+	int count = last - first + 1;
+	for (int i = 0; i < count && fd < 0; i++)
+		fd = listen_on(address, first + (int)((start + (uint32_t)i) % (uint32_t)count));
+	return fd;
+}
+
+int tls_listen(const char *address, const char *ports, struct tls_listener **listener, int *port, char key[TLS_KEY + 1],
+	       struct vmm_error **err)
+{
+	struct sockaddr_storage at; /* of either family: the port is at the same place */
+	socklen_t size = sizeof(at);
+	vmm_auto_close int fd = listen_within(address, ports);
+	if (fd < 0 || getsockname(fd, (struct sockaddr *)&at, &size) < 0) {
+		error_set(err, VMM_BLOCKED, "data-port", "no port of %s is free for data",
+			  ports ? ports : "any number");
+		return error_hint(
+			err, "Give data_ports in [migration] of vmmigrate.conf a range of free ports there, or copy "
+			     "over ssh, without --data=tls.");
+	}
+	vmm_auto_free char *made = random_hex(TLS_KEY / 2);
+	memcpy(key, made, TLS_KEY + 1);
+	*listener = mem_zero(sizeof(**listener));
+	(*listener)->fd = fd;
+	memcpy((*listener)->key, key, TLS_KEY + 1);
+	fd = -1;
+	*port = ntohs(((struct sockaddr_in *)&at)->sin_port);
+	return 0;
+}
+
+int tls_accept(struct tls_listener *listener, int wait_ms, struct stream **stream, struct vmm_error **err)
+{
+	int64_t until = clock_steady_ms() + wait_ms;
+	while (clock_steady_ms() < until) {
+		wait_for(listener->fd, POLLIN, until - clock_steady_ms());
+		int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			continue;
+		int64_t greeted = clock_steady_ms() + GREET_MS;
+		*stream = stream_with(fd, true, listener->key, greeted < until ? greeted : until);
+		if (*stream)
+			return 0;
+	}
+	return error_set(err, VMM_FAILED, "link-silent",
+			 "nobody with our key has come to the port for data within %d ms", wait_ms);
+}
+
+void tls_listener_close(struct tls_listener *listener)
+{
+	if (!listener)
+		return;
+	close(listener->fd);
+	explicit_bzero(listener->key, sizeof(listener->key));
+	free(listener);
+}
