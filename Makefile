@@ -202,6 +202,10 @@ check-valgrind:
 check-nodes: deb
 	$(Q)tests/lab/run $(NODES)
 
+# Containers of Debian's own: debootstrap takes minutes at the first time, so that it is no part of `make check`.
+check-debian: setup deb
+	$(Q)LIMIT=900 tests/lab/run $(sort $(wildcard tests/debian/*.sh))
+
 hooks-tests: $(BUILD)/libvirt-guard
 	$(Q)for t in $(sort $(wildcard tests/hooks/test-*.sh)); do echo "== $$t"; BUILD=$(BUILD) $$t || exit 1; done
 
@@ -273,6 +277,7 @@ help:
 	@echo "make check      all tests       make deb        build/vmmigrate_*.deb, build/vmmigrate-dev_*.deb"
 	@echo "make units      no root         make lab-up lab-shell NODE=node1 lab-down"
 	@echo "make bench      ours against its peers (BENCH=quick: a few minutes)"
+	@echo "make check-debian               a container of Debian's own, by debootstrap"
 	@echo "make lint       make format     make check-asan check-valgrind check-layers check-tables check-nodes"
 
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
@@ -280,5 +285,5 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes hooks-tests \
+.PHONY: all fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes check-debian hooks-tests \
 	lint format check-format bench demo lab-up lab-shell lab-down help

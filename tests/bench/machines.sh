@@ -217,6 +217,7 @@ live_on() {
 
 # ------------------------------------------------------------------ containers
 
+lxc=/var/lib/lxc
 # a_container ID: stopped, on node1, with many small files.
 a_container() {
     lab container node1 "$1"
@@ -239,7 +240,7 @@ carry_by_rsync() {
 }
 
 containers() {
-    local run lxc=/var/lib/lxc place="$files MiB, $((files * 64)) files"
+    local run place="$files MiB, $((files * 64)) files"
     a_container 200
     a_container 201
     if ! on node1 vmmigrate check 200 node2 >/dev/null; then
@@ -270,6 +271,6 @@ for one in ${BENCH_MACHINES:-local live containers}; do
             # QEMU's image locks reach over nodes here.
             [ "${BENCH:-full}" != full ] || live_on gluster guarded "$live_runs"
             ;;
-        containers) containers ;;
+        containers) . "$here/containers.sh" && containers && running_containers ;;
     esac
 done

@@ -27,6 +27,13 @@ says "has a guest with the id 200 already"
 on node2 rm -r /var/lib/lxc/200
 runs_on node1 200
 
+# What cannot be moved is said beforehand.
+lab container node1 201
+on node1 sh -ec 'cd /var/lib/lxc/201; rm -r rootfs; sed -i "s|^lxc.rootfs.path.*|lxc.rootfs.path = zfs:tank/201|" config'
+migrate 3 node1 201 node2
+says "lxc-backend"
+on node1 rm -r /var/lib/lxc/201
+
 # FAULTS 39
 on node1 sh -ec 'lxc-stop -n 200 -t 10; mkdir /srv/here; echo one >/srv/here/file; mkdir /var/lib/lxc/200/rootfs/mnt/srv
     echo "lxc.mount.entry = /srv/here mnt/srv none bind 0 0" >>/var/lib/lxc/200/config; lxc-start -n 200'

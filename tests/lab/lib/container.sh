@@ -93,11 +93,11 @@ container_make() {
 }
 
 # lab container NODE ID [--records RATE] [--data MIB] [--odd] [--deaf] [--unprivileged]
-#     [--autostart] [--start]
+#     [--debian] [--autostart] [--start]
 verb_container() {
-    local usage="usage: lab container NODE ID [--records RATE] [--data MIB] [--odd] [--deaf] [--unprivileged] [--autostart] [--start]"
+    local usage="usage: lab container NODE ID [--records RATE] [--data MIB] [--odd] [--deaf] [--unprivileged] [--debian] [--autostart] [--start]"
     [ $# -ge 2 ] || die "$usage"
-    local node=$1 id=$2 records=10 data=0 deaf="" odd="" unprivileged="" start="" autostart="" peer
+    local node=$1 id=$2 records=10 data=0 deaf="" odd="" unprivileged="" debian="" start="" autostart="" peer
     check_node "$node"
     check_id "$id"
     shift 2
@@ -107,6 +107,7 @@ verb_container() {
             --deaf) deaf=1 ;;
             --odd) odd=1 ;;
             --unprivileged) unprivileged=1 ;;
+            --debian) debian=1 ;;
             --autostart) autostart=1 ;;
             --records) records=$2 && shift ;;
             --data) data=$2 && shift ;;
@@ -120,6 +121,11 @@ verb_container() {
     for peer in ${unprivileged:+node1 node2}; do
         node_exec "$peer" bash -euc "$(declare -f clean_proc); clean_proc"
     done
+    [ -z "$debian" ] || {
+        debian_build
+        node_exec "$node" bash -euc "$(declare -f container_debian debian_service)"'; container_debian "$@"' - \
+            "$id" "$records" <"$(debian_cache)"
+    }
     # shellcheck disable=SC2016
     [ -z "$autostart" ] || node_exec "$node" bash -c 'echo "lxc.start.auto = 1" >>"/var/lib/lxc/$1/config"' - "$id"
     guest_note "$id" "$id"
