@@ -247,7 +247,7 @@ void statistics_digest(struct migration *m, struct json_object *volume, const ch
 {
 	json_append(m->statistics, "digests",
 		    json_make("volume:s kind:s root:s", json_text(volume, "target"), kind, root));
-	task_log(m->task, "info", "%s: verified, %s root %s", json_text(volume, "target"), kind, root);
+	task_log(m->task, "info", "%s: verified, %s root %.16s...", json_text(volume, "target"), kind, root);
 }
 
 int step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err)

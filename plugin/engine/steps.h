@@ -39,7 +39,7 @@ void hooks_end(struct migration *m, const char *phase);
 /* Adds bytes to a number of the result's statistics (steps-volumes.c). */
 void statistics_add(struct migration *m, const char *what, uint64_t bytes);
 
-/* Names the digest by which both ends were found to be the same, in the log and in the result's statistics
+/* Names the digest by which both ends were found to be the same: in the log by its first digits, in the result's statistics whole
  * ("digests": [{volume, kind, root}]). */
 void statistics_digest(struct migration *m, struct json_object *volume, const char *kind, const char *root);
 

@@ -3,7 +3,9 @@
  *
  *   push prepare SOURCE TARGET		  allocates; prints the temporary place, where something stale may be laid
  *   push copy SOURCE TARGET [SESSIONS]	  copies; prints "wire=BYTES read=BYTES present=BYTES"
- *   push verify SOURCE TARGET [SESSIONS]  copies, then has all of it read back from the target's storage */
+ *   push verify SOURCE TARGET [SESSIONS]  copies, then has all of it read back from the target's storage
+ *
+ * With DATA=tls in the environment the sessions go over TLS. */
 #include <err.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -40,8 +42,9 @@ static void copy(struct vmm_node *node, const struct copy_job *job, size_t count
 	struct copy_leaves leaves = {0};
 	struct copy_progress result;
 	uint64_t wire = 0;
+	bool tls = str_same(getenv("DATA"), "tls");
 	for (size_t i = 0; i < count; i++)
-		must(node->ops->session(node, task, false, &sessions[i], &wrong), wrong);
+		must(node->ops->session(node, task, tls, &sessions[i], &wrong), wrong);
 	must(copy_push(job, sessions, count, &leaves, &result, &wrong), wrong);
 	if (verify)
 		must(copy_verify(job, sessions[0], &leaves, NULL, &wrong), wrong);
