@@ -17,12 +17,14 @@
 
 #include "node/seeds.h"
 
-#define SEED_START   ".vmmigrate-seed-"
-#define SIDECAR_END  ".json"
-#define SEEDS_FILE   "seeds.json"
-#define BLOCK_SIZE   512 /* of st_blocks */
-#define DAY_US	     (86400 * INT64_C(1000000))
-#define SIDECAR_MOST (64 << 10)
+#define SEED_START	".vmmigrate-seed-"
+#define SIDECAR_END	".json"
+#define SEEDS_FILE	"seeds.json"
+#define BLOCK_SIZE	512 /* of st_blocks */
+#define DAY_US		(86400 * INT64_C(1000000))
+#define SIDECAR_MOST	(64 << 10)
+#define SEED_DAYS_MOST	INT64_C(36500)
+#define SEED_BYTES_MOST (INT64_C(1) << 50)
 
 enum { SEED_VERSION = 1, WRITER_WAIT_MS = 5000 };
 
@@ -83,6 +85,14 @@ int64_t seed_bytes(const char *path, const char *kind)
 										     : json_number(volume, "allocated");
 }
 
+/* Numbers that can be reckoned with, whoever has written them. */
+static void keep_within(struct json_object *sidecar, const char *key, int64_t most)
+{
+	int64_t number = json_number(sidecar, key);
+	if (number < 0 || number > most)
+		json_object_object_add(sidecar, key, json_object_new_int64(number < 0 ? 0 : most));
+}
+
 /* The sidecar, where it is of this very file; else NULL. */
 static struct json_object *sidecar_read(const char *seed)
 {
@@ -92,6 +102,9 @@ static struct json_object *sidecar_read(const char *seed)
 	    json_number(sidecar, "version") != SEED_VERSION)
 		return NULL;
 	json_put(sidecar, "path:s", seed);
+	keep_within(sidecar, "days", SEED_DAYS_MOST);
+	keep_within(sidecar, "kept_us", INT64_MAX / 2);
+	keep_within(sidecar, "allocated", SEED_BYTES_MOST);
 	return local_same_file(sidecar) ? json_object_get(sidecar) : NULL;
 }
 
