@@ -82,6 +82,8 @@ struct guest_ops {
 	/* Connects. Error "target-libvirt-down" (or the kind's like), VMM_BLOCKED. *host is closed with close. */
 	int (*open)(const struct guest_env *env, struct guest_host **host, struct vmm_error **err);
 	void (*close)(struct guest_host *host);
+	/* False where what it was connected to is gone, so that it has to be opened anew. NULL: it is never gone. */
+	bool (*alive)(const struct guest_host *host);
 
 	/* The hypervisor: {"up":true,"version":n,"libvirt":n,"machines":[..],"cpu":{..},"guard":"active"|"missing"|
 	 * "not-executable"|"not-loaded","pools":[{name,type,path,active}],"networks":[{"name","active"}],"uids":{..}}. */

@@ -29,22 +29,42 @@ const struct guest_ops *local_guest_kind(struct json_object *args, struct vmm_er
 	return ops;
 }
 
+static void drop_host(struct local_node *node)
+{
+	if (node->host)
+		node->host->ops->close(node->host);
+	node->host = NULL;
+}
+
+static bool is_of_use(const struct guest_host *host, const struct guest_ops *ops)
+{
+	return host && host->ops == ops && (!ops->alive || ops->alive(host));
+}
+
 int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest,
 		     struct vmm_error **err)
 {
-	*guest = (struct local_guest){0};
+	*guest = (struct local_guest){.node = node};
 	guest->ops = local_guest_kind(args, err);
 	if (!guest->ops)
 		return -1;
 	guest->key = json_text(args, "guest");
 	guest->id = strchr(guest->key, '-') + 1;
-	return local_host_open(node, guest->ops, &guest->host, err);
+	if (!is_of_use(node->host, guest->ops)) {
+		drop_host(node);
+		return local_host_open(node, guest->ops, &guest->host, err);
+	}
+	guest->host = node->host;
+	node->host = NULL;
+	return 0;
 }
 
 void local_guest_close(struct local_guest *guest)
 {
-	if (guest->host)
-		guest->ops->close(guest->host);
+	if (!guest->host)
+		return;
+	drop_host(guest->node);
+	guest->node->host = guest->host;
 	guest->host = NULL;
 }
 
@@ -126,6 +146,7 @@ static int local_reconnect(struct vmm_node *node, struct vmm_error **err)
 static void local_close(struct vmm_node *node)
 {
 	local_migrate_end(node, NULL);
+	drop_host(local_of(node));
 	json_object_put(local_of(node)->config);
 	free(node->name);
 	free(node);

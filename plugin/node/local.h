@@ -12,14 +12,16 @@ struct local_node {
 	const struct node_paths *paths;
 	struct json_object *config;
 	struct local_moving *moving; /* from migrate to migrate_end (live.c) */
+	struct guest_host *host;     /* that the last operation has left open for the next one, or NULL */
 };
 
 typedef int local_op(struct local_node *node, struct json_object *args, struct json_object **reply,
 		     struct vmm_error **err);
 
-/* The guest that an operation is about: "guest" of the arguments, "KIND-ID". The host is opened anew for each operation, so
- * that a libvirtd which was restarted in between is no trouble. */
+/* The guest that an operation is about: "guest" of the arguments, "KIND-ID". The host is the last operation's, since a guest stands
+ * still while one is opened; it is opened anew where that is of no use any more (libvirtd was restarted in between). */
 struct local_guest {
+	struct local_node *node;
 	const struct guest_ops *ops;
 	struct guest_host *host;
 	const char *key, *id; /* borrowed from the arguments: "qemu-100", "100" */

@@ -90,13 +90,20 @@ void qemu_close(struct guest_host *host)
 		return;
 	if (qemu->connection)
 		virConnectClose(qemu->connection);
+	free(qemu->known);
 	free(qemu);
+}
+
+bool qemu_alive(const struct guest_host *host)
+{
+	const struct qemu_host *qemu = (const struct qemu_host *)host;
+	return qemu->connection && virConnectIsAlive(qemu->connection) == 1;
 }
 
 virConnectPtr qemu_connection(struct guest_host *host, struct vmm_error **err)
 {
 	struct qemu_host *qemu = (struct qemu_host *)host;
-	if (qemu->connection && virConnectIsAlive(qemu->connection) == 1)
+	if (qemu_alive(host))
 		return qemu->connection;
 	if (qemu->connection)
 		virConnectClose(qemu->connection);

@@ -22,12 +22,18 @@ int qemu_domains(struct guest_host *host, virDomainPtr **domains, struct vmm_err
 	return virConnectListAllDomains(connection, domains, 0) < 0 ? qemu_failed(err, "list the guests") : 0;
 }
 
-/* The id in our metadata, or NULL. The persistent definition's word counts: it is what stays. */
+static char *metadata(virDomainPtr domain, unsigned of)
+{
+	return virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DEFINITION_NAMESPACE, of);
+}
+
+/* The id in our metadata, or NULL. The persistent definition's word counts: it is what stays. A domain that has no such definition
+ * is told by libvirt's refusal, so that each domain is asked once. */
 static char *metadata_id(virDomainPtr domain)
 {
-	char *text = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DEFINITION_NAMESPACE,
-					  virDomainIsPersistent(domain) == 1 ? VIR_DOMAIN_AFFECT_CONFIG
-									     : VIR_DOMAIN_AFFECT_CURRENT);
+	char *text = metadata(domain, VIR_DOMAIN_AFFECT_CONFIG);
+	if (!text && !qemu_last_is(VIR_ERR_NO_DOMAIN_METADATA))
+		text = metadata(domain, VIR_DOMAIN_AFFECT_CURRENT);
 	vmm_auto_xml xmlDoc *document = NULL;
 	if (!text)
 		return NULL;
@@ -58,11 +64,21 @@ static int ambiguous(const char *who, virDomainPtr one, virDomainPtr other, stru
 	return error_hint(err, "name it by its UUID, or give each an id of its own");
 }
 
-int qemu_find(struct guest_host *host, const char *who, virDomainPtr *domain, struct vmm_error **err)
+/* The domain that answered to it last, if it still does: the others need not be asked again. */
+static virDomainPtr find_again(struct qemu_host *qemu, const char *who)
+{
+	if (!str_same(qemu->known, who))
+		return NULL;
+	virDomainPtr domain = virDomainLookupByUUIDString(qemu->connection, qemu->known_uuid);
+	if (domain && !answers_to(domain, who))
+		qemu_cleanup_domain(&domain);
+	return domain;
+}
+
+static int find_among_all(struct guest_host *host, const char *who, virDomainPtr *domain, struct vmm_error **err)
 {
 	vmm_auto_domains virDomainPtr *all = NULL;
 	virDomainPtr found = NULL;
-	*domain = NULL;
 	if (qemu_domains(host, &all, err) < 0)
 		return -1;
 	for (virDomainPtr *each = all; each && *each; each++) {
@@ -78,5 +94,21 @@ int qemu_find(struct guest_host *host, const char *who, virDomainPtr *domain, st
 	}
 	virDomainRef(found);
 	*domain = found;
+	return 0;
+}
+
+int qemu_find(struct guest_host *host, const char *who, virDomainPtr *domain, struct vmm_error **err)
+{
+	struct qemu_host *qemu = (struct qemu_host *)host;
+	*domain = NULL;
+	if (!qemu_connection(host, err))
+		return -1;
+	*domain = find_again(qemu, who);
+	if (*domain)
+		return 0;
+	if (find_among_all(host, who, domain, err) < 0)
+		return -1;
+	if (virDomainGetUUIDString(*domain, qemu->known_uuid) == 0)
+		str_replace(&qemu->known, who);
 	return 0;
 }

@@ -60,7 +60,7 @@ int qemu_release(struct guest_host *host, const char *id, struct vmm_error **err
 	if (strcmp(state.name, "paused") != 0)
 		return wrong_state(domain, &state, "let go", err);
 	/* QEMU would note the wish and run the guest as soon as its memory is in, whatever the source does then. */
-	if (qemu_job_of(domain, &job, err) < 0)
+	if (qemu_domain_job(domain, &job, err) < 0)
 		return -1;
 	if (job)
 		return error_set(err, VMM_BUSY, "guest-job-active", "VM %s cannot be let go: %s is under way",

@@ -9,6 +9,7 @@ const struct guest_ops guest_qemu = {
 	.resume = "virsh resume",
 	.open = qemu_open,
 	.close = qemu_close,
+	.alive = qemu_alive,
 	.host_facts = qemu_host_facts,
 	.list = qemu_list,
 	.facts = qemu_facts,

@@ -13,12 +13,15 @@ struct qemu_host {
 	struct guest_host base;
 	virConnectPtr connection;
 	struct qemu_moving *moving; /* from migrate to migrate_end (migrate.c) */
+	/* Who was looked for last, and which domain that was (find.c). */
+	char *known, known_uuid[VIR_UUID_STRING_BUFLEN];
 };
 
 /* ------------------------------------------------------------------ connect.c */
 
 int qemu_open(const struct guest_env *env, struct guest_host **host, struct vmm_error **err);
 void qemu_close(struct guest_host *host);
+bool qemu_alive(const struct guest_host *host);
 
 /* The host's connection, made again where libvirtd has been restarted since (waits up to 100 s for it). Borrowed; NULL
  * with *err set. */
@@ -61,7 +64,9 @@ struct qemu_state {
 	const char *why;   /* the reason in a word: "user", "migration", "migrated" … */
 };
 int qemu_state_of(virDomainPtr domain, struct qemu_state *state, struct vmm_error **err);
-/* The job that is under way, or NULL; the caller frees. */
+/* The job of a domain that is not off ("migration", "backup" ...), or NULL; the caller frees. */
+int qemu_domain_job(virDomainPtr domain, char **job, struct vmm_error **err);
+/* The same of any domain, or a job of one of its disks. */
 int qemu_job_of(virDomainPtr domain, char **job, struct vmm_error **err);
 
 int qemu_state(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err);

@@ -121,10 +121,11 @@ static int job_unknown(virDomainPtr domain, char **job, struct vmm_error **err)
 	return 0;
 }
 
-static int domain_job(virDomainPtr domain, char **job, struct vmm_error **err)
+int qemu_domain_job(virDomainPtr domain, char **job, struct vmm_error **err)
 {
 	virTypedParameterPtr values = NULL;
 	int type = 0, count = 0, operation = 0;
+	*job = NULL;
 	if (virDomainGetJobStats(domain, &type, &values, &count, 0) < 0)
 		return job_unknown(domain, job, err);
 	if (type != VIR_DOMAIN_JOB_NONE && type != VIR_DOMAIN_JOB_COMPLETED && type != VIR_DOMAIN_JOB_FAILED &&
@@ -160,7 +161,7 @@ int qemu_job_of(virDomainPtr domain, char **job, struct vmm_error **err)
 	*job = NULL;
 	if (virDomainIsActive(domain) != 1)
 		return 0;
-	if (domain_job(domain, job, err) < 0)
+	if (qemu_domain_job(domain, job, err) < 0)
 		return -1;
 	return *job ? 0 : block_job(domain, job, err);
 }
