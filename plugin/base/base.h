@@ -177,6 +177,12 @@ int file_read(const char *path, size_t limit, char **data, size_t *length, struc
 
 /* Writes durably: temporary name beside, fsync, rename over, fsync of the directory. */
 int file_write(const char *path, const void *data, size_t length, mode_t mode, struct vmm_error **err);
+/* Allocates room for `length` bytes beside the file (mode 0600), which file_write takes then: so that a disk which is full by then
+ * does not hinder it. A file that is written over leaves its own blocks as room for the next time; one that is new takes the
+ * room with it. Whoever reserves sees to it that two do not write at once. Error "no-space". */
+int file_reserve(const char *path, size_t length, struct vmm_error **err);
+/* Gives the room back; no error where there is none. */
+int file_unreserve(const char *path, struct vmm_error **err);
 
 /* Renames without replacing (RENAME_NOREPLACE) and fsyncs the directory. Error code "exists" where `to` is there. */
 int file_rename_new(const char *from, const char *to, struct vmm_error **err);

@@ -84,15 +84,63 @@ static int sync_above(const char *path, struct vmm_error **err)
 	return dir_sync(dir, err);
 }
 
+/* Hidden, so that what a crash leaves of it is not taken for a file of the directory. */
+static char *hidden(const char *path, const char *what)
+{
+	vmm_auto_free char *dir = path_dir(path);
+	return str_format("%s/.%s.%s", dir, path_base(path), what);
+}
+
+static char *room_of(const char *path)
+{
+	return hidden(path, "room");
+}
+
+int file_reserve(const char *path, size_t length, struct vmm_error **err)
+{
+	vmm_auto_free char *room = room_of(path);
+	vmm_auto_close int fd = open(room, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_errno(err, errno, "reserve room for %s", path);
+	int number = posix_fallocate(fd, 0, (off_t)length);
+	if (number == 0)
+		return 0;
+	unlink(room);
+	return error_errno(err, number, "reserve room for %s", path);
+}
+
+int file_unreserve(const char *path, struct vmm_error **err)
+{
+	vmm_auto_free char *room = room_of(path);
+	return unlink(room) < 0 && errno != ENOENT ? error_errno(err, errno, "remove %s", room) : 0;
+}
+
+/* All of the file under its temporary name, on the disk. Blocks that are there are written over before any is given up. */
+static int write_beside(int fd, const void *data, size_t length)
+{
+	return fd_write_all(fd, data, length) < 0 || ftruncate(fd, (off_t)length) < 0 ? -1 : fsync(fd);
+}
+
+/* The file that was there becomes the room, with the blocks that it has. */
+static int replace_by_room(const char *room, const char *path)
+{
+	return renameat2(AT_FDCWD, room, AT_FDCWD, path, RENAME_EXCHANGE) == 0 ? 0 : rename(room, path);
+}
+
 int file_write(const char *path, const void *data, size_t length, mode_t mode, struct vmm_error **err)
 {
-	/* Hidden, so that what a crash leaves of it is not taken for a file of the directory. */
-	vmm_auto_free char *dir = path_dir(path);
-	vmm_auto_free char *beside = str_format("%s/.%s.new-%d", dir, path_base(path), (int)getpid());
+	vmm_auto_free char *room = room_of(path);
+	vmm_auto_close int reserved = open(room, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (reserved >= 0) {
+		if (write_beside(reserved, data, length) < 0 || replace_by_room(room, path) < 0)
+			return error_errno(err, errno, "write %s", path);
+		return sync_above(path, err);
+	}
+	vmm_auto_free char *own = str_format("new-%d", (int)getpid()), *beside = hidden(path, own);
 	vmm_auto_close int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return error_errno(err, errno, "write %s", beside);
-	if (fd_write_all(fd, data, length) < 0 || fsync(fd) < 0 || rename(beside, path) < 0) {
+	if (write_beside(fd, data, length) < 0 || rename(beside, path) < 0) {
 		int number = errno;
 		unlink(beside);
 		return error_errno(err, number, "write %s", path);

@@ -7,7 +7,7 @@
 
 #include "engine/engine.h"
 
-enum { TASK_FILE_LIMIT = 16 << 20 };
+enum { TASK_FILE_LIMIT = 16 << 20, RESULT_ROOM = 8 << 10 };
 
 struct task {
 	char *id, *dir;
@@ -31,9 +31,13 @@ int task_make(const struct node_paths *paths, const char *node, struct json_obje
 {
 	*id = str_format("%s-%d-%llx", node, (int)getpid(), (unsigned long long)clock_now_us());
 	vmm_auto_free char *dir = str_format("%s/tasks/%s", paths->state, *id), *path = str_format("%s/request", dir);
+	vmm_auto_free char *result = str_format("%s/result", dir);
 	const char *line = json_line(request);
-	if (dir_make(dir, 0700, err) == 0 && file_write(path, line, strlen(line), 0600, err) == 0)
+	/* How it ended can be said even if the disk is full by then. */
+	if (dir_make(dir, 0700, err) == 0 && file_reserve(result, RESULT_ROOM, err) == 0 &&
+	    file_write(path, line, strlen(line), 0600, err) == 0)
 		return 0;
+	dir_remove(dir, NULL);
 	free(*id);
 	*id = NULL;
 	return -1;

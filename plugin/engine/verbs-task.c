@@ -8,7 +8,7 @@
 #include "engine/verbs.h"
 #include "engine/worker.h"
 
-enum { FOLLOW_PAUSE_MS = 100, FOLLOW_ORPHAN_MS = 30000 };
+enum { FOLLOW_PAUSE_MS = 100, FOLLOW_LOST_MS = 2000, FOLLOW_ORPHAN_MS = 30000 };
 
 int verb_start(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 	       struct vmm_error **err)
@@ -217,7 +217,7 @@ int verb_cancel(const struct node_paths *paths, struct json_object *request, str
 struct follower {
 	const struct node_paths *paths;
 	const char *task;
-	int64_t from;
+	int64_t from, next; /* sequence numbers: wanted from, to be expected next */
 	off_t at;
 	bool over;
 };
@@ -238,8 +238,10 @@ static int pass_on(struct follower *f, const char *path)
 		vmm_auto_json struct json_object *event = NULL;
 		size_t length = (size_t)(end - line) + 1;
 		f->at += (off_t)length;
-		if (json_parse(line, (ssize_t)length - 1, "event", &event, NULL) < 0 ||
-		    json_number(event, "seq") < f->from)
+		if (json_parse(line, (ssize_t)length - 1, "event", &event, NULL) < 0)
+			continue;
+		f->next = json_number(event, "seq") + 1;
+		if (f->next <= f->from)
 			continue;
 		if (fd_write_all(1, line, length) < 0)
 			return -1;
@@ -253,6 +255,22 @@ static bool reader_gone(void)
 {
 	struct pollfd out = {1, 0, 0};
 	return poll(&out, 1, FOLLOW_PAUSE_MS) == 1 && (out.revents & (POLLERR | POLLHUP));
+}
+
+/* The last event of a task that could not write it, since the disk was full: made of its result. */
+static bool pass_on_result(struct follower *f)
+{
+	struct task *task;
+	vmm_auto_json struct json_object *result = NULL;
+	if (task_open(f->paths, f->task, &task, NULL) < 0)
+		return false;
+	task_read(task, "result", &result, NULL);
+	task_close(task);
+	if (!result)
+		return false;
+	json_put(result, "api:d seq:i time:i type:s", 1, f->next, clock_now_us(), "result");
+	vmm_auto_free char *line = str_format("%s\n", json_line(result));
+	return fd_write_all(1, line, strlen(line)) == 0;
 }
 
 /* Ends with the result; or where the worker is gone and nobody has settled the task for a while. */
@@ -277,7 +295,10 @@ int verb_follow(const struct node_paths *paths, struct json_object *request, str
 			break;
 		if (task_alive(paths, id))
 			alive_ms = clock_steady_ms();
-		if (clock_steady_ms() - alive_ms > FOLLOW_ORPHAN_MS) {
+		int64_t dead_ms = clock_steady_ms() - alive_ms;
+		if (dead_ms > FOLLOW_LOST_MS && pass_on_result(&f))
+			return 0;
+		if (dead_ms > FOLLOW_ORPHAN_MS) {
 			error_set(err, VMM_NEEDS_WORD, "worker-gone", "task %s has no worker and no result", id);
 			return error_hint(err, "run: vmmigrate recover %s", id);
 		}

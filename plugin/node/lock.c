@@ -116,6 +116,8 @@ int local_lock(struct local_node *node, struct json_object *args, struct json_ob
 		if (keep(node, record, err) < 0)
 			return -1;
 	}
+	if (record_reserve(node->paths->state, guest, err) < 0)
+		return -1;
 	*reply = json_make("record:O", record);
 	return 0;
 }

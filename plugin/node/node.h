@@ -145,6 +145,9 @@ void journal_watch(journal_watch_fn *watch, void *context);
  * `state`: idle, source, target, handover, committed, abandoned. */
 int record_read(const char *state_dir, const char *guest, struct json_object **record, struct vmm_error **err);
 int record_write(const char *state_dir, const char *self, struct json_object *record, struct vmm_error **err);
+/* Room for each change of a record that is there, until it has no task any more: a full disk must not come between a commit and the
+ * guest's first instruction. Error "no-space". */
+int record_reserve(const char *state_dir, const char *guest, struct vmm_error **err);
 int record_remove(const char *state_dir, const char *guest, struct vmm_error **err);
 
 /* vmmigrate-agent: serves calls, or a copy session, or a relay, until the stream ends; `words` is what the other side asked for:

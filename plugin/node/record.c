@@ -4,7 +4,7 @@
 
 #include "node/node.h"
 
-enum { RECORD_LIMIT = 64 << 10 };
+enum { RECORD_LIMIT = 64 << 10, RECORD_ROOM = 4 << 10 };
 
 /* What is written as it is; `guard` and `reason` are derived for the guard, which only obeys. */
 static const char *const record_texts[] = {"guest", "kind",  "id",   "name", "uuid",
@@ -86,7 +86,17 @@ int record_write(const char *state_dir, const char *self, struct json_object *re
 	vmm_auto_free char *path = record_path(state_dir, guest), *dir = path_dir(path);
 	if (dir_make(dir, 0700, err) < 0)
 		return -1;
-	return file_write(path, text.data, text.length, 0600, err);
+	if (file_write(path, text.data, text.length, 0600, err) < 0)
+		return -1;
+	return json_text(record, "task") ? 0 : file_unreserve(path, err);
+}
+
+int record_reserve(const char *state_dir, const char *guest, struct vmm_error **err)
+{
+	if (name_check(guest, "guest record", err) < 0)
+		return -1;
+	vmm_auto_free char *path = record_path(state_dir, guest);
+	return file_reserve(path, RECORD_ROOM, err);
 }
 
 int record_remove(const char *state_dir, const char *guest, struct vmm_error **err)
@@ -94,5 +104,5 @@ int record_remove(const char *state_dir, const char *guest, struct vmm_error **e
 	if (name_check(guest, "guest record", err) < 0)
 		return -1;
 	vmm_auto_free char *path = record_path(state_dir, guest);
-	return file_remove(path, err);
+	return file_unreserve(path, err) < 0 ? -1 : file_remove(path, err);
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 
 #include "base/base.h"
@@ -116,6 +117,48 @@ static void files_are_written_whole_and_never_renamed_over_another(void **state)
 	assert_false(file_there(dir));
 }
 
+static ino_t inode(const char *path)
+{
+	struct stat st;
+	return lstat(path, &st) == 0 && st.st_blocks ? st.st_ino : 0;
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+	vmm_auto_free char *data = NULL;
+	assert_int_equal(file_read(path, 100, &data, NULL, NULL), 0);
+	assert_string_equal(data, text);
+}
+
+static void a_file_with_room_is_written_without_one_new_block(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/vmm-base-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	vmm_auto_free char *path = str_format("%s/a", dir), *room = str_format("%s/.a.room", dir);
+	/* New, it takes the room with it. */
+	assert_int_equal(file_reserve(path, 4096, NULL), 0);
+	ino_t reserved = inode(room);
+	assert_int_not_equal(reserved, 0);
+	assert_int_equal(file_write(path, "a longer one", 12, 0600, NULL), 0);
+	assert_true(inode(path) == reserved && !file_there(room));
+	assert_holds(path, "a longer one");
+	/* Written over, it leaves room for the next time, again and again. */
+	assert_int_equal(file_reserve(path, 4096, NULL), 0);
+	reserved = inode(room);
+	assert_int_equal(file_write(path, "one", 3, 0600, NULL), 0);
+	assert_true(inode(path) == reserved && inode(room) != 0);
+	assert_int_equal(file_write(path, "two", 3, 0600, NULL), 0);
+	assert_true(inode(room) == reserved);
+	assert_holds(path, "two");
+	assert_int_equal(file_unreserve(path, NULL), 0);
+	assert_int_equal(file_unreserve(path, NULL), 0);
+	assert_false(file_there(room));
+	assert_int_equal(file_write(path, "three", 5, 0600, NULL), 0);
+	assert_holds(path, "three");
+	assert_int_equal(dir_remove(dir, NULL), 0);
+}
+
 static void a_lock_is_held_by_one(void **state)
 {
 	(void)state;
@@ -143,6 +186,7 @@ int main(void)
 		cmocka_unit_test(names_and_paths_that_could_harm_are_refused),
 		cmocka_unit_test(programs_are_run_by_argv_with_input_output_status_and_limit),
 		cmocka_unit_test(files_are_written_whole_and_never_renamed_over_another),
+		cmocka_unit_test(a_file_with_room_is_written_without_one_new_block),
 		cmocka_unit_test(a_lock_is_held_by_one),
 		cmocka_unit_test(crc32c_gives_the_value_of_rfc_3720),
 	};
