@@ -292,14 +292,31 @@ static int inquire(struct sender *sender, uint64_t offset, const uint8_t *data, 
 	return send_frame(sender, COPY_ASK, packed, sizeof(packed), err);
 }
 
+static bool inquiring(const struct sender *sender)
+{
+	for (size_t i = 0; i < COPY_SLOTS; i++)
+		if (sender->inquiries[i].state != INQUIRY_NONE)
+			return true;
+	return false;
+}
+
+/* Where it was of no use lately, one run at a time is tried; while its answer is awaited the next are not. */
+static bool worth_inquiring(struct sender *sender)
+{
+	if (!sender->misses)
+		return true;
+	if (!sender->skip)
+		return !inquiring(sender);
+	sender->skip--;
+	return false;
+}
+
 /* A run over old data that may resemble it. */
 static int change_over(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length,
 		       struct vmm_error **err)
 {
-	if (!sender->skip)
-		return inquire(sender, offset, data, length, err);
-	sender->skip--;
-	return change_run(sender, offset, data, length, false, err);
+	return worth_inquiring(sender) ? inquire(sender, offset, data, length, err)
+				       : change_run(sender, offset, data, length, false, err);
 }
 
 /* ------------------------------------------------------------------ extents */
@@ -465,14 +482,6 @@ static int work(struct sender *sender, struct vmm_error **err)
 			return -1;
 	}
 	return 0;
-}
-
-static bool inquiring(const struct sender *sender)
-{
-	for (size_t i = 0; i < COPY_SLOTS; i++)
-		if (sender->inquiries[i].state != INQUIRY_NONE)
-			return true;
-	return false;
 }
 
 static int converse(struct sender *sender, struct vmm_error **err)
