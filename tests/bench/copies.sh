@@ -87,6 +87,7 @@ lay() { # lay METHOD STALE
 }
 
 copy_ours() { "$tools/push" copy "$source" "$dir/target-ours" "$sessions"; }
+copy_ours-tls() { DATA=tls copy_ours; }
 copy_ours-verified() { "$tools/push" verify "$source" "$dir/target-ours" "$sessions"; }
 copy_rsync() {
     rsync -S --inplace -I --stats -e "$ssh" "$source" "127.0.0.1:$dir/target-rsync" |
@@ -135,15 +136,15 @@ images() {
 
 # races: all of them once.
 races() {
-    race first sparse "" ours rsync dd floor ours-verified
-    race unchanged sparse sparse ours rsync
-    race changed sparse-changed sparse ours rsync
+    race first sparse "" ours rsync dd floor ours-tls ours-verified
+    race unchanged sparse sparse ours rsync ours-tls
+    race changed sparse-changed sparse ours rsync ours-tls
     [ "$where" != disk ] || return 0
-    race unchanged-dense qcow2 qcow2 ours rsync
-    race changed-dense qcow2-changed qcow2 ours rsync
-    race shifted sparse-shifted sparse ours rsync
-    race random dense "" ours rsync
-    race stale dense unrelated ours rsync
+    race unchanged-dense qcow2 qcow2 ours rsync ours-tls
+    race changed-dense qcow2-changed qcow2 ours rsync ours-tls
+    race shifted sparse-shifted sparse ours rsync ours-tls
+    race random dense "" ours rsync ours-tls
+    race stale dense unrelated ours rsync ours-tls
 }
 
 cases() { # cases WHERE DIRECTORY RUNS
