@@ -194,6 +194,16 @@ check-layers:
 check-asan:
 	$(SIDE_BY_SIDE) BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-omit-frame-pointer" CFLAGS="-O1 -g" units
 
+# Random images, targets, cuts and rounds: 2000 cases under the sanitizers, half of them on each of two cores; CASES=n more or fewer.
+CASES	?= 2000
+PROPERTY = tests/unit/test-copy-property
+check-copy:
+	$(Q)$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-omit-frame-pointer" \
+		CFLAGS="-O1 -g" $(BUILD)/asan/$(PROPERTY)
+	$(Q)TMPDIR=/dev/shm COPY_CASES=$$(($(CASES) / 2)) $(BUILD)/asan/$(PROPERTY) & \
+		sleep 0.01; TMPDIR=/dev/shm COPY_CASES=$$(($(CASES) / 2)) $(BUILD)/asan/$(PROPERTY); other=$$?; \
+		wait $$! && exit $$other
+
 # Memory that is never freed or read before it is written, where the sanitizers do not look: the libraries' side.
 check-valgrind:
 	$(SIDE_BY_SIDE) RUNNER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" \
@@ -285,5 +295,5 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes check-debian hooks-tests \
+.PHONY: all check-copy fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes check-debian hooks-tests \
 	lint format check-format bench demo lab-up lab-shell lab-down help
