@@ -13,8 +13,8 @@ images=/var/lib/libvirt/images
 
 case ${BENCH:-} in
     tiny) sizes=(1) share=16 runs=1 live_runs=1 files=8 ;;
-    quick) sizes=(1 4) share=4 runs=1 live_runs=2 files=64 ;;
-    *) sizes=(1 4 16) share=4 runs=3 live_runs=5 files=400 ;;
+    quick) sizes=(1) share=4 runs=1 live_runs=2 files=64 ;;
+    *) sizes=(1 4 16) share=4 runs=3 live_runs=3 files=400 ;;
 esac
 
 lab() { "$here/../lab/lab" "$@"; }
@@ -114,37 +114,39 @@ theirs() {
     note "$place" "$name" "$method" ticks "$(seconds "$(ticks "$id" "$began" restart_ms)")"
 }
 
-# one_round PLACE WITH-PEERS: each way moves its guest, which is where at[ID] says.
+# one_round PLACE FIRST-ID [PEER...]: each way moves its guest, which is where at[ID] says.
 declare -A at
 one_round() {
-    local place=$1 id
-    ours restart-known "$place" 100 "${at[100]}" --track=reflink
-    at[100]=$(other "${at[100]}")
-    ours restart "$place" 100 "${at[100]}" --track=none
-    at[100]=$(other "${at[100]}")
-    $2 || return 0
-    theirs rsync restart "$place" 101 "${at[101]}"
-    theirs dd restart "$place" 102 "${at[102]}"
-    for id in 101 102; do at[$id]=$(other "${at[$id]}"); done
+    local place=$1 id=$2 peer
+    ours restart-known "$place" "$id" "${at[$id]}" --track=reflink
+    at[$id]=$(other "${at[$id]}")
+    ours restart "$place" "$id" "${at[$id]}" --track=none
+    at[$id]=$(other "${at[$id]}")
+    for peer in "${@:3}"; do
+        ((++id))
+        theirs "$peer" restart "$place" "$id" "${at[$id]}"
+        at[$id]=$(other "${at[$id]}")
+    done
 }
 
-# All have run before the first is measured, and run on while another is. The peers take minutes for larger disks: once is enough.
+# All have run before the first is measured, and run on while another is. For larger disks the peers take minutes: rsync once is enough.
 local_disks() {
-    local size run place id peers
+    local size run place id peers guests first=100
     for size in "${sizes[@]}"; do
         place="$size GiB"
-        for id in 100 101 102; do
+        peers=(rsync) guests=("$first" $((first + 1)))
+        [ "$size" != 1 ] || peers+=(dd) guests+=($((first + 2)))
+        for id in "${guests[@]}"; do
             vm "$id" --disk dir --size "${size}G" --data $((size * 1024 / share)) --records 20
             at[$id]=node1
         done
         progress "$place: made"
         for ((run = 1; run <= runs; run++)); do
-            peers=true
-            [ "$size" = 1 ] || [ "$run" = 1 ] || peers=false
-            one_round "$place" $peers
+            one_round "$place" "$first" "${peers[@]}"
+            [ "$size" = 1 ] || peers=()
             progress "$place: run $run"
         done
-        for id in 100 101 102; do
+        for id in "${guests[@]}"; do
             on "${at[$id]}" virsh -q destroy "vm$id"
             lab records "${at[$id]}" "$id" >&2
             on "${at[$id]}" virsh -q undefine "vm$id"
@@ -155,6 +157,8 @@ local_disks() {
             "$notes" >"$notes.new"
         cat "$notes.new" >>"$notes"
         rm "$notes.new"
+        # The lab remembers what a guest has said: another has another id.
+        ((first += 3))
     done
 }
 
