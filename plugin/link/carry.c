@@ -115,7 +115,8 @@ static int carry_on(struct carry *c, struct vmm_error **err)
 			error_take(err, problem);
 			return -1;
 		}
-		if (!moved && wait_for_either(c, err) < 0)
+		/* Its end is nothing that moves, and the last that is heard. */
+		if (!moved && !ssh_ended(c->stream, NULL) && wait_for_either(c, err) < 0)
 			return -1;
 		if (c->ended_here && clock_steady_ms() - c->heard_ms > LAST_WORDS_MS)
 			return error_set(err, VMM_FAILED, "link-silent", "the far side does not end");

@@ -512,6 +512,43 @@ static void writes_of_a_mebibyte_go_fast(void **state)
 /* ------------------------------------------------------------------ a cut link */
 
 /* The pid of the sshd that serves this channel, from the shell that it started. */
+static void carry_one(struct ssh *ssh, struct stream *s)
+{
+	uint64_t moved = 0;
+	char text[8] = "";
+	int pair[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(fd_write_all(pair[0], "there\n", 6), 0);
+	assert_int_equal(ssh_carry(ssh, s, pair[1], &moved, NULL), 0);
+	assert_int_equal(moved, 12);
+	assert_int_equal(fd_read_all(pair[0], text, sizeof(text)), 6);
+	assert_string_equal(text, "there\n");
+	close(pair[0]);
+}
+
+/* Where its end is not seen at once each takes a second more than a plain read of the same. */
+static void what_is_carried_ends_with_the_command(void **state)
+{
+	(void)state;
+	enum { TIMES = 12 };
+	int64_t spent[2] = {0, 0};
+	struct ssh *ssh = open_peer();
+	for (int i = 0; i < 2 * TIMES; i++) {
+		int64_t began = clock_steady_ms();
+		struct stream *s =
+			run_there(ssh, i % 2 ? "echo there; sleep 0.02" : "read line; echo $line; sleep 0.02");
+		vmm_auto_free char *text = NULL;
+		if (i % 2)
+			text = read_text(s);
+		else
+			carry_one(ssh, s);
+		spent[i % 2] += clock_steady_ms() - began;
+		stream_close(s);
+	}
+	assert_true(spent[0] < spent[1] + TIMES * 500);
+	ssh_close(ssh);
+}
+
 static pid_t server_of(struct stream *s)
 {
 	char line[32] = "";
@@ -604,6 +641,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_sides_that_both_write_first_do_not_wait_on_each_other),
 		cmocka_unit_test(channels_of_one_session_do_not_disturb_each_other),
 		cmocka_unit_test(writes_of_a_mebibyte_go_fast),
+		cmocka_unit_test(what_is_carried_ends_with_the_command),
 		cmocka_unit_test(a_cut_link_is_told_to_reader_and_writer),
 		cmocka_unit_test(a_link_cut_while_we_write_is_told),
 	};
