@@ -29,7 +29,7 @@ const struct option request_options[] = {
 	  .help = "What to do when a guest writes memory faster than it can be moved: give up, or let it stand for the rest." },
 	{ .name = "bwlimit", .type = OPTION_NUMBER, .argument = "KIB/S", .group = "limits", .setting = "bwlimit",
 	  .least = 0, .most = INT64_C(1) << 40,
-	  .help = "KiB a second that disks and memory may take together (memory: rounded up to whole MiB); 0 is no limit." },
+	  .help = "KiB a second that disks and memory may take together (memory: 1024 at least); 0 is no limit." },
 	{ .name = "parallel_connections", .type = OPTION_NUMBER, .argument = "N", .group = "limits", .least = 1, .most = 8,
 	  .help = "Connections over which disks are copied at the same time; without it as many as this node's processors can fill." },
 

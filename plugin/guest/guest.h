@@ -60,8 +60,8 @@ struct guest_migration {
 	const char *id;
 	const char *peer; /* the target node's name */
 	bool paused;	  /* the guest stands while its memory moves (--non-live) */
-	const char
-		*target_uri; /* what the source's hypervisor connects to: qemu+unix:///system?socket=S, qemu+tcp://… */
+	/* What the source's hypervisor connects to: qemu+unix:///system?socket=S, qemu+tcp://… */
+	const char *target_uri;
 	const char *data_uri;	 /* where memory goes: unix:///S2, tcp://192.0.2.7:49152 */
 	const char *definition;	 /* what the target shall define, persistent; NULL: as it is */
 	uint64_t rate_limit;	 /* bytes a second, 0: none */

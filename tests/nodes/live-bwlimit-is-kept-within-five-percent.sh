@@ -3,7 +3,7 @@
 # migration's own clock.
 . "$(dirname "$0")/../lab/live.sh"
 
-limit=5120 least_ms=10000
+limit=5632 least_ms=10000
 sent() { lab counters node1 | awk '{ sum += $3 } END { print sum }'; }
 elapsed() { on node1 virsh domjobinfo vm100 --rawstats | sed -n 's/^time_elapsed: //p'; }
 

@@ -12,11 +12,11 @@
 #include "converge.h"
 #include "definition.h"
 #include "qemu.h"
+#include "speed.h"
 
 enum {
 	LOOK_MS = 200,
-	SWITCH_MS =
-		1000, /* a guest that has just been stopped is not looked at: libvirtd would answer when it is all over */
+	SWITCH_MS = 1000,	 /* a guest just stopped is not looked at: libvirtd would answer when all is over */
 	ABORT_LIMIT_MS = 180000, /* longer than libvirtd waits for a peer that does not answer */
 };
 
@@ -34,7 +34,10 @@ struct qemu_moving {
 
 	struct qemu_events *events;
 	struct converge converge;
+	struct speed speed;
+	unsigned long allowed;		    /* MiB a second; 0: no limit */
 	unsigned long long former_downtime; /* 0: not known */
+	unsigned long former_speed;	    /* 0: it has not been changed */
 	enum give_up give_up;
 	bool suspended;
 
@@ -118,8 +121,10 @@ static int prepare(struct qemu_moving *m, struct vmm_error **err)
 	tell(m, VIR_MIGRATE_PARAM_URI, order->data_uri);
 	tell(m, VIR_MIGRATE_PARAM_DEST_XML, live);
 	tell(m, VIR_MIGRATE_PARAM_PERSIST_XML, order->definition);
-	uint64_t mib = (order->rate_limit + (1 << 20) - 1) >> 20; /* libvirt's unit; never 0, which would be no limit */
-	if (mib && virTypedParamsAddULLong(&m->values, &m->count, &m->room, VIR_MIGRATE_PARAM_BANDWIDTH, mib) < 0)
+	m->speed.limit = order->rate_limit;
+	m->allowed = speed_first(&m->speed);
+	if (m->allowed &&
+	    virTypedParamsAddULLong(&m->values, &m->count, &m->room, VIR_MIGRATE_PARAM_BANDWIDTH, m->allowed) < 0)
 		abort();
 	return 0;
 }
@@ -140,6 +145,20 @@ static void begin_downtime(struct qemu_moving *m)
 		m->former_downtime = 0;
 	if (!m->order->paused)
 		allow_downtime(m, m->converge.downtime_ms);
+}
+
+/* ------------------------------------------------------------------ speed */
+
+/* libvirt remembers the speed that it is told while a migration is under way: so what it was before is kept. */
+static void allow_speed(struct qemu_moving *m, unsigned long mib)
+{
+	if (mib == m->allowed)
+		return;
+	if ((!m->former_speed && virDomainMigrateGetMaxSpeed(m->domain, &m->former_speed, 0) < 0) ||
+	    virDomainMigrateSetMaxSpeed(m->domain, mib, 0) < 0)
+		log_debug("speed of VM %s: %s", m->name, virGetLastErrorMessage());
+	else
+		m->allowed = mib;
 }
 
 /* ------------------------------------------------------------------ the thread that migrates */
@@ -261,6 +280,8 @@ static void stalled(struct qemu_moving *m)
 
 static void steer(struct qemu_moving *m, const struct figures *f)
 {
+	if (f->processed)
+		allow_speed(m, speed_next(&m->speed, f->processed, clock_steady_ms()));
 	const struct converge_sample sample = {
 		.now_ms = clock_steady_ms(),
 		.iteration = (int)f->iteration,
@@ -318,8 +339,11 @@ static enum news watch(struct qemu_moving *m)
 static int failed(struct qemu_moving *m, struct vmm_error **err)
 {
 	const char *why = m->problem ? m->problem->message : "";
-	if (m->former_downtime && virDomainIsActive(m->domain) == 1)
+	bool active = virDomainIsActive(m->domain) == 1;
+	if (active && m->former_downtime)
 		allow_downtime(m, (int64_t)m->former_downtime);
+	if (active && m->former_speed)
+		allow_speed(m, m->former_speed);
 	switch (m->give_up) {
 	case CANCELLED:
 		error_set(err, VMM_CANCELLED, "cancelled", "migrate VM %s: cancelled", m->name);
