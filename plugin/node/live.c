@@ -25,17 +25,14 @@ struct carrier {
 	char *control_uri, *data_uri;
 };
 
-/* Starts `vmmigrate-engine relay` with its request on stdin; it says one byte on stdout once its sockets listen. */
-static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error **err)
+/* `vmmigrate-engine relay` with these for its stdin and stdout; 0, or an errno and *pid is 0. */
+static int relay_spawn(int in, int out, pid_t *pid)
 {
-	int in[2], out[2];
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
-		return error_errno(err, errno, "start the relay");
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
 	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, in[0], 0);
-	posix_spawn_file_actions_adddup2(&files, out[1], 1);
+	posix_spawn_file_actions_adddup2(&files, in, 0);
+	posix_spawn_file_actions_adddup2(&files, out, 1);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
 	char name[] = "vmmigrate-engine", verb[] = "relay";
@@ -43,35 +40,50 @@ static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error
 	int number = posix_spawn(pid, VMM_LIBEXEC "/vmmigrate-engine", &files, &attributes, argv, environ);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attributes);
-	close(in[0]);
-	close(out[1]);
-	const char *line = json_line(request);
-	bool sent = !number && fd_write_all(in[1], line, strlen(line)) == 0;
-	close(in[1]);
-	struct pollfd wait = {out[0], POLLIN, 0};
-	char byte;
-	bool ready = sent && poll(&wait, 1, RELAY_READY_MS) == 1 && read(out[0], &byte, 1) == 1;
-	close(out[0]);
-	if (ready)
-		return 0;
-	if (!number) {
-		kill(*pid, SIGKILL);
-		waitpid(*pid, NULL, 0);
-	}
-	return number ? error_errno(err, number, "start the relay")
-		      : error_set(err, VMM_FAILED, "relay-failed",
-				  "the relay did not get ready; the task's log says why");
+	if (number)
+		*pid = 0;
+	return number;
 }
 
-static void relay_end(pid_t pid)
+/* Ends it, for good: its number may be another's afterwards. */
+static void relay_end(pid_t *pid)
 {
-	if (pid <= 0)
+	enum { PATIENCE_MS = 2000, LOOK_MS = 20 };
+	pid_t relay = *pid;
+	*pid = 0;
+	if (relay <= 0 || kill(relay, SIGTERM) < 0)
 		return;
-	kill(pid, SIGTERM);
-	for (int i = 0; i < 100 && waitpid(pid, NULL, WNOHANG) == 0; i++)
-		clock_sleep_ms(20);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	for (int ms = 0; ms < PATIENCE_MS; ms += LOOK_MS, clock_sleep_ms(LOOK_MS))
+		if (waitpid(relay, NULL, WNOHANG) != 0)
+			return;
+	kill(relay, SIGKILL);
+	waitpid(relay, NULL, 0);
+}
+
+/* Starts a relay with its request on stdin; it says one byte on stdout once its sockets listen. */
+static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error **err)
+{
+	int in[2], out[2];
+	if (pipe2(in, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "start the relay");
+	vmm_auto_close int its_in = in[0], request_in = in[1];
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "start the relay");
+	vmm_auto_close int word = out[0], its_out = out[1];
+	int number = relay_spawn(its_in, its_out, pid);
+	if (number)
+		return error_errno(err, number, "start the relay");
+	vmm_cleanup_close(&its_in);
+	vmm_cleanup_close(&its_out);
+	const char *line = json_line(request);
+	bool sent = fd_write_all(request_in, line, strlen(line)) == 0;
+	vmm_cleanup_close(&request_in);
+	struct pollfd wait = {word, POLLIN, 0};
+	char byte;
+	if (sent && poll(&wait, 1, RELAY_READY_MS) == 1 && read(word, &byte, 1) == 1)
+		return 0;
+	relay_end(pid);
+	return error_set(err, VMM_FAILED, "relay-failed", "the relay did not get ready; the task's log says why");
 }
 
 int local_memory_place(const struct local_guest *g, const char *task, uid_t *user, gid_t *group, struct vmm_error **err)
@@ -127,7 +139,7 @@ struct local_moving {
 
 static void moving_free(struct local_moving *moving)
 {
-	relay_end(moving->carrier.relay);
+	relay_end(&moving->carrier.relay);
 	free(moving->carrier.control_uri);
 	free(moving->carrier.data_uri);
 	local_guest_close(&moving->g);
