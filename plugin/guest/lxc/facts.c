@@ -130,6 +130,9 @@ static int definition_of(struct guest_host *host, struct lxc_container *c, struc
 	return 0;
 }
 
+static const char snapshots_remedy[] = "delete them (lxc-snapshot -n NAME -L, lxc-snapshot -n NAME -d SNAPSHOT), or "
+				       "make containers of those that are needed (lxc-copy)";
+
 static int snapshots_of(struct lxc_container *c)
 {
 	struct lxc_snapshot *list = NULL;
@@ -171,15 +174,27 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 	json_put(found, "managed_save:b snapshots:d job:s pinned:d hugepages:i arch:s machine:s definition:s", 0,
 		 snapshots, NULL, pinned_of(c), (int64_t)0, NULL, NULL, definition);
 	if (snapshots)
-		json_put(found, "snapshots_remedy:s",
-			 "delete them (lxc-snapshot -n NAME -L, lxc-snapshot -n NAME -d SNAPSHOT), or make containers "
-			 "of "
-			 "those that are needed (lxc-copy)");
+		json_put(found, "snapshots_remedy:s", snapshots_remedy);
 	json_put(found, "mounts:o idmap:o includes:o left:O apparmor:s cgroup1:b", mounts_of(c),
 		 lines_of(c, "lxc.idmap"), lines_of(c, "lxc.include"), left, profile,
 		 (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));
 	*facts = json_object_get(found);
 	return 0;
+}
+
+/* Short facts, with what others must not have as well. */
+static struct json_object *listed(struct guest_host *host, struct lxc_container *c)
+{
+	struct json_object *guest = short_facts(host, c), *paths = json_object_new_array(),
+			   *macs = json_object_new_array();
+	json_each (volume, guest, "volumes")
+		if (json_text(volume, "path") && !json_true(volume, "readonly"))
+			json_object_array_add(paths, json_object_get(json_at(volume, "path")));
+	json_each (network, guest, "networks")
+		if (json_text(network, "mac"))
+			json_object_array_add(macs, json_object_get(json_at(network, "mac")));
+	json_put(guest, "volumes:o macs:o", paths, macs);
+	return guest;
 }
 
 /* Those whose config is aside too: they are on their way from here or to here. */
@@ -197,16 +212,7 @@ int lxc_list(struct guest_host *host, struct json_object **guests, struct vmm_er
 				log_warn("%s", problem->message);
 			continue;
 		}
-		struct json_object *guest = short_facts(host, c), *paths = json_object_new_array(),
-				   *macs = json_object_new_array();
-		json_each (volume, guest, "volumes")
-			if (json_text(volume, "path") && !json_true(volume, "readonly"))
-				json_object_array_add(paths, json_object_get(json_at(volume, "path")));
-		json_each (network, guest, "networks")
-			if (json_text(network, "mac"))
-				json_object_array_add(macs, json_object_get(json_at(network, "mac")));
-		json_put(guest, "volumes:o macs:o", paths, macs);
-		json_object_array_add(list, guest);
+		json_object_array_add(list, listed(host, c));
 	}
 	*guests = json_object_get(list);
 	return 0;

@@ -14,7 +14,7 @@ enum {
 	HELD_S = 60,  /* until the container is set up */
 	HOLD_S = 120, /* that the hook waits for our word */
 	RELEASE_MS = 30000,
-	POLL_MS = 100,
+	POLL_MS = 25,	    /* part of the time that it is off */
 	STOPPED_MS = 30000, /* after its init was killed */
 };
 
