@@ -2,7 +2,7 @@
 # Whole migrations between two nodes of the lab, ours against what an administrator would script: local disks (rsync in two passes;
 # dd), memory of worker and agent meanwhile, live migration (virsh), containers (rsync). Each way has a guest of its own, of the
 # same shape, that goes to and fro.
-#   machines.sh BUILD NOTES
+#   machines.sh BUILD NOTES		BENCH_MACHINES="local live guarded containers" says which of them
 
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
@@ -12,9 +12,9 @@ cipher=aes128-gcm@openssh.com
 images=/var/lib/libvirt/images
 
 case ${BENCH:-} in
-    tiny) sizes=(1) share=16 runs=1 live_runs=1 files=8 ;;
-    quick) sizes=(1) share=4 runs=1 live_runs=2 files=64 ;;
-    *) sizes=(1 4 16) share=4 runs=3 live_runs=3 files=400 ;;
+    tiny) sizes=(1) share=16 runs=1 live_runs=1 files=8 what='local live guarded containers' ;;
+    quick) sizes=(1) share=4 runs=1 live_runs=2 files=64 what='local live containers' ;;
+    *) sizes=(1 4 16) share=4 runs=3 live_runs=3 files=400 what='local live guarded containers' ;;
 esac
 
 lab() { "$here/../lab/lab" "$@"; }
@@ -267,14 +267,11 @@ lab down
 lab up --images xfs --images-size $((${sizes[-1]} * 2 + 4))G
 lab install "$build"/vmmigrate_*.deb
 lab join >/dev/null
-for one in ${BENCH_MACHINES:-local live containers}; do
+for one in ${BENCH_MACHINES:-$what}; do
     case $one in
         local) local_disks ;;
-        live)
-            live_on iscsi live "$live_runs"
-            # QEMU's image locks reach over nodes here.
-            [ "${BENCH:-full}" != full ] || live_on gluster guarded "$live_runs"
-            ;;
+        live) live_on iscsi live "$live_runs" ;;
+        guarded) live_on gluster guarded "$live_runs" ;; # QEMU's image locks reach over nodes here
         containers) . "$here/containers.sh" && containers && running_containers ;;
     esac
 done
