@@ -98,7 +98,12 @@ theirs() {
         [ "$method" != rsync ] || pass
         virsh -q dumpxml --inactive --security-info "$vm" | $ssh "$to" virsh -q define /dev/stdin >/dev/null
         virsh -q shutdown "$vm" >/dev/null
-        until [ "$(virsh -q domstate "$vm")" = "shut off" ]; do sleep 0.02; done
+        # One that was still booting has missed the power button.
+        tries=0
+        until [ "$(virsh -q domstate "$vm")" = "shut off" ]; do
+            ((++tries % 200)) || virsh -q shutdown "$vm" >/dev/null || true
+            sleep 0.02
+        done
         began=$EPOCHREALTIME
         if [ "$method" = rsync ]; then
             pass
