@@ -3,6 +3,7 @@
 
 #include "engine/engine.h"
 #include "engine/steps.h"
+#include "storage/storage.h"
 
 enum { SETTLE_MEMORY_MS = 1000, SETTLE_RESTART_MS = 3000 };
 
@@ -386,6 +387,17 @@ static struct json_object *copied(struct migration *m)
 	return list;
 }
 
+/* Devices are an administrator's to give up. */
+static void tell_what_stays(struct migration *m, struct json_object *volumes)
+{
+	json_each (volume, volumes, "") {
+		const struct storage_ops *ops = storage_kind(json_text(volume, "kind"));
+		if (ops && ops->device)
+			task_log(m->task, "info", "%s: %s stays on %s with what it held", json_text(volume, "target"),
+				 json_text(volume, "from"), json_text(m->plan, "source"));
+	}
+}
+
 /* The target has fsynced that it owns the guest. Only now the source gives up anything. */
 int step_confirm(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
@@ -403,6 +415,7 @@ int step_confirm(struct migration *m, struct json_object *volume, struct vmm_err
 		json_object_put(args);
 		return -1;
 	}
+	tell_what_stays(m, json_at(args, "volumes"));
 	if (migration_call(m, SOURCE, NODE_GIVE_UP, args, &left, err) < 0)
 		return -1;
 	json_each (item, left, "left")

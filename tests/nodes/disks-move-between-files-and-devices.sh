@@ -58,16 +58,16 @@ lab records node2 100
 [ "$(on node2 cmp -n $((8 << 20)) -i $((64 << 20)):0 "$pool/vm100" /dev/zero 2>&1)" = "" ] || fail "old content where zeros should be"
 nothing_left
 
-echo "== device to device, and to a file"
-on node2 virsh -q destroy vm100
-migrate 0 node2 100 node1
+echo "== device to device, while it runs"
+migrate 0 node2 100 node1 --restart
+says "$pool/vm100 stays on node2 with what it held"
+runs_on node1 100
+gone_from node2 100
 lies node1 block $pool/vm100
 lab records node1 100
-migrate 0 node1 100 node2 --targetstorage disks:images
+
+echo "== device to file, while it runs"
+second_try node1 100 --restart --targetstorage disks:images
 lies node2 file $images/vm100.raw
 lab records node2 100
 [ -b "$(on node1 realpath $pool/vm100)" ] || fail "the device is gone"
-on node2 virsh -q start vm100
-second_try node2 100 --restart --targetstorage images:disks
-lies node1 block $pool/vm100
-lab records node1 100
