@@ -36,6 +36,8 @@ struct watching {
 static bool on_progress(void *context, const struct tree_progress *progress)
 {
 	struct watching *w = context;
+	if (!progress->total) /* rsync is still counting */
+		return !task_cancelled(w->m->task);
 	struct json_object *more = json_make("wire:i files:i files_total:i", (int64_t)progress->wire,
 					     (int64_t)progress->files, (int64_t)progress->files_total);
 	if (w->round)
