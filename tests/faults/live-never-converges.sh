@@ -3,12 +3,12 @@
 # --on-stall=suspend the same migration comes to its end.
 . "$(dirname "$0")/../lab/live.sh"
 
-# Writes to 2 MiB all the time, over a link that carries 4 MiB/s once most of the memory has crossed: more than what is left of the guest
+# Writes to 2 MiB all the time, over a link that carries 1 MiB/s once most of the memory has crossed: more than what is left of the guest
 # when auto-converge has slowed it to a hundredth.
 begin_in_vain() {
     begin_slowly node1 100 --bwlimit 20480 --max-downtime 10 "$@"
     on node1 sh -c 'until virsh domjobinfo vm100 --rawstats | grep -qE "^memory_remaining: [0-9]{1,7}$|^memory_remaining: 1[0-9]{7}$"; do sleep 0.1; done
-        virsh -q migrate-setspeed vm100 4'
+        virsh -q migrate-setspeed vm100 1'
 }
 
 fresh_lab

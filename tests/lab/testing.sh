@@ -88,7 +88,7 @@ wait_until() {
     shift 2
     until "$@" >/dev/null 2>&1; do
         [ "$SECONDS" -lt "$end" ] || fail "waited in vain: $what"
-        sleep 0.05
+        sleep 0.1
     done
 }
 

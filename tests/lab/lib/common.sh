@@ -22,13 +22,13 @@ note() {
     [ -n "${LAB_QUIET:-}" ] || echo "$*" >&2
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds, asked fifty times a second.
+# wait_for SECONDS COMMAND...: until it succeeds, asked ten times a second: more often costs more than it gains.
 wait_for() {
-    local tries=$(($1 * 50))
+    local tries=$(($1 * 10))
     shift
     while ! "$@"; do
         ((tries-- > 0)) || return 1
-        sleep 0.02
+        sleep 0.1
     done
 }
 

@@ -65,7 +65,7 @@ verb__node() {
 }
 
 node_devices() {
-    local dev=$1 name maj min i
+    local dev=$1 name maj min
     mount -t tmpfs -o mode=755,nosuid,size=1m tmpfs "$dev"
     mkdir "$dev/pts" "$dev/shm" "$dev/mqueue" "$dev/net"
     mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$dev/pts"
@@ -79,9 +79,7 @@ node_devices() {
     for name in fuse net/tun loop-control userfaultfd; do
         [ -e "/dev/$name" ] && cp -a "/dev/$name" "$dev/$name"
     done
-    for ((i = 0; i < 64; i++)); do
-        mknod -m 660 "$dev/loop$i" b 7 "$i"
-    done
+    cp -a "$FS/loops/." "$dev/"
     ln -s pts/ptmx "$dev/ptmx"
     ln -s /proc/self/fd "$dev/fd"
     ln -s fd/0 "$dev/stdin"
