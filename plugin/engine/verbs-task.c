@@ -147,7 +147,8 @@ static int status_of_guest(const struct node_paths *paths, struct json_object *r
 			return -1;
 	}
 	if (!newest && !record) {
-		error_set(err, VMM_NOT_FOUND, "no-such-task", "guest %s was not migrated from or to this node", guest);
+		error_set(err, VMM_NOT_FOUND, "no-such-task",
+			  "there is no task %s, and no guest of that name was migrated from or to this node", guest);
 		return error_hint(err, "see where it is: vmmigrate list");
 	}
 	*reply = json_make("task:O record:o", newest, record);
