@@ -212,9 +212,9 @@ check-valgrind:
 check-nodes: deb
 	$(Q)tests/lab/run $(NODES)
 
-# Containers of Debian's own: debootstrap takes minutes at the first time, so that it is no part of `make check`.
-check-debian: setup deb
-	$(Q)LIMIT=900 tests/lab/run $(sort $(wildcard tests/debian/*.sh))
+# What takes too long for `make check`: more cases of the same, other filesystems, a container by debootstrap.
+check-long: setup deb check-copy
+	$(Q)LIMIT=900 tests/lab/run $(sort $(wildcard tests/long/*.sh))
 
 hooks-tests: $(BUILD)/libvirt-guard
 	$(Q)for t in $(sort $(wildcard tests/hooks/test-*.sh)); do echo "== $$t"; BUILD=$(BUILD) $$t || exit 1; done
@@ -287,7 +287,7 @@ help:
 	@echo "make check      all tests       make deb        build/vmmigrate_*.deb, build/vmmigrate-dev_*.deb"
 	@echo "make units      no root         make lab-up lab-shell NODE=node1 lab-down"
 	@echo "make bench      ours against its peers (BENCH=quick: a few minutes)"
-	@echo "make check-debian               a container of Debian's own, by debootstrap"
+	@echo "make check-long longer tests    make check-copy fuzz (TIME=600)"
 	@echo "make lint       make format     make check-asan check-valgrind check-layers check-tables check-nodes"
 
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
@@ -295,5 +295,5 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all check-copy fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes check-debian hooks-tests \
+.PHONY: all check-copy fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes check-long hooks-tests \
 	lint format check-format bench demo lab-up lab-shell lab-down help
