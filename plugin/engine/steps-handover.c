@@ -107,17 +107,8 @@ int step_handover(struct migration *m, struct json_object *volume, struct vmm_er
 		       : 0;
 }
 
-static bool has_shared_volume(struct migration *m)
-{
-	json_each (volume, m->plan, "volumes")
-		if (str_same(json_text(volume, "action"), "keep") && !json_true(volume, "readonly"))
-			return true;
-	return false;
-}
-
-/* The target's guest ends before the source's goes on. Where the target cannot be told, the source may go on alone only if
- * nothing over there can reach the guest's volumes: a held guest runs no instruction without our commit, but it has its volumes
- * open. */
+/* The target's guest ends before the source's goes on. Where the target cannot be told, the source's guest goes on only if it never
+ * stopped: a word may have been given over there, so that both have to be seen first. */
 static int end_on_target(struct migration *m, bool source_runs, struct vmm_error **err)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
@@ -133,7 +124,7 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 		return 0;
 	if (error_is(problem, "committed"))
 		return error_set(err, VMM_NEEDS_WORD, "committed", "%s", problem->message);
-	if (m->keep_source || source_runs || (!moves_memory(m) && !has_shared_volume(m))) {
+	if (m->keep_source || source_runs) {
 		m->pending = true;
 		return 0;
 	}

@@ -17,7 +17,7 @@ static int ask(struct vmm_node *self, struct json_object *mine, enum node_op op,
 }
 
 /* All of the guest is here: its memory, or its volumes and its definition. */
-static bool has_arrived(struct json_object *mine, struct json_object *made, struct json_object *state)
+static bool has_arrived(struct json_object *mine, struct json_object *state)
 {
 	const char *now = json_text_or(state, "state", "absent");
 	if (!strcmp(now, "absent"))
@@ -26,21 +26,16 @@ static bool has_arrived(struct json_object *mine, struct json_object *made, stru
 		return true;
 	if (!strcmp(now, "paused"))
 		return json_true(state, "complete");
-	if (str_same(json_text(mine, "state"), "handover"))
-		return true;
-	/* One that was off when it was moved has no handover: its definition comes last. */
-	json_each (record, made, "")
-		if (!json_number(mine, "runs") && str_same(json_text(record, "made"), "definition"))
-			return true;
-	return false;
+	/* One that was off when it was moved has no handover: up to the commit its source may let go of it alone. */
+	return str_same(json_text(mine, "state"), "handover");
 }
 
 static int keep_here(struct vmm_node *self, struct json_object *mine, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *state = NULL, *held = NULL;
-	if (ask(self, mine, NODE_STATE, NULL, &state, err) < 0 || ask(self, mine, NODE_RECORD, NULL, &held, err) < 0)
+	vmm_auto_json struct json_object *state = NULL;
+	if (ask(self, mine, NODE_STATE, NULL, &state, err) < 0)
 		return -1;
-	if (!has_arrived(mine, json_at(held, "made"), state)) {
+	if (!has_arrived(mine, state)) {
 		error_set(err, VMM_NEEDS_WORD, "not-there", "guest %s has not arrived whole on %s: it cannot run here",
 			  json_text(mine, "guest"), self->name);
 		return error_hint(err, "to remove what came of it: vmmigrate recover %s --keep source",

@@ -39,15 +39,6 @@ int local_record(struct local_node *node, struct json_object *args, struct json_
 	    record_read(node->paths->state, guest, &record, err) < 0)
 		return -1;
 	*reply = json_make("record:o", record);
-	vmm_auto_free char *dir = local_task_dir(node, json_text_or(record, "task", "")),
-			   *path = str_format("%s/made", dir);
-	if (!json_text(record, "task") || !file_there(path))
-		return 0;
-	struct journal *made;
-	if (local_made_open(node, json_text(record, "task"), &made, err) < 0)
-		return -1;
-	json_put(*reply, "made:O", journal_records(made));
-	journal_close(made);
 	return 0;
 }
 

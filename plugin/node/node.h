@@ -24,7 +24,7 @@
 	  facts) /* {guest?: who, kind?, fit?: guest facts of the source, targetstorage?} → node facts (facts.c) */   \
 	X(GUESTS, guests)   /* {} → {guests[], errors[]: hypervisors that do not answer} */                           \
 	X(TOKEN, token)	    /* {do: place|look|remove, dir, token} → {token, there} */                                \
-	X(RECORD, record)   /* {guest} → {record|null, made[]} what the node holds of a guest and its task */         \
+	X(RECORD, record)   /* {guest} → {record|null} */                                                             \
 	X(LOCK, lock)	    /* {guest, task, role: source|target, peer, name, uuid, runs, autostart} → {record} */    \
 	X(ADVANCE, advance) /* {guest, task, to: handover|committed|abandoned, from} → {record}; fsynced */           \
 	X(RECLAIM,                                                                                                      \

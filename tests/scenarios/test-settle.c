@@ -241,6 +241,25 @@ static void come_back(struct world *w)
 	world_check_guards(w);
 }
 
+/* It has its power again, and the link is still cut: it cannot know of the word, and starts nothing. */
+static void come_back_alone(struct world *w)
+{
+	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[NODE1].state);
+	vmm_auto_json struct json_object *names = NULL;
+	world_heal(w);
+	machine_boots(w, NODE1);
+	w->gone[NODE2] = true;
+	assert_int_equal(dir_list(dir, &names, NULL), 0);
+	json_each (name, names, "") {
+		struct ended ended;
+		world_recover(w, NODE1, json_text(name, ""), NULL, &ended);
+		ended_free(&ended);
+	}
+	vmm_auto_free char *now = guest_state(w, NODE1);
+	assert_string_not_equal(now, "running");
+	world_check_guards(w);
+}
+
 static void by_a_word_the_target_has_what_has_arrived_and_a_source_that_comes_back_gives_way(void **state)
 {
 	(void)state;
@@ -252,6 +271,7 @@ static void by_a_word_the_target_has_what_has_arrived_and_a_source_that_comes_ba
 			if (target_is_locked(w) && !strcmp(settles(w, "target"), "settled")) {
 				vmm_auto_free char *now = guest_state(w, NODE2);
 				assert_string_equal(now, ways[i].runs ? "running" : "shutoff");
+				come_back_alone(w);
 				come_back(w);
 				assert_int_equal(guest_node(w), NODE2);
 				assert_true(guest_has(w, NODE2, ways[i].shared, SEED));
