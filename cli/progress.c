@@ -94,7 +94,7 @@ void progress_say(struct progress *progress, const char *format, ...)
  * It is made of pieces; where the terminal is narrow those at the end are left out, then the bar. Room is left for
  *"^C". */
 
-#define PIECES_MOST 8
+#define PIECES_MOST 9
 
 static size_t add(char **pieces, size_t count, char *piece)
 {
@@ -122,6 +122,10 @@ static size_t make_pieces(struct progress *progress, char **pieces)
 	}
 	if (has(event, "/downtime_ms"))
 		count = add(pieces, count, format("downtime %d ms", (int)number_at(event, "/downtime_ms")));
+	if (number_at(event, "/files_total") > 0)
+		count = add(pieces, count,
+			    format("%lld of %lld files", (long long)number_at(event, "/files"),
+				   (long long)number_at(event, "/files_total")));
 	if (number_at(event, "/round") > 0)
 		count = add(pieces, count, format("round %d", (int)number_at(event, "/round")));
 	if (number_at(event, "/iteration") > 0)
@@ -204,7 +208,12 @@ static void print_plain(struct progress *progress)
 		return;
 	progress->plain_percent = percent - percent % PLAIN_STEP;
 	progress->plain_s = now;
-	progress_say(progress, "%s: %d %% (%s of %s, %s/s)", title, (int)percent, done, total, rate);
+	auto_free char *files = number_at(event, "/files_total") > 0
+					? format(", %lld of %lld files", (long long)number_at(event, "/files"),
+						 (long long)number_at(event, "/files_total"))
+					: format("%s", "");
+
+	progress_say(progress, "%s: %d %% (%s of %s, %s/s%s)", title, (int)percent, done, total, rate, files);
 }
 
 /* ------------------------------------------------------------------ events */
