@@ -48,6 +48,8 @@ void look_volume_taken(const struct look *look)
 
 void look_local_disk_online(const struct look *look)
 {
+	if (!facts_ops(look->facts)->migrate)
+		return; /* that it cannot move while it runs is not its disks' fault */
 	vmm_auto_text struct text names = {0}, places = {0};
 	json_each (volume, look->guest, "volumes") {
 		if (volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY)
@@ -62,8 +64,9 @@ void look_local_disk_online(const struct look *look)
 					    look->label, look->name[SOURCE], places.data);
 	finding_hint(finding,
 		     "`vmmigrate %s %s --restart` works: it copies the disks while the guest runs, shuts it down, "
-		     "sends what has changed and starts it there",
-		     json_text_or(look->guest, "id", "?"), look->name[TARGET]);
+		     "sends what has changed and starts it there; it is off for about %.1f s",
+		     json_text_or(look->guest, "id", "?"), look->name[TARGET],
+		     (double)plan_restart_ms(look->facts) / 1000);
 }
 
 void look_local_cdrom(const struct look *look)

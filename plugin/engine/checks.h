@@ -75,6 +75,9 @@ bool volume_is_open_there(const struct facts *facts, size_t index);
 /* True where the file that the target has in a copy's place was this guest's own, so that it is set aside unasked. */
 bool volume_is_ours_there(const struct facts *facts, struct json_object *volume, size_t index);
 
+/* How long a restart would have the guest off, in ms (plan.c). */
+int64_t plan_restart_ms(const struct facts *facts);
+
 /* ------------------------------------------------------------------ looking (checks.c) */
 
 /* What a check sees. Strings and objects belong to the facts. */

@@ -5,6 +5,7 @@
 enum {
 	COPY_RATE = 100 * 1000 * 1000, /* bytes a second: what a 1 Gbit/s link, or a plain disk, gives */
 	READ_RATE = 400 * 1000 * 1000, /* and a disk that is only read, and its tags made */
+	FILES_A_MS = 10,	       /* of a tree, looked at by rsync and compared */
 	RESTART_MS = 5000, /* hand over and start; not the guest's own shutdown and boot, which nobody knows */
 };
 
@@ -83,12 +84,14 @@ static struct json_object *plan_volume(const struct facts *facts, struct json_ob
 }
 
 /* What the last pass costs, with the guest off, in ms: all of it is copied; or rounds ran before, and all is read again, unless a
- * snapshot tells what has changed since the last one. */
+ * snapshot tells what has changed since the last one. Of a tree all files are looked at. */
 static int64_t last_pass_ms(const struct facts *facts, struct json_object *volume)
 {
 	int64_t bytes = json_number(volume, "allocated");
 	if (facts_option(facts, "no_precopy"))
 		return bytes / (COPY_RATE / 1000);
+	if (json_true(volume, "tree"))
+		return json_number(volume, "files") / FILES_A_MS;
 	return str_same(json_text(volume, "track"), track_reflink.name) ? 0 : bytes / (READ_RATE / 1000);
 }
 
@@ -100,6 +103,17 @@ static int64_t expected_downtime(struct json_object *guest, enum mode mode, int6
 	if (mode == MODE_PAUSED)
 		return json_number(guest, "memory") / (COPY_RATE / 1000);
 	return -1;
+}
+
+int64_t plan_restart_ms(const struct facts *facts)
+{
+	int64_t last_ms = 0;
+	json_each (volume, facts_guest(facts), "volumes") {
+		vmm_auto_json struct json_object *planned = plan_volume(facts, volume, volume_i, MODE_RESTART, NULL);
+		if (str_same(json_text(planned, "action"), "copy"))
+			last_ms += last_pass_ms(facts, planned);
+	}
+	return expected_downtime(facts_guest(facts), MODE_RESTART, last_ms);
 }
 
 static int need_mode(const struct facts *facts, struct vmm_error **err)

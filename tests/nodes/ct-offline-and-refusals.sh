@@ -19,6 +19,11 @@ on node1 lxc-start -n 200
 lab wait-ticks 200 5
 migrate 3 node1 200 node2 --online
 says "vmmigrate lxc/200 node2 --restart"
+says "it is off for about 5."
+migrate 0 node1 list
+says "200  200   lxc   running  node1"
+migrate 0 node1 200 node2 --dry-run
+says " tree "
 
 # Nor is one replaced that came to be there after ours had gone.
 on node2 sh -c 'mkdir -p /var/lib/lxc/200/rootfs && echo "lxc.rootfs.path = dir:/var/lib/lxc/200/rootfs" >/var/lib/lxc/200/config'
@@ -33,6 +38,16 @@ on node1 sh -ec 'cd /var/lib/lxc/201; rm -r rootfs; sed -i "s|^lxc.rootfs.path.*
 migrate 3 node1 201 node2
 says "lxc-backend"
 on node1 rm -r /var/lib/lxc/201
+on node1 sh -ec 'lxc-stop -n 200 -t 10; lxc-snapshot -n 200; lxc-start -n 200'
+migrate 3 node1 200 node2
+says "1 snapshot, which do not come along"
+says "lxc-snapshot -n"
+on node1 sh -ec 'lxc-snapshot -n 200 -d snap0; rmdir /var/lib/lxc/200/snaps || true
+    echo "lxc.hook.post-stop = /srv/tidy-up" >>/var/lib/lxc/200/config; printf "#!/bin/sh\n" >/srv/tidy-up; chmod 755 /srv/tidy-up'
+migrate 3 node1 200 node2
+says "its config names /srv/tidy-up, which is not here"
+on node1 sed -i /tidy-up/d /var/lib/lxc/200/config
+runs_on node1 200
 
 # FAULTS 39
 on node1 sh -ec 'lxc-stop -n 200 -t 10; mkdir /srv/here; echo one >/srv/here/file; mkdir /var/lib/lxc/200/rootfs/mnt/srv
@@ -42,5 +57,7 @@ migrate 3 node1 200 node2
 says "mounts /srv/here of its host, which is not on node2"
 runs_on node1 200
 on node2 sh -c 'mkdir /srv/there; echo one >/srv/there/file'
-second_try node1 200 --map-mount /srv/here=/srv/there
+on node2 ip link add vmbr9 type bridge
+second_try node1 200 --map-mount /srv/here=/srv/there --map-network vmbr0=vmbr9
+on node2 grep -qx 'lxc.net.0.link = vmbr9' /var/lib/lxc/200/config || fail "its bridge is not the one that was named"
 [ "$(on node2 lxc-attach -n 200 -- cat /mnt/srv/file)" = one ] || fail "the mapped directory is not mounted"

@@ -130,6 +130,22 @@ static void mounts_and_networks_are_found(void **state)
 	assert_int_equal(json_count(found, "devices"), 1);
 }
 
+/* Its own files travel with it, and what runs within it is its own. */
+static void what_the_config_names_on_the_host_has_to_be_on_the_target(void **state)
+{
+	(void)state;
+	vmm_auto_free char *lines = str_format("lxc.hook.pre-start = %s/200/mine\n"
+					       "lxc.hook.start-host = /srv/gone --fast\n"
+					       "lxc.hook.start = /bin/within\n"
+					       "lxc.hook.post-stop = /bin/sh -c true",
+					       machine.path);
+	container(lines);
+	vmm_auto_json struct json_object *found = facts(), *fit = NULL;
+	assert_int_equal(json_count(found, "needs"), 2);
+	assert_int_equal(lxc_fit(&machine.base, found, &fit, NULL), 0);
+	assert_string_equal(json_text(fit, "definition"), "its config names /srv/gone, which is not here");
+}
+
 /* ------------------------------------------------------------------ written anew */
 
 static char *rewritten(const char *lines, struct json_object *changes)
@@ -174,6 +190,7 @@ int main(void)
 		cmocka_unit_test(an_image_is_a_disk_whatever_it_is_called),
 		cmocka_unit_test(the_last_word_on_the_root_counts),
 		cmocka_unit_test(mounts_and_networks_are_found),
+		cmocka_unit_test(what_the_config_names_on_the_host_has_to_be_on_the_target),
 		cmocka_unit_test(only_the_line_that_changes_is_written_anew),
 	};
 	return cmocka_run_group_tests(tests, make_room, leave_room);

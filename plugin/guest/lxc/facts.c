@@ -157,6 +157,27 @@ static struct json_object *short_facts(struct guest_host *host, struct lxc_conta
 		(int)!file_there(own));
 }
 
+/* Programs and files of the host that the config names. Those in the container's own directory travel with it. LXC runs lxc.hook.start
+ * within the container. */
+static struct json_object *needs_of(struct guest_host *host, struct lxc_container *c)
+{
+	static const char *const keys[] = {"lxc.hook.pre-start", "lxc.hook.pre-mount",	"lxc.hook.mount",
+					   "lxc.hook.autodev",	 "lxc.hook.start-host", "lxc.hook.stop",
+					   "lxc.hook.post-stop", "lxc.mount.fstab",	"lxc.seccomp.profile"};
+	vmm_auto_free char *own = lxc_directory(host, c->name), *within = str_format("%s/", own);
+	struct json_object *needs = json_object_new_array();
+	for (size_t i = 0; i < VMM_COUNT(keys); i++) {
+		vmm_auto_json struct json_object *lines = lines_of(c, keys[i]);
+		json_each (line, lines, "") {
+			const char *value = json_text_or(line, "", "");
+			vmm_auto_free char *path = str_format("%.*s", (int)strcspn(value, " \t"), value);
+			if (*path == '/' && !str_starts(path, within))
+				json_object_array_add(needs, json_object_new_string(path));
+		}
+	}
+	return needs;
+}
+
 int lxc_facts(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err)
 {
 	vmm_auto_container struct lxc_container *c = NULL;
@@ -175,8 +196,8 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 		 snapshots, NULL, pinned_of(c), (int64_t)0, NULL, NULL, definition);
 	if (snapshots)
 		json_put(found, "snapshots_remedy:s", snapshots_remedy);
-	json_put(found, "mounts:o idmap:o includes:o left:O apparmor:s cgroup1:b", mounts_of(c),
-		 lines_of(c, "lxc.idmap"), lines_of(c, "lxc.include"), left, profile,
+	json_put(found, "mounts:o idmap:o includes:o needs:o left:O apparmor:s cgroup1:b", mounts_of(c),
+		 lines_of(c, "lxc.idmap"), lines_of(c, "lxc.include"), needs_of(host, c), left, profile,
 		 (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));
 	*facts = json_object_get(found);
 	return 0;

@@ -12,6 +12,9 @@ static char *objection(struct json_object *guest)
 	json_each (include, guest, "includes")
 		if (*json_text_or(include, "", "") == '/' && !file_there(json_text(include, "")))
 			return str_format("its config includes %s, which is not here", json_text(include, ""));
+	json_each (need, guest, "needs")
+		if (!file_there(json_text_or(need, "", "/")))
+			return str_format("its config names %s, which is not here", json_text(need, ""));
 	json_each (left, guest, "left")
 		return str_format("its directory holds %s, which cannot travel with it (not a small plain file)",
 				  json_text_or(left, "", "?"));
