@@ -4,7 +4,7 @@
  *   "target"    name within the guest: "vda", "nvram", "tpm"
  *   "type"      "file" | "block" | "network" | "null" (how the definition names it)
  *   "path"      absolute path of the file, directory or device ("network": absent)
- *   "format"    "raw" | "qcow2" | ...
+ *   "format"    "raw" | "qcow2" | ...; a directory's is "tree" once it is described
  *   "source"    network: the source element in one line, canonical; equal text = the same disk
  * storage_describe adds:
  *   "storage"   name of the storage: the [storage NAME] section, the libvirt pool, else a name made from the mount point

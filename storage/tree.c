@@ -4,6 +4,7 @@
 #include <fts.h>
 #include <linux/btrfs.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -61,7 +62,7 @@ static int tree_describe(struct json_object *volume, struct vmm_error **err)
 		return error_set(err, VMM_BLOCKED, "volume-odd", "the volume %s is not a directory", path);
 	if (sum_up(path, &allocated, &files, err) < 0)
 		return -1;
-	json_put(volume, "tree:b size:i allocated:i files:i", 1, allocated, allocated, files);
+	json_put(volume, "tree:b format:s size:i allocated:i files:i", 1, "tree", allocated, allocated, files);
 	return 0;
 }
 
@@ -137,6 +138,21 @@ static int nothing_mounted(const char *path, struct vmm_error **err)
 		       : 0;
 }
 
+/* The receiver of a copy that was given up ends in a moment; what it wrote meanwhile would stay. */
+static int await_writer(const char *path, struct vmm_error **err)
+{
+	enum { WAIT_MS = 10000, PAUSE_MS = 20 };
+	vmm_auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int64_t end = clock_steady_ms() + WAIT_MS;
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (clock_steady_ms() >= end)
+			return error_set(err, VMM_FAILED, "volume-in-use", "%s is not removed: it is being written to",
+					 path);
+		clock_sleep_ms(PAUSE_MS);
+	}
+	return 0;
+}
+
 static int remove_all(const char *path, struct vmm_error **err)
 {
 	FTS *walk = walk_begin(path, err);
@@ -158,7 +174,7 @@ static int tree_remove(const char *path, struct vmm_error **err)
 	if (!file_there(path))
 		return 0;
 	vmm_auto_free char *dir = path_dir(path);
-	if (nothing_mounted(path, err) < 0 || remove_all(path, err) < 0)
+	if (nothing_mounted(path, err) < 0 || await_writer(path, err) < 0 || remove_all(path, err) < 0)
 		return -1;
 	return dir_sync(dir, err);
 }

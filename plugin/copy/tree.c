@@ -5,12 +5,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "copy/tree.h"
 
-enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10 };
+enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10, ALONE_MS = 10000 };
 
 /* Without a word on its line for that long either rsync gives up; while one works it sends signs of life. */
 #define SILENCE "--timeout=60"
@@ -18,6 +19,20 @@ enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10 };
 #define WINDOW "--modify-window=-1"
 
 /* ---------------------------------------------------------------- the receiving rsync */
+
+/* The lock goes with the last process of this rsync: what an earlier one, of a line that was cut, still had to write is written by then.
+ * seeds.c and storage/tree.c look for it too. */
+static bool be_alone(const char *place)
+{
+	int64_t end = clock_steady_ms() + ALONE_MS;
+	int fd = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || clock_steady_ms() >= end)
+			return false;
+		clock_sleep_ms(20);
+	}
+	return fd >= 0;
+}
 
 /* What the sender's options (below) are for its server, and the capabilities of rsync 3.2 and later. Not one word of it comes
  * from the other side but the place, which this node has made. */
@@ -36,7 +51,7 @@ void tree_receive(const char *place, bool checksum)
 	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 					   "LC_ALL=C", NULL};
 	signal(SIGPIPE, SIG_DFL);
-	if (chdir("/") == 0)
+	if (be_alone(place) && chdir("/") == 0)
 		execvpe("rsync", (char *const *)argv, (char *const *)environment);
 }
 

@@ -36,26 +36,50 @@ struct tree_job {
  * "cancelled", "rsync-missing", "tree-failed" with rsync's own words. */
 int tree_push(const struct tree_job *job, struct tree_progress *result, struct vmm_error **err);
 
-/* The far side: becomes the receiving rsync for the tree at `place`, with descriptors 0 and 1 as its line. Returns only where
- * that fails. `checksum` as the sender's. */
+/* The far side: becomes the receiving rsync for the tree at `place`, with descriptors 0 and 1 as its line, once no other one is at work
+ * there. Returns only where that fails, with errno. `checksum` as the sender's. */
 void tree_receive(const char *place, bool checksum);
 
-/* ------------------------------------------------------------------ digests (tree-digest.c) */
+/* ------------------------------------------------------------------ digests (tree-digest.c)
+ *
+ * Both ends of a copy are asked for the digest of the same, at once. Names, kinds, modes, owners, sizes, times, links, devices and
+ * attributes are looked at in the order of the names; contents only where that is asked for.
+ */
+enum { TREE_HEX = 65, TREE_CHANGED_MOST = 20000, TREE_CHANGED_BYTES = 4 << 20 };
+
+enum tree_cover {
+	TREE_SEAL,  /* nothing but the seal: quick, and of no use to another node */
+	TREE_NAMES, /* all but contents */
+	TREE_ALL,   /* and contents */
+	TREE_FILES, /* the contents of `files` alone, in their order */
+};
+
+struct tree_look {
+	enum tree_cover cover;
+	const char *key; /* 64 hexadecimal digits, fresh for each comparison: Poly1305; NULL: SHA-256 */
+	/* TREE_NAMES: files whose ctime is not older are written down in *changed (an array of relative paths, the caller's), or it is
+	 * NULL where they are more than TREE_CHANGED_MOST, or their names too long. 0: none are. */
+	int64_t since_ns;
+	struct json_object **changed;
+	struct json_object *files; /* TREE_FILES; relative paths, borrowed */
+	bool (*cancelled)(void *); /* or NULL; called on another thread */
+	void *context;
+};
 
 struct tree_digest {
-	char hex[65]; /* SHA-256 over names, kinds, modes, owners, sizes, times, links, devices, attributes; contents as asked */
+	char hex[TREE_HEX];
+	/* Is another one after any change in the tree, be it made with all times put back: it is made of inodes and their ctimes. */
+	uint64_t seal;
 	uint64_t entries, read_bytes;
 };
 
-enum { TREE_LIST_MOST = 20000 };
+/* Errors: the system's, "cancelled", "too-deep", "malformed". */
+int tree_digest(const char *root, const struct tree_look *look, struct tree_digest *digest, struct vmm_error **err);
 
-/* Digest of the tree at `root`. Which files' contents it covers:
- *   since_ns > 0   those whose ctime is not older; *list (an array of relative paths) says which they were, or is NULL where
- *                  they are more than TREE_LIST_MOST: all contents are covered then
- *   list given     those (*list is an array, in the order of the walk)
- *   else           all
- * `cancelled` may be NULL. Errors: the system's, "cancelled". */
-int tree_digest(const char *root, int64_t since_ns, struct json_object **list, bool (*cancelled)(void *), void *context,
-		struct tree_digest *digest, struct vmm_error **err);
+/* The same on a thread of its own, so that the other end can be asked meanwhile. `root` is resolved before it returns; what `look`
+ * points to is borrowed up to the end, which waits, frees, and has the errors. */
+struct tree_reading;
+struct tree_reading *tree_digest_begin(const char *root, const struct tree_look *look);
+int tree_digest_end(struct tree_reading *reading, struct tree_digest *digest, struct vmm_error **err);
 
 #endif

@@ -37,6 +37,7 @@ int step_prepare(struct migration *m, struct json_object *volume, struct vmm_err
 	vmm_auto_json struct json_object *reply = NULL;
 	if (migration_call(m, TARGET, NODE_ALLOCATE, place_arguments(m, volume), &reply, err) < 0)
 		return -1;
+	json_put(volume, "begun:b seed:i", (int)json_true(reply, "begun"), json_number(reply, "seed"));
 	if (json_number(reply, "seed")) {
 		vmm_auto_free char *size = str_size(json_number(reply, "seed"));
 		task_log(m->task, "info", "%s: %s has %s of an earlier copy; only what differs is sent",
@@ -145,14 +146,15 @@ static int push(struct migration *m, struct json_object *volume, struct pass *pa
 	return done;
 }
 
-/* What was sent since it was last asked for is read back from the target's storage. Trees are compared once, at the end. */
+/* What was sent since it was last asked for is read back from the target's storage. Trees are compared once, at the end; until then they
+ * are brought to the disk. */
 static int prove(struct migration *m, struct json_object *volume, const char *phase, struct vmm_error **err)
 {
 	struct watching watching = {m, phase, json_text(volume, "target"), 0};
 	const struct copy_job job = {
 		.volume = json_text(volume, "temporary"), .progress = on_progress, .context = &watching};
 	if (volume_is_tree(volume))
-		return 0;
+		return tree_step_sync(m, volume, err);
 	if (sessions_open(m, err) < 0)
 		return -1;
 	int done = copy_verify(&job, m->sessions[0], leaves_of(m, volume), NULL, err);
@@ -267,7 +269,7 @@ int step_publish(struct migration *m, struct json_object *volume, struct vmm_err
 {
 	sessions_drop(m);
 	/* Other volumes were verified since this one was. */
-	if (!volume_is_tree(volume) && unchanged(volume, err) < 0)
+	if ((volume_is_tree(volume) ? tree_step_unchanged(m, volume, err) : unchanged(volume, err)) < 0)
 		return -1;
 	return migration_call(m, TARGET, NODE_PUBLISH, place_arguments(m, volume), NULL, err);
 }

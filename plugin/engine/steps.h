@@ -47,6 +47,10 @@ void statistics_digest(struct migration *m, struct json_object *volume, const ch
 bool volume_is_tree(struct json_object *volume);
 int tree_step_push(struct migration *m, struct json_object *volume, const char *phase, int round, uint64_t *wire,
 		   struct vmm_error **err);
+/* What has crossed while the guest runs is on the target's disk: after the stop only the rest has to be. */
+int tree_step_sync(struct migration *m, struct json_object *volume, struct vmm_error **err);
 int tree_step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err);
+/* Error "source-changed" where the tree was touched since the last push began. */
+int tree_step_unchanged(struct migration *m, struct json_object *volume, struct vmm_error **err);
 
 #endif

@@ -25,7 +25,7 @@ static int explain_silence(const char *node, struct stream *stream, struct vmm_e
 			  node);
 }
 
-static int greet(struct ssh *ssh, const char *node, const char *command, struct stream **stream, struct vmm_error **err)
+int agent_beside(struct ssh *ssh, const char *node, const char *command, struct stream **stream, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *hello = NULL;
 	if (ssh_exec(ssh, command, stream, err) < 0)
@@ -43,7 +43,7 @@ int agent_open(const struct ssh_peer *peer, const char *command, struct ssh **ss
 {
 	if (ssh_open(peer, ssh, err) < 0)
 		return -1;
-	if (greet(*ssh, peer->name, command, stream, err) == 0)
+	if (agent_beside(*ssh, peer->name, command, stream, err) == 0)
 		return 0;
 	ssh_close(*ssh);
 	*ssh = NULL;

@@ -20,7 +20,7 @@ struct flow {
 
 struct carry {
 	struct ssh *ssh;
-	struct stream *stream;
+	struct stream *stream, *beside;
 	int fd;
 	uint64_t *moved;
 	struct flow up, down;
@@ -104,6 +104,14 @@ static int wait_for_either(struct carry *c, struct vmm_error **err)
 	return ssh_process(c->ssh, 0, err);
 }
 
+/* Its own reader is not at work meanwhile: what comes there waits for it. */
+static int look_beside(struct carry *c, struct vmm_error **err)
+{
+	if (!c->beside || ssh_waits(c->beside))
+		return 0;
+	return error_set(err, VMM_FAILED, "link-lost", "the agent there has ended");
+}
+
 static int carry_on(struct carry *c, struct vmm_error **err)
 {
 	while (!ssh_ended(c->stream, NULL) || c->down.have) {
@@ -118,15 +126,18 @@ static int carry_on(struct carry *c, struct vmm_error **err)
 		/* Its end is nothing that moves, and the last that is heard. */
 		if (!moved && !ssh_ended(c->stream, NULL) && wait_for_either(c, err) < 0)
 			return -1;
+		if (look_beside(c, err) < 0)
+			return -1;
 		if (c->ended_here && clock_steady_ms() - c->heard_ms > LAST_WORDS_MS)
 			return error_set(err, VMM_FAILED, "link-silent", "the far side does not end");
 	}
 	return 0;
 }
 
-int ssh_carry(struct ssh *ssh, struct stream *stream, int fd, uint64_t *moved, struct vmm_error **err)
+int ssh_carry(struct ssh *ssh, struct stream *stream, struct stream *beside, int fd, uint64_t *moved,
+	      struct vmm_error **err)
 {
-	struct carry c = {.ssh = ssh, .stream = stream, .fd = fd, .moved = moved};
+	struct carry c = {.ssh = ssh, .stream = stream, .beside = beside, .fd = fd, .moved = moved};
 	c.up.data = mem_zero(BUFFER);
 	c.down.data = mem_zero(BUFFER);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

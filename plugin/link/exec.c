@@ -111,6 +111,12 @@ bool ssh_ended(struct stream *stream, bool *closed)
 	return s->ended && s->aside.text.length == s->aside.taken;
 }
 
+bool ssh_waits(struct stream *stream)
+{
+	struct ssh_stream *s = (struct ssh_stream *)stream;
+	return !s->ended && !s->closed && !ssh_channel_is_eof(s->channel);
+}
+
 static ssize_t exec_read(struct stream *stream, void *data, size_t length, int wait_ms, struct vmm_error **err)
 {
 	struct ssh_stream *s = (struct ssh_stream *)stream;

@@ -135,10 +135,14 @@ ssize_t ssh_read_some(struct stream *stream, void *data, size_t length, struct v
 ssize_t ssh_write_some(struct stream *stream, const void *data, size_t length, struct vmm_error **err);
 /* The other side will send no more and all that it sent was read; *closed: it takes no more either. */
 bool ssh_ended(struct stream *stream, bool *closed);
+/* Has neither side ended the stream? Reads nothing of it. */
+bool ssh_waits(struct stream *stream);
 
 /* Carries bytes between the descriptor, which it closes, and the command's stream until both have ended, on this thread.
- * *moved counts them as it goes. Errors: "link-lost", "link-silent". */
-int ssh_carry(struct ssh *ssh, struct stream *stream, int fd, uint64_t *moved, struct vmm_error **err);
+ * *moved counts them as it goes. Errors: "link-lost", also where `beside` (another stream of that ssh, or NULL) ends meanwhile;
+ * "link-silent". */
+int ssh_carry(struct ssh *ssh, struct stream *stream, struct stream *beside, int fd, uint64_t *moved,
+	      struct vmm_error **err);
 
 /* A TCP connection to the peer's sshd, by then at the latest; a descriptor. Errors as those of ssh_open. */
 int link_connect(const struct ssh_peer *peer, int64_t until_ms, struct vmm_error **err);
@@ -172,6 +176,9 @@ int tls_connect(const struct ssh_peer *peer, int port, const char *key, struct s
  * "not-our-agent" with what was said instead. */
 int agent_open(const struct ssh_peer *peer, const char *command, struct ssh **ssh, struct stream **stream,
 	       struct vmm_error **err);
+/* One more on a connection that is there, by the thread that uses it. */
+int agent_beside(struct ssh *ssh, const char *node, const char *command, struct stream **stream,
+		 struct vmm_error **err);
 
 /* ------------------------------------------------------------------ relay (relay.c, relay-serve.c) */
 

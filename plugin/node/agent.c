@@ -77,7 +77,7 @@ static void end_predecessors(const char *path)
 		unsigned long long started;
 		if (sscanf(line, "%d %llu", &pid, &started) == 2 && pid > 1 && pid != getpid() &&
 		    process_started(pid) == started)
-			kill(pid, SIGKILL);
+			kill(getpgid(pid) == pid && pid != getpgrp() ? -pid : pid, SIGKILL); /* rsync is several */
 	}
 	unlink(path);
 }
@@ -252,6 +252,7 @@ static int serve_tree(const struct node_paths *paths, const char *task, struct s
 	struct frame frame = {0};
 	vmm_auto_json struct json_object *hello = NULL, *call = NULL;
 	vmm_auto_free char *place = NULL;
+	setpgid(0, 0); /* where sshd has not made it so */
 	int done = frame_hello(stream, "the other side", FRAME_SILENCE_MS, &hello, err);
 	if (done == 0)
 		done = frame_receive(stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err);

@@ -91,7 +91,7 @@ local_op local_give_up, local_abort;	    /* undo.c */
 local_op local_seeds;			    /* seeds.c */
 local_op local_hooks;			    /* hooks.c */
 local_op local_token;			    /* volumes.c */
-local_op local_digest;			    /* trees.c */
+local_op local_digest, local_sync;	    /* trees.c */
 
 /* volumes.c: serves copies of the task's volumes on the stream until it ends. */
 int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err);

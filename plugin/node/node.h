@@ -31,7 +31,7 @@
 	  reclaim) /* {guest, task, owner, generation, state} → {}; an administrator's word, against the record */    \
 	X(UNLOCK, unlock) /* {guest, task} → {}; the record stays, without the task; forgets the node's journal */    \
 	X(HOOKS, hooks)	  /* {phase, environment{}, input{}} → {ran[]}; a veto is an error "vetoed" */                \
-	X(ALLOCATE, allocate) /* {task, volume: plan's volume} → {resumed, seed: bytes it begins with} */             \
+	X(ALLOCATE, allocate) /* {task, volume: plan's volume} → {resumed, begun, seed: bytes it begins with} */      \
 	X(FREEZE,                                                                                                       \
 	  freeze) /* {task, path, tracker, round} → {place, device, inode}; source; beside the volume, journaled */   \
 	X(THAW, thaw)	    /* {task, place} → {}; the frozen file goes; what is left of them goes with UNLOCK */     \
@@ -47,7 +47,8 @@
 	X(PERMIT, permit)		/* {task, guest, on} → {}; the guard admits our incoming guest */             \
 	X(MIGRATE_ABORT, migrate_abort) /* {task, guest} → {}; ends a job that runs without us, and our relays */     \
 	X(DIGEST,                                                                                                       \
-	  digest) /* {task, volume: name, files?: []} → {digest, entries}; a tree that the task has made here */      \
+	  digest) /* {task, volume: name, key?, contents, files?: []} → {digest, entries}: copy/tree.h, of its own */ \
+	X(SYNC, sync) /* {task, volume: name} → {}; a tree of its own is on the disk as it is */                      \
 	X(GIVE_UP,                                                                                                      \
 	  give_up) /* {task, guest, volumes[], keep_seed} → {left[]}; source, after COMMITTED: definition, volumes */ \
 	X(ABORT,                                                                                                        \

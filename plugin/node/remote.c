@@ -157,27 +157,29 @@ static int ask_for_tree(struct stream *stream, const char *place, bool checksum,
 	return frame_send_json(stream, FRAME_CALL, call, err) < 0 ? -1 : await_answer(stream, &reply, err);
 }
 
-/* A connection of its own, since it is another thread's. */
+/* On a channel beside that of the calls, of which there are none meanwhile; their agent's end is this one's too. */
 static int remote_tree(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd,
 		       uint64_t *wire, struct vmm_error **err)
 {
-	struct ssh *ssh = NULL;
+	struct remote_node *remote = remote_of(node);
 	struct stream *stream = NULL;
+	vmm_auto_close int line = fd;
 	vmm_auto_free char *asked = str_format("tree %s", task);
-	int done = agent_open(&remote_of(node)->peer.ssh, asked, &ssh, &stream, err);
+	if (!remote->stream)
+		return error_set(err, VMM_FAILED, "link-lost", "the link to node %s is lost", node->name);
+	int done = agent_beside(remote->ssh, node->name, asked, &stream, err);
 	if (done == 0)
 		done = ask_for_tree(stream, place, checksum, err);
-	if (done == 0)
-		done = ssh_carry(ssh, stream, fd, wire, err);
-	else
-		close(fd);
+	if (done == 0) {
+		done = ssh_carry(remote->ssh, stream, remote->stream, line, wire, err);
+		line = -1;
+	}
 	int status = -1;
 	vmm_auto_free char *words = done == 0 ? ssh_stderr(stream, &status) : NULL;
 	if (words && *words && status != 0)
 		done = error_set(err, VMM_FAILED, "tree-failed", "the receiving rsync: %.*s", (int)strcspn(words, "\n"),
 				 words);
 	stream_close(stream);
-	ssh_close(ssh);
 	return done < 0 ? error_context(err, "node %s", node->name) : 0;
 }
 

@@ -1,5 +1,6 @@
 /* trees.c: directory trees that a task has made on this node - received, and compared. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -54,16 +55,32 @@ int local_tree(struct vmm_node *node, const char *task, const char *name, bool c
 	return 0;
 }
 
-int local_digest(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+static int place_of(struct local_node *node, struct json_object *args, char **place, struct vmm_error **err)
 {
 	const char *task = local_task(args, err), *name;
+	return task && json_need(args, "volume", "call", &name, err) == 0
+		       ? local_tree_place(node->paths, task, name, place, err)
+		       : -1;
+}
+
+/* What has arrived is on the disk afterwards. */
+int local_sync(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	(void)reply;
+	vmm_auto_free char *place = NULL;
+	if (place_of(node, args, &place, err) < 0)
+		return -1;
+	vmm_auto_close int fd = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 || syncfs(fd) < 0 ? error_errno(err, errno, "sync the tree %s", place) : 0;
+}
+
+int local_digest(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
 	vmm_auto_free char *place = NULL;
 	struct tree_digest digest;
-	if (!task || json_need(args, "volume", "call", &name, err) < 0 ||
-	    local_tree_place(node->paths, task, name, &place, err) < 0)
-		return -1;
-	struct json_object *files = json_at(args, "files");
-	if (tree_digest(place, 0, files ? &files : NULL, NULL, NULL, &digest, err) < 0)
+	struct tree_look look = {.key = json_text(args, "key"), .files = json_at(args, "files")};
+	look.cover = look.files ? TREE_FILES : json_true(args, "contents") ? TREE_ALL : TREE_NAMES;
+	if (place_of(node, args, &place, err) < 0 || tree_digest(place, &look, &digest, err) < 0)
 		return -1;
 	*reply = json_make("digest:s entries:i", digest.hex, (int64_t)digest.entries);
 	return 0;

@@ -34,16 +34,16 @@ static int volume_check(struct json_object *args, const char *task, struct json_
 
 /* The place is a seed of the volume where there is one, else new and empty. Seeds of others give way where there is no room. */
 static int make_place(struct local_node *node, const struct storage_ops *ops, struct json_object *volume,
-		      const char *guest, int64_t *seed, struct vmm_error **err)
+		      const char *guest, bool *taken, int64_t *seed, struct vmm_error **err)
 {
 	const char *temporary = json_text(volume, "temporary"), *to = json_text(volume, "to");
 	int64_t need = json_number(volume, "allocated");
-	bool taken = false, tree = json_true(volume, "tree"), usable = seed_usable(to, tree, seed);
-	if (usable && seed_take(to, tree, temporary, &taken, err) < 0)
+	bool tree = json_true(volume, "tree"), usable = seed_usable(to, tree, seed);
+	if (usable && seed_take(to, tree, temporary, taken, err) < 0)
 		return -1;
-	*seed = taken ? *seed : 0;
+	*seed = *taken ? *seed : 0;
 	seeds_make_room(node, to, need - *seed, guest);
-	if (taken)
+	if (*taken)
 		return 0;
 	vmm_auto_close int fd = ops->allocate(temporary, (uint64_t)json_number(volume, "size"), (uint64_t)need, err);
 	return fd < 0 ? -1 : 0;
@@ -123,7 +123,7 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 	bool replace = json_true(args, "replace");
 	if (file_there(to) && !replace)
 		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", to, node->base.name);
-	bool resumed = file_there(temporary);
+	bool resumed = file_there(temporary), taken = false;
 	int64_t seed = 0;
 	if (!resumed) {
 		if (make_home(node, task, volume, err) < 0)
@@ -134,10 +134,11 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 		struct json_object *note =
 			json_make("made:s path:s real:s kind:s to:s guest:s task:s seed:s home:s", "volume", temporary,
 				  real, ops->kind, to, guest, task, written, home_of(volume));
-		if (local_made_note(node, task, note, err) < 0 || make_place(node, ops, volume, guest, &seed, err) < 0)
+		if (local_made_note(node, task, note, err) < 0 ||
+		    make_place(node, ops, volume, guest, &taken, &seed, err) < 0)
 			return -1;
 	}
-	*reply = json_make("resumed:b seed:i", (int)resumed, seed);
+	*reply = json_make("resumed:b begun:b seed:i", (int)resumed, (int)(resumed || taken), seed);
 	return 0;
 }
 

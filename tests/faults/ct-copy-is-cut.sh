@@ -23,7 +23,9 @@ while_it_crosses() {
 while_it_crosses precopy pkill -KILL -f '^sshd: root'
 while_it_crosses precopy pkill -KILL -f 'rsync --server'
 says "the receiving rsync: killed by SIGKILL"
+# Noticed at once, not when the agent is asked for something again.
 while_it_crosses copy pkill -KILL vmmigrate-agent
+says "the agent there has ended"
 
 begin node1 200 node2 --no-precopy --bwlimit 8192
 it_crosses node2

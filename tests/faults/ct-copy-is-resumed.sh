@@ -26,7 +26,8 @@ says "node2 keeps"
 as_it_was node1 200
 sent_less_than node1 24
 sent_less_than node2 8
-on node1 sh -c 'rm /var/lib/lxc/200/rootfs/data/aaaab; echo other >/var/lib/lxc/200/rootfs/data/aaaac; touch -d yesterday /var/lib/lxc/200/rootfs/data/aaaad'
+on node1 sh -c 'rm /var/lib/lxc/200/rootfs/data/aaaab; echo other >/var/lib/lxc/200/rootfs/data/aaaac; touch -d yesterday /var/lib/lxc/200/rootfs/data/aaaad
+    cd /var/lib/lxc/200/rootfs/data; touch -r aaaae /run/time; printf X | dd of=aaaae bs=1 seek=99 conv=notrunc status=none; touch -r /run/time aaaae'
 was=$(on node1 sh -c 'cd /var/lib/lxc/200/rootfs/data; ls -l --time-style=full-iso; cat * | sha256sum')
 sent_less_than node1 8
 is=$(on node2 sh -c 'cd /var/lib/lxc/200/rootfs/data; ls -l --time-style=full-iso; cat * | sha256sum')

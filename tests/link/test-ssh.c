@@ -519,7 +519,7 @@ static void carry_one(struct ssh *ssh, struct stream *s)
 	int pair[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	assert_int_equal(fd_write_all(pair[0], "there\n", 6), 0);
-	assert_int_equal(ssh_carry(ssh, s, pair[1], &moved, NULL), 0);
+	assert_int_equal(ssh_carry(ssh, s, NULL, pair[1], &moved, NULL), 0);
 	assert_int_equal(moved, 12);
 	assert_int_equal(fd_read_all(pair[0], text, sizeof(text)), 6);
 	assert_string_equal(text, "there\n");

@@ -26,6 +26,7 @@ on node1 sh -ec "cd /var/lib/lxc/202; mkdir -p /srv/base delta0; cp -a rootfs/. 
     sed -i 's|^$root.*|${root}overlay:/srv/base:/var/lib/lxc/202/delta0|' config"
 begins 202
 moves 202
+says "lower: read-only, has crossed while the guest ran"
 on node1 test -d /srv/base/bin || fail "the lower tree is gone from node1"
 
 lab container node1 203 --unprivileged

@@ -17,5 +17,7 @@ gone_from node1 200
 lab records node2 200
 after=$(lab odd node2 200; on node2 sh -c 'cat /var/lib/lxc/200/config; stat -c "%n %a %u %g %s" /var/lib/lxc/200/hooks /var/lib/lxc/200/hooks/mine')
 diff <(echo "$before") <(echo "$after") || fail "it is not what it was"
-second_try node2 200 --keep-seed
+second_try node2 200 --keep-seed --json
+tail -n 1 <<<"$said" | jq -e '.type == "result" and .exit == 0 and .statistics.downtime_ms > 0' >/dev/null || fail "no result in JSON"
+jq -es 'any(.[]; .type == "progress" and .object == "rootfs" and .files_total > 100)' <<<"$said" >/dev/null || fail "no progress in files"
 lab records node1 200

@@ -11,7 +11,10 @@
 
 enum { SEED = 81, SEED_AGAIN = 82, SEED_STRANGER = 83 };
 
-static const struct way *const live = &ways[0], *const restart = &ways[2], *const offline = &ways[4];
+/* wrap: tree_push */
+
+static const struct way *const live = &ways[0], *const restart = &ways[2], *const offline = &ways[4],
+			       *const tree = &ways[6];
 
 /* Just before a phase begins. */
 struct meddling {
@@ -71,11 +74,16 @@ static void writes_to_the_source(struct world *w)
 static void a_volume_that_changes_after_the_stop_is_noticed(void **state)
 {
 	(void)state;
-	struct ended ended;
-	struct world *w = moves(restart, "verify", writes_to_the_source, &ended);
-	undone(w, &ended, "source-changed");
-	world_check(w, restart, true, SEED_STRANGER);
-	tries_again(w, restart);
+	const struct way *const kinds[] = {restart, tree};
+	static const char *const before[] = {"verify", "publish"};
+	for (size_t i = 0; i < VMM_COUNT(kinds) * VMM_COUNT(before); i++) {
+		const struct way *way = kinds[i / VMM_COUNT(before)];
+		struct ended ended;
+		struct world *w = moves(way, before[i % VMM_COUNT(before)], writes_to_the_source, &ended);
+		undone(w, &ended, "source-changed");
+		world_check(w, way, true, SEED_STRANGER);
+		tries_again(w, way);
+	}
 }
 
 static void edits_the_definition(struct world *w)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -55,13 +56,25 @@ static char *make_tree(const char *above, const char *name)
 	return root;
 }
 
-static char *digest_of(const char *root, int64_t since_ns, struct json_object **list)
+static char *digest_by(const char *root, struct tree_look look, struct tree_digest *digest)
+{
+	struct vmm_error *err = NULL;
+	if (tree_digest(root, &look, digest, &err) < 0)
+		fail_msg("%s", err->message);
+	return str_copy(digest->hex);
+}
+
+static char *digest_of(const char *root)
 {
 	struct tree_digest digest;
-	struct vmm_error *err = NULL;
-	if (tree_digest(root, since_ns, list, NULL, NULL, &digest, &err) < 0)
-		fail_msg("%s", err->message);
-	return str_copy(digest.hex);
+	return digest_by(root, (struct tree_look){.cover = TREE_ALL}, &digest);
+}
+
+static uint64_t seal_of(const char *root)
+{
+	struct tree_digest digest;
+	free(digest_by(root, (struct tree_look){.cover = TREE_SEAL}, &digest));
+	return digest.seal;
 }
 
 /* The far side within this process; `context` is the place, or NULL where the link breaks at once. */
@@ -118,7 +131,7 @@ static void what_is_sent_arrives_whole_and_again(void **state)
 	put(to, "stray", "is to go");
 	if (push(from, to, NULL, &err) < 0)
 		fail_msg("%s", err->message);
-	vmm_auto_free char *here = digest_of(from, 0, NULL), *there = digest_of(to, 0, NULL);
+	vmm_auto_free char *here = digest_of(from), *there = digest_of(to);
 	assert_string_equal(here, there);
 	struct stat info;
 	vmm_auto_free char *sparse = str_format("%s/sparse", to);
@@ -126,10 +139,10 @@ static void what_is_sent_arrives_whole_and_again(void **state)
 	assert_true(info.st_blocks < 1024);
 
 	put(from, "below/deeper", "changed since");
-	vmm_auto_free char *now = digest_of(from, 0, NULL);
+	vmm_auto_free char *now = digest_of(from);
 	assert_string_not_equal(now, there);
 	assert_int_equal(push(from, to, NULL, &err), 0);
-	vmm_auto_free char *then = digest_of(to, 0, NULL);
+	vmm_auto_free char *then = digest_of(to);
 	assert_string_equal(now, then);
 	leave(dir);
 }
@@ -138,29 +151,29 @@ static void each_difference_is_seen(void **state)
 {
 	(void)state;
 	char *dir = room();
-	vmm_auto_free char *root = make_tree(dir, "tree"), *was = digest_of(root, 0, NULL);
+	vmm_auto_free char *root = make_tree(dir, "tree"), *was = digest_of(root);
 	vmm_auto_free char *plain = str_format("%s/plain", root), *second = str_format("%s/second", root),
 			   *deeper = str_format("%s/below/deeper", root);
 	struct stat info;
 	assert_int_equal(stat(deeper, &info), 0);
 
 	chmod(deeper, 0600);
-	vmm_auto_free char *mode = digest_of(root, 0, NULL);
+	vmm_auto_free char *mode = digest_of(root);
 	assert_string_not_equal(was, mode);
 	chmod(deeper, info.st_mode & 07777);
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, {info.st_mtim.tv_sec, info.st_mtim.tv_nsec ^ 1}},
 		  0);
-	vmm_auto_free char *time = digest_of(root, 0, NULL);
+	vmm_auto_free char *time = digest_of(root);
 	assert_string_not_equal(was, time);
 
 	/* Same size and time, other content. */
 	put(root, "below/deeper", "FIVE");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
-	vmm_auto_free char *content = digest_of(root, 0, NULL);
+	vmm_auto_free char *content = digest_of(root);
 	assert_string_not_equal(was, content);
 	put(root, "below/deeper", "five");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
-	vmm_auto_free char *again = digest_of(root, 0, NULL);
+	vmm_auto_free char *again = digest_of(root);
 	assert_string_equal(was, again);
 
 	/* Two names of one file against two files alike. */
@@ -172,7 +185,7 @@ static void each_difference_is_seen(void **state)
 	put(root, "second", "one");
 	utimensat(AT_FDCWD, second, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
 	utimensat(AT_FDCWD, above, (struct timespec[]){top.st_atim, top.st_mtim}, 0);
-	vmm_auto_free char *apart = digest_of(root, 0, NULL);
+	vmm_auto_free char *apart = digest_of(root);
 	assert_string_not_equal(was, apart);
 	leave(dir);
 }
@@ -187,23 +200,105 @@ static void contents_are_covered_as_asked(void **state)
 	clock_sleep_ms(50);
 	clock_gettime(CLOCK_REALTIME, &now);
 	clock_sleep_ms(50);
-	int64_t since = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	assert_int_equal(stat(deeper, &info), 0);
 	put(root, "below/deeper", "FIVE");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
 
-	struct json_object *list = NULL;
-	vmm_auto_free char *chosen = digest_of(root, since, &list);
+	vmm_auto_json struct json_object *list = NULL;
+	struct tree_digest digest;
+	struct tree_look names = {
+		.cover = TREE_NAMES, .since_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, .changed = &list};
+	vmm_auto_free char *named = digest_by(root, names, &digest);
+	assert_int_equal(digest.read_bytes, 0);
 	assert_int_equal(json_count(list, ""), 1);
 	assert_string_equal(json_text(list, "0"), "below/deeper");
-	vmm_auto_free char *listed = digest_of(root, 0, &list);
-	assert_string_equal(chosen, listed);
-	/* The other end still has the old content. */
+	struct tree_look files = {.cover = TREE_FILES, .files = list};
+	vmm_auto_free char *upper = digest_by(root, files, &digest);
+	assert_int_equal(digest.read_bytes, 4);
+
+	/* The other end still has the old content: names are the same, and the key decides what the digest is. */
 	put(root, "below/deeper", "five");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
-	vmm_auto_free char *old = digest_of(root, 0, &list);
-	assert_string_not_equal(chosen, old);
-	json_object_put(list);
+	struct tree_look keyed = {.cover = TREE_FILES, .files = list};
+	vmm_auto_free char *key = random_hex(32),
+			   *again = digest_by(root, (struct tree_look){.cover = TREE_NAMES}, &digest),
+			   *lower = digest_by(root, files, &digest);
+	keyed.key = key;
+	vmm_auto_free char *one = digest_by(root, keyed, &digest), *same = digest_by(root, keyed, &digest);
+	assert_string_equal(named, again);
+	assert_string_not_equal(upper, lower);
+	assert_string_not_equal(lower, one);
+	assert_string_equal(one, same);
+	leave(dir);
+}
+
+/* Whoever asks for the content of files is shown none but the tree's. */
+static void files_outside_are_not_read(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"../secret", "/etc/passwd", "out", "out/passwd", "nowhere", ""};
+	char *dir = room();
+	vmm_auto_free char *root = make_tree(dir, "tree"), *link = str_format("%s/out", root);
+	put(dir, "secret", "secret");
+	assert_int_equal(symlink("/etc", link), 0);
+	for (size_t i = 0; i < VMM_COUNT(names); i++) {
+		vmm_auto_json struct json_object *files = json_object_new_array();
+		vmm_auto_error struct vmm_error *err = NULL;
+		struct tree_digest digest;
+		json_object_array_add(files, json_object_new_string(names[i]));
+		struct tree_look look = {.cover = TREE_FILES, .files = files};
+		if (tree_digest(root, &look, &digest, &err) == 0)
+			fail_msg("%s was read", names[i]);
+	}
+	leave(dir);
+}
+
+/* Also where all times are put back, and where it is another file of the same look. */
+static void each_change_breaks_the_seal(void **state)
+{
+	(void)state;
+	char *dir = room();
+	vmm_auto_free char *root = make_tree(dir, "tree"), *deeper = str_format("%s/below/deeper", root),
+			   *copy = str_format("%s/below/copy", root), *below = str_format("%s/below", root);
+	struct stat file, directory;
+	uint64_t was = seal_of(root);
+	assert_true(was == seal_of(root));
+	assert_int_equal(stat(deeper, &file), 0);
+	assert_int_equal(stat(below, &directory), 0);
+	put(root, "below/deeper", "FIVE");
+	utimensat(AT_FDCWD, deeper, (struct timespec[]){file.st_atim, file.st_mtim}, 0);
+	uint64_t now = seal_of(root);
+	assert_true(was != now);
+
+	put(root, "below/copy", "FIVE");
+	utimensat(AT_FDCWD, copy, (struct timespec[]){file.st_atim, file.st_mtim}, 0);
+	assert_int_equal(rename(copy, deeper), 0);
+	utimensat(AT_FDCWD, below, (struct timespec[]){directory.st_atim, directory.st_mtim}, 0);
+	assert_true(now != seal_of(root));
+	leave(dir);
+}
+
+/* An earlier receiver that may still write is waited for. */
+static void a_second_receiver_waits_for_the_first(void **state)
+{
+	(void)state;
+	char *dir = room();
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir);
+	struct vmm_error *err = NULL;
+	mkdir(to, 0700);
+	int fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	int64_t began_ms = clock_steady_ms();
+	pid_t pid = fork();
+	if (pid == 0) {
+		clock_sleep_ms(300);
+		_exit(0);
+	}
+	close(fd);
+	if (push(from, to, NULL, &err) < 0)
+		fail_msg("%s", err->message);
+	assert_true(clock_steady_ms() - began_ms >= 290);
+	waitpid(pid, NULL, 0);
 	leave(dir);
 }
 
@@ -278,6 +373,9 @@ int main(void)
 		cmocka_unit_test(what_is_sent_arrives_whole_and_again),
 		cmocka_unit_test(each_difference_is_seen),
 		cmocka_unit_test(contents_are_covered_as_asked),
+		cmocka_unit_test(files_outside_are_not_read),
+		cmocka_unit_test(each_change_breaks_the_seal),
+		cmocka_unit_test(a_second_receiver_waits_for_the_first),
 		cmocka_unit_test(a_link_that_breaks_is_the_cause),
 		cmocka_unit_test(a_full_disk_over_there_is_the_cause),
 		cmocka_unit_test(a_place_that_is_not_there_fails),
