@@ -270,6 +270,18 @@ static void take_log(struct progress *progress, struct json_object *event)
 		say(progress, warning ? YELLOW : error ? RED : PLAIN, line);
 }
 
+/* Our part of it, from off to on again; and before that the guest's own, which may have worked for a while yet. */
+static void say_downtime(struct progress *progress, struct json_object *event)
+{
+	double off = (double)number_at(event, "/statistics/downtime_ms") / 1000,
+	       shutdown = (double)number_at(event, "/statistics/shutdown_ms") / 1000;
+
+	if (shutdown > 0)
+		progress_say(progress, "downtime %.2f s, after a shutdown of %.2f s", off, shutdown);
+	else
+		progress_say(progress, "downtime %.2f s", off);
+}
+
 static void take_result(struct progress *progress, struct json_object *event)
 {
 	const char *message = text_at(event, "/message");
@@ -278,7 +290,7 @@ static void take_result(struct progress *progress, struct json_object *event)
 	bool half = exit == EXIT_DONE || exit == EXIT_CANCELLED || exit == EXIT_LEFTOVERS;
 
 	if (number_at(event, "/statistics/downtime_ms") > 0 && !progress->quiet)
-		progress_say(progress, "downtime %.2f s", (double)number_at(event, "/statistics/downtime_ms") / 1000);
+		say_downtime(progress, event);
 	say(progress, clean_end ? GREEN : half ? YELLOW : RED, message);
 	set_phase(progress, "", "", "");
 }

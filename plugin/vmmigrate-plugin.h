@@ -40,6 +40,16 @@
  *   log       "level"(info|warning|error) "message"
  *   result    "exit" "message" (the last line for people) "error"? "node" (where the guest is) "guest_state" "statistics"{}
  * After the result the stream ends.
+ *
+ * Statistics, each where there is something to say of it; bytes, of all volumes together:
+ *   downtime_ms     the guest was off, or stood, for so long: from shut off (or its memory's last round) to let go
+ *   shutdown_ms     restart: and before that it was shutting down for so long
+ *   read_bytes      read of the source's volumes, in all rounds (holes are not read)
+ *   wire_bytes      crossed; memory_bytes is the memory of a live migration
+ *   present_bytes   were on the target already, from a seed, an earlier try or an earlier round (in 64 KiB)
+ *   last_read_bytes, last_wire_bytes, volume_bytes   of the round without the guest; the size of what was copied
+ *   kept_bytes      of a copy that was cut are on the target for the next try
+ *   digests[]       "volume" "kind"(poly1305|sha256) "root": both ends have it
  */
 #ifndef VMMIGRATE_PLUGIN_H
 #define VMMIGRATE_PLUGIN_H

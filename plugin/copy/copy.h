@@ -52,6 +52,7 @@ struct copy_job {
 	int fd;			    /* the source volume, open for reading; stays the caller's, its position moves */
 	uint64_t size;		    /* its size in bytes */
 	const char *volume;	    /* how the target knows it: the name that its opener is called with */
+	const char *name;	    /* what people know it by, for errors; NULL: `volume` */
 	uint64_t rate_limit;	    /* bytes a second on the wire, 0: none */
 	enum copy_digest digest;    /* where `leaves` are known already it is theirs that counts */
 	bool gently;		    /* others use the disk: it is read only while nobody else wants it */
@@ -89,6 +90,9 @@ int copy_verify(const struct copy_job *job, struct stream *session, struct copy_
  * the peer reaches storage. A file is then given `size`; a block device must have it. */
 typedef int copy_open_fn(void *context, const char *volume, uint64_t size, struct vmm_error **err);
 int copy_serve(struct stream *session, copy_open_fn *open_volume, void *context, struct vmm_error **err);
+
+/* From now on this thread, and all that it starts, uses the disk only while nobody else wants it. Async-signal-safe. */
+void copy_when_idle(void);
 
 /* The root of all leaves as hex digits: one tag under the job's key over the size and the leaves' tags in their order. Once
  * copy_verify has proven all leaves the target's volume has it too. */

@@ -78,6 +78,11 @@ enum {
 };
 #define COPY_SIZE_MOST ((uint64_t)64 << 40) /* bytes of a volume */
 
+static inline const char *job_name(const struct copy_job *job)
+{
+	return job->name ? job->name : job->volume;
+}
+
 /* What a frame counts against the window: never nothing, so that empty frames are bounded too. */
 static inline uint64_t copy_cost(size_t length)
 {

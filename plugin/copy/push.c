@@ -71,8 +71,8 @@ static void note_failure(struct crew *crew, struct vmm_error *failure)
 	crew->push.stop = true;
 }
 
-/* Of this thread; only some schedulers of the kernel's know it, and to the others it does no harm. */
-static void read_when_idle(void)
+/* Only some schedulers of the kernel's know it, and to the others it does no harm. */
+void copy_when_idle(void)
 {
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
 }
@@ -83,7 +83,7 @@ static void *hand_run(void *argument)
 	struct crew *crew = hand->crew;
 	struct vmm_error *failure = NULL;
 	if (crew->push.job->gently)
-		read_when_idle();
+		copy_when_idle();
 	sender_run(&crew->push, hand->session, &failure);
 	pthread_mutex_lock(&crew->lock);
 	if (failure)
@@ -174,7 +174,7 @@ static int crew_run(struct crew *crew, struct stream *const sessions[], size_t c
 	if (!wanted && crew->failure->exit == VMM_CANCELLED) {
 		error_clear(&crew->failure);
 		error_set(&crew->failure, VMM_CANCELLED, "cancelled", "the copy of %s was cancelled",
-			  crew->push.job->volume);
+			  job_name(crew->push.job));
 	}
 	error_take(err, crew->failure);
 	return -1;
@@ -212,9 +212,9 @@ static int prepare(struct push *push, const struct copy_job *job, size_t session
 	/* Behind a file's end there would only seem to be a hole. */
 	if (!fstat(job->fd, &file) && S_ISREG(file.st_mode) && (uint64_t)file.st_size < job->size)
 		return error_set(err, VMM_FAILED, "read-failed", "%s ends at offset %llu, %llu bytes were to be copied",
-				 job->volume, (unsigned long long)file.st_size, (unsigned long long)job->size);
+				 job_name(job), (unsigned long long)file.st_size, (unsigned long long)job->size);
 	if (extents_map(job->fd, job->size, &push->map, err) < 0)
-		return error_context(err, "%s", job->volume);
+		return error_context(err, "%s", job_name(job));
 	push->job = job;
 	push->deal = deal_size(push->map.count, sessions);
 	push->leaves = leaves;
@@ -243,7 +243,7 @@ int copy_push(const struct copy_job *job, struct stream *const sessions[], size_
 		count = COPY_SESSIONS_MOST;
 	pace_begin(&crew.push.pace, job->rate_limit);
 	int done = job->size > COPY_SIZE_MOST ? error_set(err, VMM_FAILED, "too-large", "%s has %llu bytes",
-							  job->volume, (unsigned long long)job->size)
+							  job_name(job), (unsigned long long)job->size)
 					      : prepare(&crew.push, job, count, leaves, err);
 	if (!done)
 		done = crew_run(&crew, sessions, count, err);

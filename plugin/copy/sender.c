@@ -408,7 +408,7 @@ static int read_extent(struct sender *sender, uint64_t extent, struct extent_tag
 	if (ahead->extent != extent)
 		ahead_ask(ahead, extent);
 	if (ahead_take(ahead, tags, err) < 0)
-		return error_context(err, "%s", push->job->volume);
+		return error_context(err, "%s", job_name(push->job));
 	push->data += ahead->read - read;
 	if (next_to_read(sender, extent, &next))
 		ahead_ask(ahead, next);
@@ -495,7 +495,7 @@ static int converse(struct sender *sender, struct vmm_error **err)
 	/* Unless it is another session of this push that has already made zeros of all that there was. */
 	if (sender->fresh && push->not_fresh && !push->next)
 		return error_set(err, VMM_FAILED, "copy-lost", "what was sent of %s before is there no more",
-				 push->job->volume);
+				 job_name(push->job));
 	if (work(sender, err) < 0)
 		return -1;
 	while (inquiring(sender))

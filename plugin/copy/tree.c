@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "copy/copy.h"
 #include "copy/tree.h"
 
 enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10, ALONE_MS = 10000 };
@@ -70,11 +71,13 @@ struct sending {
 };
 
 /* Only async-signal-safe calls between fork and exec. */
-static void child(const char *const *argv, int out, int err_out, int line)
+static void child(const char *const *argv, bool gently, int out, int err_out, int line)
 {
 	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 					   "LC_ALL=C", "VMMIGRATE_TREE_FD=3", NULL};
 	setpgid(0, 0);
+	if (gently)
+		copy_when_idle();
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 	sigset_t none;
@@ -127,7 +130,7 @@ static int start_rsync(struct sending *s, int line, struct vmm_error **err)
 	}
 	s->pid = fork();
 	if (s->pid == 0)
-		child(argv, out[1], said[1], line);
+		child(argv, job->running, out[1], said[1], line);
 	int number = errno;
 	if (s->pid > 0)
 		setpgid(s->pid, s->pid); /* as the child does: whichever comes first */

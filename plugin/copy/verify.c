@@ -103,12 +103,12 @@ static uint64_t pick_some(const struct copy_leaves *leaves, struct picked *picke
 	return bytes;
 }
 
-static int verify_some(struct stream *stream, const char *volume, struct copy_leaves *leaves,
+static int verify_some(struct stream *stream, const struct copy_job *job, struct copy_leaves *leaves,
 		       const struct picked *picked, size_t *bad, struct vmm_error **err)
 {
 	struct frame frame;
 	uint8_t root[COPY_ROOT_SIZE];
-	if (open_send(stream, COPY_VERIFY, leaves->size, leaves->key, volume, err) < 0 ||
+	if (open_send(stream, COPY_VERIFY, leaves->size, leaves->key, job->volume, err) < 0 ||
 	    picks_send(stream, picked, err) < 0)
 		return -1;
 	leaves_root(leaves, picked, root); /* while the target reads */
@@ -118,9 +118,9 @@ static int verify_some(struct stream *stream, const char *volume, struct copy_le
 	bool same = is_root && !memcmp(frame.data, root, sizeof(root));
 	frame_free(&frame);
 	if (!is_root)
-		return protocol_error(err, "no root of %s", volume);
+		return protocol_error(err, "no root of %s", job_name(job));
 	if (!same)
-		return find_difference(stream, volume, leaves, picked, bad, err);
+		return find_difference(stream, job_name(job), leaves, picked, bad, err);
 	for (uint64_t extent = picked->first; extent < picked->end; extent++)
 		leaves->proven[extent] |= picked->leaves[extent];
 	return 0;
@@ -144,9 +144,9 @@ int copy_verify(const struct copy_job *job, struct stream *session, struct copy_
 		uint64_t bytes = pick_some(leaves, &picked);
 		if (job->progress && !job->progress(job->context, &progress))
 			result = error_set(err, VMM_CANCELLED, "cancelled", "the verification of %s was cancelled",
-					   job->volume);
+					   job_name(job));
 		else
-			result = verify_some(&lane.stream, job->volume, leaves, &picked, bad, err);
+			result = verify_some(&lane.stream, job, leaves, &picked, bad, err);
 		progress.done += bytes;
 	} while (!result && picked.end < extent_count(leaves->size));
 	picked_free(&picked);

@@ -142,6 +142,7 @@ int findings_error(struct json_object *findings, struct vmm_error **err);
  * only shown): no temporary places. */
 enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named */
 const char *mode_name(enum mode mode);
+enum { PLAN_RESTART_MS = 5000 }; /* hand over and start; not the guest's own shutdown and boot, which nobody knows */
 int plan_make(const struct facts *facts, const char *task, struct json_object **plan, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ task (task.c)
@@ -194,6 +195,8 @@ struct migration {
 	size_t session_count;
 	struct json_object *statistics, *leftovers;
 	int warnings;
+	uint64_t round_wire;		 /* bytes of the newest round, of all volumes together ... */
+	int64_t round_ms;		 /* ... and how long it took */
 	int64_t stopped_ms, released_ms; /* steady clock: the guest was off, or stood, between them */
 	struct guest_migration moving;	 /* of memory; the node looks into it up to migrate_end */
 	struct guest_statistics moved;

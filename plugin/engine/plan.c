@@ -6,7 +6,6 @@ enum {
 	COPY_RATE = 100 * 1000 * 1000, /* bytes a second: what a 1 Gbit/s link, or a plain disk, gives */
 	READ_RATE = 400 * 1000 * 1000, /* and a disk that is only read, and its tags made */
 	FILES_A_MS = 10,	       /* of a tree, looked at by rsync and compared */
-	RESTART_MS = 5000, /* hand over and start; not the guest's own shutdown and boot, which nobody knows */
 };
 
 const char *mode_name(enum mode mode)
@@ -99,7 +98,7 @@ static int64_t last_pass_ms(const struct facts *facts, struct json_object *volum
 static int64_t expected_downtime(struct json_object *guest, enum mode mode, int64_t copy_ms)
 {
 	if (mode == MODE_RESTART)
-		return copy_ms + RESTART_MS;
+		return copy_ms + PLAN_RESTART_MS;
 	if (mode == MODE_PAUSED)
 		return json_number(guest, "memory") / (COPY_RATE / 1000);
 	return -1;

@@ -127,6 +127,7 @@ static int push(struct migration *m, struct json_object *volume, struct pass *pa
 	struct copy_job job = {.fd = pass->fd,
 			       .size = (uint64_t)size,
 			       .volume = json_text(volume, "temporary"),
+			       .name = json_text(volume, "from"),
 			       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
 			       .digest = str_same(json_text(m->request, "options.digest"), "sha256") ? COPY_SHA256
 												     : COPY_POLY1305,
@@ -143,6 +144,9 @@ static int push(struct migration *m, struct json_object *volume, struct pass *pa
 	track_changes_free(&changes);
 	if (done < 0)
 		sessions_drop(m);
+	if (done < 0 && err && error_is(*err, "read-failed"))
+		error_hint(err, "the storage of %s fails under it: see the kernel's log there (journalctl -k)",
+			   json_text(m->plan, "source"));
 	return done;
 }
 
@@ -151,8 +155,10 @@ static int push(struct migration *m, struct json_object *volume, struct pass *pa
 static int prove(struct migration *m, struct json_object *volume, const char *phase, struct vmm_error **err)
 {
 	struct watching watching = {m, phase, json_text(volume, "target"), 0};
-	const struct copy_job job = {
-		.volume = json_text(volume, "temporary"), .progress = on_progress, .context = &watching};
+	const struct copy_job job = {.volume = json_text(volume, "temporary"),
+				     .name = json_text(volume, "from"),
+				     .progress = on_progress,
+				     .context = &watching};
 	if (volume_is_tree(volume))
 		return tree_step_sync(m, volume, err);
 	if (sessions_open(m, err) < 0)
@@ -171,13 +177,13 @@ static struct track_snapshot *frozen_of(struct migration *m, struct json_object 
 }
 
 /* Sends what was written since the round before and has it read back, all while the guest runs. */
-static int go_round(struct migration *m, struct json_object *volume, int round, uint64_t *wire, struct vmm_error **err)
+static int go_round(struct migration *m, struct json_object *volume, int round, struct vmm_error **err)
 {
 	struct track_snapshot *last = frozen_of(m, volume), next;
 	int64_t began_ms = clock_steady_ms();
 	rounds_freeze(m, volume, round, &next);
 	vmm_auto_close int live = -1;
-	struct pass pass = {.phase = "precopy", .round = round, .fd = next.fd, .since = last};
+	struct pass pass = {.phase = round == 1 ? "precopy" : "rounds", .round = round, .fd = next.fd, .since = last};
 	/* What is not frozen changes under our hands: so it is compared with nothing, and nothing will be with it. */
 	if (!next.place) {
 		rounds_thaw(m, last);
@@ -188,29 +194,51 @@ static int go_round(struct migration *m, struct json_object *volume, int round, 
 	int done = push(m, volume, &pass, err);
 	rounds_thaw(m, last);
 	*last = next;
-	if (done < 0 || prove(m, volume, "precopy", err) < 0)
+	if (done < 0 || prove(m, volume, pass.phase, err) < 0)
 		return -1;
 	vmm_auto_free char *sent = str_size((int64_t)pass.wire);
+	int64_t took_ms = clock_steady_ms() - began_ms;
 	task_log(m->task, "info", "%s: round %d sent %s in %.1f s%s", json_text(volume, "target"), round, sent,
-		 (double)(clock_steady_ms() - began_ms) / 1000, next.place ? ", of a snapshot" : "");
-	*wire = pass.wire;
+		 (double)took_ms / 1000, next.place ? ", of a snapshot" : "");
+	m->round_wire += pass.wire;
+	m->round_ms += took_ms;
 	return 0;
 }
 
-/* While the guest runs. A round carries what was written during the one before: once that is little, or does not get less, the
- * next round is the last one, without the guest. */
+/* The first round, of each volume: all that the target does not hold yet. */
 int step_precopy(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
-	enum { ROUNDS_MOST = 8, ROUND_SMALL = 16 << 20 };
-	uint64_t before = 0, wire = 0;
 	if (json_true(m->request, "options.no_precopy"))
 		return volume_is_tree(volume) ? 0 : sessions_open(m, err);
-	for (int round = 1; round <= ROUNDS_MOST; round++) {
-		if (go_round(m, volume, round, &wire, err) < 0)
+	return go_round(m, volume, 1, err);
+}
+
+static int round_of_all(struct migration *m, int round, struct vmm_error **err)
+{
+	m->round_wire = 0;
+	m->round_ms = 0;
+	json_each (volume, m->plan, "volumes")
+		if (str_same(json_text(volume, "action"), "copy") && go_round(m, volume, round, err) < 0)
+			return error_context(err, "%s", json_text(volume, "target"));
+	return 0;
+}
+
+/* A round carries what was written during the one before, to all volumes in turn: what was written to the first while the last one
+ * was copied is not left for the time without the guest. Once it is little, or does not get less, the next round is the last one.
+ * What the first has sent says nothing of that, unless it was over in no time. */
+int step_rounds(struct migration *m, struct json_object *volume, struct vmm_error **err)
+{
+	enum { ROUNDS_MOST = 8, ROUND_SMALL = 16 << 20, NO_TIME_MS = 10000 };
+	(void)volume;
+	uint64_t before = m->round_wire > ROUND_SMALL ? m->round_wire : UINT64_MAX;
+	bool going = m->round_wire > ROUND_SMALL || m->round_ms > NO_TIME_MS;
+	for (int round = 2; going && round <= ROUNDS_MOST; round++) {
+		if (round_of_all(m, round, err) < 0)
 			return -1;
-		if (wire <= ROUND_SMALL || (round > 1 && wire > before / 10 * 7))
-			break;
-		before = wire;
+		going = m->round_wire > ROUND_SMALL && m->round_wire <= before / 10 * 7;
+		before = m->round_wire;
+		/* The one without the guest will take about as long. */
+		json_put(m->plan, "downtime_ms:i", m->round_ms + PLAN_RESTART_MS);
 	}
 	return 0;
 }

@@ -267,13 +267,15 @@ int step_stop(struct migration *m, struct json_object *volume, struct vmm_error 
 	(void)volume;
 	int64_t limit_s = json_number(m->request, "options.timeout");
 	bool force = json_true(m->request, "options.force_stop");
-	task_log(m->task, "info", "shutting down %s (waiting up to %lld s)", json_text(m->plan, "id"),
-		 (long long)limit_s);
+	int64_t asked_ms = clock_steady_ms();
+	task_log(m->task, "info", "shutting down %s (waiting up to %lld s); it will be off for about %.1f s",
+		 json_text(m->plan, "id"), (long long)limit_s, (double)json_number(m->plan, "downtime_ms") / 1000);
 	if (migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
 	    migration_call(m, SOURCE, NODE_STOP, json_make("limit_ms:i force:b", limit_s * 1000, (int)force), NULL,
 			   err) < 0)
 		return -1;
 	m->stopped_ms = clock_steady_ms();
+	json_put(m->statistics, "shutdown_ms:i", m->stopped_ms - asked_ms);
 	return same_definition(m, err);
 }
 

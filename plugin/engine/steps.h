@@ -7,12 +7,12 @@
 typedef int step(struct migration *m, struct json_object *volume, struct vmm_error **err);
 typedef int undo(struct migration *m, struct vmm_error **err);
 
-step step_lock, step_pre_hooks, step_switch_hooks, step_post_hooks, step_unlock; /* steps.c */
-step step_stop, step_define, step_settle, step_confirm;				 /* steps.c */
-undo undo_lock, undo_stop;							 /* steps.c */
-step step_prepare, step_precopy, step_copy, step_verify, step_publish;		 /* steps-volumes.c */
-step step_handover, step_commit, step_release;					 /* steps-handover.c */
-undo undo_handover;								 /* steps-handover.c */
+step step_lock, step_pre_hooks, step_switch_hooks, step_post_hooks, step_unlock;    /* steps.c */
+step step_stop, step_define, step_settle, step_confirm;				    /* steps.c */
+undo undo_lock, undo_stop;							    /* steps.c */
+step step_prepare, step_precopy, step_rounds, step_copy, step_verify, step_publish; /* steps-volumes.c */
+step step_handover, step_commit, step_release;					    /* steps-handover.c */
+undo undo_handover;								    /* steps-handover.c */
 
 /* The sessions for copies (sessions.c): as many as --parallel-connections says, or as pay, unless they are open already. That takes
  * a while, so it is done before the guest is stopped. */

@@ -198,7 +198,7 @@ static double share_end(const char *phase)
 	static const struct {
 		const char *phase;
 		double end;
-	} shares[] = {{"precopy", 90}, {"copy", 95}, {"verify", 97}, {"handover", 98}};
+	} shares[] = {{"precopy", 90}, {"rounds", 92}, {"copy", 95}, {"verify", 97}, {"handover", 98}};
 	for (size_t i = 0; i < VMM_COUNT(shares); i++)
 		if (!strcmp(shares[i].phase, phase))
 			return shares[i].end;

@@ -24,3 +24,8 @@ reply start 0 "{\"api\":1,\"task\":\"$task\",\"node\":\"node1\"}"
 run 100 node2
 expect "$out" "downtime 0.31 s
 TASK OK"
+
+events '{"api":1,"seq":1,"type":"result","exit":0,"message":"TASK OK","statistics":{"downtime_ms":310,"shutdown_ms":2500}}'
+run 100 node2
+expect "$out" "downtime 0.31 s, after a shutdown of 2.50 s
+TASK OK"

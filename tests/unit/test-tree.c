@@ -345,6 +345,33 @@ static void a_full_disk_over_there_is_the_cause(void **state)
 	leave(dir);
 }
 
+/* The class of I/O in which the sending rsync runs, as its pipe has inherited it. */
+static char *class_of_push(bool running)
+{
+	char *dir = room(), *class = NULL;
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir), *pipe = pipe_program(),
+			   *wrapper = str_format("%s/pipe", dir), *said = str_format("%s/class", dir);
+	vmm_auto_free char *script = str_format("#!/bin/sh\nionice >%s\nexec %s \"$@\"\n", said, pipe);
+	struct vmm_error *err = NULL;
+	struct tree_job job = {.from = from, .pipe = wrapper, .running = running, .carry = carry, .carry_context = to};
+	mkdir(to, 0700);
+	put(dir, "pipe", script);
+	assert_int_equal(chmod(wrapper, 0700), 0);
+	if (tree_push(&job, NULL, &err) < 0)
+		fail_msg("%s", err->message);
+	assert_int_equal(file_read(said, 100, &class, NULL, NULL), 0);
+	leave(dir);
+	return class;
+}
+
+static void the_tree_of_a_guest_that_runs_is_read_when_the_disk_is_idle(void **state)
+{
+	(void)state;
+	vmm_auto_free char *while_it_runs = class_of_push(true), *off = class_of_push(false);
+	assert_string_equal(while_it_runs, "idle\n");
+	assert_string_not_equal(off, "idle\n");
+}
+
 static bool stop_at_once(void *context, const struct tree_progress *progress)
 {
 	(void)context, (void)progress;
@@ -379,6 +406,7 @@ int main(void)
 		cmocka_unit_test(a_link_that_breaks_is_the_cause),
 		cmocka_unit_test(a_full_disk_over_there_is_the_cause),
 		cmocka_unit_test(a_place_that_is_not_there_fails),
+		cmocka_unit_test(the_tree_of_a_guest_that_runs_is_read_when_the_disk_is_idle),
 		cmocka_unit_test(a_wish_to_stop_ends_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,204 @@
+/* Rounds while the guest runs: whatever was written meanwhile, to whichever volume, little of it is left for when the guest is off; and
+ * what the result says of all that. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "world.h"
+
+enum { MIB = 1 << 20, LARGE = 24 * MIB };
+
+static const struct way *const restart = &ways[2];
+static int until_leap; /* so often the time is asked for, then it leaps */
+
+int64_t __real_clock_steady_ms(void);
+int64_t __wrap_clock_steady_ms(void);
+
+/* wrap: clock_steady_ms */
+int64_t __wrap_clock_steady_ms(void)
+{
+	enum { LEAP_MS = 11000 };
+	static int64_t leapt;
+	if (until_leap && !--until_leap)
+		leapt += LEAP_MS;
+	return __real_clock_steady_ms() + leapt;
+}
+
+/* ------------------------------------------------------------------ a guest with two disks */
+
+static char *disk(struct world *w, int node, const char *name)
+{
+	return str_format("%s/disks/%s", w->machine[node].root, name);
+}
+
+/* What cannot be packed. */
+static void write_disk(struct world *w, int node, const char *name, size_t bytes, uint64_t seed)
+{
+	vmm_auto_free char *path = disk(w, node, name);
+	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	vmm_auto_free uint64_t *words = mem_zero(bytes);
+	for (size_t i = 0; i < bytes / sizeof(*words); i++) {
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		words[i] = seed ^ seed >> 29;
+	}
+	if (fd < 0 || fd_write_all(fd, words, bytes) < 0)
+		world_fail(w, "%s cannot be written", path);
+}
+
+static bool same_disk(struct world *w, const char *name, const char *kept)
+{
+	vmm_auto_free char *there = disk(w, NODE2, name), *before = disk(w, NODE1, kept);
+	const char *const argv[] = {"cmp", there, before, NULL};
+	struct run_result result;
+	if (run_program(&(struct run){.argv = argv, .limit_ms = 30000}, &result, NULL) < 0)
+		return false;
+	bool same = result.status == 0;
+	run_result_free(&result);
+	return same;
+}
+
+static struct world *two_disks(void)
+{
+	struct world *w = world_make();
+	struct guest_env env = {.node = "node1", .null_root = w->machine[NODE1].root};
+	struct guest_host *host;
+	vmm_auto_free char *definition =
+		str_format("{\"id\":\"" GUEST "\",\"name\":\"web\",\"uuid\":\"7e40f1a2-0101-4c3e-9b61-aaaaaaaaaaaa\","
+			   "\"memory\":1048576,\"moods\":[],\"volumes\":["
+			   "{\"target\":\"vda\",\"type\":\"null\",\"format\":\"raw\",\"device\":\"disk\",\"path\":\"%s/"
+			   "root/disks/a.raw\"},"
+			   "{\"target\":\"vdb\",\"type\":\"null\",\"format\":\"raw\",\"device\":\"disk\",\"path\":\"%s/"
+			   "root/disks/b.raw\"}]}",
+			   w->dir, w->dir);
+	assert_int_equal(guest_null.open(&env, &host, NULL), 0);
+	assert_int_equal(guest_null.define(host, definition, NULL), 0);
+	assert_int_equal(guest_null.start(host, GUEST, false, NULL), 0);
+	guest_null.close(host);
+	write_disk(w, NODE1, "a.raw", LARGE, 1);
+	write_disk(w, NODE1, "b.raw", MIB, 2);
+	return w;
+}
+
+/* The guest writes to vda just before a step, and what it wrote is kept. */
+struct writing {
+	struct world *w;
+	const char *phase, *object;
+	bool slow; /* the first round takes long */
+	int times;
+};
+
+static bool begins(struct json_object *record, const char *phase, const char *object)
+{
+	return str_same(json_text(record, "what"), "do") && str_same(json_text(record, "phase"), phase) &&
+	       str_same(json_text(record, "object"), object);
+}
+
+static int write_before(void *context, const char *path, struct json_object *record, bool synced)
+{
+	struct writing *writing = context;
+	(void)path;
+	if (synced && writing->slow && begins(record, "precopy", "vda"))
+		until_leap = 2; /* the first time is when the round begins */
+	if (!synced || !begins(record, writing->phase, writing->object))
+		return 0;
+	writing->times++;
+	write_disk(writing->w, NODE1, "a.raw", LARGE, 3);
+	write_disk(writing->w, NODE1, "kept", LARGE, 3);
+	return 0;
+}
+
+static struct json_object *statistics_of(struct world *w, int node, const char *task)
+{
+	vmm_auto_free char *path = str_format("%s/tasks/%s/result", w->machine[node].state, task), *text = NULL;
+	vmm_auto_json struct json_object *result = NULL;
+	if (file_read(path, 1 << 20, &text, NULL, NULL) < 0 || json_parse(text, -1, path, &result, NULL) < 0)
+		world_fail(w, "%s cannot be read", path);
+	return json_object_get(json_at(result, "statistics"));
+}
+
+/* What the result says of a migration that succeeds. */
+static struct json_object *moves(struct world *w, int from, const char *options)
+{
+	struct ended ended;
+	world_migrate(w, from, options, &ended);
+	if (ended.exit != VMM_DONE)
+		world_fail(w, "exit %d: %s", (int)ended.exit, ended.message);
+	struct json_object *statistics = statistics_of(w, from, ended.task);
+	ended_free(&ended);
+	return statistics;
+}
+
+static void writes_before(struct world *w, const char *phase, const char *object, bool slow)
+{
+	struct writing writing = {w, phase, object, slow, 0};
+	world_story(w, "a write before %s %s", phase, object);
+	journal_watch(write_before, &writing);
+	vmm_auto_json struct json_object *statistics = moves(w, NODE1, "{\"restart\":true}");
+	journal_watch(NULL, NULL);
+	if (writing.times != 1 || !same_disk(w, "a.raw", "kept"))
+		world_fail(w, "%d writes, and what arrived is not what was written", writing.times);
+	if (json_number(statistics, "last_wire_bytes") > MIB)
+		world_fail(w, "%jd bytes crossed while the guest was off",
+			   (intmax_t)json_number(statistics, "last_wire_bytes"));
+	world_free(w);
+}
+
+static void what_was_written_to_one_disk_while_another_was_copied_crosses_before_the_stop(void **state)
+{
+	(void)state;
+	writes_before(two_disks(), "precopy", "vdb", false);
+}
+
+/* One that has sent next to nothing, since all was there: who knows what was written behind its back? */
+static void a_first_round_that_took_long_is_followed_by_another(void **state)
+{
+	(void)state;
+	struct world *w = two_disks();
+	vmm_auto_free char *seed = str_format("%s/disks/.vmmigrate-seed-a.raw", w->machine[NODE2].root);
+	vmm_auto_free char *source = disk(w, NODE1, "a.raw");
+	const char *const argv[] = {"cp", source, seed, NULL};
+	struct run_result result;
+	assert_int_equal(run_checked(&(struct run){.argv = argv, .limit_ms = 30000}, &result, NULL), 0);
+	run_result_free(&result);
+	writes_before(w, "rounds", GUEST, true);
+}
+
+/* ------------------------------------------------------------------ the result */
+
+/* Two thirds of the guest's volume are data: leaves 0 and 1. */
+static void the_result_says_what_was_read_what_crossed_and_what_was_there(void **state)
+{
+	(void)state;
+	struct world *w = world_make();
+	world_guest(w, NODE1, restart, NULL);
+	guest_writes(w, NODE1, false, 5);
+	vmm_auto_json struct json_object *first =
+		moves(w, NODE1, "{\"restart\":true,\"no_precopy\":true,\"keep_seed\":true}");
+	assert_int_equal(json_number(first, "volume_bytes"), GUEST_BYTES);
+	assert_int_equal(json_number(first, "read_bytes"), GUEST_BYTES);
+	assert_int_equal(json_number(first, "last_read_bytes"), GUEST_BYTES);
+	assert_int_equal(json_number(first, "present_bytes"), 0);
+	assert_true(json_number(first, "wire_bytes") > GUEST_BYTES / 2);
+	assert_int_equal(json_number(first, "wire_bytes"), json_number(first, "last_wire_bytes"));
+	assert_non_null(json_at(first, "downtime_ms"));
+	assert_non_null(json_at(first, "shutdown_ms"));
+	vmm_auto_json struct json_object *back = moves(w, NODE2, "{\"restart\":true,\"no_precopy\":true}");
+	assert_int_equal(json_number(back, "read_bytes"), GUEST_BYTES);
+	assert_int_equal(json_number(back, "present_bytes"), 2 * COPY_LEAF); /* it counts in leaves */
+	assert_true(json_number(back, "wire_bytes") < GUEST_BYTES / 20);
+	world_check(w, restart, true, 5);
+	world_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_written_to_one_disk_while_another_was_copied_crosses_before_the_stop),
+		cmocka_unit_test(a_first_round_that_took_long_is_followed_by_another),
+		cmocka_unit_test(the_result_says_what_was_read_what_crossed_and_what_was_there),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
