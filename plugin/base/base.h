@@ -70,6 +70,10 @@ int error_hint(struct vmm_error **err, const char *format, ...) VMM_PRINTF(2, 3)
 /* Prepends "context: " to the message of an error that is set; returns -1. */
 int error_context(struct vmm_error **err, const char *format, ...) VMM_PRINTF(2, 3);
 
+/* Says which node an error that is set comes from: prepends "NODE: ", unless it begins with the node's name already ("node2: no
+ * way to ...", "node node2 has no ..."): what goes from node to node is told once where it was. Returns -1. */
+int error_on_node(struct vmm_error **err, const char *node);
+
 /* Frees *err and sets it to NULL. Harmless on NULL. */
 void error_clear(struct vmm_error **err);
 

@@ -89,6 +89,24 @@ int error_context(struct vmm_error **err, const char *format, ...)
 	return -1;
 }
 
+/* "node2: ..." and "node2 has ..." begin with node2, "node20: ..." does not. */
+static bool begins_with(const char *text, const char *name)
+{
+	size_t length = strlen(name);
+	return !strncmp(text, name, length) && (text[length] == ':' || text[length] == ' ');
+}
+
+int error_on_node(struct vmm_error **err, const char *node)
+{
+	static const char word[] = "node ";
+	if (!err || !*err)
+		return -1;
+	const char *message = (*err)->message;
+	if (begins_with(message, node) || (str_starts(message, word) && begins_with(message + strlen(word), node)))
+		return -1;
+	return error_context(err, "%s", node);
+}
+
 void error_clear(struct vmm_error **err)
 {
 	if (!err || !*err)

@@ -68,7 +68,7 @@ static int look_at_reply(const char *node, struct json_object *reply, struct vmm
 	if (!json_at(reply, "error"))
 		return 0;
 	error_from_json(err, json_at(reply, "error"));
-	return error_context(err, "%s", node);
+	return error_on_node(err, node);
 }
 
 int cluster_test(struct json_object *config, const char *etc_dir, const char *node, struct vmm_error **err)

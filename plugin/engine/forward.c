@@ -77,12 +77,12 @@ int forward_verb(const struct node_paths *paths, const char *node, const char *v
 	}
 	cluster_peer_free(&peer);
 	if (done < 0)
-		return error_context(err, "node %s", node);
+		return error_on_node(err, node);
 	if (!reply)
 		return 0;
 	if (json_parse(text.data ? text.data : "", -1, "answer", &answer, err) < 0) {
 		(*err)->exit = VMM_FAILED;
-		return error_context(err, "node %s", node);
+		return error_on_node(err, node);
 	}
 	if (json_at(answer, "error"))
 		return error_from_json(err, json_at(answer, "error"));
@@ -126,7 +126,7 @@ static bool has_guest(struct search *s, const char *node, struct json_object *an
 		if (s->silence)
 			continue;
 		error_from_json(&s->silence, problem);
-		error_context(&s->silence, "%s", node);
+		error_on_node(&s->silence, node);
 	}
 	text_add(&s->asked, "%s%s", s->asked.length ? ", " : "", node);
 	return false;

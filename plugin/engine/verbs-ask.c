@@ -73,7 +73,7 @@ static void add_guests(struct json_object *reply, const char *node, struct json_
 	json_each (error, said, "errors") {
 		vmm_auto_error struct vmm_error *problem = NULL;
 		error_from_json(&problem, error);
-		error_context(&problem, "%s", node);
+		error_on_node(&problem, node);
 		json_append(reply, "errors", error_to_json(problem));
 	}
 }

@@ -135,13 +135,13 @@ int frame_hello(struct stream *s, const char *peer, int wait_ms, struct json_obj
 	vmm_auto_json struct json_object *theirs = NULL;
 	vmm_auto_error struct vmm_error *why = NULL;
 	if (send_hello(s, err) < 0)
-		return error_context(err, "%s", peer);
+		return error_on_node(err, peer);
 	if (frame_receive(s, HELLO_LIMIT, wait_ms, &frame, &why) < 0) {
 		if (!error_is(why, "link-lost") && !error_is(why, "link-silent"))
 			return not_our_agent(peer, err);
 		error_take(err, why);
 		why = NULL;
-		return error_context(err, "%s", peer);
+		return error_on_node(err, peer);
 	}
 	int parsed = frame.type == FRAME_HELLO ? json_parse(frame.data, frame.length, "hello", &theirs, &why) : -1;
 	frame_free(&frame);

@@ -166,7 +166,7 @@ int local_hooks(struct local_node *node, struct json_object *args, struct json_o
 		}
 		if (may_veto(phase)) {
 			error_take(err, problem);
-			error_context(err, "%s", node->base.name);
+			error_on_node(err, node->base.name);
 			done = -1;
 		} else {
 			json_append(*reply, "failed", json_object_new_string(problem->message));

@@ -62,7 +62,7 @@ static int remote_call(struct vmm_node *node, enum node_op op, struct json_objec
 	vmm_auto_json struct json_object *call = json_make("op:s args:O", node_op_names[op], args), *answer = NULL;
 	if (frame_send_json(remote->stream, FRAME_CALL, call, err) < 0 || await_reply(remote, &answer, err) < 0) {
 		hang_up(remote);
-		return error_context(err, "node %s", node->name);
+		return error_on_node(err, node->name);
 	}
 	if (json_at(answer, "error"))
 		return error_from_json(err, json_at(answer, "error"));
@@ -129,7 +129,7 @@ static int connect_tls(struct remote_node *remote, struct session *session, stru
 {
 	vmm_auto_json struct json_object *reply = NULL;
 	if (await_answer(session->control, &reply, err) < 0)
-		return error_context(err, "node %s", remote->base.name);
+		return error_on_node(err, remote->base.name);
 	return tls_connect(&remote->peer.ssh, (int)json_number(reply, "ok.port"), json_text_or(reply, "ok.key", ""),
 			   &session->inner, err);
 }
@@ -180,7 +180,7 @@ static int remote_tree(struct vmm_node *node, const char *task, const char *plac
 		done = error_set(err, VMM_FAILED, "tree-failed", "the receiving rsync: %.*s", (int)strcspn(words, "\n"),
 				 words);
 	stream_close(stream);
-	return done < 0 ? error_context(err, "node %s", node->name) : 0;
+	return done < 0 ? error_on_node(err, node->name) : 0;
 }
 
 static int remote_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task,

@@ -23,6 +23,27 @@ static void error_context_is_prepended_and_json_carries_all(void **state)
 	assert_int_equal(back->exit, VMM_BLOCKED);
 }
 
+static void an_error_of_a_node_names_it_once(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{"the reply is not JSON", "node2: the reply is not JSON"},
+		{"node2: the ssh connection is lost", "node2: the ssh connection is lost"},
+		{"node node2 has no vmmigrate agent", "node node2 has no vmmigrate agent"},
+		{"node2 refuses", "node2 refuses"},
+		{"node20: the ssh connection is lost", "node2: node20: the ssh connection is lost"},
+		{"node node1 has no vmmigrate agent", "node2: node node1 has no vmmigrate agent"},
+	};
+	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
+		vmm_auto_error struct vmm_error *err = NULL;
+		error_set(&err, VMM_FAILED, "x", "%s", rows[i][0]);
+		assert_int_equal(error_on_node(&err, "node2"), -1);
+		assert_int_equal(error_on_node(&err, "node2"), -1);
+		assert_string_equal(err->message, rows[i][1]);
+	}
+	assert_int_equal(error_on_node(NULL, "node2"), -1);
+}
+
 static void json_is_built_and_read_by_path(void **state)
 {
 	(void)state;
@@ -181,6 +202,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(error_context_is_prepended_and_json_carries_all),
+		cmocka_unit_test(an_error_of_a_node_names_it_once),
 		cmocka_unit_test(json_is_built_and_read_by_path),
 		cmocka_unit_test(json_that_is_malformed_or_too_deep_is_refused),
 		cmocka_unit_test(names_and_paths_that_could_harm_are_refused),
