@@ -168,6 +168,18 @@ int rig_verify(struct rig *rig, struct copy_leaves *leaves, size_t *bad, struct 
 	return result;
 }
 
+void rig_send(struct stream *s, int type, int flags, const void *data, size_t length)
+{
+	frame_send(s, (uint8_t)type, (uint8_t)flags, data, length, NULL);
+}
+
+void rig_garbage(struct stream *s)
+{
+	char noise[4000];
+	memset(noise, 'x', sizeof(noise));
+	stream_write(s, noise, sizeof(noise), NULL);
+}
+
 /* ------------------------------------------------------------------ volumes */
 
 static int volume(const char *directory, const char *name)

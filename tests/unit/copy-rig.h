@@ -38,6 +38,10 @@ void rig_push_well(struct rig *rig, struct copy_leaves *leaves);
 struct stream *rig_session_begin(struct rig *rig);
 void rig_session_end(struct rig *rig);
 
+/* A frame by hand, and what is none: for peers that lie. */
+void rig_send(struct stream *s, int type, int flags, const void *data, size_t length);
+void rig_garbage(struct stream *s);
+
 /* Reproducible bytes and numbers. */
 uint64_t rig_random(uint64_t *seed);
 void rig_fill(int fd, uint64_t offset, size_t length, uint64_t seed);
