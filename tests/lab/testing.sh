@@ -43,6 +43,9 @@ vm() {
     lab wait-ticks "$2" 10
 }
 
+# names_once: what was said does not name a node twice in a row ("node2: node2: ...").
+names_once() { ! grep -E '\b(node[0-9]): (node )?\1\b' <<<"$said" || fail "that is said twice"; }
+
 # expect STATUS COMMAND...: runs it, keeps what it says in $said (and shows it), and wants this exit status.
 said=
 expect() {
@@ -51,6 +54,7 @@ expect() {
     said=$("$@" 2>&1) || status=$?
     printf '%s\n' "$said"
     [ "$status" = "$wanted" ] || fail "'$*' ended with $status in place of $wanted"
+    names_once
 }
 
 # says TEXT: the last expected command said it.
@@ -77,6 +81,7 @@ finish() {
     said=$(cat "$output")
     printf '%s\n' "$said"
     [ "$status" = "$1" ] || fail "the migration ended with $status in place of $1"
+    names_once
 }
 
 # until_says TEXT [SECONDS]: waits until the begun migration has said it.
@@ -104,6 +109,21 @@ autostart() { on "$1" virsh dominfo "vm$2" | awk '$1 == "Autostart:" { print $2 
 
 # received NODE: bytes that came to it over its cables since it was switched on.
 received() { lab counters "$1" | awk '{ sum += $5 } END { print sum }'; }
+
+# keeps_to LIMIT NODE QUIET: once more than QUIET and 4 MiB have come to NODE, what comes in ten seconds is LIMIT KiB a second, within
+# five in a hundred.
+keeps_to() {
+    local limit=$1 node=$2 quiet=$3 began bytes took rate
+    wait_until "bytes come to $node" 30 has_received "$node" $((quiet + 4 * 1024 * 1024))
+    began=$(date +%s%N) bytes=$(received "$node")
+    sleep 10
+    bytes=$(($(received "$node") - bytes)) took=$(($(date +%s%N) - began))
+    rate=$((bytes * 1000000 / (took / 1000) / 1024))
+    echo "$rate KiB a second, $limit allowed"
+    [ "$rate" -le $((limit * 105 / 100)) ] || fail "$rate KiB a second is more than $limit"
+    [ "$rate" -ge $((limit * 95 / 100)) ] || fail "$rate KiB a second is less than $limit"
+}
+has_received() { [ "$(received "$1")" -gt "$2" ]; }
 
 other() { [ "$1" = node1 ] && echo node2 || echo node1; }
 
@@ -163,22 +183,29 @@ settle_down() {
     nothing_left
 }
 
-# stop_after_commit SOURCE TARGET: the next task on SOURCE gets as far as its commit and waits for a lock that we hold until
-# go_on_after_commit (or 10 s).
-stop_after_commit() {
-    on "$2" sh -c 'cat >/etc/libvirt/hooks/qemu.d/tell; chmod 755 /etc/libvirt/hooks/qemu.d/tell' <<'HOOK'
+# start_waits NODE: libvirt there takes its time over the next start of a guest, as long as start_goes_on has not been said.
+start_waits() {
+    on "$1" sh -ec 'rm -f /run/starts; touch /run/start-waits; cat >/etc/libvirt/hooks/qemu.d/wait; chmod 755 /etc/libvirt/hooks/qemu.d/wait' <<'HOOK'
 #!/bin/sh
 [ "$2" = started ] || exit 0
 touch /run/starts
-while [ ! -e /run/may-start ]; do sleep 0.05; done
+while [ -e /run/start-waits ]; do sleep 0.05; done
 HOOK
-    lab libvirtd "$2" restart
+    lab libvirtd "$1" restart
+}
+until_it_starts() { wait_until "a start on $1" 60 on "$1" test -e /run/starts; }
+start_goes_on() { on "$1" rm -f /etc/libvirt/hooks/qemu.d/wait /run/start-waits; }
+
+# stop_after_commit SOURCE TARGET: the next task on SOURCE gets as far as its commit and waits for a lock that we hold until
+# go_on_after_commit.
+stop_after_commit() {
+    start_waits "$2"
     stopper_source=$1
     {
-        wait_until "the target starts the guest" 60 on "$2" test -e /run/starts
+        until_it_starts "$2"
         on "$1" flock /var/lib/vmmigrate/guests/.lock sh -c "touch /run/locked; while [ ! -e /run/go-on ]; do sleep 0.05; done" &
         wait_until "we hold the lock" 10 on "$1" test -e /run/locked
-        on "$2" sh -c 'rm /etc/libvirt/hooks/qemu.d/tell; touch /run/may-start'
+        start_goes_on "$2"
         wait
     } >/dev/null &
     stopper=$!

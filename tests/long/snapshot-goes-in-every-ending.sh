@@ -1,11 +1,13 @@
 #!/bin/bash
-# FAULTS 7, 18, 45, 54: the snapshot that tells the rounds what a guest has written goes when the migration is cancelled, when its
-# worker is killed, and when recover finds what was left behind. Where somebody takes it away before its time, all is read again.
+# FAULTS 7, 18, 31, 45, 54: the snapshot that tells the rounds what a guest has written goes when the migration fails, when it is
+# cancelled, when its worker is killed, when recover finds what was left behind, and when the node boots after its power was cut. Where
+# somebody takes it away before its time, all is read again.
 . "$(dirname "$0")/../lab/testing.sh"
 
 images=/var/lib/libvirt/images
 snapshot() { on node1 find "$images" -name '.vmmigrate-snap-*' | grep .; }
 no_snapshot() { ! snapshot || fail "the snapshot is still there"; }
+running_again() { on node1 vmmigrate recover; [ "$(state node1 100)" = running ]; }
 
 begin_and_wait() {
     begin node1 100 node2 --restart --bwlimit 8192
@@ -22,6 +24,12 @@ no_snapshot
 as_it_was node1 100
 
 begin_and_wait
+on node2 pkill -KILL vmmigrate-agent
+finish 1
+no_snapshot
+as_it_was node1 100
+
+begin_and_wait
 on node1 pkill -KILL -f '^vmmigrate-engine worker'
 finish 1
 no_snapshot
@@ -33,6 +41,14 @@ on node2 pkill -KILL vmmigrate-agent || true
 wait "$begun" || true
 snapshot || fail "who has removed the snapshot?"
 migrate 0 node1 recover
+no_snapshot
+as_it_was node1 100
+
+begin_and_wait
+lab kill node1
+wait "$begun" || true
+lab boot node1
+wait_until "recover has settled it" 60 running_again
 no_snapshot
 as_it_was node1 100
 

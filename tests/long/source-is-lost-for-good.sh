@@ -8,19 +8,12 @@ has_given_way() { on node1 vmmigrate recover && [ "$(state node1 100)" = absent 
 
 fresh_lab
 vm node1 100 --disk dir --size 256M --data 8 --autostart
-# libvirt on the target takes its time over the start, as long as the file is there.
-on node2 sh -c 'cat >/etc/libvirt/hooks/qemu.d/wait; chmod 755 /etc/libvirt/hooks/qemu.d/wait; touch /run/wait' <<'HOOK'
-#!/bin/sh
-[ "$2" = started ] || exit 0
-touch /run/waits
-while [ -e /run/wait ]; do sleep 0.1; done
-HOOK
-lab libvirtd node2 restart
+start_waits node2
 begin node1 100 node2 --restart
-wait_until "the target starts it" 60 on node2 test -e /run/waits
+until_it_starts node2
 lab kill node1
 wait "$begun" || true
-on node2 rm /run/wait /etc/libvirt/hooks/qemu.d/wait
+start_goes_on node2
 wait_until "the target holds it" 30 is_held
 
 expect 9 on node2 vmmigrate recover

@@ -1,6 +1,6 @@
 #!/bin/bash
 # --targetstorage: disks and NVRAM lie on the storage that was named, the definition says so, and the way back by FROM:TO brings them
-# home. A name that was mistyped is refused with the one that was meant.
+# home. Two storages change places by A:B,B:A. A name that was mistyped is refused with the one that was meant.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab
@@ -29,5 +29,17 @@ nothing_left
 
 migrate 0 node2 100 node1 --targetstorage other:images
 [ "$(digest node1 "${disk%/*}")" = "$before" ] || fail "not the same bytes: $(digest node1 "${disk%/*}")"
+[ "$(on node1 virsh dumpxml --inactive vm100)" = "$definition" ] || fail "the definition has changed"
+nothing_left
+
+second=${disk%/*}/other/second.img
+on node1 sh -ec "head -c 3M /dev/urandom >$second; virsh -q attach-disk vm100 $second vdb --config >/dev/null"
+before="$(digest node1 "${disk%/*}") $(on node1 sh -c "sha256sum <$second")"
+definition=$(on node1 virsh dumpxml --inactive vm100)
+swap=images:other,other:images
+migrate 0 node1 100 node2 --targetstorage "$swap"
+[ "$(digest node2 "${disk%/*}/other") $(on node2 sh -c "sha256sum <${disk%/*}/second.img")" = "$before" ] || fail "not the same bytes"
+on node2 virsh dumpxml vm100 | grep -qF "'${disk%/*}/second.img'" || fail "the definition does not name the second disk's new place"
+migrate 0 node2 100 node1 --targetstorage "$swap"
 [ "$(on node1 virsh dumpxml --inactive vm100)" = "$definition" ] || fail "the definition has changed"
 nothing_left
