@@ -118,16 +118,25 @@ static bool is_settled(struct migration *m, enum vmm_exit status)
 	       !(m->committed && status == VMM_LEFTOVERS && !phases_journal_has(m, "done", "unlock"));
 }
 
+/* A guest that was let go and is not running any more: nobody has stopped it that we know of. */
+static bool was_lost(struct migration *m, struct json_object *result)
+{
+	const char *now = json_text(result, "guest_state");
+	return m->committed && m->released_ms && now && !str_same(now, "running") && json_true(m->plan, "running") &&
+	       !str_same(json_text(m->plan, "state"), "paused");
+}
+
 /* What went wrong, how things are now, what to do. */
 static char *last_line(struct migration *m, enum vmm_exit status, const struct vmm_error *err,
 		       struct json_object *result)
 {
 	vmm_auto_free char *where = whereabouts(m, result);
-	int warnings = m->warnings + (int)json_count(m->leftovers, "left");
+	bool lost = was_lost(m, result);
+	int warnings = m->warnings + (int)json_count(m->leftovers, "left") + lost;
 	if (err)
 		return str_format("TASK %s: %s; %s%s%s", status == VMM_LEFTOVERS ? "WARNINGS: 1" : "ERROR",
 				  err->message, where, err->hint ? " - " : "", err->hint ? err->hint : "");
-	task_log(m->task, "info", "%s", where);
+	task_log(m->task, lost ? "warning" : "info", "%s%s", where, lost ? ", though it was let go there" : "");
 	return warnings ? str_format("TASK WARNINGS: %d", warnings) : str_copy("TASK OK");
 }
 

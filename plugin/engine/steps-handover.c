@@ -101,6 +101,9 @@ int step_handover(struct migration *m, struct json_object *volume, struct vmm_er
 	(void)volume;
 	if (moves_memory(m))
 		return hand_over_memory(m, err);
+	/* From the guest's end on: what was left to copy is over there, verified and in its place. */
+	if (m->stopped_ms)
+		json_put(m->statistics, "last_round_ms:i", clock_steady_ms() - m->stopped_ms);
 	return advance_both(m, "handover", err) < 0 ||
 			       migration_call(m, TARGET, NODE_START, json_make("held:b", 1), NULL, err) < 0
 		       ? -1

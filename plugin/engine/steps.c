@@ -5,7 +5,7 @@
 #include "engine/steps.h"
 #include "storage/storage.h"
 
-enum { SETTLE_MEMORY_MS = 1000, SETTLE_RESTART_MS = 3000 };
+enum { SETTLE_MEMORY_MS = 1000, SETTLE_RESTART_MS = 3000, SETTLE_LOOK_MS = 100 };
 
 /* ---------------------------------------------------------------- calls */
 
@@ -353,31 +353,36 @@ int step_define(struct migration *m, struct json_object *volume, struct vmm_erro
 	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err);
 }
 
-/* Once let go it does not go back by itself: if it dies now, an administrator decides. */
+static int did_not_stay(struct migration *m, struct json_object *state, struct vmm_error **err)
+{
+	error_set(err, VMM_NEEDS_WORD, "did-not-stay", "guest %s is %s on %s just after it was let go",
+		  json_text(m->plan, "id"), json_text_or(state, "state", "?"), json_text(m->plan, "target"));
+	return error_hint(err,
+			  "the source's volumes are kept; to go back: vmmigrate recover %s --keep source; to stay: "
+			  "vmmigrate recover %s --keep target",
+			  task_id(m->task), task_id(m->task));
+}
+
+/* Once let go it does not go back by itself: if it dies now, an administrator decides. It is looked at until the time is up, and
+ * once more then. */
 int step_settle(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
 	int settle_ms = migration_mode(m) == MODE_RESTART ? SETTLE_RESTART_MS : SETTLE_MEMORY_MS;
 	int64_t since_ms = m->released_ms ? m->released_ms : clock_steady_ms();
 	int64_t end = since_ms + (m->patience_ms ? settle_ms : 0);
-	do {
+	bool runs = json_true(m->plan, "running") && !str_same(json_text(m->plan, "state"), "paused");
+	for (;;) {
 		vmm_auto_json struct json_object *state = NULL;
+		int64_t left = end - clock_steady_ms();
 		if (migration_insist(m, TARGET, NODE_STATE, NULL, &state, err) < 0)
 			return -1;
-		if (!json_true(m->plan, "running") || str_same(json_text(state, "state"), "running") ||
-		    str_same(json_text(m->plan, "state"), "paused")) {
-			clock_sleep_ms(m->patience_ms ? 200 : 0);
-			continue;
-		}
-		error_set(err, VMM_NEEDS_WORD, "did-not-stay", "guest %s is %s on %s just after it was let go",
-			  json_text(m->plan, "id"), json_text_or(state, "state", "?"), json_text(m->plan, "target"));
-		return error_hint(
-			err,
-			"the source's volumes are kept; to go back: vmmigrate recover %s --keep source; to stay: "
-			"vmmigrate recover %s --keep target",
-			task_id(m->task), task_id(m->task));
-	} while (clock_steady_ms() < end);
-	return 0;
+		if (runs && !str_same(json_text(state, "state"), "running"))
+			return did_not_stay(m, state, err);
+		if (left <= 0)
+			return 0;
+		clock_sleep_ms(left < SETTLE_LOOK_MS ? (int)left : SETTLE_LOOK_MS);
+	}
 }
 
 static struct json_object *copied(struct migration *m)

@@ -7,7 +7,11 @@
 
 #include "engine/engine.h"
 
-enum { TASK_FILE_LIMIT = 16 << 20, RESULT_ROOM = 8 << 10 };
+enum {
+	TASK_FILE_LIMIT = 16 << 20,
+	RESULT_ROOM = 8 << 10,
+	GLANCE_MS = 200, /* whoever looks whether a worker lives holds its lock for a moment */
+};
 
 struct task {
 	char *id, *dir;
@@ -125,7 +129,7 @@ int task_journal(struct task *task, struct journal **journal, struct vmm_error *
 int task_take(struct task *task, struct vmm_error **err)
 {
 	vmm_auto_free char *lock = task_path(task, "worker.lock"), *worker = task_path(task, "worker");
-	task->lock = file_lock(lock, 0, err);
+	task->lock = file_lock(lock, GLANCE_MS, err);
 	if (task->lock < 0)
 		return error_is(*err, "locked") ? (error_clear(err), error_set(err, VMM_BUSY, "busy",
 									       "task %s is being worked on", task->id))

@@ -4,11 +4,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/inotify.h>
 
 #include "engine/verbs.h"
 #include "engine/worker.h"
 
-enum { FOLLOW_PAUSE_MS = 100, FOLLOW_LOST_MS = 2000, FOLLOW_ORPHAN_MS = 30000 };
+enum { FOLLOW_PAUSE_MS = 500, FOLLOW_LOST_MS = 2000, FOLLOW_ORPHAN_MS = 30000 };
 
 int verb_start(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 	       struct vmm_error **err)
@@ -220,6 +221,7 @@ struct follower {
 	const char *task;
 	int64_t from, next; /* sequence numbers: wanted from, to be expected next */
 	off_t at;
+	int news; /* inotify of the events, or -1: then they are looked for now and then */
 	bool over;
 };
 
@@ -251,11 +253,16 @@ static int pass_on(struct follower *f, const char *path)
 	return 0;
 }
 
-/* Waits a little; true where nobody reads our stdout any more. */
-static bool reader_gone(void)
+/* Waits for more, or a little; true where nobody reads our stdout any more. */
+static bool reader_gone(const struct follower *f)
 {
-	struct pollfd out = {1, 0, 0};
-	return poll(&out, 1, FOLLOW_PAUSE_MS) == 1 && (out.revents & (POLLERR | POLLHUP));
+	struct pollfd set[] = {{1, 0, 0}, {f->news, POLLIN, 0}};
+	char heard[4096];
+	if (poll(set, VMM_COUNT(set), FOLLOW_PAUSE_MS) <= 0)
+		return false;
+	while (set[1].revents && read(f->news, heard, sizeof(heard)) > 0)
+		;
+	return set[0].revents & (POLLERR | POLLHUP);
 }
 
 /* The last event of a task that could not write it, since the disk was full: made of its result. */
@@ -288,13 +295,16 @@ int verb_follow(const struct node_paths *paths, struct json_object *request, str
 		return -1;
 	task_close(task);
 	signal(SIGPIPE, SIG_IGN);
-	struct follower f = {.paths = paths, .task = id, .from = json_number(request, "from")};
 	vmm_auto_free char *path = file_of(paths, id, "events");
+	vmm_auto_close int news = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	inotify_add_watch(news, path, IN_MODIFY);
+	struct follower f = {.paths = paths, .task = id, .from = json_number(request, "from"), .news = news};
 	int64_t alive_ms = clock_steady_ms();
-	while (!f.over && pass_on(&f, path) == 0) {
+	for (off_t seen = 0; pass_on(&f, path) == 0; seen = f.at) {
 		if (f.over)
 			break;
-		if (task_alive(paths, id))
+		/* Who has said something is alive, and is not asked. */
+		if (f.at != seen || task_alive(paths, id))
 			alive_ms = clock_steady_ms();
 		int64_t dead_ms = clock_steady_ms() - alive_ms;
 		if (dead_ms > FOLLOW_LOST_MS && pass_on_result(&f))
@@ -303,7 +313,7 @@ int verb_follow(const struct node_paths *paths, struct json_object *request, str
 			error_set(err, VMM_NEEDS_WORD, "worker-gone", "task %s has no worker and no result", id);
 			return error_hint(err, "run: vmmigrate recover %s", id);
 		}
-		if (reader_gone())
+		if (reader_gone(&f))
 			return 0;
 	}
 	return 0;
