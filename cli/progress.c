@@ -204,7 +204,9 @@ static void print_plain(struct progress *progress)
 	auto_free char *total = show_size(number_at(event, "/total"));
 	auto_free char *rate = show_size(number_at(event, "/rate"));
 
-	if (percent < progress->plain_percent + PLAIN_STEP && now < progress->plain_s + PLAIN_STEP_S)
+	/* That nothing has been done yet the line of the phase has said. */
+	if (number_at(event, "/done") + number_at(event, "/files") == 0 ||
+	    (percent < progress->plain_percent + PLAIN_STEP && now < progress->plain_s + PLAIN_STEP_S))
 		return;
 	progress->plain_percent = percent - percent % PLAIN_STEP;
 	progress->plain_s = now;

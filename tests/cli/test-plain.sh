@@ -11,7 +11,7 @@ progress()
 }
 {
 	echo '{"api":1,"seq":0,"type":"phase","phase":"copy","state":"begin","object":"vda"}'
-	progress 1 2 3 9 11 12 19 20 21 55 56
+	progress 0 1 2 3 9 11 12 19 20 21 55 56
 	echo '{"api":1,"seq":90,"type":"phase","phase":"copy","state":"done","object":"vda"}'
 	echo '{"api":1,"seq":91,"type":"log","level":"warning","message":"slow"}'
 	echo '{"api":1,"seq":92,"type":"phase","phase":"copy","state":"undo"}'

@@ -30,12 +30,12 @@ says "settled"
 as_it_was node1 200
 no_seeds
 
-set_up_waits node2
+start_waits node2
 begin node1 200 node2
-wait_until "the target sets it up" 60 on node2 test -e /run/sets-up
+until_it_starts node2
 on node1 pkill -KILL -f '^vmmigrate-engine worker'
 until_says "recover: settling"
-set_up_goes_on node2
+start_goes_on node2
 finish 1
 says "interrupted"
 as_it_was node1 200

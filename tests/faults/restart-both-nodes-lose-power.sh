@@ -2,8 +2,6 @@
 # FAULTS 26, 31: both nodes lose their power in mid-copy and come back, autostart on: the guest runs once, where it was.
 . "$(dirname "$0")/../lab/testing.sh"
 
-running_again() { on node1 vmmigrate recover; on node2 vmmigrate recover; [ "$(state node1 100)" = running ]; }
-
 fresh_lab
 vm node1 100 --disk dir --size 256M --data 48 --autostart
 begin node1 100 node2 --restart --bwlimit 8192
@@ -14,7 +12,7 @@ wait "$begun" || true
 lab boot node2
 gone_from node2 100
 lab boot node1
-wait_until "recover has settled it" 60 running_again
+until_recovered node1 100
 as_it_was node1 100
 second_try node1 100 --restart
 lab records node2 100

@@ -3,8 +3,6 @@
 # typed there; the source, back again, does not start it twice: recover undoes and starts it.
 . "$(dirname "$0")/../lab/testing.sh"
 
-running_again() { on node1 vmmigrate recover; [ "$(state node1 100)" = running ]; }
-
 fresh_lab
 vm node1 100 --disk dir --size 256M --data 48 --autostart
 begin node1 100 node2 --restart --no-precopy --bwlimit 8192
@@ -15,7 +13,7 @@ gone_from node2 100
 on node2 vmmigrate recover || true
 gone_from node2 100
 lab boot node1
-wait_until "recover has settled it" 60 running_again
+until_recovered node1 100
 as_it_was node1 100
 second_try node1 100 --restart
 lab records node2 100

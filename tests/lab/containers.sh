@@ -49,7 +49,7 @@ nothing_left() {
     done
 }
 
-# slow_to_be_set_up NODE ID: from its next start on, on whichever node, the container's set-up waits while set_up_waits says so.
+# slow_to_be_set_up NODE ID: from its next start on, on whichever node, the container's set-up waits while start_waits says so.
 slow_to_be_set_up() {
     # shellcheck disable=SC2016
     on "$1" bash -euc 'mkdir /var/lib/lxc/$1/hooks; cat >/var/lib/lxc/$1/hooks/slow; chmod 755 /var/lib/lxc/$1/hooks/slow
@@ -60,19 +60,8 @@ touch /run/sets-up
 while [ -e /run/set-up-waits ]; do sleep 0.05; done
 HOOK
 }
-set_up_waits() { on "$1" sh -c 'rm -f /run/sets-up; touch /run/set-up-waits'; }
-set_up_goes_on() { on "$1" rm /run/set-up-waits; }
 
-# stop_after_commit SOURCE TARGET: as in testing.sh, for a container that is slow_to_be_set_up.
-stop_after_commit() {
-    stopper_source=$1
-    set_up_waits "$2"
-    {
-        wait_until "the target sets it up" 60 on "$2" test -e /run/sets-up
-        on "$1" flock /var/lib/vmmigrate/guests/.lock sh -c "touch /run/locked; while [ ! -e /run/go-on ]; do sleep 0.05; done" &
-        wait_until "we hold the lock" 10 on "$1" test -e /run/locked
-        set_up_goes_on "$2"
-        wait
-    } >/dev/null &
-    stopper=$!
-}
+# What holds a start back, of a container that is slow_to_be_set_up: for stop_after_commit.
+start_waits() { on "$1" sh -c 'rm -f /run/sets-up; touch /run/set-up-waits'; }
+until_it_starts() { wait_until "$1 sets it up" 60 on "$1" test -e /run/sets-up; }
+start_goes_on() { on "$1" rm /run/set-up-waits; }

@@ -153,6 +153,14 @@ nothing_left() {
     done
 }
 
+# until_recovered NODE ID: recover, asked on both nodes, has started the guest there again.
+until_recovered() { wait_until "recover has started $2 on $1" 60 comes_back "$1" "$2"; }
+comes_back() {
+    on "$1" vmmigrate recover
+    on "$(other "$1")" vmmigrate recover
+    [ "$(state "$1" "$2")" = running ]
+}
+
 # as_it_was FROM ID: the guest runs on FROM as it did, with its autostart, and nothing of ours is left on either node.
 as_it_was() {
     local was=${3:-enable}

@@ -7,7 +7,6 @@
 images=/var/lib/libvirt/images
 snapshot() { on node1 find "$images" -name '.vmmigrate-snap-*' | grep .; }
 no_snapshot() { ! snapshot || fail "the snapshot is still there"; }
-running_again() { on node1 vmmigrate recover; [ "$(state node1 100)" = running ]; }
 
 begin_and_wait() {
     begin node1 100 node2 --restart --bwlimit 8192
@@ -48,7 +47,7 @@ begin_and_wait
 lab kill node1
 wait "$begun" || true
 lab boot node1
-wait_until "recover has settled it" 60 running_again
+until_recovered node1 100
 no_snapshot
 as_it_was node1 100
 
