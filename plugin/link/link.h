@@ -113,8 +113,8 @@ struct ssh;
  * host-key-unknown, host-key-changed, key-unreadable, key-rejected, link-lost. No ssh_config is read. */
 int ssh_open(const struct ssh_peer *peer, struct ssh **ssh, struct vmm_error **err);
 /* An exec channel. Errors "link-lost", "channel-refused". The command's exit without a byte of output shows as the
- * stream's end; agent_open turns that into "agent-missing". Streams of one ssh may be used by one thread
- * only, and are closed before it. */
+ * stream's end; agent_open turns that into "agent-missing". Streams of one ssh are used by one thread at
+ * a time, and are closed before it. */
 int ssh_exec(struct ssh *ssh, const char *command, struct stream **stream, struct vmm_error **err);
 /* What the command said on stderr so far, and its exit status or -1; for messages. Text belongs to the caller. */
 char *ssh_stderr(struct stream *stream, int *status);
@@ -176,7 +176,7 @@ int tls_connect(const struct ssh_peer *peer, int port, const char *key, struct s
  * "not-our-agent" with what was said instead. */
 int agent_open(const struct ssh_peer *peer, const char *command, struct ssh **ssh, struct stream **stream,
 	       struct vmm_error **err);
-/* One more on a connection that is there, by the thread that uses it. */
+/* One more on a connection that is there, of the node of that name. Errors as those of agent_open, but for ssh_open's. */
 int agent_beside(struct ssh *ssh, const char *node, const char *command, struct stream **stream,
 		 struct vmm_error **err);
 

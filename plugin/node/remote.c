@@ -1,16 +1,65 @@
 /* remote.c: another node, over ssh. An operation is a call frame there and a reply frame back; signs of life come in between. */
+#include <pthread.h>
 #include <string.h>
 
 #include "cluster/cluster.h"
 #include "node/node.h"
+
+/* ---------------------------------------------------------------- connections */
+
+/* A connection and the streams on it, which may be several threads': libssh lets one in at a time, so whoever uses it takes the turn. */
+struct line {
+	struct ssh *ssh;
+	pthread_mutex_t turn;
+	unsigned streams; /* guarded by the turn; with the last one the connection ends */
+};
+
+static int line_open(const struct ssh_peer *peer, const char *words, struct line **line, struct stream **stream,
+		     struct vmm_error **err)
+{
+	struct ssh *ssh = NULL;
+	if (agent_open(peer, words, &ssh, stream, err) < 0)
+		return -1;
+	*line = mem_zero(sizeof(**line));
+	(*line)->ssh = ssh;
+	(*line)->streams = 1;
+	pthread_mutex_init(&(*line)->turn, NULL);
+	return 0;
+}
+
+/* One more agent on it. */
+static int line_join(struct line *line, const char *node, const char *words, struct stream **stream,
+		     struct vmm_error **err)
+{
+	pthread_mutex_lock(&line->turn);
+	int done = agent_beside(line->ssh, node, words, stream, err);
+	line->streams += done == 0;
+	pthread_mutex_unlock(&line->turn);
+	return done;
+}
+
+static void line_leave(struct line *line, struct stream *stream)
+{
+	pthread_mutex_lock(&line->turn);
+	stream_close(stream);
+	bool last = --line->streams == 0;
+	pthread_mutex_unlock(&line->turn);
+	if (!last)
+		return;
+	ssh_close(line->ssh);
+	pthread_mutex_destroy(&line->turn);
+	free(line);
+}
+
+/* ---------------------------------------------------------------- calls */
 
 struct remote_node {
 	struct vmm_node base;
 	char *task;
 	struct json_object *config;
 	struct cluster_peer peer; /* its strings are borrowed from config and itself */
-	struct ssh *ssh;
-	struct stream *stream; /* NULL: the link is lost */
+	struct line *line;	  /* NULL: the link is lost */
+	struct stream *stream;	  /* of calls */
 };
 
 static struct remote_node *remote_of(struct vmm_node *node)
@@ -20,19 +69,19 @@ static struct remote_node *remote_of(struct vmm_node *node)
 
 static void hang_up(struct remote_node *remote)
 {
-	stream_close(remote->stream);
-	ssh_close(remote->ssh);
+	if (remote->line)
+		line_leave(remote->line, remote->stream);
+	remote->line = NULL;
 	remote->stream = NULL;
-	remote->ssh = NULL;
 }
 
 static int remote_reconnect(struct vmm_node *node, struct vmm_error **err)
 {
 	struct remote_node *remote = remote_of(node);
-	if (remote->stream)
+	if (remote->line)
 		return 0;
 	vmm_auto_free char *words = remote->task ? str_format("agent %s", remote->task) : str_copy("agent");
-	return agent_open(&remote->peer.ssh, words, &remote->ssh, &remote->stream, err);
+	return line_open(&remote->peer.ssh, words, &remote->line, &remote->stream, err);
 }
 
 static int await_reply(struct remote_node *remote, struct json_object **reply, struct vmm_error **err)
@@ -57,10 +106,15 @@ static int remote_call(struct vmm_node *node, enum node_op op, struct json_objec
 {
 	struct remote_node *remote = remote_of(node);
 	*reply = NULL;
-	if (!remote->stream)
+	if (!remote->line)
 		return error_set(err, VMM_FAILED, "link-lost", "the link to node %s is lost", node->name);
 	vmm_auto_json struct json_object *call = json_make("op:s args:O", node_op_names[op], args), *answer = NULL;
-	if (frame_send_json(remote->stream, FRAME_CALL, call, err) < 0 || await_reply(remote, &answer, err) < 0) {
+	pthread_mutex_lock(&remote->line->turn);
+	int done = frame_send_json(remote->stream, FRAME_CALL, call, err);
+	if (done == 0)
+		done = await_reply(remote, &answer, err);
+	pthread_mutex_unlock(&remote->line->turn);
+	if (done < 0) {
 		hang_up(remote);
 		return error_on_node(err, node->name);
 	}
@@ -70,37 +124,61 @@ static int remote_call(struct vmm_node *node, enum node_op op, struct json_objec
 	return 0;
 }
 
-/* A session has a connection of its own: it is another thread's, and a second cipher stream uses a second core. */
+/* ---------------------------------------------------------------- sessions */
+
 struct session {
 	struct stream base;
-	struct ssh *ssh;
-	struct stream *inner;	/* what the copy goes over */
-	struct stream *control; /* where that is not ssh: the agent's end is tied to it */
+	struct line *line;
+	struct stream *agent; /* on the line; its end is the agent's end */
+	struct stream *inner; /* what the copy goes over: the same, or TLS */
 };
+
+/* Taking turns with calls, where it is their connection too. Who reads for long does so in slices (copy/lane.c). */
+static void session_begin_turn(struct session *session)
+{
+	if (session->inner == session->agent)
+		pthread_mutex_lock(&session->line->turn);
+}
+
+static void session_end_turn(struct session *session)
+{
+	if (session->inner == session->agent)
+		pthread_mutex_unlock(&session->line->turn);
+}
 
 static ssize_t session_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
 {
-	struct stream *inner = ((struct session *)s)->inner;
-	return inner->ops->read(inner, data, length, wait_ms, err);
+	struct session *session = (struct session *)s;
+	session_begin_turn(session);
+	ssize_t got = session->inner->ops->read(session->inner, data, length, wait_ms, err);
+	session_end_turn(session);
+	return got;
 }
 
 static int session_write(struct stream *s, const void *data, size_t length, struct vmm_error **err)
 {
-	struct stream *inner = ((struct session *)s)->inner;
-	return inner->ops->write(inner, data, length, err);
+	struct session *session = (struct session *)s;
+	session_begin_turn(session);
+	int done = session->inner->ops->write(session->inner, data, length, err);
+	session_end_turn(session);
+	return done;
 }
 
 static void session_finish(struct stream *s)
 {
-	stream_finish(((struct session *)s)->inner);
+	struct session *session = (struct session *)s;
+	session_begin_turn(session);
+	stream_finish(session->inner);
+	session_end_turn(session);
 }
 
 static void session_close(struct stream *s)
 {
 	struct session *session = (struct session *)s;
-	stream_close(session->inner);
-	stream_close(session->control);
-	ssh_close(session->ssh);
+	if (session->inner != session->agent)
+		stream_close(session->inner);
+	if (session->line)
+		line_leave(session->line, session->agent);
 	free(session);
 }
 
@@ -128,10 +206,33 @@ static int await_answer(struct stream *stream, struct json_object **reply, struc
 static int connect_tls(struct remote_node *remote, struct session *session, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *reply = NULL;
-	if (await_answer(session->control, &reply, err) < 0)
+	pthread_mutex_lock(&session->line->turn);
+	int done = await_answer(session->agent, &reply, err);
+	pthread_mutex_unlock(&session->line->turn);
+	if (done < 0)
 		return error_on_node(err, remote->base.name);
 	return tls_connect(&remote->peer.ssh, (int)json_number(reply, "ok.port"), json_text_or(reply, "ok.key", ""),
 			   &session->inner, err);
+}
+
+/* The first session shares the connection of calls: making one takes as long as copying a volume that has hardly changed. A second
+ * has its own, for another core's cipher. What TLS carries needs no more of ssh than to be told where to go. */
+static int open_session(struct remote_node *remote, const char *words, bool tls, struct session *session,
+			struct vmm_error **err)
+{
+	vmm_auto_error struct vmm_error *refused = NULL;
+	if (remote->line && (tls || remote->line->streams == 1)) {
+		session->line = remote->line;
+		if (line_join(remote->line, remote->base.name, words, &session->agent, &refused) == 0)
+			return 0;
+		session->line = NULL;
+		if (!error_is(refused, "channel-refused")) {
+			error_take(err, refused);
+			refused = NULL;
+			return -1;
+		}
+	}
+	return line_open(&remote->peer.ssh, words, &session->line, &session->agent, err);
 }
 
 static int remote_session(struct vmm_node *node, const char *task, bool tls, struct stream **stream,
@@ -141,9 +242,12 @@ static int remote_session(struct vmm_node *node, const char *task, bool tls, str
 	struct session *session = mem_zero(sizeof(*session));
 	session->base.ops = &session_ops;
 	vmm_auto_free char *words = str_format("%s %s", tls ? "tls-session" : "session", task);
-	struct stream **opened = tls ? &session->control : &session->inner;
-	if (agent_open(&remote->peer.ssh, words, &session->ssh, opened, err) < 0 ||
-	    (tls && connect_tls(remote, session, err) < 0)) {
+	int done = open_session(remote, words, tls, session, err);
+	if (!tls)
+		session->inner = session->agent;
+	else if (done == 0)
+		done = connect_tls(remote, session, err);
+	if (done < 0) {
 		session_close(&session->base);
 		return -1;
 	}
@@ -157,21 +261,18 @@ static int ask_for_tree(struct stream *stream, const char *place, bool checksum,
 	return frame_send_json(stream, FRAME_CALL, call, err) < 0 ? -1 : await_answer(stream, &reply, err);
 }
 
-/* On a channel beside that of the calls, of which there are none meanwhile; their agent's end is this one's too. */
-static int remote_tree(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd,
-		       uint64_t *wire, struct vmm_error **err)
+/* On a channel beside that of the calls, which wait for it; their agent's end is this one's too. With the turn. */
+static int carry_tree(struct remote_node *remote, const char *task, const char *place, bool checksum, int fd,
+		      uint64_t *wire, struct vmm_error **err)
 {
-	struct remote_node *remote = remote_of(node);
 	struct stream *stream = NULL;
 	vmm_auto_close int line = fd;
 	vmm_auto_free char *asked = str_format("tree %s", task);
-	if (!remote->stream)
-		return error_set(err, VMM_FAILED, "link-lost", "the link to node %s is lost", node->name);
-	int done = agent_beside(remote->ssh, node->name, asked, &stream, err);
+	int done = agent_beside(remote->line->ssh, remote->base.name, asked, &stream, err);
 	if (done == 0)
 		done = ask_for_tree(stream, place, checksum, err);
 	if (done == 0) {
-		done = ssh_carry(remote->ssh, stream, remote->stream, line, wire, err);
+		done = ssh_carry(remote->line->ssh, stream, remote->stream, line, wire, err);
 		line = -1;
 	}
 	int status = -1;
@@ -180,6 +281,20 @@ static int remote_tree(struct vmm_node *node, const char *task, const char *plac
 		done = error_set(err, VMM_FAILED, "tree-failed", "the receiving rsync: %.*s", (int)strcspn(words, "\n"),
 				 words);
 	stream_close(stream);
+	return done;
+}
+
+static int remote_tree(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd,
+		       uint64_t *wire, struct vmm_error **err)
+{
+	struct remote_node *remote = remote_of(node);
+	if (!remote->line) {
+		close(fd);
+		return error_set(err, VMM_FAILED, "link-lost", "the link to node %s is lost", node->name);
+	}
+	pthread_mutex_lock(&remote->line->turn);
+	int done = carry_tree(remote, task, place, checksum, fd, wire, err);
+	pthread_mutex_unlock(&remote->line->turn);
 	return done < 0 ? error_on_node(err, node->name) : 0;
 }
 

@@ -1,0 +1,241 @@
+/* What remote.c promises of connections: calls and the first session share one, whoever uses it, and one more is made only where that
+ * has a use. The far side is our agent under a real sshd. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "copy/copy.h"
+#include "node/node.h"
+#include "own-sshd.h"
+#include "storage/storage.h"
+
+enum { SIZE = 48 << 20 };
+
+/* Both ends' things lie in the /run that own_room makes. */
+static const struct node_paths paths = {
+	.state = "/run/both/state",
+	.etc = "/run/both/etc",
+	.run = "/run/both/run",
+	.hooks = "/run/both/hooks",
+	.libexec = "/run/both",
+};
+static const char task[] = "test", target[] = "/run/both/volumes/target";
+
+/* ------------------------------------------------------------------ helpers */
+
+static void copy_file(const char *from, const char *to)
+{
+	vmm_auto_free char *text = NULL;
+	size_t length;
+	if (file_read(from, 65536, &text, &length, NULL) < 0 || file_write(to, text, length, 0600, NULL) < 0)
+		abort();
+}
+
+/* A node whose sshd has such a configuration. */
+static struct vmm_node *node_behind(struct own_sshd *sshd, const char *lines)
+{
+	struct vmm_node *node = NULL;
+	struct vmm_error *err = NULL;
+	own_sshd_start(sshd, lines);
+	vmm_auto_free char *conf =
+		str_format("[node node2]\naddress = 127.0.0.1\nport = %d\nuser = %s\n", sshd->port, sshd->user);
+	file_write("/run/both/etc/vmmigrate.conf", conf, strlen(conf), 0600, NULL);
+	copy_file(sshd->forced_key, "/run/both/etc/id_vmmigrate");
+	copy_file(sshd->known_hosts, "/run/both/etc/known_hosts");
+	if (node_open_remote(&paths, "node2", task, &node, &err) < 0)
+		fail_msg("%s", err->message);
+	return node;
+}
+
+static struct stream *session_of(struct vmm_node *node, bool tls)
+{
+	struct stream *session = NULL;
+	struct vmm_error *err = NULL;
+	if (node->ops->session(node, task, tls, &session, &err) < 0)
+		fail_msg("%s", err->message);
+	return session;
+}
+
+static void call(struct vmm_node *node, enum node_op op, struct json_object *arguments)
+{
+	vmm_auto_json struct json_object *args = arguments, *reply = NULL;
+	struct vmm_error *err = NULL;
+	if (node_call(node, op, args, &reply, &err) < 0)
+		fail_msg("%s", err->message);
+}
+
+static int sockets(void)
+{
+	int count = 0;
+	DIR *all = opendir("/proc/self/fd");
+	for (struct dirent *one; (one = readdir(all));) {
+		struct stat st;
+		count += fstat(atoi(one->d_name), &st) == 0 && S_ISSOCK(st.st_mode);
+	}
+	closedir(all);
+	return count;
+}
+
+static char *allocate(struct vmm_node *node)
+{
+	char *temporary = storage_temporary(target, task);
+	struct json_object *volume = json_make("to:s temporary:s kind:s format:s size:i allocated:i", target, temporary,
+					       "dir", "raw", (int64_t)SIZE, (int64_t)SIZE);
+	call(node, NODE_ALLOCATE, json_make("task:s guest:s volume:o", task, "null-1", volume));
+	return temporary;
+}
+
+/* ------------------------------------------------------------------ copies */
+
+struct copying {
+	struct copy_job job;
+	struct stream *session;
+	int done;
+	pthread_t thread;
+};
+
+static void *copy_all(void *argument)
+{
+	struct copying *copying = argument;
+	struct copy_leaves leaves = {0};
+	copying->done = copy_push(&copying->job, &copying->session, 1, &leaves, NULL, NULL);
+	if (copying->done == 0)
+		copying->done = copy_verify(&copying->job, copying->session, &leaves, NULL, NULL);
+	copy_leaves_free(&leaves);
+	return NULL;
+}
+
+static int make_source(void)
+{
+	vmm_auto_free uint8_t *data = mem_zero(SIZE);
+	int fd = open("/run/both/source", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	for (size_t i = 0; i < SIZE; i++)
+		data[i] = (uint8_t)(i * 2654435761u >> 13);
+	assert_int_equal(fd_write_all(fd, data, SIZE), 0);
+	return fd;
+}
+
+static void copy_well(struct vmm_node *node, struct stream *session, bool calling)
+{
+	vmm_auto_free char *temporary = allocate(node);
+	vmm_auto_close int fd = make_source();
+	struct copying copying = {.job = {.fd = fd, .size = SIZE, .volume = temporary}, .session = session};
+	assert_int_equal(pthread_create(&copying.thread, NULL, copy_all, &copying), 0);
+	for (int i = 0; calling && i < 50; i++)
+		call(node, NODE_RECORD, json_make("guest:s", "null-1"));
+	pthread_join(copying.thread, NULL);
+	assert_int_equal(copying.done, 0);
+	unlink(temporary);
+}
+
+static void a_session_shares_the_connection_of_calls(void **state)
+{
+	(void)state;
+	struct own_sshd sshd;
+	struct vmm_node *node = node_behind(&sshd, "");
+	int before = sockets();
+	struct stream *session = session_of(node, false);
+	assert_int_equal(sockets(), before);
+	copy_well(node, session, false);
+	/* A second is for another core: it has its own, also where the first is no more. */
+	struct stream *second = session_of(node, false);
+	assert_int_equal(sockets(), before + 1);
+	stream_close(session);
+	copy_well(node, second, false);
+	stream_close(second);
+	assert_int_equal(sockets(), before);
+	node_close(node);
+	own_sshd_stop(&sshd);
+}
+
+static void calls_are_answered_while_a_copy_goes_over_their_connection(void **state)
+{
+	(void)state;
+	struct own_sshd sshd;
+	struct vmm_node *node = node_behind(&sshd, "");
+	struct stream *session = session_of(node, false);
+	copy_well(node, session, true);
+	stream_close(session);
+	call(node, NODE_RECORD, json_make("guest:s", "null-1"));
+	node_close(node);
+	own_sshd_stop(&sshd);
+}
+
+static void a_session_may_be_closed_after_its_node(void **state)
+{
+	(void)state;
+	struct own_sshd sshd;
+	struct vmm_node *node = node_behind(&sshd, "");
+	vmm_auto_free char *temporary = allocate(node);
+	int before = sockets();
+	struct stream *session = session_of(node, false), *tls = session_of(node, true);
+	node_close(node);
+	assert_int_equal(sockets(), before + 1);
+	stream_close(tls);
+	stream_close(session);
+	assert_int_equal(sockets(), before - 1);
+	unlink(temporary);
+	own_sshd_stop(&sshd);
+}
+
+static void sessions_over_tls_need_no_other_connection_of_ssh(void **state)
+{
+	(void)state;
+	struct own_sshd sshd;
+	struct vmm_node *node = node_behind(&sshd, "");
+	int before = sockets();
+	struct stream *first = session_of(node, true), *second = session_of(node, true);
+	assert_int_equal(sockets(), before + 2); /* those of TLS */
+	copy_well(node, first, true);
+	copy_well(node, second, false);
+	stream_close(first);
+	stream_close(second);
+	assert_int_equal(sockets(), before);
+	node_close(node);
+	own_sshd_stop(&sshd);
+}
+
+static void where_sshd_admits_no_second_channel_a_session_connects_anew(void **state)
+{
+	(void)state;
+	struct own_sshd sshd;
+	struct vmm_node *node = node_behind(&sshd, "MaxSessions 1\n");
+	int before = sockets();
+	struct stream *session = session_of(node, false);
+	assert_int_equal(sockets(), before + 1);
+	copy_well(node, session, true);
+	stream_close(session);
+	call(node, NODE_RECORD, json_make("guest:s", "null-1"));
+	node_close(node);
+	own_sshd_stop(&sshd);
+}
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (argc > 1 && !strcmp(argv[1], "far")) {
+		struct stream *stream = stream_on_fds(0, 1);
+		int status = agent_serve(&paths, getenv("SSH_ORIGINAL_COMMAND"), stream);
+		stream_close(stream);
+		return status;
+	}
+	if (!own_room() || dir_make("/run/both/etc", 0700, NULL) < 0 || dir_make("/run/both/volumes", 0700, NULL) < 0) {
+		puts("no namespace of our own: skipped");
+		return 0;
+	}
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_session_shares_the_connection_of_calls),
+		cmocka_unit_test(calls_are_answered_while_a_copy_goes_over_their_connection),
+		cmocka_unit_test(a_session_may_be_closed_after_its_node),
+		cmocka_unit_test(sessions_over_tls_need_no_other_connection_of_ssh),
+		cmocka_unit_test(where_sshd_admits_no_second_channel_a_session_connects_anew),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
