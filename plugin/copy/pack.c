@@ -51,10 +51,16 @@ static size_t compress(struct packer *packer, const void *data, size_t length)
 	return ZSTD_isError(made) ? 0 : COPY_PACK_HEAD + made;
 }
 
+bool packer_wanted(const struct packer *packer)
+{
+	double rate = gauge_rate(&packer->link);
+	return rate && rate <= FAST;
+}
+
 size_t packer_pack(struct packer *packer, const void *data, size_t length)
 {
 	double rate = gauge_rate(&packer->link);
-	if (!rate || rate > FAST || length < SMALL || length > COPY_LIMIT_TO_TARGET - COPY_PACK_HEAD)
+	if (!packer_wanted(packer) || length < SMALL || length > COPY_LIMIT_TO_TARGET - COPY_PACK_HEAD)
 		return 0;
 	if (packer->skip) {
 		packer->skip--;

@@ -328,6 +328,8 @@ struct packer {
 	unsigned misses, skip; /* it was of no use so many times running; frames not to try it on */
 };
 void packer_end(struct packer *packer);
+/* Is the link so slow that packing may help? */
+bool packer_wanted(const struct packer *packer);
 /* Packs changes into packer->packed if that gets them over sooner. The length, or 0: they go as they are. */
 size_t packer_pack(struct packer *packer, const void *data, size_t length);
 /* Error "protocol-error" where it does not make just the length that it says. */

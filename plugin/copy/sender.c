@@ -5,6 +5,8 @@
  */
 #include "parts.h"
 
+enum { MUCH = 256 << 10 }; /* of data: worth a frame of its own */
+
 /* Extents in hand, the target's tags as far as they have come. */
 struct order {
 	uint64_t first;
@@ -125,24 +127,25 @@ static int receive_frame(struct sender *sender, struct vmm_error **err)
 
 /* ------------------------------------------------------------------ sending */
 
-/* Sends a frame once the window has room for it. */
-static int send_flagged(struct sender *sender, enum copy_frame type, uint8_t flags, const void *data, size_t length,
-			struct vmm_error **err)
+/* Sends a frame, in two parts, once the window has room for it. */
+static int send_parts(struct sender *sender, enum copy_frame type, uint8_t flags, const void *head, size_t head_length,
+		      const void *data, size_t length, struct vmm_error **err)
 {
-	while (sender->sent + copy_cost(length) - sender->taken > COPY_WINDOW)
+	size_t whole = head_length + length;
+	while (sender->sent + copy_cost(whole) - sender->taken > COPY_WINDOW)
 		if (receive_frame(sender, err) < 0)
 			return -1;
-	sender->sent += copy_cost(length);
+	sender->sent += copy_cost(whole);
 	int64_t began = steady_us();
-	int result = frame_send(&sender->lane.stream, type, flags, data, length, err);
-	gauge_add(&sender->packer.link, length, steady_us() - began);
+	int result = frame_send_parts(&sender->lane.stream, type, flags, head, head_length, data, length, err);
+	gauge_add(&sender->packer.link, whole, steady_us() - began);
 	return result;
 }
 
 static int send_frame(struct sender *sender, enum copy_frame type, const void *data, size_t length,
 		      struct vmm_error **err)
 {
-	return send_flagged(sender, type, 0, data, length, err);
+	return send_parts(sender, type, 0, NULL, 0, data, length, err);
 }
 
 static int flush(struct sender *sender, struct vmm_error **err)
@@ -152,7 +155,7 @@ static int flush(struct sender *sender, struct vmm_error **err)
 	if (!length)
 		return 0;
 	size_t packed = packer_pack(&sender->packer, sender->changes, length);
-	return packed ? send_flagged(sender, COPY_CHANGES, COPY_IS_PACKED, sender->packer.packed, packed, err)
+	return packed ? send_parts(sender, COPY_CHANGES, COPY_IS_PACKED, NULL, 0, sender->packer.packed, packed, err)
 		      : send_frame(sender, COPY_CHANGES, sender->changes, length, err);
 }
 
@@ -165,12 +168,17 @@ static int make_room(struct sender *sender, size_t least, size_t *room, struct v
 	return 0;
 }
 
-static void add_record(struct sender *sender, enum change kind, uint64_t offset, size_t length, const void *data)
+static void pack_head(uint8_t record[COPY_RECORD_HEAD], enum change kind, uint64_t offset, size_t length)
 {
-	uint8_t *record = sender->changes + sender->changes_length;
 	put64(record, offset);
 	put32(record + 8, (uint32_t)length);
 	put32(record + 12, kind);
+}
+
+static void add_record(struct sender *sender, enum change kind, uint64_t offset, size_t length, const void *data)
+{
+	uint8_t *record = sender->changes + sender->changes_length;
+	pack_head(record, kind, offset, length);
 	sender->changes_length += COPY_RECORD_HEAD;
 	if (!data)
 		return;
@@ -187,9 +195,22 @@ static int change_zero(struct sender *sender, uint64_t offset, size_t length, st
 	return 0;
 }
 
+/* A frame of its own: much goes from where it was read, and is not copied behind other changes first. */
+static int change_alone(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length,
+			struct vmm_error **err)
+{
+	uint8_t head[COPY_RECORD_HEAD];
+	if (flush(sender, err) < 0)
+		return -1;
+	pack_head(head, CHANGE_DATA, offset, length);
+	return send_parts(sender, COPY_CHANGES, 0, head, sizeof(head), data, length, err);
+}
+
 static int change_data(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length,
 		       struct vmm_error **err)
 {
+	if (length >= MUCH && !packer_wanted(&sender->packer))
+		return change_alone(sender, offset, data, length, err);
 	for (size_t room; length;) {
 		if (make_room(sender, min64(length, COPY_PIECE), &room, err) < 0)
 			return -1;

@@ -15,16 +15,24 @@ static const uint8_t magic[4] = {0xf6, 'V', 'M', 'M'};
 
 int frame_send(struct stream *s, uint8_t type, uint8_t flags, const void *data, size_t length, struct vmm_error **err)
 {
+	return frame_send_parts(s, type, flags, NULL, 0, data, length, err);
+}
+
+int frame_send_parts(struct stream *s, uint8_t type, uint8_t flags, const void *head, size_t head_length,
+		     const void *data, size_t length, struct vmm_error **err)
+{
 	uint8_t first[FIRST_WRITE] = {magic[0], magic[1], magic[2], magic[3], type, flags};
-	if (length > FRAME_LIMIT_CONTROL)
+	if (head_length + length > FRAME_LIMIT_CONTROL || head_length > FRAME_HEAD_MOST)
 		return error_set(err, VMM_FAILED, "frame-too-large", "a frame of %zu bytes is over the limit of %d",
-				 length, FRAME_LIMIT_CONTROL);
-	uint32_t size = htonl((uint32_t)length);
+				 head_length + length, FRAME_LIMIT_CONTROL);
+	uint32_t size = htonl((uint32_t)(head_length + length));
 	memcpy(first + 8, &size, sizeof(size));
-	size_t with = length < FIRST_WRITE - HEADER ? length : FIRST_WRITE - HEADER;
+	size_t at = HEADER + head_length, with = length < FIRST_WRITE - at ? length : FIRST_WRITE - at;
+	if (head_length)
+		memcpy(first + HEADER, head, head_length);
 	if (with)
-		memcpy(first + HEADER, data, with);
-	if (stream_write(s, first, HEADER + with, err) < 0)
+		memcpy(first + at, data, with);
+	if (stream_write(s, first, at + with, err) < 0)
 		return -1;
 	return length > with ? stream_write(s, (const char *)data + with, length - with, err) : 0;
 }

@@ -71,6 +71,7 @@ enum {
 	FRAME_SILENCE_MS = 30000,	/* a link on which nothing has come for that long is lost */
 	FRAME_LIMIT_CONTROL = 16 << 20, /* bytes of payload */
 	FRAME_LIMIT_DATA = (4 << 20) + 65536,
+	FRAME_HEAD_MOST = 256,
 };
 
 struct frame {
@@ -80,6 +81,9 @@ struct frame {
 };
 
 int frame_send(struct stream *s, uint8_t type, uint8_t flags, const void *data, size_t length, struct vmm_error **err);
+/* The same with a payload in two parts, the first of FRAME_HEAD_MOST bytes at most: large data go from where they lie. */
+int frame_send_parts(struct stream *s, uint8_t type, uint8_t flags, const void *head, size_t head_length,
+		     const void *data, size_t length, struct vmm_error **err);
 /* Sends JSON. */
 int frame_send_json(struct stream *s, uint8_t type, struct json_object *json, struct vmm_error **err);
 /* The next frame whatever its type. Error "not-our-agent" where the magic is not ours, "frame-too-large" over `limit`,
