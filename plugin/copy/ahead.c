@@ -11,7 +11,7 @@ static void *ahead_run(void *argument)
 		if (ahead->over)
 			break;
 		pthread_mutex_unlock(&ahead->lock);
-		scan_extent(&ahead->scan, ahead->extent, &ahead->tags, &ahead->failure);
+		scan_extent(&ahead->scan, ahead->extent, ahead->keep, &ahead->tags, &ahead->failure);
 		scan_ahead(&ahead->scan, ahead->extent + 1);
 		pthread_mutex_lock(&ahead->lock);
 		ahead->asked = false;
@@ -52,10 +52,11 @@ void ahead_end(struct ahead *ahead)
 	error_clear(&ahead->failure);
 }
 
-void ahead_ask(struct ahead *ahead, uint64_t extent)
+void ahead_ask(struct ahead *ahead, uint64_t extent, bool keep)
 {
 	pthread_mutex_lock(&ahead->lock);
 	ahead->extent = extent;
+	ahead->keep = keep;
 	ahead->asked = true;
 	pthread_cond_signal(&ahead->changed);
 	pthread_mutex_unlock(&ahead->lock);
@@ -75,6 +76,7 @@ int ahead_take(struct ahead *ahead, struct extent_tags *tags, struct vmm_error *
 	uint8_t *taken = ahead->scan.data;
 	ahead->scan.data = ahead->data;
 	ahead->data = taken;
+	ahead->kept = ahead->keep;
 	ahead->read = ahead->scan.read;
 	*tags = ahead->tags;
 	return 0;

@@ -82,28 +82,19 @@ static int sign(struct answer *answer, struct vmm_error **err)
 }
 
 /* Zeros that an earlier copy by other means has written down occupy storage for nothing. */
-static int dig(struct answer *answer, struct vmm_error **err)
+static int dig(void *context, uint64_t offset, const uint8_t *data, size_t length, struct vmm_error **err)
 {
-	const struct extents *map = &answer->pass->map;
-	uint64_t word = map->leaves[answer->extent], base = answer->extent * COPY_EXTENT;
-	size_t length = extent_length(map->size, answer->extent);
-	for (unsigned first, end = 0; bits_run(word, end, &first, &end);) {
-		size_t from = (size_t)first * COPY_LEAF, to = min64((uint64_t)end * COPY_LEAF, length);
-		if (sink_dig(&answer->sink, base + from, answer->scan.data + from, to - from, err) < 0)
-			return -1;
-	}
-	return 0;
+	struct answer *answer = context;
+	return sink_dig(&answer->sink, offset, data, length, err);
 }
 
 static int tag(struct answer *answer, struct vmm_error **err)
 {
 	struct extent_tags tags;
 	uint8_t packed[COPY_TAGS_MOST];
-	if (scan_extent(&answer->scan, answer->extent, &tags, err) < 0)
-		return error_context(err, "%s", answer->sink.name);
+	if (scan_extent(&answer->scan, answer->extent, false, &tags, err) < 0)
+		return error_is(*err, "read-failed") ? error_context(err, "%s", answer->sink.name) : -1;
 	scan_ahead(&answer->scan, answer->extent + 1);
-	if (dig(answer, err) < 0)
-		return -1;
 	size_t length = tags_pack(answer->extent, &tags, packed);
 	if (outbox_wait(answer->pass->outbox, &answer->pass->failed))
 		outbox_put(answer->pass->outbox, COPY_TAGS, 0, packed, length);
@@ -115,6 +106,8 @@ void *answer_run(void *argument)
 	struct pass *pass = argument;
 	struct answer answer = {.pass = pass, .sink = pass->sink};
 	scan_begin(&answer.scan, pass->sink.fd, &pass->map, pass->key);
+	answer.scan.look = dig;
+	answer.scan.context = &answer;
 	for (enum work work; (work = next_work(&answer));) {
 		struct vmm_error *failure = NULL;
 		if ((work == WORK_SIGN ? sign(&answer, &failure) : tag(&answer, &failure)) < 0)

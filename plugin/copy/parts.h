@@ -207,9 +207,13 @@ struct scan {
 	int fd;
 	const struct extents *map;
 	struct tagger *tagger;
-	uint8_t *data; /* COPY_EXTENT bytes: the extent that was read last; undefined in holes */
-	uint64_t read; /* bytes read so far */
-	bool spare;    /* what was read does not stay in the cache */
+	uint8_t *data;	/* COPY_EXTENT bytes: the extent that was kept last; undefined in holes */
+	unsigned piece; /* leaves read at once */
+	uint64_t read;	/* bytes read so far */
+	bool spare;	/* what was read does not stay in the cache */
+	/* Called with each piece of data that is read, or NULL. */
+	int (*look)(void *context, uint64_t offset, const uint8_t *data, size_t length, struct vmm_error **err);
+	void *context;
 };
 
 /* COPY_EXTENT bytes, aligned for O_DIRECT; the caller's. */
@@ -217,8 +221,12 @@ uint8_t *scan_buffer(void);
 /* `fd` and `map` are borrowed and outlive the scan. */
 void scan_begin(struct scan *scan, int fd, const struct extents *map, const uint8_t key[COPY_KEY]);
 void scan_end(struct scan *scan);
-/* Reads an extent and makes its tags. Error "read-failed" naming the offset. */
-int scan_extent(struct scan *scan, uint64_t extent, struct extent_tags *tags, struct vmm_error **err);
+/* Reads an extent and makes its tags; unless the data are to be kept what is in scan->data afterwards is of no use. Error "read-failed"
+ * naming the offset. */
+int scan_extent(struct scan *scan, uint64_t extent, bool keep, struct extent_tags *tags, struct vmm_error **err);
+/* Reads the leaves of one from `first` up to `end` into `data` and makes their tags; the others' stay as they are. */
+int scan_leaves(struct scan *scan, uint64_t extent, unsigned first, unsigned end, uint8_t *data,
+		struct extent_tags *tags, struct vmm_error **err);
 /* Asks the kernel to read an extent before it is wanted. */
 void scan_ahead(const struct scan *scan, uint64_t extent);
 /* Reads what is picked (NULL: all) into leaves->tag (made by leaves_make) with a few threads. */
@@ -231,11 +239,12 @@ int scan_all(int fd, const struct picked *picked, struct copy_leaves *leaves, st
 /* A thread that scans the next extent while the last one is at work. It is asked for an extent, and that is taken, in turns. */
 struct ahead {
 	uint8_t *data; /* COPY_EXTENT bytes: the extent that was taken last; undefined in holes */
+	bool kept;     /* that; else only its tags are there */
 	uint64_t read; /* bytes read for the extents that were taken */
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards all below; what is scanned into is the thread's while asked */
 	pthread_cond_t changed;
-	bool asked, over;
+	bool asked, keep, over;
 	uint64_t extent; /* that was asked for last, AHEAD_NONE at first */
 	struct scan scan;
 	struct extent_tags tags;
@@ -246,7 +255,7 @@ struct ahead {
 int ahead_begin(struct ahead *ahead, int fd, const struct extents *map, const uint8_t key[COPY_KEY],
 		struct vmm_error **err);
 void ahead_end(struct ahead *ahead);
-void ahead_ask(struct ahead *ahead, uint64_t extent);
+void ahead_ask(struct ahead *ahead, uint64_t extent, bool keep);
 /* Waits for what was asked. Errors are those of scan_extent. */
 int ahead_take(struct ahead *ahead, struct extent_tags *tags, struct vmm_error **err);
 

@@ -5,7 +5,10 @@
  */
 #include "parts.h"
 
-enum { MUCH = 256 << 10 }; /* of data: worth a frame of its own */
+enum {
+	MUCH = 256 << 10, /* of data: worth a frame of its own */
+	KEEP_FROM = 8,	  /* where a part of an extent's leaves differs the next are kept when they are read */
+};
 
 /* Extents in hand, the target's tags as far as they have come. */
 struct order {
@@ -26,7 +29,9 @@ struct sender {
 	struct push *push;
 	struct lane lane;
 	struct ahead ahead;
-	bool fresh; /* the target's volume holds nothing */
+	struct scan again; /* what was not kept and differs */
+	bool differs;	   /* so much did lately that all is kept */
+	bool fresh;	   /* the target's volume holds nothing */
 	bool opened, syncing, synced;
 	uint64_t sent, taken; /* cost of frames sent, and of those that the target has applied */
 	struct order orders[COPY_ORDERS];
@@ -369,30 +374,65 @@ static int send_leaves(struct sender *sender, enum fate fate, uint64_t offset, c
 	}
 }
 
+/* The data of some leaves of an extent; where they are read once more it is the tags of that reading that count: a guest may have
+ * written meanwhile. NULL where they cannot be read. */
+static const uint8_t *leaves_data(struct sender *sender, uint64_t extent, unsigned first, unsigned end,
+				  struct extent_tags *new, struct vmm_error **err)
+{
+	if (sender->ahead.kept)
+		return sender->ahead.data + (size_t)first * COPY_LEAF;
+	if (scan_leaves(&sender->again, extent, first, end, sender->again.data, new, err) < 0) {
+		error_context(err, "%s", sender->push->job->volume);
+		return NULL;
+	}
+	return sender->again.data;
+}
+
 static uint64_t leaf_bits(unsigned first, unsigned end)
 {
 	return (end - first == 64 ? ~0ull : (1ull << (end - first)) - 1) << first;
 }
 
-static int send_extent(struct sender *sender, uint64_t extent, const struct extent_tags *new,
-		       const struct extent_tags *old, struct vmm_error **err)
+/* The end of the run of leaves of one fate that begins there. */
+static unsigned run_end(const struct extent_tags *new, const struct extent_tags *old, unsigned leaf, size_t leaves)
 {
-	size_t length = extent_length(sender->push->map.size, extent), leaves = leaf_count(length);
+	enum fate fate = leaf_fate(new, old, leaf);
+	unsigned end = leaf + 1;
+	while (end < leaves && (end - leaf) * COPY_LEAF < COPY_RUN && leaf_fate(new, old, end) == fate)
+		end++;
+	return end;
+}
+
+static int send_run(struct sender *sender, uint64_t extent, unsigned leaf, unsigned end, enum fate fate,
+		    struct extent_tags *new, struct vmm_error **err)
+{
+	size_t from = (size_t)leaf * COPY_LEAF,
+	       to = min64((uint64_t)end * COPY_LEAF, extent_length(sender->push->map.size, extent));
+	const uint8_t *data = NULL;
+	if (sender->push->leaves)
+		sender->push->leaves->proven[extent] &= ~leaf_bits(leaf, end);
+	if (fate != FATE_ZERO && !(data = leaves_data(sender, extent, leaf, end, new, err)))
+		return -1;
+	return send_leaves(sender, fate, extent * COPY_EXTENT + from, data, to - from, err);
+}
+
+static int send_extent(struct sender *sender, uint64_t extent, struct extent_tags *new, const struct extent_tags *old,
+		       struct vmm_error **err)
+{
+	size_t leaves = leaf_count(extent_length(sender->push->map.size, extent)), sent = 0;
 	for (unsigned leaf = 0, end; leaf < leaves; leaf = end) {
 		enum fate fate = leaf_fate(new, old, leaf);
-		for (end = leaf + 1; end < leaves && (end - leaf) * COPY_LEAF < COPY_RUN; end++)
-			if (leaf_fate(new, old, end) != fate)
-				break;
-		size_t from = (size_t)leaf * COPY_LEAF, to = min64((uint64_t)end * COPY_LEAF, length);
-		if (fate != FATE_SAME && sender->push->leaves)
-			sender->push->leaves->proven[extent] &= ~leaf_bits(leaf, end);
-		if (fate == FATE_SAME)
+		end = run_end(new, old, leaf, leaves);
+		if (fate == FATE_SAME) {
 			sender->push->present +=
 				(uint64_t)__builtin_popcountll(new->nonzero >> leaf << (64 - (end - leaf))) * COPY_LEAF;
-		if (send_leaves(sender, fate, extent * COPY_EXTENT + from, sender->ahead.data + from, to - from, err) <
-		    0)
+			continue;
+		}
+		sent += end - leaf;
+		if (send_run(sender, extent, leaf, end, fate, new, err) < 0)
 			return -1;
 	}
+	sender->differs = sent > leaves / KEEP_FROM;
 	return 0;
 }
 
@@ -417,6 +457,12 @@ static bool next_to_read(const struct sender *sender, uint64_t extent, uint64_t 
 	return false;
 }
 
+/* What will be sent is kept as it was read. What is compared first will mostly be found to be there already. */
+static bool keeps(const struct sender *sender)
+{
+	return sender->fresh || sender->differs || sender->push->only || sender->ahead.scan.spare;
+}
+
 /* While this extent is at work, the next is read. */
 static int read_extent(struct sender *sender, uint64_t extent, struct extent_tags *tags, struct vmm_error **err)
 {
@@ -427,12 +473,12 @@ static int read_extent(struct sender *sender, uint64_t extent, struct extent_tag
 	if (!push->map.leaves[extent])
 		return 0;
 	if (ahead->extent != extent)
-		ahead_ask(ahead, extent);
+		ahead_ask(ahead, extent, keeps(sender));
 	if (ahead_take(ahead, tags, err) < 0)
 		return error_context(err, "%s", job_name(push->job));
 	push->data += ahead->read - read;
 	if (next_to_read(sender, extent, &next))
-		ahead_ask(ahead, next);
+		ahead_ask(ahead, next, keeps(sender));
 	return 0;
 }
 
@@ -540,11 +586,13 @@ int sender_run(struct push *push, struct stream *session, struct vmm_error **err
 	lane_begin(&sender->lane, session, &push->stop);
 	sender->lane.pace = &push->pace;
 	sender->lane.wire = &push->wire;
+	scan_begin(&sender->again, push->job->fd, &push->map, push->key);
 	int result = ahead_begin(&sender->ahead, push->job->fd, &push->map, push->key, err);
 	if (!result) {
 		result = converse(sender, err);
 		ahead_end(&sender->ahead);
 	}
+	scan_end(&sender->again);
 	packer_end(&sender->packer);
 	for (size_t i = 0; i < COPY_SLOTS; i++) {
 		if (sender->inquiries[i].state == INQUIRY_ANSWERED)
