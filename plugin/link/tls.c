@@ -23,6 +23,7 @@ enum {
 	SLICE_MS = 1000,
 	GREET_MS = 3000, /* a caller that has not shown its key by then is turned away */
 	BACKLOG = 8,
+	BUFFER = 256 << 10, /* records of 16 KiB go to the socket and come from it by the dozen */
 };
 
 struct tls_stream {
@@ -34,6 +35,7 @@ struct tls_stream {
 	bool reading;	    /* a thread is in read: what comes is its business */
 	bool ended, failed; /* nothing more will come; the connection is of no use */
 	bool finished;	    /* nothing more will be written */
+	int64_t moved_ms;   /* when the socket last took something of what is being written */
 };
 
 /* ------------------------------------------------------------------ reading and writing */
@@ -73,12 +75,14 @@ static ssize_t take(struct tls_stream *t, void *data, size_t length, short *even
 		return (ssize_t)aside;
 	if (t->failed)
 		return -1;
-	size_t got = 0;
-	int result = SSL_read_ex(t->ssl, data, length, &got);
-	if (result > 0)
-		return (ssize_t)got;
-	int next = wants(t, result, events);
-	return next > 0 ? -2 : next;
+	size_t taken = 0, got = 0;
+	int result;
+	/* One record after the other, as long as there are any; what ends it shows again next time. */
+	while ((result = SSL_read_ex(t->ssl, (char *)data + taken, length - taken, &got)) > 0 &&
+	       (taken += got) < length)
+		;
+	int next = result > 0 ? 0 : wants(t, result, events);
+	return taken ? (ssize_t)taken : next > 0 ? -2 : next;
 }
 
 static void wait_for(int fd, short events, int64_t most_ms)
@@ -133,37 +137,69 @@ static void put_aside(struct tls_stream *t)
 		wants(t, result, &events);
 }
 
+/* Sends what waits in the buffer: as wants() says it, but 0 where nothing is left. With the lock. */
+static int flush(struct tls_stream *t, short *events)
+{
+	BIO *out = SSL_get_wbio(t->ssl);
+	int waiting = BIO_wpending(out);
+	if (BIO_flush(out) > 0)
+		return 0;
+	ERR_clear_error();
+	if (BIO_wpending(out) < waiting)
+		t->moved_ms = clock_steady_ms();
+	*events = POLLOUT;
+	t->failed = !BIO_should_retry(out);
+	return t->failed ? -1 : 1;
+}
+
+/* Takes bytes, or sends off what was taken. The count in *put; 1 where it has to be waited for *events, 0 where that was all, -1 where the
+ * connection is broken. With the lock. */
+static int give(struct tls_stream *t, const char *data, size_t length, size_t *put, short *events)
+{
+	if (t->failed)
+		return -1;
+	int next = 0;
+	*put = 0;
+	while (!next && *put < length) {
+		size_t n = 0;
+		int result = SSL_write_ex(t->ssl, data + *put, length - *put, &n);
+		*put += n;
+		if (result <= 0 && (next = wants(t, result, events)) == 0)
+			next = -1;
+	}
+	if (*put)
+		t->moved_ms = clock_steady_ms();
+	if (!next)
+		next = flush(t, events);
+	if (next > 0) {
+		put_aside(t);
+		*events |= t->reading || stream_aside_full(&t->aside) ? 0 : POLLIN;
+	}
+	return next;
+}
+
 static int tls_write(struct stream *s, const void *data, size_t length, struct vmm_error **err)
 {
 	struct tls_stream *t = (struct tls_stream *)s;
 	const char *at = data;
-	int64_t moved = clock_steady_ms();
-	while (length) {
-		size_t put = 0;
+	t->moved_ms = clock_steady_ms();
+	for (;;) {
+		size_t put;
 		short events = POLLOUT;
 		pthread_mutex_lock(&t->lock);
-		bool broken = t->failed;
-		int result = broken ? 0 : SSL_write_ex(t->ssl, at, length, &put);
-		if (!broken && result <= 0) {
-			broken = wants(t, result, &events) <= 0;
-			if (!broken)
-				put_aside(t);
-			events |= t->reading || stream_aside_full(&t->aside) ? 0 : POLLIN;
-		}
+		int next = give(t, at, length, &put, &events);
 		pthread_mutex_unlock(&t->lock);
-		if (broken)
+		if (next < 0)
 			return lost(err, "it takes nothing any more");
+		if (next == 0)
+			return 0;
 		at += put;
 		length -= put;
-		if (put)
-			moved = clock_steady_ms();
-		else if (clock_steady_ms() - moved >= FRAME_SILENCE_MS)
+		if (clock_steady_ms() - t->moved_ms >= FRAME_SILENCE_MS)
 			return error_set(err, VMM_FAILED, "link-silent", "the other side has taken nothing for %d ms",
 					 FRAME_SILENCE_MS);
-		else
-			wait_for(t->fd, events, -1);
+		wait_for(t->fd, events, -1);
 	}
-	return 0;
 }
 
 /* Says that this was all; what is on its way still arrives. */
@@ -177,10 +213,10 @@ static void tls_finish(struct stream *s)
 		pthread_mutex_lock(&t->lock);
 		if (t->finished || t->failed)
 			result = 0;
-		else if ((result = SSL_shutdown(t->ssl)) < 0)
+		else if (!(SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN) && (result = SSL_shutdown(t->ssl)) < 0)
 			result = wants(t, result, &events);
 		else
-			result = 0;
+			result = flush(t, &events);
 		t->finished |= result <= 0;
 		pthread_mutex_unlock(&t->lock);
 		if (result > 0)
@@ -239,6 +275,29 @@ static int server_key(SSL *ssl, const unsigned char *id, size_t id_length, SSL_S
 	return 1;
 }
 
+/* The socket behind a buffer. */
+static BIO *buffered(int fd)
+{
+	BIO *socket = BIO_new_socket(fd, BIO_NOCLOSE), *buffer = BIO_new(BIO_f_buffer());
+	if (socket && buffer && BIO_set_buffer_size(buffer, BUFFER))
+		return BIO_push(buffer, socket);
+	BIO_free(socket);
+	BIO_free(buffer);
+	return NULL;
+}
+
+static bool ssl_on(SSL *ssl, int fd)
+{
+	BIO *in = buffered(fd), *out = buffered(fd);
+	if (in && out) {
+		SSL_set_bio(ssl, in, out);
+		return true;
+	}
+	BIO_free_all(in);
+	BIO_free_all(out);
+	return false;
+}
+
 static SSL *ssl_new(bool server, int fd, const char *key)
 {
 	SSL_CTX *context = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
@@ -253,7 +312,7 @@ static SSL *ssl_new(bool server, int fd, const char *key)
 		ssl = SSL_new(context);
 	}
 	SSL_CTX_free(context); /* the connection holds it */
-	if (ssl && SSL_set_fd(ssl, fd) && SSL_set_app_data(ssl, (void *)key))
+	if (ssl && ssl_on(ssl, fd) && SSL_set_app_data(ssl, (void *)key))
 		return ssl;
 	SSL_free(ssl);
 	return NULL;
