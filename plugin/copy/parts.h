@@ -426,7 +426,7 @@ struct push {
 	atomic_bool stop;
 };
 
-/* Does a session's share of a push, until the target has synced. */
+/* Does a session's share of a push, of which the target has been told (OPEN), until it has synced. */
 int sender_run(struct push *push, struct stream *session, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ the target's answers (outbox.c) */

@@ -169,8 +169,6 @@ static int crew_run(struct crew *crew, struct stream *const sessions[], size_t c
 	pthread_mutex_destroy(&crew->lock);
 	if (!crew->failure)
 		return 0;
-	for (size_t i = 0; i < count; i++)
-		stream_finish(sessions[i]);
 	if (!wanted && crew->failure->exit == VMM_CANCELLED) {
 		error_clear(&crew->failure);
 		error_set(&crew->failure, VMM_CANCELLED, "cancelled", "the copy of %s was cancelled",
@@ -205,26 +203,15 @@ static void narrow(struct push *push, uint64_t known_size)
 		push->map.leaves[extent] &= push->only[extent];
 }
 
-static int prepare(struct push *push, const struct copy_job *job, size_t sessions, struct copy_leaves *leaves,
-		   struct vmm_error **err)
+/* A key of its own, or that of the tags that the target's volume has. */
+static int choose_key(struct push *push, struct copy_leaves *leaves, struct vmm_error **err)
 {
-	struct stat file;
-	/* Behind a file's end there would only seem to be a hole. */
-	if (!fstat(job->fd, &file) && S_ISREG(file.st_mode) && (uint64_t)file.st_size < job->size)
-		return error_set(err, VMM_FAILED, "read-failed", "%s ends at offset %llu, %llu bytes were to be copied",
-				 job_name(job), (unsigned long long)file.st_size, (unsigned long long)job->size);
-	if (extents_map(job->fd, job->size, &push->map, err) < 0)
-		return error_context(err, "%s", job_name(job));
-	push->job = job;
-	push->deal = deal_size(push->map.count, sessions);
+	const struct copy_job *job = push->job;
 	push->leaves = leaves;
 	push->known = leaves && leaves->tag && leaves->size <= job->size;
 	if (push->known) {
 		memcpy(push->key, leaves->key, COPY_KEY);
-		push->not_fresh = has_data(leaves);
-		if (job->only)
-			narrow(push, leaves->size);
-		return leaves_grow(leaves, job->size, err);
+		return 0;
 	}
 	push->key[0] = (uint8_t)job->digest;
 	if (RAND_bytes(push->key + 1, COPY_SECRET) != 1)
@@ -235,18 +222,67 @@ static int prepare(struct push *push, const struct copy_job *job, size_t session
 	return leaves_make(job->size, push->key, leaves, err);
 }
 
+static int check_size(const struct copy_job *job, struct vmm_error **err)
+{
+	struct stat file;
+	if (job->size > COPY_SIZE_MOST)
+		return error_set(err, VMM_FAILED, "too-large", "%s has %llu bytes", job_name(job),
+				 (unsigned long long)job->size);
+	/* Behind a file's end there would only seem to be a hole. */
+	if (!fstat(job->fd, &file) && S_ISREG(file.st_mode) && (uint64_t)file.st_size < job->size)
+		return error_set(err, VMM_FAILED, "read-failed", "%s ends at offset %llu, %llu bytes were to be copied",
+				 job_name(job), (unsigned long long)file.st_size, (unsigned long long)job->size);
+	return 0;
+}
+
+/* What there is to look at. */
+static int map_source(struct push *push, struct vmm_error **err)
+{
+	const struct copy_job *job = push->job;
+	if (extents_map(job->fd, job->size, &push->map, err) < 0)
+		return error_context(err, "%s", job_name(job));
+	if (!push->known)
+		return 0;
+	push->not_fresh = has_data(push->leaves);
+	if (job->only)
+		narrow(push, push->leaves->size);
+	return leaves_grow(push->leaves, job->size, err);
+}
+
+/* The targets look at their volume while we look at ours. */
+static int open_all(const struct push *push, struct stream *const sessions[], size_t count, struct vmm_error **err)
+{
+	for (size_t i = 0; i < count; i++)
+		if (open_send(sessions[i], COPY_OPEN, push->job->size, push->key, push->job->volume, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int run(struct crew *crew, struct stream *const sessions[], size_t count, struct copy_leaves *leaves,
+	       struct vmm_error **err)
+{
+	struct push *push = &crew->push;
+	if (check_size(push->job, err) < 0 || choose_key(push, leaves, err) < 0)
+		return -1;
+	int done = open_all(push, sessions, count, err);
+	if (done == 0)
+		done = map_source(push, err);
+	push->deal = deal_size(push->map.count, count);
+	if (done == 0)
+		done = crew_run(crew, sessions, count, err);
+	for (size_t i = 0; done < 0 && i < count; i++)
+		stream_finish(sessions[i]);
+	return done;
+}
+
 int copy_push(const struct copy_job *job, struct stream *const sessions[], size_t count, struct copy_leaves *leaves,
 	      struct copy_progress *result, struct vmm_error **err)
 {
-	struct crew crew = {0};
+	struct crew crew = {.push.job = job};
 	if (count > COPY_SESSIONS_MOST)
 		count = COPY_SESSIONS_MOST;
 	pace_begin(&crew.push.pace, job->rate_limit);
-	int done = job->size > COPY_SIZE_MOST ? error_set(err, VMM_FAILED, "too-large", "%s has %llu bytes",
-							  job_name(job), (unsigned long long)job->size)
-					      : prepare(&crew.push, job, count, leaves, err);
-	if (!done)
-		done = crew_run(&crew, sessions, count, err);
+	int done = run(&crew, sessions, count, leaves, err);
 	if (result)
 		report(&crew.push, result);
 	if (done < 0 && leaves)

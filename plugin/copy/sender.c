@@ -5,10 +5,7 @@
  */
 #include "parts.h"
 
-enum {
-	MUCH = 256 << 10, /* of data: worth a frame of its own */
-	KEEP_FROM = 8,	  /* where a part of an extent's leaves differs the next are kept when they are read */
-};
+enum { MUCH = 256 << 10 }; /* of data: worth a frame of its own */
 
 /* Extents in hand, the target's tags as far as they have come. */
 struct order {
@@ -30,7 +27,7 @@ struct sender {
 	struct lane lane;
 	struct ahead ahead;
 	struct scan again; /* what was not kept and differs */
-	bool differs;	   /* so much did lately that all is kept */
+	bool differs;	   /* most did lately: so what is read is kept */
 	bool fresh;	   /* the target's volume holds nothing */
 	bool opened, syncing, synced;
 	uint64_t sent, taken; /* cost of frames sent, and of those that the target has applied */
@@ -432,7 +429,7 @@ static int send_extent(struct sender *sender, uint64_t extent, struct extent_tag
 		if (send_run(sender, extent, leaf, end, fate, new, err) < 0)
 			return -1;
 	}
-	sender->differs = sent > leaves / KEEP_FROM;
+	sender->differs = sent > leaves / 2;
 	return 0;
 }
 
@@ -554,8 +551,6 @@ static int work(struct sender *sender, struct vmm_error **err)
 static int converse(struct sender *sender, struct vmm_error **err)
 {
 	struct push *push = sender->push;
-	if (open_send(&sender->lane.stream, COPY_OPEN, push->map.size, push->key, push->job->volume, err) < 0)
-		return -1;
 	while (!sender->opened)
 		if (receive_frame(sender, err) < 0)
 			return -1;
