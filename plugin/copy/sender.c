@@ -379,7 +379,7 @@ static const uint8_t *leaves_data(struct sender *sender, uint64_t extent, unsign
 	if (sender->ahead.kept)
 		return sender->ahead.data + (size_t)first * COPY_LEAF;
 	if (scan_leaves(&sender->again, extent, first, end, sender->again.data, new, err) < 0) {
-		error_context(err, "%s", sender->push->job->volume);
+		error_context(err, "%s", job_name(sender->push->job));
 		return NULL;
 	}
 	return sender->again.data;
