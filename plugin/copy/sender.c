@@ -3,42 +3,7 @@
  * One thread does all of it. It reads from the session only when it waits for something or when something is there, and
  * it may write at any time: see parts.h for why that ends.
  */
-#include "parts.h"
-
-enum { MUCH = 256 << 10 }; /* of data: worth a frame of its own */
-
-/* Extents in hand, the target's tags as far as they have come. */
-struct order {
-	uint64_t first;
-	uint32_t count, arrived, worked;
-	struct extent_tags old[COPY_ORDER_MOST];
-};
-
-/* A run that is with librsync; its data is kept, since the guest may write to the volume meanwhile. */
-struct inquiry {
-	enum { INQUIRY_NONE, INQUIRY_ASKED, INQUIRY_ANSWERED } state;
-	struct stretch run;
-	uint8_t *data;
-	struct frame signature;
-};
-
-struct sender {
-	struct push *push;
-	struct lane lane;
-	struct ahead ahead;
-	struct scan again; /* what was not kept and differs */
-	bool differs;	   /* most did lately: so what is read is kept */
-	bool fresh;	   /* the target's volume holds nothing */
-	bool opened, syncing, synced;
-	uint64_t sent, taken; /* cost of frames sent, and of those that the target has applied */
-	struct order orders[COPY_ORDERS];
-	unsigned current; /* the order to work on; the other is the next */
-	struct inquiry inquiries[COPY_SLOTS];
-	struct packer packer;
-	unsigned misses, skip; /* librsync was of no use so many times running; runs not to try it on */
-	size_t changes_length;
-	uint8_t changes[COPY_LIMIT_TO_TARGET]; /* the CHANGES frame in the making */
-};
+#include "sender.h"
 
 /* ------------------------------------------------------------------ receiving */
 
@@ -72,18 +37,6 @@ static int take_tags(struct sender *sender, const struct frame *frame, struct vm
 	return 0;
 }
 
-/* Keeps the frame if it is the answer to an inquiry. */
-static int take_signature(struct sender *sender, struct frame *frame, struct vmm_error **err)
-{
-	uint32_t slot = frame->length >= 4 ? get32(frame->data) : COPY_SLOTS;
-	if (slot >= COPY_SLOTS || sender->inquiries[slot].state != INQUIRY_ASKED)
-		return protocol_error(err, "a signature that nobody asked for");
-	sender->inquiries[slot].signature = *frame;
-	sender->inquiries[slot].state = INQUIRY_ANSWERED;
-	frame->data = NULL;
-	return 0;
-}
-
 static int take_taken(struct sender *sender, const struct frame *frame, struct vmm_error **err)
 {
 	uint64_t taken = frame->length == 8 ? get64(frame->data) : 0;
@@ -104,7 +57,7 @@ static int take_frame(struct sender *sender, struct frame *frame, struct vmm_err
 	case COPY_TAGS:
 		return take_tags(sender, frame, err);
 	case COPY_SIGNATURE:
-		return take_signature(sender, frame, err);
+		return inquiry_answered(sender, frame, err);
 	case COPY_TAKEN:
 		return take_taken(sender, frame, err);
 	case COPY_SYNCED:
@@ -117,7 +70,7 @@ static int take_frame(struct sender *sender, struct frame *frame, struct vmm_err
 	}
 }
 
-static int receive_frame(struct sender *sender, struct vmm_error **err)
+int sender_receive(struct sender *sender, struct vmm_error **err)
 {
 	struct frame frame;
 	if (source_receive(&sender->lane.stream, &frame, err) < 0)
@@ -125,221 +78,6 @@ static int receive_frame(struct sender *sender, struct vmm_error **err)
 	int result = take_frame(sender, &frame, err);
 	frame_free(&frame);
 	return result;
-}
-
-/* ------------------------------------------------------------------ sending */
-
-/* Sends a frame, in two parts, once the window has room for it. */
-static int send_parts(struct sender *sender, enum copy_frame type, uint8_t flags, const void *head, size_t head_length,
-		      const void *data, size_t length, struct vmm_error **err)
-{
-	size_t whole = head_length + length;
-	while (sender->sent + copy_cost(whole) - sender->taken > COPY_WINDOW)
-		if (receive_frame(sender, err) < 0)
-			return -1;
-	sender->sent += copy_cost(whole);
-	int64_t began = steady_us();
-	int result = frame_send_parts(&sender->lane.stream, type, flags, head, head_length, data, length, err);
-	gauge_add(&sender->packer.link, whole, steady_us() - began);
-	return result;
-}
-
-static int send_frame(struct sender *sender, enum copy_frame type, const void *data, size_t length,
-		      struct vmm_error **err)
-{
-	return send_parts(sender, type, 0, NULL, 0, data, length, err);
-}
-
-static int flush(struct sender *sender, struct vmm_error **err)
-{
-	size_t length = sender->changes_length;
-	sender->changes_length = 0;
-	if (!length)
-		return 0;
-	size_t packed = packer_pack(&sender->packer, sender->changes, length);
-	return packed ? send_parts(sender, COPY_CHANGES, COPY_IS_PACKED, NULL, 0, sender->packer.packed, packed, err)
-		      : send_frame(sender, COPY_CHANGES, sender->changes, length, err);
-}
-
-/* Room for a record's head and `least` bytes. */
-static int make_room(struct sender *sender, size_t least, size_t *room, struct vmm_error **err)
-{
-	if (sender->changes_length + COPY_RECORD_HEAD + least > sizeof(sender->changes) && flush(sender, err) < 0)
-		return -1;
-	*room = sizeof(sender->changes) - sender->changes_length - COPY_RECORD_HEAD;
-	return 0;
-}
-
-static void pack_head(uint8_t record[COPY_RECORD_HEAD], enum change kind, uint64_t offset, size_t length)
-{
-	put64(record, offset);
-	put32(record + 8, (uint32_t)length);
-	put32(record + 12, kind);
-}
-
-static void add_record(struct sender *sender, enum change kind, uint64_t offset, size_t length, const void *data)
-{
-	uint8_t *record = sender->changes + sender->changes_length;
-	pack_head(record, kind, offset, length);
-	sender->changes_length += COPY_RECORD_HEAD;
-	if (!data)
-		return;
-	memcpy(record + COPY_RECORD_HEAD, data, length);
-	sender->changes_length += length;
-}
-
-static int change_zero(struct sender *sender, uint64_t offset, size_t length, struct vmm_error **err)
-{
-	size_t room;
-	if (make_room(sender, 0, &room, err) < 0)
-		return -1;
-	add_record(sender, CHANGE_ZERO, offset, length, NULL);
-	return 0;
-}
-
-/* A frame of its own: much goes from where it was read, and is not copied behind other changes first. */
-static int change_alone(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length,
-			struct vmm_error **err)
-{
-	uint8_t head[COPY_RECORD_HEAD];
-	if (flush(sender, err) < 0)
-		return -1;
-	pack_head(head, CHANGE_DATA, offset, length);
-	return send_parts(sender, COPY_CHANGES, 0, head, sizeof(head), data, length, err);
-}
-
-static int change_data(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length,
-		       struct vmm_error **err)
-{
-	if (length >= MUCH && !packer_wanted(&sender->packer))
-		return change_alone(sender, offset, data, length, err);
-	for (size_t room; length;) {
-		if (make_room(sender, min64(length, COPY_PIECE), &room, err) < 0)
-			return -1;
-		size_t n = min64(length, room < length ? room & ~(size_t)(COPY_PIECE - 1) : length);
-		add_record(sender, CHANGE_DATA, offset, n, data);
-		offset += n;
-		data += n;
-		length -= n;
-	}
-	return 0;
-}
-
-/* A run as it is, but for its zeros: those become holes, or are left out where the target has zeros already. */
-static int change_run(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length, bool over_zeros,
-		      struct vmm_error **err)
-{
-	bool zero;
-	for (size_t at = 0, run; pieces_next(data, length, &at, &run, &zero);) {
-		size_t from = at - run;
-		if (zero && over_zeros)
-			continue;
-		if ((zero ? change_zero(sender, offset + from, run, err)
-			  : change_data(sender, offset + from, data + from, run, err)) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* ------------------------------------------------------------------ librsync */
-
-/* Where sending the run as it is would have taken less than half the time, saving bytes is not what counts. */
-static bool too_slow(const struct sender *sender, size_t saved, int64_t us)
-{
-	return (double)us * gauge_rate(&sender->packer.link) > 2 * (double)saved;
-}
-
-static int settle_one(struct sender *sender, struct inquiry *inquiry, struct vmm_error **err)
-{
-	const struct stretch *run = &inquiry->run;
-	vmm_auto_free uint8_t *delta = NULL;
-	size_t length = 0;
-	int64_t began = steady_us();
-	int worth = delta_make(inquiry->signature.data + 4, inquiry->signature.length - 4, run->window_length,
-			       inquiry->data, run->length, &delta, &length, err);
-	if (worth < 0)
-		return -1;
-	int64_t spent = steady_us() - began;
-	vmm_auto_free uint8_t *packed = mem_zero(4 + length);
-	put32(packed, run->slot);
-	if (worth)
-		memcpy(packed + 4, delta, length);
-	if (send_frame(sender, COPY_PATCH, packed, 4 + (worth ? length : 0), err) < 0)
-		return -1;
-	if (!worth && change_run(sender, run->offset, inquiry->data, run->length, false, err) < 0)
-		return -1;
-	if (worth && too_slow(sender, run->length - length, spent))
-		worth = 0;
-	/* Where it is of no use it is tried ever more rarely: it costs more than sending. */
-	sender->misses = worth ? 0 : sender->misses < 5 ? sender->misses + 1 : 5;
-	sender->skip = worth ? 0 : (1u << sender->misses) - 1;
-	frame_free(&inquiry->signature);
-	inquiry->state = INQUIRY_NONE;
-	return 0;
-}
-
-/* Works off the answers that have come. */
-static int settle(struct sender *sender, struct vmm_error **err)
-{
-	for (size_t i = 0; i < COPY_SLOTS; i++)
-		if (sender->inquiries[i].state == INQUIRY_ANSWERED &&
-		    settle_one(sender, &sender->inquiries[i], err) < 0)
-			return -1;
-	return 0;
-}
-
-static struct inquiry *free_inquiry(struct sender *sender)
-{
-	for (size_t i = 0; i < COPY_SLOTS; i++)
-		if (sender->inquiries[i].state == INQUIRY_NONE)
-			return &sender->inquiries[i];
-	return NULL;
-}
-
-static int inquire(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length, struct vmm_error **err)
-{
-	struct inquiry *inquiry;
-	uint8_t packed[COPY_ASK_SIZE];
-	/* What has been answered goes first: where all has been, there is nothing left to receive. */
-	while (!(inquiry = free_inquiry(sender)))
-		if (settle(sender, err) < 0 || (!free_inquiry(sender) && receive_frame(sender, err) < 0))
-			return -1;
-	uint32_t slot = (uint32_t)(inquiry - sender->inquiries);
-	if (stretch_set(sender->push->map.size, slot, offset, length, &inquiry->run, err) < 0)
-		return -1;
-	if (!inquiry->data)
-		inquiry->data = mem_zero(COPY_RUN);
-	memcpy(inquiry->data, data, length);
-	inquiry->state = INQUIRY_ASKED;
-	ask_pack(&inquiry->run, packed);
-	return send_frame(sender, COPY_ASK, packed, sizeof(packed), err);
-}
-
-static bool inquiring(const struct sender *sender)
-{
-	for (size_t i = 0; i < COPY_SLOTS; i++)
-		if (sender->inquiries[i].state != INQUIRY_NONE)
-			return true;
-	return false;
-}
-
-/* Where it was of no use lately, one run at a time is tried; while its answer is awaited the next are not. */
-static bool worth_inquiring(struct sender *sender)
-{
-	if (!sender->misses)
-		return true;
-	if (!sender->skip)
-		return !inquiring(sender);
-	sender->skip--;
-	return false;
-}
-
-/* A run over old data that may resemble it. */
-static int change_over(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length,
-		       struct vmm_error **err)
-{
-	return worth_inquiring(sender) ? inquire(sender, offset, data, length, err)
-				       : change_run(sender, offset, data, length, false, err);
 }
 
 /* ------------------------------------------------------------------ extents */
@@ -498,7 +236,7 @@ static int work_extent(struct sender *sender, struct order *order, struct vmm_er
 	if (push->only)
 		keep_others(&new, old, push->only[extent]);
 	while (needs_tags(sender) && order->arrived <= order->worked)
-		if (receive_frame(sender, err) < 0)
+		if (sender_receive(sender, err) < 0)
 			return -1;
 	if (send_extent(sender, extent, &new, old, err) < 0)
 		return -1;
@@ -507,9 +245,9 @@ static int work_extent(struct sender *sender, struct order *order, struct vmm_er
 	push->done += extent_length(push->map.size, extent);
 	order->worked++;
 	while (lane_ready(&sender->lane))
-		if (receive_frame(sender, err) < 0)
+		if (sender_receive(sender, err) < 0)
 			return -1;
-	return settle(sender, err);
+	return inquiries_settle(sender, err);
 }
 
 /* ------------------------------------------------------------------ orders */
@@ -529,7 +267,7 @@ static int deal(struct sender *sender, struct order *order, struct vmm_error **e
 	}
 	uint8_t packed[COPY_ORDER_SIZE];
 	order_pack(order->first, order->count, packed);
-	return send_frame(sender, COPY_ORDER, packed, sizeof(packed), err);
+	return sender_send(sender, COPY_ORDER, packed, sizeof(packed), err);
 }
 
 static int work(struct sender *sender, struct vmm_error **err)
@@ -552,7 +290,7 @@ static int converse(struct sender *sender, struct vmm_error **err)
 {
 	struct push *push = sender->push;
 	while (!sender->opened)
-		if (receive_frame(sender, err) < 0)
+		if (sender_receive(sender, err) < 0)
 			return -1;
 	/* Unless it is another session of this push that has already made zeros of all that there was. */
 	if (sender->fresh && push->not_fresh && !push->next)
@@ -560,16 +298,16 @@ static int converse(struct sender *sender, struct vmm_error **err)
 				 job_name(push->job));
 	if (work(sender, err) < 0)
 		return -1;
-	while (inquiring(sender))
-		if (settle(sender, err) < 0 || (inquiring(sender) && receive_frame(sender, err) < 0))
+	while (inquiries_open(sender))
+		if (inquiries_settle(sender, err) < 0 || (inquiries_open(sender) && sender_receive(sender, err) < 0))
 			return -1;
-	if (flush(sender, err) < 0)
+	if (sender_flush(sender, err) < 0)
 		return -1;
 	sender->syncing = true;
-	if (send_frame(sender, COPY_SYNC, NULL, 0, err) < 0)
+	if (sender_send(sender, COPY_SYNC, NULL, 0, err) < 0)
 		return -1;
 	while (!sender->synced)
-		if (receive_frame(sender, err) < 0)
+		if (sender_receive(sender, err) < 0)
 			return -1;
 	return 0;
 }
@@ -589,11 +327,7 @@ int sender_run(struct push *push, struct stream *session, struct vmm_error **err
 	}
 	scan_end(&sender->again);
 	packer_end(&sender->packer);
-	for (size_t i = 0; i < COPY_SLOTS; i++) {
-		if (sender->inquiries[i].state == INQUIRY_ANSWERED)
-			frame_free(&sender->inquiries[i].signature);
-		free(sender->inquiries[i].data);
-	}
+	inquiries_end(sender);
 	free(sender);
 	return result;
 }
