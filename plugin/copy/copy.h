@@ -64,17 +64,26 @@ struct copy_job {
 	size_t only_count;
 };
 
-/* Brings the target's volume to the source's content. `sessions` streams (1 to 8), each served by copy_serve on the other side,
- * all for the same volume; extents are dealt to them, a thread each. The target has fsynced when it returns.
+/* Sessions: streams, each served by copy_serve on the other side, over which pushes and verifications go one after the other. */
+struct copy_sessions {
+	struct stream *stream[COPY_SESSIONS_MOST];
+	size_t count; /* those that are open: at least one */
+	/* Opens one more, within a push that gains by it: 0, or -1 where there is to be no other. NULL: those that are open have to do. */
+	int (*open)(void *context, struct stream **session);
+	void *context;
+};
+
+/* Brings the target's volume to the source's content. Extents are dealt to the sessions, a thread each; a push of much data opens
+ * more of them, as long as that makes it faster and no rate is set. The target has fsynced when it returns.
  *
  * `leaves` may be NULL; else it is zero-initialised, or it holds what an earlier push to the very same volume gave: then the
  * target's volume is taken to hold just that, and is not read again (a later round costs one read of the source plus what
  * changed; copy_verify still reads all). On success it holds what was sent and belongs to the caller; on failure it is empty.
  *
- * `result` (may be NULL) is filled in either way. After a failure the sessions are finished: the caller closes them.
+ * `result` (may be NULL) is filled in either way. After a failure the sessions are finished. Closing them is the caller's, always.
  * Errors: link's, "read-failed", "no-space" and others that the target reports in its own words, "protocol-error",
  * "too-large", "cancelled". */
-int copy_push(const struct copy_job *job, struct stream *const sessions[], size_t count, struct copy_leaves *leaves,
+int copy_push(const struct copy_job *job, struct copy_sessions *sessions, struct copy_leaves *leaves,
 	      struct copy_progress *result, struct vmm_error **err);
 
 /* Asks the target to read back from its storage (past its cache) what it was not asked for since it was sent last, and compares;

@@ -419,12 +419,28 @@ struct push {
 	bool known;		    /* ... and holds those of the target's volume */
 	bool not_fresh;		    /* ... which holds data therefore */
 	uint64_t *only;		    /* a word an extent: only these leaves may have changed; NULL: all may have */
+	size_t sessions;	    /* there may be so many */
 	uint32_t deal;		    /* extents that a sender takes at a time */
+	uint64_t data_total;	    /* bytes of data to be read */
 	struct pace pace;
 	atomic_ullong next; /* extent that no sender has taken yet */
 	atomic_ullong done, data, wire, present;
 	atomic_bool stop;
 };
+
+/* Whether one more session pays (grow.c): a session is a core's work at most, and on a long way its window is full soon. So each is
+ * opened for what the one before it has gained. */
+struct growth {
+	uint64_t mark;	  /* bytes that had crossed when the newest session began */
+	int64_t since_us; /* and when that was */
+	double before;	  /* bytes a second without it; 0: the first */
+	bool over;
+};
+/* How many there may be where `count` are open already. */
+size_t growth_most(size_t count);
+void growth_mark(struct growth *growth, uint64_t wire, int64_t now_us);
+/* `wire` bytes have crossed in all, about `to_cross` are yet to. */
+bool growth_pays(struct growth *growth, uint64_t wire, uint64_t to_cross, int64_t now_us);
 
 /* Does a session's share of a push, of which the target has been told (OPEN), until it has synced. */
 int sender_run(struct push *push, struct stream *session, struct vmm_error **err);

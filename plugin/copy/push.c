@@ -46,19 +46,23 @@ int source_receive(struct stream *stream, struct frame *frame, struct vmm_error 
 	return -1;
 }
 
-/* A thread for each session, and who waits for them. */
-struct crew {
-	struct push push;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	size_t working;		   /* guarded */
-	struct vmm_error *failure; /* guarded: the first that is not just a consequence of another */
-};
-
 struct hand {
 	struct crew *crew;
 	struct stream *session;
 	pthread_t thread;
+};
+
+/* A thread for each session, and who waits for them. */
+struct crew {
+	struct push push;
+	struct copy_sessions *sessions;
+	struct hand hands[COPY_SESSIONS_MOST];
+	size_t started; /* hands */
+	struct growth growth;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	size_t working;		   /* guarded */
+	struct vmm_error *failure; /* guarded: the first that is not just a consequence of another */
 };
 
 static void note_failure(struct crew *crew, struct vmm_error *failure)
@@ -105,24 +109,71 @@ static void report(const struct push *push, struct copy_progress *progress)
 	};
 }
 
-static void start_hands(struct crew *crew, struct hand *hands, struct stream *const sessions[], size_t count,
-			size_t *started)
+/* A hand for each session that has none yet. */
+static void start_hands(struct crew *crew)
 {
-	crew->working = count;
-	for (*started = 0; *started < count; ++*started) {
-		struct hand *hand = &hands[*started];
-		*hand = (struct hand){.crew = crew, .session = sessions[*started]};
-		int number = pthread_create(&hand->thread, NULL, hand_run, hand);
-		if (!number)
-			continue;
-		struct vmm_error *failure = NULL;
-		error_errno(&failure, number, "starting a thread");
+	while (crew->started < crew->sessions->count) {
+		struct hand *hand = &crew->hands[crew->started];
+		*hand = (struct hand){.crew = crew, .session = crew->sessions->stream[crew->started]};
 		pthread_mutex_lock(&crew->lock);
-		note_failure(crew, failure);
-		crew->working -= count - *started;
+		int number = pthread_create(&hand->thread, NULL, hand_run, hand);
+		struct vmm_error *failure = NULL;
+		if (number) {
+			error_errno(&failure, number, "starting a thread");
+			note_failure(crew, failure);
+		} else {
+			crew->working++;
+			crew->started++;
+		}
 		pthread_mutex_unlock(&crew->lock);
+		if (number)
+			return;
+	}
+}
+
+/* What is yet to cross, if the rest is like what was read so far. */
+static uint64_t to_cross(const struct push *push)
+{
+	uint64_t read = push->data, rest = push->data_total > read ? push->data_total - read : 0;
+	return read ? (uint64_t)((double)push->wire * (double)rest / (double)read) : 0;
+}
+
+static int open_volume(const struct push *push, struct stream *session, struct vmm_error **err)
+{
+	return open_send(session, COPY_OPEN, push->job->size, push->key, push->job->volume, err);
+}
+
+/* A session that was opened while the others are at work. */
+static void join(struct crew *crew, struct stream *session)
+{
+	struct vmm_error *failure = NULL;
+	if (open_volume(&crew->push, session, &failure) == 0) {
+		start_hands(crew);
 		return;
 	}
+	pthread_mutex_lock(&crew->lock);
+	note_failure(crew, failure);
+	pthread_mutex_unlock(&crew->lock);
+}
+
+/* Opens another session where that pays. It takes a while, in which the others go on. */
+static void grow(struct crew *crew)
+{
+	struct copy_sessions *sessions = crew->sessions;
+	if (!sessions->open || sessions->count >= crew->push.sessions || crew->push.stop ||
+	    crew->push.job->rate_limit ||
+	    !growth_pays(&crew->growth, crew->push.wire, to_cross(&crew->push), steady_us()))
+		return;
+	struct stream *session;
+	if (sessions->open(sessions->context, &session) < 0) {
+		crew->push.sessions = sessions->count;
+		return;
+	}
+	sessions->stream[sessions->count++] = session;
+	/* All may have been dealt by now; the next push has use for it then. */
+	if (!crew->push.stop && crew->push.next < crew->push.map.count)
+		join(crew, session);
+	growth_mark(&crew->growth, crew->push.wire, steady_us());
 }
 
 /* Reports progress until all hands are done. Returns false if the caller has cancelled. */
@@ -145,26 +196,26 @@ static bool watch(struct crew *crew)
 			wanted = false;
 			crew->push.stop = true;
 		}
+		grow(crew);
 		pthread_mutex_lock(&crew->lock);
 	}
 	pthread_mutex_unlock(&crew->lock);
 	return wanted;
 }
 
-static int crew_run(struct crew *crew, struct stream *const sessions[], size_t count, struct vmm_error **err)
+static int crew_run(struct crew *crew, struct vmm_error **err)
 {
-	struct hand hands[COPY_SESSIONS_MOST];
-	size_t started;
 	pthread_condattr_t monotonic;
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&crew->lock, NULL);
 	pthread_cond_init(&crew->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	start_hands(crew, hands, sessions, count, &started);
+	growth_mark(&crew->growth, 0, steady_us());
+	start_hands(crew);
 	bool wanted = watch(crew);
-	while (started)
-		pthread_join(hands[--started].thread, NULL);
+	while (crew->started)
+		pthread_join(crew->hands[--crew->started].thread, NULL);
 	pthread_cond_destroy(&crew->changed);
 	pthread_mutex_destroy(&crew->lock);
 	if (!crew->failure)
@@ -191,6 +242,14 @@ static bool has_data(const struct copy_leaves *leaves)
 		if (!tag_is_zero(leaves->tag[leaf]))
 			return true;
 	return false;
+}
+
+static uint64_t data_of(const struct extents *map)
+{
+	uint64_t leaves = 0;
+	for (uint64_t extent = 0; extent < map->count; extent++)
+		leaves += (uint64_t)__builtin_popcountll(map->leaves[extent]);
+	return leaves * COPY_LEAF;
 }
 
 /* Nothing else is looked at, but for what the volume has grown by. */
@@ -250,39 +309,39 @@ static int map_source(struct push *push, struct vmm_error **err)
 }
 
 /* The targets look at their volume while we look at ours. */
-static int open_all(const struct push *push, struct stream *const sessions[], size_t count, struct vmm_error **err)
+static int open_all(struct crew *crew, struct vmm_error **err)
 {
-	for (size_t i = 0; i < count; i++)
-		if (open_send(sessions[i], COPY_OPEN, push->job->size, push->key, push->job->volume, err) < 0)
+	for (size_t i = 0; i < crew->sessions->count; i++)
+		if (open_volume(&crew->push, crew->sessions->stream[i], err) < 0)
 			return -1;
 	return 0;
 }
 
-static int run(struct crew *crew, struct stream *const sessions[], size_t count, struct copy_leaves *leaves,
-	       struct vmm_error **err)
+static int run(struct crew *crew, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	struct push *push = &crew->push;
+	struct copy_sessions *sessions = crew->sessions;
 	if (check_size(push->job, err) < 0 || choose_key(push, leaves, err) < 0)
 		return -1;
-	int done = open_all(push, sessions, count, err);
+	int done = open_all(crew, err);
 	if (done == 0)
 		done = map_source(push, err);
-	push->deal = deal_size(push->map.count, count);
+	push->data_total = data_of(&push->map);
+	push->sessions = sessions->open ? growth_most(sessions->count) : sessions->count;
+	push->deal = deal_size(push->map.count, push->sessions);
 	if (done == 0)
-		done = crew_run(crew, sessions, count, err);
-	for (size_t i = 0; done < 0 && i < count; i++)
-		stream_finish(sessions[i]);
+		done = crew_run(crew, err);
+	for (size_t i = 0; done < 0 && i < sessions->count; i++)
+		stream_finish(sessions->stream[i]);
 	return done;
 }
 
-int copy_push(const struct copy_job *job, struct stream *const sessions[], size_t count, struct copy_leaves *leaves,
+int copy_push(const struct copy_job *job, struct copy_sessions *sessions, struct copy_leaves *leaves,
 	      struct copy_progress *result, struct vmm_error **err)
 {
-	struct crew crew = {.push.job = job};
-	if (count > COPY_SESSIONS_MOST)
-		count = COPY_SESSIONS_MOST;
+	struct crew crew = {.push.job = job, .sessions = sessions};
 	pace_begin(&crew.push.pace, job->rate_limit);
-	int done = run(&crew, sessions, count, leaves, err);
+	int done = run(&crew, leaves, err);
 	if (result)
 		report(&crew.push, result);
 	if (done < 0 && leaves)

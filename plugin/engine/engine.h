@@ -189,10 +189,9 @@ struct migration {
 	struct journal *journal;
 	struct json_object *request, *plan;
 	struct facts facts;
-	struct copy_leaves *leaves;		     /* one for each volume of the plan */
-	struct track_snapshot *frozen;		     /* likewise: what the last round was made of */
-	struct stream *sessions[COPY_SESSIONS_MOST]; /* for copies (sessions.c) */
-	size_t session_count;
+	struct copy_leaves *leaves;    /* one for each volume of the plan */
+	struct track_snapshot *frozen; /* likewise: what the last round was made of */
+	struct copy_sessions sessions; /* for copies (sessions.c) */
 	struct json_object *statistics, *leftovers;
 	int warnings;
 	uint64_t round_wire;		 /* bytes of the newest round, of all volumes together ... */

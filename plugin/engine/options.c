@@ -31,7 +31,7 @@ const struct option request_options[] = {
 	  .least = 0, .most = INT64_C(1) << 40,
 	  .help = "KiB a second that disks and memory may take together (memory: 1024 at least); 0 is no limit." },
 	{ .name = "parallel_connections", .type = OPTION_NUMBER, .argument = "N", .group = "limits", .least = 1, .most = 8,
-	  .help = "Connections over which disks are copied at the same time; without it as many as this node's processors can fill." },
+	  .help = "Connections over which disks are copied at the same time; without it one, and more as long as they make it faster." },
 
 	{ .name = "migration_network", .type = OPTION_NETWORK, .argument = "CIDR", .group = "network", .setting = "network",
 	  .help = "The network, such as 10.0.0.0/24, whose addresses of the nodes carry an insecure migration's memory." },

@@ -1,48 +1,44 @@
 /* sessions.c: the sessions that carry copies. They serve all volumes and rounds; after a failure they are of no use any
  * more. */
-#include <unistd.h>
-
 #include "engine/engine.h"
 #include "engine/steps.h"
 
-/* Each session keeps a core busy with its cipher, and so does reading: on two cores a second one gains nothing. */
-static size_t wanted(struct migration *m)
-{
-	enum { OF_ITSELF = 2, CORES_FOR_IT = 4 };
-	int64_t asked = json_number(m->request, "options.parallel_connections");
-	if (asked > 0)
-		return asked < COPY_SESSIONS_MOST ? (size_t)asked : COPY_SESSIONS_MOST;
-	return sysconf(_SC_NPROCESSORS_ONLN) >= CORES_FOR_IT ? OF_ITSELF : 1;
-}
-
-static int open_one(struct migration *m, struct vmm_error **err)
+static int open_one(struct migration *m, struct stream **session, struct vmm_error **err)
 {
 	struct vmm_node *target = m->node[TARGET];
 	bool tls = str_same(json_text(m->request, "options.data"), "tls");
-	if (target->ops->session(target, task_id(m->task), tls, &m->sessions[m->session_count], err) < 0)
-		return -1;
-	m->session_count++;
-	return 0;
+	return target->ops->session(target, task_id(m->task), tls, session, err);
+}
+
+/* One is enough to go on with: sshd may admit no more. */
+static int open_another(void *context, struct stream **session)
+{
+	struct migration *m = context;
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (open_one(m, session, &problem) == 0)
+		return 0;
+	task_log(m->task, "info", "copying goes on over %zu connections: %s", m->sessions.count, problem->message);
+	return -1;
 }
 
 int sessions_open(struct migration *m, struct vmm_error **err)
 {
-	vmm_auto_error struct vmm_error *problem = NULL;
-	if (m->session_count)
+	struct copy_sessions *sessions = &m->sessions;
+	if (sessions->count)
 		return 0;
-	if (open_one(m, err) < 0)
+	if (open_one(m, &sessions->stream[0], err) < 0)
 		return -1;
-	/* One is enough to go on with: sshd may admit no more. */
-	while (m->session_count < wanted(m) && open_one(m, &problem) == 0)
-		;
-	if (problem)
-		task_log(m->task, "info", "copying over %zu of %zu connections: %s", m->session_count, wanted(m),
-			 problem->message);
+	size_t asked = (size_t)json_number(m->request, "options.parallel_connections");
+	*sessions = (struct copy_sessions){.stream = {sessions->stream[0]}, .count = 1, .context = m};
+	if (!asked)
+		sessions->open = open_another;
+	while (sessions->count < asked && open_another(m, &sessions->stream[sessions->count]) == 0)
+		sessions->count++;
 	return 0;
 }
 
 void sessions_drop(struct migration *m)
 {
-	while (m->session_count)
-		stream_close(m->sessions[--m->session_count]);
+	while (m->sessions.count)
+		stream_close(m->sessions.stream[--m->sessions.count]);
 }

@@ -136,7 +136,7 @@ static int push(struct migration *m, struct json_object *volume, struct pass *pa
 			       .context = &watching,
 			       .only = changes.count ? changes.ranges : &nothing,
 			       .only_count = changes.count};
-	int done = copy_push(&job, m->sessions, m->session_count, leaves_of(m, volume), &pass->result, err);
+	int done = copy_push(&job, &m->sessions, leaves_of(m, volume), &pass->result, err);
 	pass->wire = pass->result.wire;
 	statistics_add(m, "wire_bytes", pass->wire);
 	statistics_add(m, "read_bytes", pass->result.data);
@@ -163,7 +163,7 @@ static int prove(struct migration *m, struct json_object *volume, const char *ph
 		return tree_step_sync(m, volume, err);
 	if (sessions_open(m, err) < 0)
 		return -1;
-	int done = copy_verify(&job, m->sessions[0], leaves_of(m, volume), NULL, err);
+	int done = copy_verify(&job, m->sessions.stream[0], leaves_of(m, volume), NULL, err);
 	if (done < 0)
 		sessions_drop(m);
 	return done;

@@ -14,8 +14,8 @@ step step_prepare, step_precopy, step_rounds, step_copy, step_verify, step_publi
 step step_handover, step_commit, step_release;					    /* steps-handover.c */
 undo undo_handover;								    /* steps-handover.c */
 
-/* The sessions for copies (sessions.c): as many as --parallel-connections says, or as pay, unless they are open already. That takes
- * a while, so it is done before the guest is stopped. */
+/* The sessions for copies (sessions.c): as many as --parallel-connections says, or one, and more as they pay; unless they are open
+ * already. That takes a while, so it is done before the guest is stopped. */
 int sessions_open(struct migration *m, struct vmm_error **err);
 /* Closes those that are open. */
 void sessions_drop(struct migration *m);

@@ -7,8 +7,6 @@ set -euo pipefail
 build=$1 work=$2 notes=$3
 tools=$build/tests/bench
 cipher=aes128-gcm@openssh.com
-# As many as a migration opens by itself (plugin/engine/sessions.c).
-sessions=$(($(nproc) >= 4 ? 2 : 1))
 
 if [ "${BENCH:-}" = quick ]; then
     size=1024 data=270 front=64 changed=8 shifted=14 dense=256 on_tmpfs=3 on_disk=1
@@ -86,9 +84,9 @@ lay() { # lay METHOD STALE
     laid=$place
 }
 
-copy_ours() { "$tools/push" copy "$source" "$dir/target-ours" "$sessions"; }
+copy_ours() { "$tools/push" copy "$source" "$dir/target-ours"; }
 copy_ours-tls() { DATA=tls copy_ours; }
-copy_ours-verified() { "$tools/push" verify "$source" "$dir/target-ours" "$sessions"; }
+copy_ours-verified() { "$tools/push" verify "$source" "$dir/target-ours"; }
 copy_rsync() {
     rsync -S --inplace -I --stats -e "$ssh" "$source" "127.0.0.1:$dir/target-rsync" |
         awk '/^Total bytes (sent|received)/ { gsub(",", ""); sum += $4 } END { printf "wire=%d\n", sum }'
@@ -164,7 +162,7 @@ memory() {
     where=tmpfs dir=$work/memory source=$dir/sparse-changed
     accept "$tools/peak $work/agent $build/vmmigrate-agent"
     lay ours "$dir/sparse"
-    "$tools/peak" "$work/worker" "$tools/push" verify "$source" "$dir/target-ours" "$sessions" >/dev/null
+    "$tools/peak" "$work/worker" "$tools/push" verify "$source" "$dir/target-ours" >/dev/null
     sleep 0.3
     local side
     for side in worker agent; do

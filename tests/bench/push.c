@@ -2,8 +2,8 @@
  * task, sessions, copy_push. Only the deciding around it is left out.
  *
  *   push prepare SOURCE TARGET		  allocates; prints the temporary place, where something stale may be laid
- *   push copy SOURCE TARGET [SESSIONS]	  copies; prints "wire=BYTES read=BYTES present=BYTES"
- *   push verify SOURCE TARGET [SESSIONS]  copies, then has all of it read back from the target's storage
+ *   push copy SOURCE TARGET	  copies; prints "wire=BYTES read=BYTES present=BYTES"
+ *   push verify SOURCE TARGET	  copies, then has all of it read back from the target's storage
  *
  * With DATA=tls in the environment the sessions go over TLS. */
 #include <err.h>
@@ -35,22 +35,28 @@ static void allocate(struct vmm_node *node, const char *temporary, const char *t
 	must(node_call(node, NODE_ALLOCATE, arguments, &reply, &wrong), wrong);
 }
 
-static void copy(struct vmm_node *node, const struct copy_job *job, size_t count, bool verify)
+static int open_session(void *node, struct stream **session)
 {
 	struct vmm_error *wrong = NULL;
-	struct stream *sessions[COPY_SESSIONS_MOST];
+	must(((struct vmm_node *)node)->ops->session(node, task, str_same(getenv("DATA"), "tls"), session, &wrong),
+	     wrong);
+	return 0;
+}
+
+static void copy(struct vmm_node *node, const struct copy_job *job, bool verify)
+{
+	struct vmm_error *wrong = NULL;
+	struct copy_sessions sessions = {.count = 1, .open = open_session, .context = node};
 	struct copy_leaves leaves = {0};
 	struct copy_progress result;
 	uint64_t wire = 0;
-	bool tls = str_same(getenv("DATA"), "tls");
-	for (size_t i = 0; i < count; i++)
-		must(node->ops->session(node, task, tls, &sessions[i], &wrong), wrong);
-	must(copy_push(job, sessions, count, &leaves, &result, &wrong), wrong);
+	open_session(node, &sessions.stream[0]);
+	must(copy_push(job, &sessions, &leaves, &result, &wrong), wrong);
 	if (verify)
-		must(copy_verify(job, sessions[0], &leaves, NULL, &wrong), wrong);
-	for (size_t i = 0; i < count; i++) {
-		wire += sessions[i]->sent + sessions[i]->received;
-		stream_close(sessions[i]);
+		must(copy_verify(job, sessions.stream[0], &leaves, NULL, &wrong), wrong);
+	for (size_t i = 0; i < sessions.count; i++) {
+		wire += sessions.stream[i]->sent + sessions.stream[i]->received;
+		stream_close(sessions.stream[i]);
 	}
 	copy_leaves_free(&leaves);
 	printf("wire=%llu read=%llu present=%llu\n", (unsigned long long)wire, (unsigned long long)result.data,
@@ -62,9 +68,8 @@ int main(int argc, char **argv)
 	struct vmm_error *wrong = NULL;
 	struct vmm_node *node = NULL;
 	struct stat info;
-	size_t count = argc > 4 ? strtoul(argv[4], NULL, 10) : 1;
-	if (argc < 4 || count < 1 || count > COPY_SESSIONS_MOST)
-		errx(2, "usage: push prepare|copy|verify SOURCE TARGET [SESSIONS]");
+	if (argc != 4)
+		errx(2, "usage: push prepare|copy|verify SOURCE TARGET");
 	signal(SIGPIPE, SIG_IGN);
 	vmm_auto_close int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &info) < 0)
@@ -76,7 +81,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "prepare"))
 		puts(temporary);
 	else
-		copy(node, &job, count, !strcmp(argv[1], "verify"));
+		copy(node, &job, !strcmp(argv[1], "verify"));
 	node_close(node);
 	return 0;
 }

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	if (data[0] & 1)
 		verify(&job, stream);
 	else
-		copy_push(&job, &stream, 1, NULL, NULL, &err);
+		copy_push(&job, &(struct copy_sessions){.stream = {stream}, .count = 1}, NULL, NULL, &err);
 	error_clear(&err);
 	stream_close(stream);
 	text_free(&frames);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "copy-rig.h"
 
@@ -34,13 +35,21 @@ static void *serve(void *argument)
 	return NULL;
 }
 
-/* ------------------------------------------------------------------ a stream that is cut */
+/* ------------------------------------------------------------------ a stream that is cut, or held */
 
 struct cut_stream {
 	struct stream base;
 	struct stream *under;
+	struct rig *rig;
 	uint64_t left;
 };
+
+static bool another_is_opened(struct rig *rig)
+{
+	for (int ms = 0; ms < 60000 && rig->opened == rig->sessions; ms++)
+		usleep(1000);
+	return rig->opened > rig->sessions;
+}
 
 static ssize_t cut_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
 {
@@ -57,6 +66,10 @@ static int cut_write(struct stream *s, const void *data, size_t length, struct v
 		return -1;
 	if (n == length)
 		return 0;
+	if (cut->rig->hold_after && another_is_opened(cut->rig)) {
+		cut->left = UINT64_MAX;
+		return stream_write(cut->under, (const char *)data + n, length - n, err);
+	}
 	stream_finish(cut->under);
 	return error_set(err, VMM_FAILED, "link-lost", "cut");
 }
@@ -79,12 +92,13 @@ static const struct stream_ops cut_ops = {
 	.close = cut_close,
 };
 
-static struct stream *cut_stream(struct stream *under, uint64_t after)
+static struct stream *cut_stream(struct rig *rig, struct stream *under)
 {
 	struct cut_stream *cut = mem_zero(sizeof(*cut));
 	cut->base.ops = &cut_ops;
 	cut->under = under;
-	cut->left = after;
+	cut->rig = rig;
+	cut->left = rig->cut_after ? rig->cut_after : rig->hold_after;
 	return &cut->base;
 }
 
@@ -96,7 +110,7 @@ static void session_begin(struct rig *rig, struct served *served)
 	*served = (struct served){.rig = rig};
 	if (stream_pair(pair, NULL) < 0)
 		abort();
-	served->near = rig->cut_after ? cut_stream(pair[0], rig->cut_after) : pair[0];
+	served->near = rig->cut_after || rig->hold_after ? cut_stream(rig, pair[0]) : pair[0];
 	served->far = pair[1];
 	if (pthread_create(&served->thread, NULL, serve, served))
 		abort();
@@ -123,10 +137,26 @@ void rig_session_end(struct rig *rig)
 	free(rig->session);
 }
 
+struct sessions {
+	struct rig *rig;
+	struct served served[RIG_SESSIONS];
+};
+
+static int open_session(void *context, struct stream **session)
+{
+	struct sessions *all = context;
+	if (all->rig->opened == RIG_SESSIONS)
+		return -1;
+	struct served *served = &all->served[all->rig->opened++];
+	session_begin(all->rig, served);
+	*session = served->near;
+	return 0;
+}
+
 int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err)
 {
-	struct served served[RIG_SESSIONS];
-	struct stream *sessions[RIG_SESSIONS];
+	struct sessions all = {.rig = rig};
+	struct copy_sessions sessions = {.open = rig->may_grow ? open_session : NULL, .context = &all};
 	const struct copy_job job = {
 		.fd = rig->source,
 		.size = rig->size,
@@ -139,13 +169,12 @@ int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err
 		.only = rig->only,
 		.only_count = rig->only_count,
 	};
-	for (size_t i = 0; i < rig->sessions; i++) {
-		session_begin(rig, &served[i]);
-		sessions[i] = served[i].near;
-	}
-	int result = copy_push(&job, sessions, rig->sessions, leaves, &rig->result, err);
-	for (size_t i = 0; i < rig->sessions; i++)
-		session_end(&served[i]);
+	rig->opened = 0;
+	while (sessions.count < rig->sessions)
+		open_session(&all, &sessions.stream[sessions.count++]);
+	int result = copy_push(&job, &sessions, leaves, &rig->result, err);
+	for (size_t i = 0; i < rig->opened; i++)
+		session_end(&all.served[i]);
 	return result;
 }
 

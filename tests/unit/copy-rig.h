@@ -2,6 +2,8 @@
 #ifndef COPY_RIG_H
 #define COPY_RIG_H
 
+#include <stdatomic.h>
+
 #include "copy/copy.h"
 
 enum { RIG_SESSIONS = 3 };
@@ -11,6 +13,8 @@ struct rig {
 	int source, target; /* descriptors of the two volumes, for reading and writing */
 	uint64_t size;	    /* of the source */
 	size_t sessions;    /* 1 to RIG_SESSIONS; rig_begin says 1 */
+	bool may_grow;	    /* the push may open more; those that are there after it are `opened` */
+	atomic_size_t opened;
 	uint64_t rate_limit;
 	bool gently;
 	enum copy_digest digest;
@@ -19,7 +23,8 @@ struct rig {
 	copy_open_fn *open;	       /* NULL: gives the target's volume */
 	const struct copy_range *only; /* of the job, or NULL */
 	size_t only_count;
-	uint64_t cut_after; /* the link is cut after so many bytes to the target; 0: never */
+	uint64_t cut_after;  /* the link is cut after so many bytes to the target; 0: never */
+	uint64_t hold_after; /* or stands still until the push has opened another session, if it ever does */
 	struct copy_progress result;
 	struct served *session;	  /* between rig_session_begin and its end */
 	struct vmm_error *served; /* how the target's last session ended */

@@ -125,7 +125,8 @@ static void a_volume_that_the_target_refuses_is_its_own_words(void **state)
 	rig_begin(&rig, MIB);
 	const struct copy_job job = {.fd = rig.source, .size = MIB, .volume = "vdb"};
 	session = rig_session_begin(&rig);
-	assert_int_equal(copy_push(&job, &session, 1, NULL, NULL, &err), -1);
+	assert_int_equal(copy_push(&job, &(struct copy_sessions){.stream = {session}, .count = 1}, NULL, NULL, &err),
+			 -1);
 	rig_session_end(&rig);
 	assert_string_equal(err->message, "no volume vdb");
 	assert_int_equal(err->exit, VMM_BLOCKED);
@@ -175,7 +176,8 @@ static void a_target_that_says_nothing_is_lost(void **state)
 	assert_int_equal(stream_pair(pair, NULL), 0);
 	const struct copy_job job = {.fd = rig.source, .size = MIB, .volume = "vda"};
 	haste = 200;
-	assert_int_equal(copy_push(&job, pair, 1, NULL, NULL, &err), -1);
+	assert_int_equal(copy_push(&job, &(struct copy_sessions){.stream = {pair[0]}, .count = 1}, NULL, NULL, &err),
+			 -1);
 	haste = 1;
 	assert_string_equal(err->code, "link-silent");
 	stream_close(pair[0]);
@@ -257,7 +259,8 @@ static void a_copy_is_cancelled_while_the_target_is_at_long_work(void **state)
 	const struct copy_job job = {.fd = rig.source, .size = MIB, .volume = "vda", .progress = watch, .context = &w};
 	struct stream *session = rig_session_begin(&rig);
 	int64_t began = __real_clock_steady_ms();
-	assert_int_equal(copy_push(&job, &session, 1, NULL, NULL, &err), -1);
+	assert_int_equal(copy_push(&job, &(struct copy_sessions){.stream = {session}, .count = 1}, NULL, NULL, &err),
+			 -1);
 	assert_true(__real_clock_steady_ms() - began < 1000);
 	assert_string_equal(err->code, "cancelled");
 	rig_session_end(&rig);

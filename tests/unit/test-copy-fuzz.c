@@ -147,7 +147,9 @@ static void a_source_survives_any_target(void **state)
 		assert_int_equal(stream_pair(pair, NULL), 0);
 		struct fuzz fuzz = {.seed = seed + i * 1000003, .stream = pair[1], .as_target = true};
 		assert_int_equal(pthread_create(&thread, NULL, speak, &fuzz), 0);
-		assert_int_equal(copy_push(&job, pair, 1, NULL, NULL, &err), -1);
+		assert_int_equal(
+			copy_push(&job, &(struct copy_sessions){.stream = {pair[0]}, .count = 1}, NULL, NULL, &err),
+			-1);
 		assert_non_null(err);
 		stream_close(pair[0]);
 		pthread_join(thread, NULL);

@@ -209,7 +209,8 @@ static void a_hostile_target_is_refused(void **state)
 		assert_int_equal(stream_pair(pair, NULL), 0);
 		struct acting acting = {&targets[i], pair[1]};
 		assert_int_equal(pthread_create(&thread, NULL, act, &acting), 0);
-		int result = copy_push(&job, pair, 1, NULL, NULL, &err);
+		int result =
+			copy_push(&job, &(struct copy_sessions){.stream = {pair[0]}, .count = 1}, NULL, NULL, &err);
 		stream_close(pair[0]);
 		pthread_join(thread, NULL);
 		stream_close(pair[1]);

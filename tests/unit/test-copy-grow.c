@@ -1,0 +1,96 @@
+/* When a push opens more sessions: only as long as each makes it faster. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "copy-rig.h"
+#include "copy/parts.h"
+
+enum { MIB = 1 << 20, SECOND_US = 1000000 };
+
+static const uint64_t PLENTY = 1ull << 30;
+
+static void the_first_32_MiB_open_a_second_session(void **state)
+{
+	(void)state;
+	struct growth growth = {0};
+	growth_mark(&growth, 0, 0);
+	assert_false(growth_pays(&growth, 31 * MIB, PLENTY, SECOND_US));
+	assert_true(growth_pays(&growth, 32 * MIB, PLENTY, SECOND_US));
+}
+
+static void a_session_that_made_it_faster_is_followed_by_another(void **state)
+{
+	(void)state;
+	struct growth growth = {0};
+	growth_mark(&growth, 0, 0);
+	assert_true(growth_pays(&growth, 40 * MIB, PLENTY, SECOND_US));
+	growth_mark(&growth, 50 * MIB, 2 * SECOND_US);
+	assert_true(growth_pays(&growth, 110 * MIB, PLENTY, 3 * SECOND_US));
+}
+
+static void a_session_that_made_nothing_faster_is_the_last(void **state)
+{
+	(void)state;
+	struct growth growth = {0};
+	growth_mark(&growth, 0, 0);
+	assert_true(growth_pays(&growth, 40 * MIB, PLENTY, SECOND_US));
+	growth_mark(&growth, 50 * MIB, 2 * SECOND_US);
+	assert_false(growth_pays(&growth, 92 * MIB, PLENTY, 3 * SECOND_US));
+	assert_false(growth_pays(&growth, 900 * MIB, PLENTY, 4 * SECOND_US));
+}
+
+static void for_a_small_rest_none_is_opened(void **state)
+{
+	(void)state;
+	struct growth growth = {0};
+	growth_mark(&growth, 0, 0);
+	assert_false(growth_pays(&growth, 40 * MIB, 127 * MIB, SECOND_US));
+	assert_true(growth_pays(&growth, 80 * MIB, 128 * MIB, 2 * SECOND_US));
+}
+
+static void volume_of(struct rig *rig, uint64_t data)
+{
+	rig_begin(rig, data);
+	for (uint64_t at = 0; at < data; at += 4 * MIB)
+		rig_fill(rig->source, at, 4 * MIB, at + 1);
+	rig->may_grow = true;
+}
+
+static void a_large_push_opens_a_session_and_arrives_whole(void **state)
+{
+	(void)state;
+	struct rig rig;
+	volume_of(&rig, 256 * MIB);
+	rig.hold_after = 40 * MIB;
+	rig_push_well(&rig, NULL);
+	assert_true(rig_same(&rig));
+	assert_in_range(rig.opened, 2, RIG_SESSIONS);
+	assert_in_range(rig.result.wire, 256 * MIB, 257 * MIB);
+	rig_end(&rig);
+}
+
+static void a_small_push_opens_none(void **state)
+{
+	(void)state;
+	struct rig rig;
+	volume_of(&rig, 64 * MIB);
+	rig_push_well(&rig, NULL);
+	assert_int_equal(rig.opened, 1);
+	rig_end(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_32_MiB_open_a_second_session),
+		cmocka_unit_test(a_session_that_made_it_faster_is_followed_by_another),
+		cmocka_unit_test(a_session_that_made_nothing_faster_is_the_last),
+		cmocka_unit_test(for_a_small_rest_none_is_opened),
+		cmocka_unit_test(a_large_push_opens_a_session_and_arrives_whole),
+		cmocka_unit_test(a_small_push_opens_none),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
