@@ -1,4 +1,5 @@
 /* tree.c: volumes that are directory trees, such as a container's root. They lie on the storages of dir.c. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -19,42 +20,63 @@ static bool tree_is_mine(struct json_object *volume)
 	return str_same(json_text(volume, "type"), "tree");
 }
 
-static FTS *walk_begin(const char *path, struct vmm_error **err)
-{
-	char *const roots[] = {(char *)path, NULL};
-	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-	if (!walk)
-		error_errno(err, errno, "look at the tree %s", path);
-	return walk;
-}
-
 /* ------------------------------------------------------------------ describe */
 
-/* What is allocated, and how many files and directories there are; a file of many names counts once in all. What goes while we
- * look is passed over: the guest may run. */
+enum { DEPTH_MOST = 512 };
+
+struct sum {
+	double blocks;
+	int64_t files;
+};
+
+static void add(struct sum *sum, const struct stat *info)
+{
+	bool many = !S_ISDIR(info->st_mode) && info->st_nlink > 1;
+	sum->blocks += (double)info->st_blocks / (many ? (double)info->st_nlink : 1);
+	sum->files++;
+}
+
+/* Takes the descriptor. What goes while we look is passed over: the guest may run. */
+static void add_directory(struct sum *sum, int fd, int depth)
+{
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	if (!directory)
+		vmm_cleanup_close(&fd);
+	for (struct dirent *entry; directory && (entry = readdir(directory));) {
+		const char *name = entry->d_name;
+		struct stat info;
+		if (!strcmp(name, ".") || !strcmp(name, "..") || fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		add(sum, &info);
+		if (S_ISDIR(info.st_mode) && depth < DEPTH_MOST)
+			add_directory(sum, openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+				      depth + 1);
+	}
+	if (directory)
+		closedir(directory);
+}
+
+/* What is allocated, and how many files and directories there are; a file of many names counts once in all. */
 static int sum_up(const char *path, int64_t *allocated, int64_t *files, struct vmm_error **err)
 {
-	FTS *walk = walk_begin(path, err);
-	FTSENT *entry;
-	double blocks = 0;
-	*files = 0;
-	if (!walk)
-		return -1;
-	while ((entry = fts_read(walk))) {
-		if (entry->fts_info == FTS_DP || !entry->fts_statp || entry->fts_info == FTS_NS)
-			continue;
-		bool many = entry->fts_info == FTS_F && entry->fts_statp->st_nlink > 1;
-		blocks += (double)entry->fts_statp->st_blocks / (many ? (double)entry->fts_statp->st_nlink : 1);
-		++*files;
+	struct sum sum = {0};
+	struct stat info;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &info) < 0) {
+		int number = errno;
+		vmm_cleanup_close(&fd);
+		return error_errno(err, number, "look at the tree %s", path);
 	}
-	fts_close(walk);
-	*allocated = (int64_t)(blocks * 512);
+	add(&sum, &info);
+	add_directory(&sum, fd, 0);
+	*allocated = (int64_t)(sum.blocks * 512);
+	*files = sum.files;
 	return 0;
 }
 
 static int tree_describe(struct json_object *volume, struct vmm_error **err)
 {
-	int64_t allocated, files;
+	int64_t allocated = 0, files = 0;
 	const char *path = json_text(volume, "path");
 	if (plain_describe(volume, err) < 0)
 		return -1;
@@ -155,11 +177,12 @@ static int await_writer(const char *path, struct vmm_error **err)
 
 static int remove_all(const char *path, struct vmm_error **err)
 {
-	FTS *walk = walk_begin(path, err);
+	char *const roots[] = {(char *)path, NULL};
+	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 	FTSENT *entry;
 	int done = 0;
 	if (!walk)
-		return -1;
+		return error_errno(err, errno, "look at the tree %s", path);
 	while (done == 0 && (entry = fts_read(walk)))
 		if (entry->fts_info != FTS_D && remove(entry->fts_accpath) < 0 && errno != ENOENT)
 			done = error_errno(err, errno, "remove %s", entry->fts_path);

@@ -108,7 +108,7 @@ static struct json_object *sidecar_read(const char *seed)
 	return local_same_file(sidecar) ? json_object_get(sidecar) : NULL;
 }
 
-/* `about` has "guest", "generation", "state", "task", "kind" and "days"; what the file is comes from `file`. */
+/* `about` has "guest", "generation", "state", "task", "kind" and "days", maybe "allocated"; what the file is comes from `file`. */
 static int sidecar_write(const char *file, const char *seed, struct json_object *about, struct vmm_error **err)
 {
 	struct stat info;
@@ -125,8 +125,9 @@ static int sidecar_write(const char *file, const char *seed, struct json_object 
 		 "days:i",
 		 SEED_VERSION, json_text(about, "state"), json_text(about, "guest"), json_number(about, "generation"),
 		 json_text(about, "task"), json_text(about, "home"), (int64_t)info.st_size,
-		 seed_bytes(file, json_text(sidecar, "kind")), mtime, ctime,
-		 json_at(about, "kept_us") ? json_number(about, "kept_us") : clock_now_us(),
+		 json_at(about, "allocated") ? json_number(about, "allocated")
+					     : seed_bytes(file, json_text(sidecar, "kind")),
+		 mtime, ctime, json_at(about, "kept_us") ? json_number(about, "kept_us") : clock_now_us(),
 		 json_number(about, "days"));
 	const char *text = json_line(sidecar);
 	return file_write(path, text, strlen(text), 0600, err);
@@ -212,6 +213,8 @@ int seed_keep(struct local_node *node, const char *file, const char *place, stru
 		return -1;
 	if (!clear)
 		return 0;
+	if (!json_at(about, "allocated"))
+		json_put(about, "allocated:i", seed_bytes(file, json_text_or(about, "kind", "dir")));
 	if (remember_dir(node, seed, err) < 0 || sidecar_write(file, seed, about, err) < 0 ||
 	    file_rename_new(file, seed, err) < 0)
 		return -1;

@@ -264,6 +264,8 @@ static int give_up_volume(struct local_node *node, struct json_object *record, s
 		json_make("guest:s generation:i task:s kind:s home:s state:s days:i", json_text(record, "guest"),
 			  json_number(record, "generation"), json_text(record, "task"), json_text(volume, "kind"),
 			  json_text(volume, "home"), "whole", days);
+	if (json_true(volume, "tree")) /* to count it anew all of it would be gone through */
+		json_put(about, "allocated:i", json_number(volume, "allocated"));
 	if (days >= 0 && seed_keep(node, from, from, about, &kept, err) < 0)
 		return -1;
 	return kept ? 0 : undo_volume(node, place, err);
