@@ -5,7 +5,7 @@
 
 #include "copy/tree-own.h"
 
-enum { KEY_DIGITS = 64, ROOM = 64 << 10 };
+enum { KEY_DIGITS = 64, ROOM = 64 << 10, SMALL = 4 << 10 };
 
 struct tree_sum {
 	EVP_MAC_CTX *mac; /* NULL: the other */
@@ -60,11 +60,11 @@ static void hand_on(struct tree_sum *sum, const void *data, size_t length)
 
 void tree_sum_feed(struct tree_sum *sum, const void *data, size_t length)
 {
-	if (sum->held + length > ROOM) {
+	if (length > SMALL || sum->held + length > ROOM) {
 		hand_on(sum, sum->room, sum->held);
 		sum->held = 0;
 	}
-	if (length > ROOM) {
+	if (length > SMALL) {
 		hand_on(sum, data, length);
 		return;
 	}

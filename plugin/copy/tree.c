@@ -6,13 +6,14 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "copy/copy.h"
 #include "copy/tree.h"
 
-enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10, ALONE_MS = 10000 };
+enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10, ALONE_MS = 10000, SYNC_MS = 250 };
 
 /* Without a word on its line for that long either rsync gives up; while one works it sends signs of life. */
 #define SILENCE "--timeout=60"
@@ -35,6 +36,24 @@ static bool be_alone(const char *place)
 	return fd >= 0;
 }
 
+/* The kernel keeps what was written in memory for half a minute: what was left of it by the end would be waited for then. So it is
+ * brought to the disk as it comes, by a child that ends with the receiver. */
+static void sync_meanwhile(const char *place)
+{
+	int fd = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fork() != 0) {
+		vmm_cleanup_close(&fd);
+		return;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fd = fcntl(fd, F_DUPFD, 3);
+	dup2(fd, 0);
+	close_range(1, ~0U, 0); /* its line and its lock are not ours */
+	while (getppid() != 1 && syncfs(0) == 0)
+		clock_sleep_ms(SYNC_MS);
+	_exit(0);
+}
+
 /* What the sender's options (below) are for its server, and the capabilities of rsync 3.2 and later. Not one word of it comes
  * from the other side but the place, which this node has made. */
 void tree_receive(const char *place, bool checksum)
@@ -52,7 +71,10 @@ void tree_receive(const char *place, bool checksum)
 	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 					   "LC_ALL=C", NULL};
 	signal(SIGPIPE, SIG_DFL);
-	if (be_alone(place) && chdir("/") == 0)
+	if (!be_alone(place))
+		return;
+	sync_meanwhile(place);
+	if (chdir("/") == 0)
 		execvpe("rsync", (char *const *)argv, (char *const *)environment);
 }
 

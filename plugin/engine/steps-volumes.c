@@ -296,8 +296,10 @@ int step_verify(struct migration *m, struct json_object *volume, struct vmm_erro
 int step_publish(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	sessions_drop(m);
+	if (volume_is_tree(volume))
+		return tree_step_publish(m, volume, place_arguments(m, volume), err);
 	/* Other volumes were verified since this one was. */
-	if ((volume_is_tree(volume) ? tree_step_unchanged(m, volume, err) : unchanged(volume, err)) < 0)
+	if (unchanged(volume, err) < 0)
 		return -1;
 	return migration_call(m, TARGET, NODE_PUBLISH, place_arguments(m, volume), NULL, err);
 }

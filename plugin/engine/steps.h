@@ -50,7 +50,8 @@ int tree_step_push(struct migration *m, struct json_object *volume, const char *
 /* What has crossed while the guest runs is on the target's disk: after the stop only the rest has to be. */
 int tree_step_sync(struct migration *m, struct json_object *volume, struct vmm_error **err);
 int tree_step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err);
-/* Error "source-changed" where the tree was touched since the last push began. */
-int tree_step_unchanged(struct migration *m, struct json_object *volume, struct vmm_error **err);
+/* NODE_PUBLISH with these arguments, which it takes. Error "source-changed" where the tree was touched since the last push began. */
+int tree_step_publish(struct migration *m, struct json_object *volume, struct json_object *args,
+		      struct vmm_error **err);
 
 #endif
