@@ -143,6 +143,7 @@ struct guest_ops {
 extern const struct guest_ops guest_qemu, guest_lxc, guest_null;
 
 /* All kinds, NULL at the end. */
+enum { GUEST_KINDS_MOST = 3 };
 extern const struct guest_ops *const guest_kinds[];
 /* By name, or NULL. */
 const struct guest_ops *guest_kind(const char *kind);

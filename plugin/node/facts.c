@@ -100,28 +100,42 @@ static bool has_kind(struct local_node *node, const struct guest_ops *ops)
 	return (ops == &guest_null) == (node->paths->null_root != NULL);
 }
 
-/* Facts of every kind's host, and all guests. A kind that does not answer says so instead. */
-static void ask_hosts(struct local_node *node, struct json_object *hosts, struct json_object *guests)
+/* All guests of a kind, with facts of its host where they are wanted. */
+static int ask_host(struct local_node *node, const struct guest_ops *ops, struct json_object **facts,
+		    struct json_object **list, struct vmm_error **err)
+{
+	struct guest_host *host = NULL;
+	int done = local_host_open(node, ops, &host, err);
+	if (done == 0 && facts)
+		done = ops->host_facts(host, facts, err);
+	if (done == 0)
+		done = ops->list(host, list, err);
+	local_host_close(node, host);
+	return done;
+}
+
+/* Facts of every kind's host (`hosts` may be NULL), and all guests. A kind that does not answer says so instead: to `errors`, or in its
+ * facts. */
+static void ask_hosts(struct local_node *node, struct json_object *hosts, struct json_object *errors,
+		      struct json_object *guests)
 {
 	for (size_t i = 0; guest_kinds[i]; i++) {
 		const struct guest_ops *ops = guest_kinds[i];
-		struct guest_host *host = NULL;
-		struct json_object *facts = NULL, *list = NULL;
+		vmm_auto_json struct json_object *facts = NULL, *list = NULL;
 		struct vmm_error *problem = NULL;
 		if (!has_kind(node, ops))
 			continue;
-		if (local_host_open(node, ops, &host, &problem) < 0 || ops->host_facts(host, &facts, &problem) < 0 ||
-		    ops->list(host, &list, &problem) < 0) {
+		if (ask_host(node, ops, hosts ? &facts : NULL, &list, &problem) < 0) {
 			json_object_put(facts);
 			facts = json_make("up:b error:o", 0, error_to_json(problem));
+			if (errors)
+				json_object_array_add(errors, json_object_get(json_at(facts, "error")));
 			error_clear(&problem);
 		}
-		json_object_object_add(hosts, ops->kind, facts);
+		if (hosts)
+			json_object_object_add(hosts, ops->kind, json_object_get(facts));
 		json_each (guest, list, "")
 			json_object_array_add(guests, json_object_get(guest));
-		json_object_put(list);
-		if (host)
-			ops->close(host);
 	}
 	add_records(node, guests);
 }
@@ -129,16 +143,9 @@ static void ask_hosts(struct local_node *node, struct json_object *hosts, struct
 int local_guests(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)args, (void)err;
-	vmm_auto_json struct json_object *hosts = json_object_new_object();
-	struct json_object *guests = json_object_new_array();
-	ask_hosts(node, hosts, guests);
-	*reply = json_make("guests:o errors:o", guests, json_object_new_array());
-	json_object_object_foreach(hosts, kind, host)
-	{
-		(void)kind;
-		if (!json_true(host, "up") && json_at(host, "error"))
-			json_append(*reply, "errors", json_object_get(json_at(host, "error")));
-	}
+	struct json_object *guests = json_object_new_array(), *errors = json_object_new_array();
+	ask_hosts(node, NULL, errors, guests);
+	*reply = json_make("guests:o errors:o", guests, errors);
 	return 0;
 }
 
@@ -166,8 +173,7 @@ static int find_guest(struct local_node *node, struct json_object *args, struct 
 			continue;
 		if (local_host_open(node, ops, &host, &problem) == 0)
 			ops->facts(host, who, &found, &problem);
-		if (host)
-			ops->close(host);
+		local_host_close(node, host);
 		if (problem && error_is(problem, "no-such-guest"))
 			error_clear(&problem);
 		else if (problem)
@@ -205,8 +211,7 @@ static int add_fit(struct local_node *node, struct json_object *reply, struct js
 		fit = json_make("error:o", error_to_json(problem));
 		error_clear(&problem);
 	}
-	if (host)
-		ops->close(host);
+	local_host_close(node, host);
 	json_put(fit, "volumes:o", local_places(guest, guests, storages, json_at(args, "targetstorage")));
 	json_put(reply, "fit:o", fit);
 	return 0;
@@ -240,7 +245,7 @@ int local_facts(struct local_node *node, struct json_object *args, struct json_o
 {
 	vmm_auto_json struct json_object *facts = json_object_new_object(), *hosts = json_object_new_object();
 	vmm_auto_json struct json_object *guests = json_object_new_array(), *guest = NULL, *storages = NULL;
-	ask_hosts(node, hosts, guests);
+	ask_hosts(node, hosts, NULL, guests);
 	vmm_auto_json struct json_object *pools = json_object_new_array();
 	json_object_object_foreach(hosts, kind, host)
 	{

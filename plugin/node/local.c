@@ -9,11 +9,48 @@ static struct local_node *local_of(struct vmm_node *node)
 	return (struct local_node *)node;
 }
 
+/* ---------------------------------------------------------------- hosts and guests */
+
+static struct guest_host **place_of(struct local_node *node, const struct guest_ops *ops)
+{
+	size_t place = 0;
+	while (guest_kinds[place] != ops)
+		place++;
+	return &node->hosts[place];
+}
+
+static void drop_host(struct guest_host **host)
+{
+	if (*host)
+		(*host)->ops->close(*host);
+	*host = NULL;
+}
+
+static void drop_hosts(struct local_node *node)
+{
+	for (size_t i = 0; i < VMM_COUNT(node->hosts); i++)
+		drop_host(&node->hosts[i]);
+}
+
 int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host,
 		    struct vmm_error **err)
 {
 	struct guest_env env = {.node = node->base.name, .null_root = node->paths->null_root};
-	return ops->open(&env, host, err);
+	struct guest_host **kept = place_of(node, ops);
+	if (*kept && ops->alive && !ops->alive(*kept))
+		drop_host(kept);
+	*host = *kept;
+	*kept = NULL;
+	return *host ? 0 : ops->open(&env, host, err);
+}
+
+void local_host_close(struct local_node *node, struct guest_host *host)
+{
+	if (!host)
+		return;
+	struct guest_host **kept = place_of(node, host->ops);
+	drop_host(kept);
+	*kept = host;
 }
 
 const struct guest_ops *local_guest_kind(struct json_object *args, struct vmm_error **err)
@@ -29,18 +66,6 @@ const struct guest_ops *local_guest_kind(struct json_object *args, struct vmm_er
 	return ops;
 }
 
-static void drop_host(struct local_node *node)
-{
-	if (node->host)
-		node->host->ops->close(node->host);
-	node->host = NULL;
-}
-
-static bool is_of_use(const struct guest_host *host, const struct guest_ops *ops)
-{
-	return host && host->ops == ops && (!ops->alive || ops->alive(host));
-}
-
 int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest,
 		     struct vmm_error **err)
 {
@@ -50,23 +75,16 @@ int local_guest_open(struct local_node *node, struct json_object *args, struct l
 		return -1;
 	guest->key = json_text(args, "guest");
 	guest->id = strchr(guest->key, '-') + 1;
-	if (!is_of_use(node->host, guest->ops)) {
-		drop_host(node);
-		return local_host_open(node, guest->ops, &guest->host, err);
-	}
-	guest->host = node->host;
-	node->host = NULL;
-	return 0;
+	return local_host_open(node, guest->ops, &guest->host, err);
 }
 
 void local_guest_close(struct local_guest *guest)
 {
-	if (!guest->host)
-		return;
-	drop_host(guest->node);
-	guest->node->host = guest->host;
+	local_host_close(guest->node, guest->host);
 	guest->host = NULL;
 }
+
+/* ---------------------------------------------------------------- tasks */
 
 const char *local_task(struct json_object *args, struct vmm_error **err)
 {
@@ -98,6 +116,8 @@ int local_made_note(struct local_node *node, const char *task, struct json_objec
 	journal_close(made);
 	return done;
 }
+
+/* ---------------------------------------------------------------- the node */
 
 static local_op *const local_table[NODE_OP_COUNT] = {
 	[NODE_FACTS] = local_facts,
@@ -147,7 +167,7 @@ static int local_reconnect(struct vmm_node *node, struct vmm_error **err)
 static void local_close(struct vmm_node *node)
 {
 	local_migrate_end(node, NULL);
-	drop_host(local_of(node));
+	drop_hosts(local_of(node));
 	json_object_put(local_of(node)->config);
 	free(node->name);
 	free(node);

@@ -12,14 +12,20 @@ struct local_node {
 	const struct node_paths *paths;
 	struct json_object *config;
 	struct local_moving *moving; /* from migrate to migrate_end (live.c) */
-	struct guest_host *host;     /* that the last operation has left open for the next one, or NULL */
+	/* That earlier operations have left open for the next one, in the order of guest_kinds; or NULL. */
+	struct guest_host *hosts[GUEST_KINDS_MOST];
 };
 
 typedef int local_op(struct local_node *node, struct json_object *args, struct json_object **reply,
 		     struct vmm_error **err);
 
-/* The guest that an operation is about: "guest" of the arguments, "KIND-ID". The host is the last operation's, since a guest stands
- * still while one is opened; it is opened anew where that is of no use any more (libvirtd was restarted in between). */
+/* The host of a kind: an earlier operation's, since a guest stands still while one is opened; it is opened anew where that is of no
+ * use any more (libvirtd was restarted in between). local_host_close keeps it for the next operation; NULL is harmless. */
+int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host,
+		    struct vmm_error **err);
+void local_host_close(struct local_node *node, struct guest_host *host);
+
+/* The guest that an operation is about: "guest" of the arguments, "KIND-ID". */
 struct local_guest {
 	struct local_node *node;
 	const struct guest_ops *ops;
@@ -32,8 +38,6 @@ const struct guest_ops *local_guest_kind(struct json_object *args, struct vmm_er
 int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest,
 		     struct vmm_error **err);
 void local_guest_close(struct local_guest *guest);
-int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host,
-		    struct vmm_error **err);
 
 /* The task that an operation is for: checked to be a name. NULL and an error where it is missing. */
 const char *local_task(struct json_object *args, struct vmm_error **err);
