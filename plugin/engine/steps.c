@@ -5,7 +5,11 @@
 #include "engine/steps.h"
 #include "storage/storage.h"
 
-enum { SETTLE_MEMORY_MS = 1000, SETTLE_RESTART_MS = 3000, SETTLE_LOOK_MS = 100 };
+/* For how long a guest that was let go is watched before the source gives anything up. One that was started anew is watched for
+ * seconds: its volumes are at stake. One whose memory has moved ran all along, so that only what its QEMU was given can end it at once
+ * (a device's state, an instruction that the CPU lacks, a disk that is refused), and what the source gives up is a definition that
+ * the target has as well. */
+enum { SETTLE_MEMORY_MS = 250, SETTLE_RESTART_MS = 3000, SETTLE_LOOK_MS = 50 };
 
 /* ---------------------------------------------------------------- calls */
 
