@@ -124,12 +124,11 @@ theirs() {
     note "$place" "$name" "$method" ticks "$(seconds "$(ticks "$id" "$began" restart_ms)")"
 }
 
-# one_round PLACE FIRST-ID [PEER...]: each way moves its guest, which is where at[ID] says.
+# one_round PLACE FIRST-ID METHODS [PEER...]: each way moves its guest, which is where at[ID] says.
 declare -A at
 one_round() {
-    local place=$1 id=$2 peer method methods=(ours ours-tls) data
-    [ "$place" != "16 GiB" ] || methods=(ours) # it takes minutes, and tells nothing new
-    for method in "${methods[@]}"; do
+    local place=$1 id=$2 method data peer
+    for method in $3; do
         data=ssh
         [ "$method" = ours ] || data=tls
         ours restart-known "$method" "$place" "$id" "${at[$id]}" --track=reflink --data=$data
@@ -137,27 +136,31 @@ one_round() {
         ours restart "$method" "$place" "$id" "${at[$id]}" --track=none --data=$data
         at[$id]=$(other "${at[$id]}")
     done
-    for peer in "${@:3}"; do
+    for peer in "${@:4}"; do
         ((++id))
         theirs "$peer" restart "$place" "$id" "${at[$id]}"
         at[$id]=$(other "${at[$id]}")
     done
 }
 
-# All have run before the first is measured, and run on while another is. For larger disks the peers take minutes: rsync once is enough.
+# All have run before the first is measured, and run on while another is. To save minutes the first of several rounds is without TLS;
+# for larger disks rsync runs once; and the largest has one round less, and none over TLS.
 local_disks() {
-    local size run place id peers guests first=100
+    local size run rounds place id methods peers guests first=100
     for size in "${sizes[@]}"; do
         place="$size GiB"
-        peers=(rsync) guests=("$first" $((first + 1)))
+        peers=(rsync) guests=("$first" $((first + 1))) rounds=$runs
+        [ "$size" != 16 ] || rounds=$((runs - 1))
         [ "$size" != 1 ] || peers+=(dd) guests+=($((first + 2)))
         for id in "${guests[@]}"; do
             vm "$id" --disk dir --size "${size}G" --data $((size * 1024 / share)) --records 20
             at[$id]=node1
         done
         progress "$place: made"
-        for ((run = 1; run <= runs; run++)); do
-            one_round "$place" "$first" "${peers[@]}"
+        for ((run = 1; run <= rounds; run++)); do
+            methods=ours
+            { [ "$run" = 1 ] && [ "$rounds" -gt 1 ]; } || [ "$size" = 16 ] || methods+=' ours-tls'
+            one_round "$place" "$first" "$methods" "${peers[@]}"
             [ "$size" = 1 ] || peers=()
             progress "$place: run $run"
         done
