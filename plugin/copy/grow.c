@@ -4,8 +4,9 @@
 #include "parts.h"
 
 enum {
-	SAMPLE = 32 << 20, /* bytes that tell how fast it goes */
-	WORTH = 128 << 20, /* with less to come, opening one takes longer than it saves */
+	SAMPLE = 32 << 20,  /* bytes that tell how fast it goes */
+	WORTH = 128 << 20,  /* with less to come, opening one takes longer than it saves */
+	PLENTY = 256 << 20, /* with so much a second is opened before anything is known */
 };
 
 /* The least by which the newest has to have raised the rate for another to be opened. */
@@ -25,14 +26,16 @@ void growth_mark(struct growth *growth, uint64_t wire, int64_t now_us)
 	growth->since_us = now_us;
 }
 
-bool growth_pays(struct growth *growth, uint64_t wire, uint64_t to_cross, int64_t now_us)
+bool growth_pays(struct growth *growth, uint64_t wire, uint64_t to_cross, bool certain, int64_t now_us)
 {
 	uint64_t crossed = wire - growth->mark;
 	int64_t us = now_us - growth->since_us;
-	if (growth->over || crossed < SAMPLE || us <= 0 || to_cross < WORTH)
+	bool at_once = certain && to_cross >= PLENTY && !growth->begun;
+	if (growth->over || to_cross < WORTH || (!at_once && (crossed < SAMPLE || us <= 0)))
 		return false;
-	double rate = (double)crossed * 1e6 / (double)us;
+	double rate = us > 0 ? (double)crossed * 1e6 / (double)us : 0;
 	growth->over = rate < growth->before * GAIN;
-	growth->before = rate;
+	growth->before = at_once ? 0 : rate;
+	growth->begun = true;
 	return !growth->over;
 }

@@ -425,6 +425,7 @@ struct push {
 	struct pace pace;
 	atomic_ullong next; /* extent that no sender has taken yet */
 	atomic_ullong done, data, wire, present;
+	atomic_bool fresh; /* the target's volume holds nothing */
 	atomic_bool stop;
 };
 
@@ -433,14 +434,14 @@ struct push {
 struct growth {
 	uint64_t mark;	  /* bytes that had crossed when the newest session began */
 	int64_t since_us; /* and when that was */
-	double before;	  /* bytes a second without it; 0: the first */
-	bool over;
+	double before;	  /* bytes a second without it; 0: not known */
+	bool begun, over;
 };
 /* How many there may be where `count` are open already. */
 size_t growth_most(size_t count);
 void growth_mark(struct growth *growth, uint64_t wire, int64_t now_us);
-/* `wire` bytes have crossed in all, about `to_cross` are yet to. */
-bool growth_pays(struct growth *growth, uint64_t wire, uint64_t to_cross, int64_t now_us);
+/* `wire` bytes have crossed in all, about `to_cross` are yet to, or just so many if that is `certain`. */
+bool growth_pays(struct growth *growth, uint64_t wire, uint64_t to_cross, bool certain, int64_t now_us);
 
 /* Does a session's share of a push, of which the target has been told (OPEN), until it has synced. */
 int sender_run(struct push *push, struct stream *session, struct vmm_error **err);

@@ -6,7 +6,7 @@
 
 #include "parts.h"
 
-enum { PROGRESS_MS = 100, DEALS_A_SESSION = 8 };
+enum { PROGRESS_MS = 100, LOOK_MS = 20, DEALS_A_SESSION = 8 };
 
 /* A peer's words go to terminals and logs: they are let do nothing there. */
 static void disarm(char *text)
@@ -131,10 +131,12 @@ static void start_hands(struct crew *crew)
 	}
 }
 
-/* What is yet to cross, if the rest is like what was read so far. */
+/* What is yet to cross: all, where the target holds nothing; else as much as it was so far. */
 static uint64_t to_cross(const struct push *push)
 {
 	uint64_t read = push->data, rest = push->data_total > read ? push->data_total - read : 0;
+	if (push->fresh)
+		return rest;
 	return read ? (uint64_t)((double)push->wire * (double)rest / (double)read) : 0;
 }
 
@@ -162,7 +164,7 @@ static void grow(struct crew *crew)
 	struct copy_sessions *sessions = crew->sessions;
 	if (!sessions->open || sessions->count >= crew->push.sessions || crew->push.stop ||
 	    crew->push.job->rate_limit ||
-	    !growth_pays(&crew->growth, crew->push.wire, to_cross(&crew->push), steady_us()))
+	    !growth_pays(&crew->growth, crew->push.wire, to_cross(&crew->push), crew->push.fresh, steady_us()))
 		return;
 	struct stream *session;
 	if (sessions->open(sessions->context, &session) < 0) {
@@ -176,26 +178,36 @@ static void grow(struct crew *crew)
 	growth_mark(&crew->growth, crew->push.wire, steady_us());
 }
 
-/* Reports progress until all hands are done. Returns false if the caller has cancelled. */
+/* Waits until a hand is done, or a little. With the lock. */
+static void wait_a_little(struct crew *crew)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOOK_MS * 1000000l;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&crew->changed, &crew->lock, &until);
+}
+
+/* Reports progress, and grows, until all hands are done. Returns false if the caller has cancelled. */
 static bool watch(struct crew *crew)
 {
 	const struct copy_job *job = crew->push.job;
 	bool wanted = true;
+	int64_t told_ms = clock_steady_ms();
 	pthread_mutex_lock(&crew->lock);
 	while (crew->working) {
-		struct timespec until;
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += PROGRESS_MS * 1000000l;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&crew->changed, &crew->lock, &until);
+		wait_a_little(crew);
+		bool last = !crew->working;
 		pthread_mutex_unlock(&crew->lock);
 		struct copy_progress progress;
-		report(&crew->push, &progress);
-		if (wanted && job->progress && !job->progress(job->context, &progress)) {
-			wanted = false;
-			crew->push.stop = true;
+		if (wanted && job->progress && (last || clock_steady_ms() - told_ms >= PROGRESS_MS)) {
+			told_ms = clock_steady_ms();
+			report(&crew->push, &progress);
+			wanted = job->progress(job->context, &progress);
 		}
+		if (!wanted)
+			crew->push.stop = true;
 		grow(crew);
 		pthread_mutex_lock(&crew->lock);
 	}

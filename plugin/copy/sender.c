@@ -51,6 +51,8 @@ static int take_frame(struct sender *sender, struct frame *frame, struct vmm_err
 	if (!sender->opened && frame->type == COPY_OPENED) {
 		sender->opened = true;
 		sender->fresh = frame->flags & COPY_IS_FRESH;
+		if (sender->fresh)
+			sender->push->fresh = true;
 		return 0;
 	}
 	switch (sender->opened ? (int)frame->type : 0) {

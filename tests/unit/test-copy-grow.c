@@ -17,8 +17,8 @@ static void the_first_32_MiB_open_a_second_session(void **state)
 	(void)state;
 	struct growth growth = {0};
 	growth_mark(&growth, 0, 0);
-	assert_false(growth_pays(&growth, 31 * MIB, PLENTY, SECOND_US));
-	assert_true(growth_pays(&growth, 32 * MIB, PLENTY, SECOND_US));
+	assert_false(growth_pays(&growth, 31 * MIB, PLENTY, false, SECOND_US));
+	assert_true(growth_pays(&growth, 32 * MIB, PLENTY, false, SECOND_US));
 }
 
 static void a_session_that_made_it_faster_is_followed_by_another(void **state)
@@ -26,9 +26,9 @@ static void a_session_that_made_it_faster_is_followed_by_another(void **state)
 	(void)state;
 	struct growth growth = {0};
 	growth_mark(&growth, 0, 0);
-	assert_true(growth_pays(&growth, 40 * MIB, PLENTY, SECOND_US));
+	assert_true(growth_pays(&growth, 40 * MIB, PLENTY, false, SECOND_US));
 	growth_mark(&growth, 50 * MIB, 2 * SECOND_US);
-	assert_true(growth_pays(&growth, 110 * MIB, PLENTY, 3 * SECOND_US));
+	assert_true(growth_pays(&growth, 110 * MIB, PLENTY, false, 3 * SECOND_US));
 }
 
 static void a_session_that_made_nothing_faster_is_the_last(void **state)
@@ -36,10 +36,21 @@ static void a_session_that_made_nothing_faster_is_the_last(void **state)
 	(void)state;
 	struct growth growth = {0};
 	growth_mark(&growth, 0, 0);
-	assert_true(growth_pays(&growth, 40 * MIB, PLENTY, SECOND_US));
+	assert_true(growth_pays(&growth, 40 * MIB, PLENTY, false, SECOND_US));
 	growth_mark(&growth, 50 * MIB, 2 * SECOND_US);
-	assert_false(growth_pays(&growth, 92 * MIB, PLENTY, 3 * SECOND_US));
-	assert_false(growth_pays(&growth, 900 * MIB, PLENTY, 4 * SECOND_US));
+	assert_false(growth_pays(&growth, 92 * MIB, PLENTY, false, 3 * SECOND_US));
+	assert_false(growth_pays(&growth, 900 * MIB, PLENTY, false, 4 * SECOND_US));
+}
+
+static void where_much_has_to_cross_for_certain_the_second_does_not_wait(void **state)
+{
+	(void)state;
+	struct growth growth = {0};
+	growth_mark(&growth, 0, 0);
+	assert_false(growth_pays(&growth, 0, 255 * MIB, true, 0));
+	assert_true(growth_pays(&growth, 0, 256 * MIB, true, 0));
+	growth_mark(&growth, 10 * MIB, SECOND_US);
+	assert_false(growth_pays(&growth, 20 * MIB, PLENTY, true, 2 * SECOND_US));
 }
 
 static void for_a_small_rest_none_is_opened(void **state)
@@ -47,8 +58,8 @@ static void for_a_small_rest_none_is_opened(void **state)
 	(void)state;
 	struct growth growth = {0};
 	growth_mark(&growth, 0, 0);
-	assert_false(growth_pays(&growth, 40 * MIB, 127 * MIB, SECOND_US));
-	assert_true(growth_pays(&growth, 80 * MIB, 128 * MIB, 2 * SECOND_US));
+	assert_false(growth_pays(&growth, 40 * MIB, 127 * MIB, false, SECOND_US));
+	assert_true(growth_pays(&growth, 80 * MIB, 128 * MIB, false, 2 * SECOND_US));
 }
 
 static void volume_of(struct rig *rig, uint64_t data)
@@ -79,6 +90,7 @@ static void a_small_push_opens_none(void **state)
 	volume_of(&rig, 64 * MIB);
 	rig_push_well(&rig, NULL);
 	assert_int_equal(rig.opened, 1);
+	assert_true(rig_same(&rig));
 	rig_end(&rig);
 }
 
@@ -88,6 +100,7 @@ int main(void)
 		cmocka_unit_test(the_first_32_MiB_open_a_second_session),
 		cmocka_unit_test(a_session_that_made_it_faster_is_followed_by_another),
 		cmocka_unit_test(a_session_that_made_nothing_faster_is_the_last),
+		cmocka_unit_test(where_much_has_to_cross_for_certain_the_second_does_not_wait),
 		cmocka_unit_test(for_a_small_rest_none_is_opened),
 		cmocka_unit_test(a_large_push_opens_a_session_and_arrives_whole),
 		cmocka_unit_test(a_small_push_opens_none),
