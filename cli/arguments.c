@@ -42,7 +42,7 @@ int usage_error(const struct command *command, const char *format, ...)
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	if (verb && verb != &verb_migrate && !verb->hidden)
+	if (verb && verb != &verb_migrate && !verb->hidden && strcmp(verb->name, "help") != 0)
 		fprintf(stderr, "\nTry 'vmmigrate help %s'.\n", verb->name);
 	else
 		fputs("\nTry 'vmmigrate --help'.\n", stderr);
@@ -135,6 +135,9 @@ static int take_option(struct command *command, struct json_object *option, cons
 		   *argument = text_at(option, "/argument");
 	struct json_object *result;
 
+	/* A script's variable that is empty: what was meant is not known. */
+	if (strcmp(type, "list") == 0 && !value[strspn(value, ",")])
+		return usage_error(command, "--%s needs a value: %s", given, argument);
 	if (strcmp(type, "flag") == 0)
 		result = read_flag(value);
 	else if (strcmp(type, "number") == 0)

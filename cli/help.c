@@ -177,7 +177,8 @@ static int print_verb(struct command *command, const struct verb *verb)
 {
 	const struct screen *to = &command->out;
 
-	fprintf(to->file, "usage: vmmigrate %s %s\n\n%s\n", verb->name, verb->usage, verb->help);
+	fprintf(to->file, "usage: vmmigrate %s%s%s\n\n%s\n", verb->name, *verb->usage ? " " : "", verb->usage,
+		verb->help);
 	if (verb->more)
 		fprintf(to->file, "\n%s", verb->more);
 	print_heading(to, "Options");

@@ -203,6 +203,7 @@ static void print_plain(struct progress *progress)
 	auto_free char *done = show_size(number_at(event, "/done"));
 	auto_free char *total = show_size(number_at(event, "/total"));
 	auto_free char *rate = show_size(number_at(event, "/rate"));
+	auto_free char *speed = number_at(event, "/rate") > 0 ? format(", %s/s", rate) : format("%s", "");
 
 	/* That nothing has been done yet the line of the phase has said. */
 	if (number_at(event, "/done") + number_at(event, "/files") == 0 ||
@@ -215,7 +216,7 @@ static void print_plain(struct progress *progress)
 						 (long long)number_at(event, "/files_total"))
 					: format("%s", "");
 
-	progress_say(progress, "%s: %d %% (%s of %s, %s/s%s)", title, (int)percent, done, total, rate, files);
+	progress_say(progress, "%s: %d %% (%s of %s%s%s)", title, (int)percent, done, total, speed, files);
 }
 
 /* ------------------------------------------------------------------ events */

@@ -64,6 +64,19 @@ static int find_task(struct command *command, struct json_object **reply)
 	return status;
 }
 
+/* find_task, for verbs that do nothing without a task. Returns false where there is none: that was told, *status says so. */
+static bool find_to_use(struct command *command, struct json_object **found, int *status)
+{
+	*status = find_task(command, found);
+	if (*status != EXIT_NOT_FOUND)
+		return true;
+	if (command->arguments.given[SWITCH_JSON])
+		report_json(*found);
+	else
+		report_error(command, *status, *found);
+	return false;
+}
+
 /* The task's id of what find_task has found; the word itself where it has found nothing. Borrowed. */
 static const char *task_of(const struct command *command, struct json_object *found)
 {
@@ -317,7 +330,8 @@ static int run_log(struct command *command)
 	const char *log;
 	int status;
 
-	find_task(command, &found);
+	if (!find_to_use(command, &found, &status))
+		return status;
 	if (!call_to_show(command, "log", request_make("task", task_of(command, found)), &reply, &status))
 		return status;
 	log = text_at(reply, "/log");
@@ -331,7 +345,8 @@ static int run_cancel(struct command *command)
 	const char *task;
 	int status;
 
-	find_task(command, &found);
+	if (!find_to_use(command, &found, &status))
+		return status;
 	task = task_of(command, found);
 	if (!call_to_show(command, "cancel", request_make("task", task), &reply, &status))
 		return status;

@@ -23,6 +23,13 @@ struct json_object *verbs_peers(struct json_object *config)
 	return names;
 }
 
+int verbs_no_node(const char *name, struct json_object *names, struct vmm_error **err)
+{
+	const char *near = cluster_near(name, names);
+	error_set(err, VMM_NOT_FOUND, "target-unknown", "no node %s", name);
+	return near ? error_hint(err, "did you mean %s?", near) : error_hint(err, "see the nodes: vmmigrate nodes");
+}
+
 /* Everything up to the end: into `text`, or straight to our stdout. */
 static int drain(struct stream *stream, struct text *text, struct vmm_error **err)
 {

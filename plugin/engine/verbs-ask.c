@@ -111,9 +111,7 @@ int verb_guests(const struct node_paths *paths, struct json_object *request, str
 	json_object_array_sort(json_at(*reply, "guests"), by_id);
 	if (known)
 		return 0;
-	const char *near = cluster_near(wanted, names);
-	error_set(err, VMM_NOT_FOUND, "target-unknown", "no node %s", wanted);
-	return near ? error_hint(err, "did you mean %s?", near) : -1;
+	return verbs_no_node(wanted, names, err);
 }
 
 static struct json_object *node_to_json(const struct node_paths *paths, struct json_object *config, const char *name)

@@ -38,7 +38,7 @@ int verb_node_test(const struct node_paths *paths, struct json_object *request, 
 			json_append(*reply, "tests", json_object_get(test));
 	}
 	if (only && !json_count(*reply, "tests"))
-		done = error_set(err, VMM_NOT_FOUND, "target-unknown", "no node %s in the configuration", only);
+		done = verbs_no_node(only, peers, err);
 	return done;
 }
 

@@ -33,11 +33,8 @@ int verb_seeds(const struct node_paths *paths, struct json_object *request, stru
 	const char *own = json_text(config, "self");
 	names = verbs_peers(config);
 	json_object_array_add(names, json_object_new_string(own));
-	if (wanted && !json_has(names, "", wanted)) {
-		const char *near = cluster_near(wanted, names);
-		error_set(err, VMM_NOT_FOUND, "target-unknown", "no node %s", wanted);
-		return near ? error_hint(err, "did you mean %s?", near) : -1;
-	}
+	if (wanted && !json_has(names, "", wanted))
+		return verbs_no_node(wanted, names, err);
 	*reply = json_make("seeds:o pruned:o errors:o", json_object_new_array(), json_object_new_array(),
 			   json_object_new_array());
 	json_each (item, names, "") {

@@ -29,6 +29,8 @@ int forward_to_task(const struct node_paths *paths, const char *verb, struct jso
 int verbs_config(const struct node_paths *paths, struct json_object **config, struct vmm_error **err);
 /* Names of all nodes but our own; an array. */
 struct json_object *verbs_peers(struct json_object *config);
+/* There is no node of that name; `names` are those that there are. Error "target-unknown" (VMM_NOT_FOUND). */
+int verbs_no_node(const char *name, struct json_object *names, struct vmm_error **err);
 
 /* Settles every task of this node, and every guest that is locked here, whose worker is gone (settle.c). `task` and `guest`
  * (either may be NULL) limit it. Appends {"task","outcome","message","exit"} to `recovered`. */

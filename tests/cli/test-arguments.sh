@@ -50,4 +50,6 @@ wrong "did you mean 'add'" node ad
 wrong "--keep takes source or target" recover "$task" --keep both
 wrong "--keep needs the task or guest" recover --keep source
 wrong "did you mean 'status'" help staus
+wrong "Try 'vmmigrate --help'" help nonsense
+wrong '--targetstorage needs a value: STORAGE|FROM=TO,...' 100 node2 --targetstorage ''
 wrong 'usage: vmmigrate GUEST TARGET'

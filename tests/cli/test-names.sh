@@ -29,3 +29,12 @@ reply tasks 0 '{"api":1,"tasks":[]}'
 run status 300
 expect_status 5
 expect "$err" 'no such task'
+for verb in log cancel; do
+	run "$verb" 300
+	expect_status 5
+	expect "$err" 'no such task'
+	refuse "$asked" "$verb {"
+done
+run log 300 --json
+expect_status 5
+expect "$out" '"code":"no-such-task"'

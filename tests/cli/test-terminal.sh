@@ -33,7 +33,7 @@ events '{"api":1,"seq":1,"type":"progress","phase":"copy","object":"rootfs","don
 columns=120 NO_COLOR=1 terminal 200 node2 --yes
 expect "$screen" 'copy rootfs' '30 of 1200 files'
 run 200 node2 --yes
-expect "$out" 'copy rootfs: 50 % (50 B of 100 B, 0 B/s, 30 of 1200 files)'
+expect "$out" 'copy rootfs: 50 % (50 B of 100 B, 30 of 1200 files)'
 events '{"api":1,"seq":1,"type":"phase","phase":"copy","state":"begin","object":"vda"}' \
 	'{"api":1,"seq":2,"type":"progress","phase":"copy","object":"vda","done":50,"total":100,"percent":50,"rate":123731968,"eta_s":90,"round":2}' "$done_ok"
 

@@ -49,6 +49,9 @@ refused 3 "is on node1 already" "" node2 100 node1 --restart
 refused 3 "vda (64.0 MiB" "--restart" node1 100 node2 --online
 refused 3 "vda (64.0 MiB" "--restart" node1 100 node2 --non-live
 refused 5 "no task" "" node1 status node1-1-abc
+refused 5 "there is no task 999" "vmmigrate list" node1 log 999
+refused 5 "there is no task 999" "vmmigrate list" node1 cancel 999
+refused 5 "no node nodo2" "did you mean node2" node1 node test nodo2
 refused 1 "is not at work" "" node1 cancel 100
 untouched
 
