@@ -164,8 +164,8 @@ void look_ct_online(const struct look *look)
 {
 	finding_hint(found(look, look->label, "%s cannot move while it runs: containers have no live migration",
 			   look->label),
-		     "`vmmigrate lxc/%s %s --restart` works: it copies it while it runs, shuts it down, sends what has "
-		     "changed and starts it there; it is off for about %.1f s",
+		     "`vmmigrate lxc/%s %s --restart` works: it copies the container while it runs, shuts it down, "
+		     "sends what has changed and starts it there; it is off for about %.1f s",
 		     json_text_or(look->guest, "id", "?"), look->name[TARGET],
 		     (double)plan_restart_ms(look->facts) / 1000);
 }

@@ -29,10 +29,11 @@ static const char *mapped(struct json_object *mapping, const char *from)
 	return rest;
 }
 
-/* What belongs to one node's way of doing things stays: a TPM's state, a container's root, an image that is only read. */
+/* What belongs to one node's way of doing things stays: a TPM's state, what is only read. */
 static bool can_be_mapped(struct json_object *volume)
 {
-	return json_text(volume, "path") && !json_true(volume, "directory") && !json_true(volume, "readonly") &&
+	bool state = json_true(volume, "directory") && !json_true(volume, "tree");
+	return json_text(volume, "path") && !state && !json_true(volume, "readonly") &&
 	       !str_same(json_text(volume, "device"), "tpm") && !str_same(json_text(volume, "kind"), "network");
 }
 
@@ -64,14 +65,16 @@ static bool is_device(struct json_object *volume)
 static char *place_in(const char *dir, bool devices, struct json_object *guest, struct json_object *volume,
 		      struct json_object *places)
 {
-	const char *base = path_base(json_text(volume, "path"));
+	const char *base = path_base(json_text(volume, "path")), *id = json_text_or(guest, "id", "guest");
+	/* Many a container's root has the name "rootfs". */
+	if (json_true(volume, "tree") && !str_starts(base, id))
+		return str_format("%s/%s-%s", dir, id, base);
 	const char *ending = is_device(volume) && !strchr(base, '.') ? ".raw" : "";
 	char *path = devices ? device_in(dir, base) : str_format("%s/%s%s", dir, base, ending);
 	if (!is_given(places, path))
 		return path;
 	free(path);
-	return str_format("%s/%s-%s-%s", dir, json_text_or(guest, "id", "guest"),
-			  json_text_or(volume, "target", "disk"), base);
+	return str_format("%s/%s-%s-%s", dir, id, json_text_or(volume, "target", "disk"), base);
 }
 
 static bool holds_devices(struct json_object *storage)
@@ -94,6 +97,9 @@ static void add_mapped(struct json_object *place, struct json_object *guest, str
 		const char *root = json_text(storage, "path");
 		if (!str_same(json_text(storage, "name"), name) || !root)
 			continue;
+		/* A tree that is sent to devices is refused. */
+		if (json_true(volume, "tree") && holds_devices(storage))
+			return;
 		if (!can_go_to(volume, storage)) {
 			json_object_object_del(place, "to_storage");
 			return;
