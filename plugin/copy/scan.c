@@ -92,8 +92,11 @@ int scan_extent(struct scan *scan, uint64_t extent, bool keep, struct extent_tag
 
 void scan_ahead(const struct scan *scan, uint64_t extent)
 {
-	if (extent < scan->map->count && scan->map->leaves[extent])
-		posix_fadvise(scan->fd, (off_t)(extent * COPY_EXTENT), COPY_EXTENT, POSIX_FADV_WILLNEED);
+	uint64_t word = extent < scan->map->count ? scan->map->leaves[extent] : 0;
+	/* Not what lies between: the kernel would fill its cache with the zeros of holes. */
+	for (unsigned first, end = 0; bits_run(word, end, &first, &end);)
+		posix_fadvise(scan->fd, (off_t)(extent * COPY_EXTENT + (uint64_t)first * COPY_LEAF),
+			      (off_t)(end - first) * COPY_LEAF, POSIX_FADV_WILLNEED);
 }
 
 /* ------------------------------------------------------------------ a whole volume, by a few threads */

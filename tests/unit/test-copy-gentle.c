@@ -70,17 +70,39 @@ static size_t cached_after_push(uint64_t size)
 	return cached;
 }
 
+/* A file there is nowhere but in memory. */
+static bool on_tmpfs(void)
+{
+	enum { TMPFS = 0x01021994 };
+	const char *base = getenv("TMPDIR");
+	struct statfs fs;
+	return statfs(base ? base : "/tmp", &fs) < 0 || fs.f_type == TMPFS;
+}
+
 static void a_volume_larger_than_memory_does_not_stay_in_the_cache(void **state)
 {
 	(void)state;
-	enum { TMPFS = 0x01021994 };
 	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-	const char *base = getenv("TMPDIR");
-	struct statfs fs;
-	if (statfs(base ? base : "/tmp", &fs) < 0 || fs.f_type == TMPFS)
-		skip(); /* a file there is nowhere but in memory */
+	if (on_tmpfs())
+		skip();
 	assert_in_range(cached_after_push(memory), 0, 8 * MIB / PAGE);
 	assert_int_equal(cached_after_push(64 * MIB), 32 * MIB / PAGE);
+}
+
+static void the_holes_of_either_side_take_no_room_in_the_cache(void **state)
+{
+	(void)state;
+	struct rig rig;
+	if (on_tmpfs())
+		skip();
+	rig_begin(&rig, 32 * MIB);
+	for (uint64_t at = 0; at < rig.size; at += COPY_EXTENT)
+		rig_fill(rig.source, at, COPY_LEAF, 1 + at);
+	rig_push_well(&rig, NULL);
+	rig_push_well(&rig, NULL); /* now the target's is read too */
+	assert_in_range(cached_pages(rig.source, rig.size), 0, 2 * MIB / PAGE);
+	assert_in_range(cached_pages(rig.target, rig.size), 0, 2 * MIB / PAGE);
+	rig_end(&rig);
 }
 
 int main(void)
@@ -88,6 +110,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_disk_of_a_guest_that_runs_is_read_when_it_is_idle),
 		cmocka_unit_test(a_volume_larger_than_memory_does_not_stay_in_the_cache),
+		cmocka_unit_test(the_holes_of_either_side_take_no_room_in_the_cache),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
