@@ -105,7 +105,8 @@ static void *copy_all(void *argument)
 {
 	struct copying *copying = argument;
 	struct copy_leaves leaves = {0};
-	copying->done = copy_push(&copying->job, &copying->session, 1, &leaves, NULL, NULL);
+	struct copy_sessions sessions = {.stream = {copying->session}, .count = 1};
+	copying->done = copy_push(&copying->job, &sessions, &leaves, NULL, NULL);
 	if (copying->done == 0)
 		copying->done = copy_verify(&copying->job, copying->session, &leaves, NULL, NULL);
 	copy_leaves_free(&leaves);
