@@ -1,7 +1,67 @@
 # shellcheck shell=bash
-# Part of machines.sh: running containers, whole: ours against rsync in two passes with the stop between. As for the VMs each way
-# has a container of its own, and "s" is from seen off to the start's return.
-: "${cipher:?}" "${files:?}" "${runs:?}"
+# Part of machines.sh: containers. Their roots lie on XFS: ext4 is slow to give the inodes out again of what was removed a minute ago,
+# which is what the runs before have done.
+: "${cipher:?}" "${files:?}" "${runs:?}" "${images:?}"
+
+# a_container ID: stopped, on node1, with many small files, all of it on the disk.
+a_container() {
+    lab container node1 "$1"
+    # shellcheck disable=SC2016
+    on node1 sh -ec 'root=$2/$1
+        cd "/var/lib/lxc/$1"
+        mv rootfs "$root"
+        sed -i "s|^lxc.rootfs.path = .*|lxc.rootfs.path = dir:$root|" config
+        mkdir "$root/many"
+        cd "$root/many"
+        head -c "$3" /dev/urandom | split -a 4 -b 16k
+        sync -f .' - "$1" "$images" "${files}M"
+}
+
+# ------------------------------------------------------------------ stopped
+
+# carry CASE FROM TO: ours. The way back of the first finds what was left there, and counts only if it did.
+carry() {
+    local began=$EPOCHREALTIME took
+    on "$2" vmmigrate 200 "$3" --yes --keep-seed >/dev/null
+    took=$(since "$began")
+    [ "$1" = container-first ] || [ "$(newest "$2" wire_bytes)" -lt $((files << 17)) ] || return 0
+    note "$place" "$1" ours s "$took"
+}
+
+# carry_by_rsync CASE METHOD [OPTION...]
+carry_by_rsync() {
+    local began=$EPOCHREALTIME
+    on node1 rsync -aHAXS --numeric-ids --delete "${@:3}" -e "ssh -c $cipher -o BatchMode=yes" "$images/201/" "node2:$images/201/"
+    note "$place" "$1" "$2" s "$(since "$began")"
+}
+
+# What rsync leaves in memory ours has on the disk before the source gives anything up.
+first_by_rsync() {
+    local began=$EPOCHREALTIME
+    carry_by_rsync container-first rsync
+    on node2 sync -f "$images"
+    note "$place" container-first rsync-synced s "$(since "$began")"
+}
+
+# Ours reads both ends, as rsync does where it is asked for checksums.
+containers() {
+    local run place="$files MiB, $((files * 64)) files"
+    a_container 200
+    a_container 201
+    for ((run = 1; run <= runs; run++)); do
+        carry container-first node1 node2
+        first_by_rsync
+        carry container-unchanged node2 node1
+        carry_by_rsync container-unchanged rsync
+        carry_by_rsync container-unchanged rsync-checksum --checksum
+        on node2 sh -c "rm -rf $images/201 $images/.vmmigrate-seed-*; sync -f $images"
+    done
+    progress "containers"
+}
+
+# ------------------------------------------------------------------ running: ours against rsync in two passes with the stop between
+#
+# As for the VMs each way has a container of its own, and "s" is from seen off to the start's return.
 
 # carry_running FROM TO: ours.
 carry_running() {
@@ -17,9 +77,9 @@ carry_running_by_rsync() {
     local began=$EPOCHREALTIME off
     # shellcheck disable=SC2016
     off=$(on "$1" bash -euc '
-        to=$1 dir=/var/lib/lxc/203/ ssh="ssh -c $2 -o BatchMode=yes"
+        to=$1 ssh="ssh -c $2 -o BatchMode=yes" all="/var/lib/lxc/203 $3/203"
         # 24: a file went while it was read.
-        pass() { rsync -aHAXS --numeric-ids --delete -e "$ssh" "$dir" "$to:$dir" || [ $? = 24 ]; }
+        pass() { rsync -aHAXSR --numeric-ids --delete -e "$ssh" $all "$to:/" || [ $? = 24 ]; }
         pass
         lxc-stop -n 203 --nokill
         lxc-wait -n 203 -s STOPPED
@@ -27,7 +87,7 @@ carry_running_by_rsync() {
         pass
         $ssh "$to" lxc-start -n 203
         echo "$began $EPOCHREALTIME"
-        rm -r "$dir"' - "$2" "$cipher")
+        rm -r $all' - "$2" "$cipher" "$images")
     note "$place" container-whole rsync s "$(since "$began")"
     # shellcheck disable=SC2086
     note "$place" container-restart rsync s "$(since $off)"
@@ -47,9 +107,9 @@ running_containers() {
         from=$(other "$from")
     done
     for id in 202 203; do
-        lab records "$from" "$id" >&2
+        lab records "$from" "$id" --file raw "$images/$id/records" >&2
         on "$from" lxc-stop -k -n "$id"
-        on "$from" rm -r "/var/lib/lxc/$id"
+        on "$from" rm -r "/var/lib/lxc/$id" "$images/$id"
     done
     progress "running containers"
 }

@@ -237,48 +237,6 @@ live_on() {
     done
 }
 
-# ------------------------------------------------------------------ containers
-
-lxc=/var/lib/lxc
-# a_container ID: stopped, on node1, with many small files.
-a_container() {
-    lab container node1 "$1"
-    on node1 sh -c "mkdir $lxc/$1/rootfs/many && cd $lxc/$1/rootfs/many && head -c ${files}M /dev/urandom | split -a 4 -b 16k"
-}
-
-# carry CASE FROM TO: ours. The way back of the first finds what was left there, and counts only if it did.
-carry() {
-    local began=$EPOCHREALTIME took
-    on "$2" vmmigrate 200 "$3" --yes --keep-seed >/dev/null
-    took=$(since "$began")
-    [ "$1" = container-first ] || [ "$(newest "$2" wire_bytes)" -lt $((files << 17)) ] || return 0
-    note "$place" "$1" ours s "$took"
-}
-
-carry_by_rsync() {
-    local began=$EPOCHREALTIME
-    on node1 rsync -aHAXS --numeric-ids --delete -e "ssh -c $cipher -o BatchMode=yes" "$lxc/201/" "node2:$lxc/201/"
-    note "$place" "$1" rsync s "$(since "$began")"
-}
-
-containers() {
-    local run place="$files MiB, $((files * 64)) files"
-    a_container 200
-    a_container 201
-    if ! on node1 vmmigrate check 200 node2 >/dev/null; then
-        progress "containers are not moved yet"
-        return
-    fi
-    for ((run = 1; run <= runs; run++)); do
-        carry container-first node1 node2
-        carry_by_rsync container-first
-        carry container-unchanged node2 node1
-        carry_by_rsync container-unchanged
-        on node2 sh -c "rm -rf $lxc/201 $lxc/.vmmigrate-seed-* $lxc/200/.vmmigrate-seed-*"
-    done
-    progress "containers"
-}
-
 trap 'trap "" INT TERM; lab down' EXIT
 trap 'exit 130' INT TERM
 lab down
