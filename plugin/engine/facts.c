@@ -47,7 +47,9 @@ static void ask_target(struct vmm_node *target, struct facts *facts)
 {
 	vmm_auto_json struct json_object *guest = json_copy(json_at(facts->node[SOURCE], "guest"));
 	json_each (mount, guest, "mounts")
-		json_put(mount, "source:s", facts_mapped(facts, "map_mount", json_text_or(mount, "source", "")));
+		if (!json_true(mount, "fixed"))
+			json_put(mount, "source:s",
+				 facts_mapped(facts, "map_mount", json_text_or(mount, "source", "")));
 	vmm_auto_json struct json_object *args =
 		json_make("fit:O targetstorage:O", guest, json_at(facts->request, "options.targetstorage"));
 	vmm_auto_error struct vmm_error *problem = NULL;

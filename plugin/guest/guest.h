@@ -9,7 +9,8 @@
  *   "memory"     bytes   "vcpus" count   "pinned" highest CPU number a vCPU is pinned to, or -1   "hugepages" bytes each or 0
  *   "arch" "machine"   "cpu": {"mode": custom|host-model|host-passthrough, "model"}
  *   "aside"      kinds without UUIDs: it is not under a name that can be started; such a one alone is ever a leftover of ours
- *   "mounts"     array of {"source","target","optional"}: directories and devices of the host that a container mounts
+ *   "mounts"     array of {"source","target","optional","fixed"}: directories and devices of the host that a container mounts;
+ *                "fixed": rewrite cannot name another source
  *   "snapshots_remedy" what to do about them, where libvirt's words do not fit
  *   "definition" the persistent definition, whole, as text
  *   "live_definition" the running guest's, as text, or null (what the target's hypervisor is asked about)

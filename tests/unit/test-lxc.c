@@ -106,6 +106,16 @@ static void the_last_word_on_the_root_counts(void **state)
 static void mounts_and_networks_are_found(void **state)
 {
 	(void)state;
+	static const char fstab[] = "# mine\n/srv/old mnt/old none bind 0 0\n";
+	vmm_auto_free char *path = str_format("%s/fstab", machine.path);
+	vmm_auto_free char *line = str_format("lxc.rootfs.path = dir:/srv/mine\nlxc.mount.fstab = %s", path);
+	assert_int_equal(file_write(path, fstab, strlen(fstab), 0644, NULL), 0);
+	container(line);
+	vmm_auto_json struct json_object *tabled = facts();
+	assert_int_equal(json_count(tabled, "mounts"), 1);
+	assert_string_equal(json_text(tabled, "mounts.0.source"), "/srv/old");
+	assert_true(json_true(tabled, "mounts.0.fixed"));
+
 	container("lxc.rootfs.path = dir:/srv/mine\n"
 		  "lxc.mount.entry = /srv/data mnt/data none bind 0 0\n"
 		  "lxc.mount.entry = /srv/may mnt/may none bind,optional 0 0\n"

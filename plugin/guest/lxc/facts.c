@@ -41,8 +41,8 @@ static bool has_option(const char *options, const char *wanted)
 	return false;
 }
 
-/* fstab lines whose source is a path of the host. */
-static void add_mounts(struct json_object *mounts, const char *text)
+/* fstab lines whose source is a path of the host. Those of an fstab travel as they are written there ("fixed"). */
+static void add_mounts(struct json_object *mounts, const char *text, bool fixed)
 {
 	vmm_auto_free char *copy = str_copy(text);
 	char *rest = copy, *line;
@@ -52,8 +52,8 @@ static void add_mounts(struct json_object *mounts, const char *text)
 		if (!source || !target || *source != '/')
 			continue;
 		(void)type;
-		json_object_array_add(mounts, json_make("source:s target:s optional:b", source, target,
-							(int)has_option(options, "optional")));
+		json_object_array_add(mounts, json_make("source:s target:s optional:b fixed:b", source, target,
+							(int)has_option(options, "optional"), (int)fixed));
 	}
 }
 
@@ -63,9 +63,9 @@ static struct json_object *mounts_of(struct lxc_container *c)
 	vmm_auto_free char *entries = lxc_item(c, "lxc.mount.entry"), *fstab = lxc_item(c, "lxc.mount.fstab"),
 			   *text = NULL;
 	if (entries)
-		add_mounts(mounts, entries);
+		add_mounts(mounts, entries, false);
 	if (fstab && file_read(fstab, 64 << 10, &text, NULL, NULL) == 0)
-		add_mounts(mounts, text);
+		add_mounts(mounts, text, true);
 	return mounts;
 }
 
