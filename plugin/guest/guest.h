@@ -100,8 +100,8 @@ struct guest_ops {
 	int (*fit)(struct guest_host *host, struct json_object *guest, struct json_object **fit,
 		   struct vmm_error **err);
 
-	/* {"state","reason","complete" (bool: its memory is whole, so it may be let go), "job", "uuid", "persistent"}; a guest that
-	 * is not there at all has the state "absent" - that is no error. */
+	/* {"state","reason","complete" (bool: its memory is whole, so it may be let go), "job" (of the guest, not of a disk), "uuid",
+	 * "persistent"}; a guest that is not there at all has the state "absent" - that is no error. */
 	int (*state)(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err);
 
 	/* The definition as the target shall have it: `changes` is an array of {"target","path","kind"} that replace sources

@@ -14,7 +14,7 @@ images=/var/lib/libvirt/images
 case ${BENCH:-} in
     tiny) sizes=(1) share=16 runs=1 live_runs=1 files=8 what='local live guarded containers' ;;
     quick) sizes=(1) share=4 runs=1 live_runs=2 files=64 what='local live containers' ;;
-    *) sizes=(1 4 16) share=4 runs=3 live_runs=3 files=400 what='local live guarded containers' ;;
+    *) sizes=(1 4 16) share=4 runs=3 live_runs=5 files=400 what='local live guarded containers' ;;
 esac
 
 lab() { "$here/../lab/lab" "$@"; }
@@ -144,16 +144,17 @@ one_round() {
 }
 
 # All have run before the first is measured, and run on while another is. To save minutes the first of several rounds is without TLS;
-# for larger disks rsync runs once; and the largest has one round less, and none over TLS.
+# dd, and for larger disks rsync, run once; and the largest has half the data for its size, and no round over TLS.
 local_disks() {
-    local size run rounds place id methods peers guests first=100
+    local size run rounds data place id methods peers guests first=100
     for size in "${sizes[@]}"; do
         place="$size GiB"
-        peers=(rsync) guests=("$first" $((first + 1))) rounds=$runs
-        [ "$size" != 16 ] || rounds=$((runs - 1))
+        peers=(rsync) guests=("$first" $((first + 1))) rounds=$runs data=$((size * 1024 / share))
+        [ "$size" = 1 ] || rounds=2
+        [ "$size" != 16 ] || data=$((data / 2))
         [ "$size" != 1 ] || peers+=(dd) guests+=($((first + 2)))
         for id in "${guests[@]}"; do
-            vm "$id" --disk dir --size "${size}G" --data $((size * 1024 / share)) --records 20
+            vm "$id" --disk dir --size "${size}G" --data "$data" --records 20
             at[$id]=node1
         done
         progress "$place: made"
@@ -161,7 +162,7 @@ local_disks() {
             methods=ours
             { [ "$run" = 1 ] && [ "$rounds" -gt 1 ]; } || [ "$size" = 16 ] || methods+=' ours-tls'
             one_round "$place" "$first" "$methods" "${peers[@]}"
-            [ "$size" = 1 ] || peers=()
+            [ "$size" = 1 ] && peers=(rsync) || peers=()
             progress "$place: run $run"
         done
         for id in "${guests[@]}"; do
@@ -214,24 +215,24 @@ virsh_live() {
         esac' - "vm$id" "$to" "${@:4}"
 }
 
-# live_on DISK NAME RUNS: every kind on that disk, there and back.
+# live_on DISK NAME RUNS ID...: there and back, a guest for each way: ours, virsh's, and where a third is named, virsh's with --suspend.
 live_on() {
-    local disk=$1 name=$2 rounds=$3 run from=node1 to kind id options
+    local disk=$1 name=$2 rounds=$3 guests=("${@:4}") run from=node1 to kind id options
     place="$disk, 256 MiB"
-    for id in 110 111 112; do vm "$id" --disk "$disk"; done
+    for id in "${guests[@]}"; do vm "$id" --disk "$disk"; done
     for kind in insecure secure; do
         for ((run = 1; run <= rounds; run++)); do
             to=$(other "$from")
             options=(--tunnelled)
             [ $kind = secure ] || options=(--migrateuri "tcp://$to")
-            live "$name-$kind" ours 110 "$from" vmmigrate 110 "$to" --online --migration_type $kind
-            virsh_live "$name-$kind" 111 "$from" "${options[@]}"
-            virsh_live "$name-$kind" 112 "$from" --suspend "${options[@]}"
+            live "$name-$kind" ours "${guests[0]}" "$from" vmmigrate "${guests[0]}" "$to" --online --migration_type $kind
+            virsh_live "$name-$kind" "${guests[1]}" "$from" "${options[@]}"
+            [ ${#guests[@]} -lt 3 ] || virsh_live "$name-$kind" "${guests[2]}" "$from" --suspend "${options[@]}"
             from=$to
         done
         progress "live, $disk, $kind"
     done
-    for id in 110 111 112; do
+    for id in "${guests[@]}"; do
         on "$from" virsh -q destroy "vm$id"
         on "$from" virsh -q undefine "vm$id"
     done
@@ -246,8 +247,8 @@ lab join >/dev/null
 for one in ${BENCH_MACHINES:-$what}; do
     case $one in
         local) local_disks ;;
-        live) live_on iscsi live "$live_runs" ;;
-        guarded) live_on gluster guarded "$live_runs" ;; # QEMU's image locks reach over nodes here
+        live) live_on iscsi live "$live_runs" 110 111 112 ;;
+        guarded) live_on gluster guarded "$live_runs" 113 114 ;; # QEMU's image locks reach over nodes here
         containers) . "$here/containers.sh" && containers && running_containers ;;
     esac
 done

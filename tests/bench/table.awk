@@ -21,6 +21,7 @@ function summarise(which, key,   n, list, cut) {
 }
 
 function shown(number, measure) {
+    if (measure == "last" && number < 1) return sprintf("%.0f ms", number * 1000)
     if (measure ~ /^(s|last|ticks|job)$/) return sprintf(number < 10 ? "%.2f s" : "%.1f s", number)
     if (measure == "gap") return sprintf("%.0f ms", number)
     return sprintf(number < 10 ? "%.2f MiB" : "%.0f MiB", number)

@@ -168,6 +168,7 @@ int qemu_job_of(virDomainPtr domain, char **job, struct vmm_error **err)
 
 /* ------------------------------------------------------------------ guest_ops->state */
 
+/* No more questions than it takes: a guest whose memory has just moved stands still meanwhile. */
 static int state_now(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err)
 {
 	vmm_auto_domain virDomainPtr domain = NULL;
@@ -177,7 +178,7 @@ static int state_now(struct guest_host *host, const char *id, struct json_object
 	/* State before job: an incoming guest becomes paused/user while its job is still there. The other way round the
 	 * end of the job could be seen with a state from before it. */
 	if (qemu_find(host, id, &domain, err) < 0 || qemu_state_of(domain, &now, err) < 0 ||
-	    qemu_job_of(domain, &job, err) < 0)
+	    (now.state != VIR_DOMAIN_SHUTOFF && qemu_domain_job(domain, &job, err) < 0))
 		return -1;
 	virDomainGetUUIDString(domain, uuid);
 	bool complete = now.state == VIR_DOMAIN_PAUSED && now.reason == VIR_DOMAIN_PAUSED_USER && !job;
