@@ -10,9 +10,21 @@
 /* A connection and the streams on it, which may be several threads': libssh lets one in at a time, so whoever uses it takes the turn. */
 struct line {
 	struct ssh *ssh;
-	pthread_mutex_t turn;
-	unsigned streams; /* guarded by the turn; with the last one the connection ends */
+	pthread_mutex_t next, turn; /* who waits for the turn is next: who gives it up does not have it again before */
+	unsigned streams;	    /* guarded by the turn; with the last one the connection ends */
 };
+
+static void line_take(struct line *line)
+{
+	pthread_mutex_lock(&line->next);
+	pthread_mutex_lock(&line->turn);
+	pthread_mutex_unlock(&line->next);
+}
+
+static void line_give(struct line *line)
+{
+	pthread_mutex_unlock(&line->turn);
+}
 
 static int line_open(const struct ssh_peer *peer, const char *words, struct line **line, struct stream **stream,
 		     struct vmm_error **err)
@@ -23,6 +35,7 @@ static int line_open(const struct ssh_peer *peer, const char *words, struct line
 	*line = mem_zero(sizeof(**line));
 	(*line)->ssh = ssh;
 	(*line)->streams = 1;
+	pthread_mutex_init(&(*line)->next, NULL);
 	pthread_mutex_init(&(*line)->turn, NULL);
 	return 0;
 }
@@ -31,22 +44,23 @@ static int line_open(const struct ssh_peer *peer, const char *words, struct line
 static int line_join(struct line *line, const char *node, const char *words, struct stream **stream,
 		     struct vmm_error **err)
 {
-	pthread_mutex_lock(&line->turn);
+	line_take(line);
 	int done = agent_beside(line->ssh, node, words, stream, err);
 	line->streams += done == 0;
-	pthread_mutex_unlock(&line->turn);
+	line_give(line);
 	return done;
 }
 
 static void line_leave(struct line *line, struct stream *stream)
 {
-	pthread_mutex_lock(&line->turn);
+	line_take(line);
 	stream_close(stream);
 	bool last = --line->streams == 0;
-	pthread_mutex_unlock(&line->turn);
+	line_give(line);
 	if (!last)
 		return;
 	ssh_close(line->ssh);
+	pthread_mutex_destroy(&line->next);
 	pthread_mutex_destroy(&line->turn);
 	free(line);
 }
@@ -109,11 +123,11 @@ static int remote_call(struct vmm_node *node, enum node_op op, struct json_objec
 	if (!remote->line)
 		return error_set(err, VMM_FAILED, "link-lost", "the link to node %s is lost", node->name);
 	vmm_auto_json struct json_object *call = json_make("op:s args:O", node_op_names[op], args), *answer = NULL;
-	pthread_mutex_lock(&remote->line->turn);
+	line_take(remote->line);
 	int done = frame_send_json(remote->stream, FRAME_CALL, call, err);
 	if (done == 0)
 		done = await_reply(remote, &answer, err);
-	pthread_mutex_unlock(&remote->line->turn);
+	line_give(remote->line);
 	if (done < 0) {
 		hang_up(remote);
 		return error_on_node(err, node->name);
@@ -137,13 +151,13 @@ struct session {
 static void session_begin_turn(struct session *session)
 {
 	if (session->inner == session->agent)
-		pthread_mutex_lock(&session->line->turn);
+		line_take(session->line);
 }
 
 static void session_end_turn(struct session *session)
 {
 	if (session->inner == session->agent)
-		pthread_mutex_unlock(&session->line->turn);
+		line_give(session->line);
 }
 
 static ssize_t session_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
@@ -206,9 +220,9 @@ static int await_answer(struct stream *stream, struct json_object **reply, struc
 static int connect_tls(struct remote_node *remote, struct session *session, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *reply = NULL;
-	pthread_mutex_lock(&session->line->turn);
+	line_take(session->line);
 	int done = await_answer(session->agent, &reply, err);
-	pthread_mutex_unlock(&session->line->turn);
+	line_give(session->line);
 	if (done < 0)
 		return error_on_node(err, remote->base.name);
 	return tls_connect(&remote->peer.ssh, (int)json_number(reply, "ok.port"), json_text_or(reply, "ok.key", ""),
@@ -292,9 +306,9 @@ static int remote_tree(struct vmm_node *node, const char *task, const char *plac
 		close(fd);
 		return error_set(err, VMM_FAILED, "link-lost", "the link to node %s is lost", node->name);
 	}
-	pthread_mutex_lock(&remote->line->turn);
+	line_take(remote->line);
 	int done = carry_tree(remote, task, place, checksum, fd, wire, err);
-	pthread_mutex_unlock(&remote->line->turn);
+	line_give(remote->line);
 	return done < 0 ? error_on_node(err, node->name) : 0;
 }
 

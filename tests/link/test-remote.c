@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,6 +99,7 @@ struct copying {
 	struct copy_job job;
 	struct stream *session;
 	int done;
+	atomic_bool over;
 	pthread_t thread;
 };
 
@@ -110,6 +112,7 @@ static void *copy_all(void *argument)
 	if (copying->done == 0)
 		copying->done = copy_verify(&copying->job, copying->session, &leaves, NULL, NULL);
 	copy_leaves_free(&leaves);
+	copying->over = true;
 	return NULL;
 }
 
@@ -117,8 +120,13 @@ static int make_source(void)
 {
 	vmm_auto_free uint8_t *data = mem_zero(SIZE);
 	int fd = open("/run/both/source", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	for (size_t i = 0; i < SIZE; i++)
-		data[i] = (uint8_t)(i * 2654435761u >> 13);
+	uint64_t state = 88172645463325252u; /* what no one can compress */
+	for (size_t i = 0; i < SIZE; i += sizeof(state)) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		memcpy(data + i, &state, sizeof(state));
+	}
 	assert_int_equal(fd_write_all(fd, data, SIZE), 0);
 	return fd;
 }
@@ -166,6 +174,31 @@ static void calls_are_answered_while_a_copy_goes_over_their_connection(void **st
 	stream_close(session);
 	call(node, NODE_RECORD, json_make("guest:s", "null-1"));
 	node_close(node);
+	own_sshd_stop(&sshd);
+}
+
+static void neither_calls_nor_new_sessions_wait_for_a_copy_to_end(void **state)
+{
+	(void)state;
+	struct own_sshd sshd;
+	struct vmm_node *node = node_behind(&sshd, "");
+	vmm_auto_free char *temporary = allocate(node);
+	vmm_auto_close int fd = make_source();
+	struct copying copying = {
+		.job = {.fd = fd, .size = SIZE, .volume = temporary, .rate_limit = SIZE / 4},
+		.session = session_of(node, false),
+	};
+	assert_int_equal(pthread_create(&copying.thread, NULL, copy_all, &copying), 0);
+	for (int i = 0; i < 5; i++)
+		call(node, NODE_RECORD, json_make("guest:s", "null-1"));
+	stream_close(session_of(node, true));
+	stream_close(session_of(node, false));
+	assert_false(copying.over);
+	pthread_join(copying.thread, NULL);
+	assert_int_equal(copying.done, 0);
+	stream_close(copying.session);
+	node_close(node);
+	unlink(temporary);
 	own_sshd_stop(&sshd);
 }
 
@@ -234,6 +267,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_shares_the_connection_of_calls),
 		cmocka_unit_test(calls_are_answered_while_a_copy_goes_over_their_connection),
+		cmocka_unit_test(neither_calls_nor_new_sessions_wait_for_a_copy_to_end),
 		cmocka_unit_test(a_session_may_be_closed_after_its_node),
 		cmocka_unit_test(sessions_over_tls_need_no_other_connection_of_ssh),
 		cmocka_unit_test(where_sshd_admits_no_second_channel_a_session_connects_anew),
