@@ -47,7 +47,8 @@
  *   read_bytes      read of the source's volumes, in all rounds (holes are not read)
  *   wire_bytes      crossed; memory_bytes is the memory of a live migration
  *   present_bytes   were on the target already, from a seed, an earlier try or an earlier round (in 64 KiB)
- *   last_read_bytes, last_wire_bytes, volume_bytes   of the round without the guest; the size of what was copied
+ *   last_read_bytes, last_wire_bytes, last_round_ms, volume_bytes   of the round without the guest (up to when the copy is proven,
+ *                   named and defined); the size of what was copied
  *   kept_bytes      of a copy that was cut are on the target for the next try
  *   digests[]       "volume" "kind"(poly1305|sha256) "root": both ends have it
  */

@@ -5,7 +5,7 @@
 
 enum {
 	PIECES_A_SECOND = 20,
-	LATE_US = 100000, /* time lost to waiting elsewhere is made good up to so much */
+	LATE_US = 400000, /* what was lost to waiting elsewhere is made good up to that: no twentieth of 10 s */
 	NAP_US = 20000,
 };
 
@@ -18,7 +18,7 @@ int64_t steady_us(void)
 
 void pace_begin(struct pace *pace, uint64_t rate)
 {
-	*pace = (struct pace){.rate = rate};
+	*pace = (struct pace){.rate = rate, .free_us = steady_us()};
 	pthread_mutex_init(&pace->lock, NULL);
 }
 
