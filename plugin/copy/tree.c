@@ -13,7 +13,7 @@
 #include "copy/copy.h"
 #include "copy/tree.h"
 
-enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10, ALONE_MS = 10000, SYNC_MS = 250 };
+enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10, ALONE_MS = 10000, SYNC_MS = 1000 };
 
 /* Without a word on its line for that long either rsync gives up; while one works it sends signs of life. */
 #define SILENCE "--timeout=60"
@@ -40,6 +40,7 @@ static bool be_alone(const char *place)
  * brought to the disk as it comes, by a child that ends with the receiver. */
 static void sync_meanwhile(const char *place)
 {
+	pid_t receiver = getpid();
 	int fd = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fork() != 0) {
 		vmm_cleanup_close(&fd);
@@ -49,7 +50,7 @@ static void sync_meanwhile(const char *place)
 	fd = fcntl(fd, F_DUPFD, 3);
 	dup2(fd, 0);
 	close_range(1, ~0U, 0); /* its line and its lock are not ours */
-	while (getppid() != 1 && syncfs(0) == 0)
+	while (getppid() == receiver && syncfs(0) == 0)
 		clock_sleep_ms(SYNC_MS);
 	_exit(0);
 }
