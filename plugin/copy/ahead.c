@@ -24,7 +24,7 @@ static void *ahead_run(void *argument)
 int ahead_begin(struct ahead *ahead, int fd, const struct extents *map, const uint8_t key[COPY_KEY],
 		struct vmm_error **err)
 {
-	*ahead = (struct ahead){.data = scan_buffer(), .extent = AHEAD_NONE};
+	*ahead = (struct ahead){.extent = AHEAD_NONE};
 	scan_begin(&ahead->scan, fd, map, key);
 	pthread_mutex_init(&ahead->lock, NULL);
 	pthread_cond_init(&ahead->changed, NULL);

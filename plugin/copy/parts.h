@@ -207,7 +207,7 @@ struct scan {
 	int fd;
 	const struct extents *map;
 	struct tagger *tagger;
-	uint8_t *data;	/* COPY_EXTENT bytes: the extent that was kept last; undefined in holes */
+	uint8_t *data;	/* COPY_EXTENT bytes, or NULL: the extent that was kept last; undefined in holes */
 	unsigned piece; /* leaves read at once */
 	uint64_t read;	/* bytes read so far */
 	bool spare;	/* what was read does not stay in the cache */

@@ -28,7 +28,6 @@ void scan_begin(struct scan *scan, int fd, const struct extents *map, const uint
 	*scan = (struct scan){.fd = fd, .map = map, .tagger = tagger_new(key), .spare = cache_spared(map->size)};
 	int flags = fcntl(fd, F_GETFL);
 	scan->piece = flags >= 0 && flags & O_DIRECT ? COPY_LEAVES : PIECE;
-	scan->data = scan_buffer();
 }
 
 void scan_end(struct scan *scan)
@@ -75,6 +74,7 @@ int scan_extent(struct scan *scan, uint64_t extent, bool keep, struct extent_tag
 	size_t length = extent_length(scan->map->size, extent);
 	uint64_t word = scan->map->leaves[extent];
 	tags->nonzero = 0;
+	scan->data = scan->data ? scan->data : scan_buffer();
 	for (unsigned first, end = 0; bits_run(word, end, &first, &end);) {
 		end = (unsigned)min64(end, first + scan->piece);
 		uint8_t *data = scan->data + (keep ? (size_t)first * COPY_LEAF : 0);

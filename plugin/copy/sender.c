@@ -118,6 +118,8 @@ static const uint8_t *leaves_data(struct sender *sender, uint64_t extent, unsign
 {
 	if (sender->ahead.kept)
 		return sender->ahead.data + (size_t)first * COPY_LEAF;
+	if (!sender->again.data)
+		sender->again.data = scan_buffer();
 	if (scan_leaves(&sender->again, extent, first, end, sender->again.data, new, err) < 0) {
 		error_context(err, "%s", job_name(sender->push->job));
 		return NULL;
