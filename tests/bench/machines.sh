@@ -40,7 +40,7 @@ vm() {
 
 # ticks ID BEGAN FIELD: once it is alive again, what its life since then shows.
 ticks() {
-    lab wait-ticks "$1" 10
+    lab wait-ticks "$1" 5
     lab ticks "$1" --since "$2" | field "$3"
 }
 
