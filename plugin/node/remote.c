@@ -290,10 +290,14 @@ static int carry_tree(struct remote_node *remote, const char *task, const char *
 		line = -1;
 	}
 	int status = -1;
-	vmm_auto_free char *words = done == 0 ? ssh_stderr(stream, &status) : NULL;
-	if (words && *words && status != 0)
+	bool over = done == 0 || (stream && error_is(*err, "link-lost"));
+	vmm_auto_free char *words = over ? ssh_stderr(stream, &status) : NULL;
+	/* Of one that was killed our next write may hear first. */
+	if (words && *words && status != 0 && (done == 0 || strstr(words, "killed by SIG"))) {
+		error_clear(err);
 		done = error_set(err, VMM_FAILED, "tree-failed", "the receiving rsync: %.*s", (int)strcspn(words, "\n"),
 				 words);
+	}
 	stream_close(stream);
 	return done;
 }
