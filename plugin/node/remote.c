@@ -289,11 +289,11 @@ static int carry_tree(struct remote_node *remote, const char *task, const char *
 		done = ssh_carry(remote->line->ssh, stream, remote->stream, line, wire, err);
 		line = -1;
 	}
+	/* What it has said is the cause, also where our next write was the first to hear of its end. */
 	int status = -1;
 	bool over = done == 0 || (stream && error_is(*err, "link-lost"));
 	vmm_auto_free char *words = over ? ssh_stderr(stream, &status) : NULL;
-	/* Of one that was killed our next write may hear first. */
-	if (words && *words && status != 0 && (done == 0 || strstr(words, "killed by SIG"))) {
+	if (words && *words && (done < 0 || status != 0)) {
 		error_clear(err);
 		done = error_set(err, VMM_FAILED, "tree-failed", "the receiving rsync: %.*s", (int)strcspn(words, "\n"),
 				 words);
