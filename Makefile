@@ -191,15 +191,17 @@ check: setup
 check-layers:
 	$(Q)tests/layers.sh
 
+# What they find ends the program: a finding that is only printed would pass.
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZED  = BUILD=$(BUILD)/asan SANITIZE="$(SANITIZERS) -fno-omit-frame-pointer" CFLAGS="-O1 -g"
 check-asan:
-	$(SIDE_BY_SIDE) BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-omit-frame-pointer" CFLAGS="-O1 -g" units
+	$(SIDE_BY_SIDE) $(SANITIZED) units
 
 # Random images, targets, cuts and rounds: 2000 cases under the sanitizers, half of them on each of two cores; CASES=n more or fewer.
 CASES	?= 2000
 PROPERTY = tests/unit/test-copy-property
 check-copy:
-	$(Q)$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SANITIZE="-fsanitize=address,undefined -fno-omit-frame-pointer" \
-		CFLAGS="-O1 -g" $(BUILD)/asan/$(PROPERTY)
+	$(Q)$(MAKE) --no-print-directory -j2 $(SANITIZED) $(BUILD)/asan/$(PROPERTY)
 	$(Q)TMPDIR=/dev/shm COPY_CASES=$$(($(CASES) / 2)) $(BUILD)/asan/$(PROPERTY) & \
 		sleep 0.01; TMPDIR=/dev/shm COPY_CASES=$$(($(CASES) / 2)) $(BUILD)/asan/$(PROPERTY); other=$$?; \
 		wait $$! && exit $$other
@@ -245,7 +247,6 @@ bench: setup
 # Each target for TIME seconds, from the corpus in the tree; what is found lies in build/fuzz/found. Needs clang.
 TIME	?= 600
 FUZZERS	 = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz-*.c)))
-FUZZING	 = -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(BUILD)/tests/fuzz/memory-stream.o $(LIB)
 	$(call say,LINK)
@@ -253,7 +254,7 @@ $(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(BUILD)/tests/fuzz/mem
 
 fuzz:
 	$(Q)$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/fuzz CC=clang WARN=-Wall CFLAGS="-O1 -g" \
-		SANITIZE="-fsanitize=fuzzer-no-link $(FUZZING)" fuzzers
+		SANITIZE="-fsanitize=fuzzer-no-link $(SANITIZERS)" fuzzers
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz TIME=$(TIME) run-fuzzers
 
 # A few seconds each, for what the last change broke.

@@ -68,7 +68,7 @@ void device_look(struct json_object *place, struct json_object *volume, const ch
 {
 	vmm_auto_error struct vmm_error *busy = NULL;
 	uint64_t size = 0;
-	vmm_auto_close int here = device_open(json_text(volume, "path"), O_RDONLY, NULL),
+	vmm_auto_close int here = device_open(json_text_or(volume, "path", ""), O_RDONLY, NULL),
 			   there = device_open(path, O_RDONLY, NULL);
 	compare(place, "same_block", "other_block", volume, here);
 	if (there < 0 || device_size(there, path, &size, NULL) < 0)
