@@ -94,13 +94,14 @@ copy_rsync() {
 copy_dd() { dd if="$source" bs=64k status=none | $ssh 127.0.0.1 "dd of=$dir/target-dd bs=64k conv=sparse status=none"; }
 copy_floor() { "$tools/floor" "$source" "$dir/target-floor"; }
 
-# race CASE SOURCE STALE METHOD...: each once, the peers in every other run only, since they take most of the time; the first run's
-# copies are compared with their source.
+# race CASE SOURCE STALE METHOD...: each once, the peers in every other run only, since they take most of the time; another begins each
+# time, since who comes first finds the machine as the case before has left it. The first run's copies are compared with their source.
 race() {
-    local name=$1 stale=$3 method began ended said
+    local name=$1 stale=$3 methods=("${@:4}") at method began ended said
     source=$dir/$2
     stale=${stale:+$dir/$stale}
-    for method in "${@:4}"; do
+    for at in "${!methods[@]}"; do
+        method=${methods[(at + run) % ${#methods[@]}]}
         [[ $method = ours* ]] || ((run % 2)) || continue
         lay "$method" "$stale"
         began=$EPOCHREALTIME
