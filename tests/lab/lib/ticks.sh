@@ -71,5 +71,8 @@ verb_wait_ticks() {
     ticked() {
         [ "$(grep -c ' tick ' "$RUN/ticks/$id")" -ge $((begun + count)) ]
     }
-    wait_for "$seconds" ticked || die "guest $id did not tick $count times in $seconds s"
+    if ! wait_for "$seconds" ticked; then
+        tail -n 8 "$RUN/ticks/$id" >&2
+        die "guest $id did not tick $count times in $seconds s; above is what it said last"
+    fi
 }
