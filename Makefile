@@ -214,7 +214,7 @@ check-valgrind:
 check-nodes: deb
 	$(Q)tests/lab/run $(NODES)
 
-# What takes too long for `make check`: more cases of the same, other filesystems, a container by debootstrap.
+# What takes too long, or too much of the machine, for `make check`: more cases of the same, other filesystems, a container by debootstrap.
 check-long: setup deb check-copy
 	$(Q)LIMIT=900 tests/lab/run $(sort $(wildcard tests/long/*.sh))
 

@@ -145,19 +145,6 @@ static int open_volume(const struct push *push, struct stream *session, struct v
 	return open_send(session, COPY_OPEN, push->job->size, push->key, push->job->volume, err);
 }
 
-/* A session that was opened while the others are at work. */
-static void join(struct crew *crew, struct stream *session)
-{
-	struct vmm_error *failure = NULL;
-	if (open_volume(&crew->push, session, &failure) == 0) {
-		start_hands(crew);
-		return;
-	}
-	pthread_mutex_lock(&crew->lock);
-	note_failure(crew, failure);
-	pthread_mutex_unlock(&crew->lock);
-}
-
 /* Opens another session where that pays. It takes a while, in which the others go on. */
 static void grow(struct crew *crew)
 {
@@ -171,10 +158,16 @@ static void grow(struct crew *crew)
 		crew->push.sessions = sessions->count;
 		return;
 	}
+	/* All may have been dealt by now; the next push has use for it then. One that is lost at once is nothing that was needed. */
+	bool late = crew->push.stop || crew->push.next >= crew->push.map.count;
+	if (!late && open_volume(&crew->push, session, NULL) < 0) {
+		crew->push.sessions = sessions->count;
+		stream_close(session);
+		return;
+	}
 	sessions->stream[sessions->count++] = session;
-	/* All may have been dealt by now; the next push has use for it then. */
-	if (!crew->push.stop && crew->push.next < crew->push.map.count)
-		join(crew, session);
+	if (!late)
+		start_hands(crew);
 	growth_mark(&crew->growth, crew->push.wire, steady_us());
 }
 

@@ -46,9 +46,9 @@ struct cut_stream {
 
 static bool another_is_opened(struct rig *rig)
 {
-	for (int ms = 0; ms < 60000 && rig->opened == rig->sessions; ms++)
+	for (int ms = 0; ms < 60000 && rig->opened == rig->sessions && !rig->lost; ms++)
 		usleep(1000);
-	return rig->opened > rig->sessions;
+	return rig->opened > rig->sessions || rig->lost;
 }
 
 static ssize_t cut_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
@@ -153,10 +153,25 @@ static int open_session(void *context, struct stream **session)
 	return 0;
 }
 
+static int open_lost_session(void *context, struct stream **session)
+{
+	struct sessions *all = context;
+	struct stream *pair[2];
+	if (stream_pair(pair, NULL) < 0)
+		return -1;
+	stream_close(pair[1]);
+	*session = pair[0];
+	all->rig->lost = true;
+	return 0;
+}
+
 int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	struct sessions all = {.rig = rig};
-	struct copy_sessions sessions = {.open = rig->may_grow ? open_session : NULL, .context = &all};
+	struct copy_sessions sessions = {.open = rig->grows_in_vain ? open_lost_session
+						 : rig->may_grow    ? open_session
+								    : NULL,
+					 .context = &all};
 	const struct copy_job job = {
 		.fd = rig->source,
 		.size = rig->size,

@@ -13,8 +13,10 @@ struct rig {
 	int source, target; /* descriptors of the two volumes, for reading and writing */
 	uint64_t size;	    /* of the source */
 	size_t sessions;    /* 1 to RIG_SESSIONS; rig_begin says 1 */
+	bool grows_in_vain; /* those that it opens are lost at once */
 	bool may_grow;	    /* the push may open more; those that are there after it are `opened` */
 	atomic_size_t opened;
+	atomic_bool lost; /* and that was so */
 	uint64_t rate_limit;
 	bool gently;
 	enum copy_digest digest;

@@ -83,6 +83,19 @@ static void a_large_push_opens_a_session_and_arrives_whole(void **state)
 	rig_end(&rig);
 }
 
+static void a_session_that_is_lost_as_soon_as_it_is_there_costs_nothing(void **state)
+{
+	(void)state;
+	struct rig rig;
+	volume_of(&rig, 256 * MIB);
+	rig.grows_in_vain = true;
+	rig.hold_after = 40 * MIB;
+	rig_push_well(&rig, NULL);
+	assert_true(rig.lost);
+	assert_true(rig_same(&rig));
+	rig_end(&rig);
+}
+
 static void a_small_push_opens_none(void **state)
 {
 	(void)state;
@@ -103,6 +116,7 @@ int main(void)
 		cmocka_unit_test(where_much_has_to_cross_for_certain_the_second_does_not_wait),
 		cmocka_unit_test(for_a_small_rest_none_is_opened),
 		cmocka_unit_test(a_large_push_opens_a_session_and_arrives_whole),
+		cmocka_unit_test(a_session_that_is_lost_as_soon_as_it_is_there_costs_nothing),
 		cmocka_unit_test(a_small_push_opens_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
