@@ -1,7 +1,7 @@
 /* answer.c: reads the target's volume for what the source wants to know - tags of extents, signatures of windows. */
 #include <errno.h>
 
-#include "parts.h"
+#include "pass.h"
 
 enum work { WORK_NONE, WORK_SIGN, WORK_TAGS };
 

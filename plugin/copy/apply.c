@@ -1,5 +1,5 @@
 /* apply.c: writes what the source sends to the target's volume, in the order in which it was sent. */
-#include "parts.h"
+#include "pass.h"
 
 struct apply {
 	struct pass *pass;

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "parts.h"
+#include "pass.h"
 
 enum { LITTLE = 64 << 10 };
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "parts.h"
+#include "pass.h"
 
 void pass_fail(struct pass *pass, struct vmm_error *failure)
 {

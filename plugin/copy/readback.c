@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "parts.h"
+#include "pass.h"
 
 /* The same volume, read past the page cache where its filesystem can; -1 where it cannot. */
 static int open_direct(int fd)

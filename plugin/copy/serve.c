@@ -1,5 +1,5 @@
 /* serve.c: the target's side of a session, from its first frame to its end. */
-#include "parts.h"
+#include "pass.h"
 
 struct serve {
 	struct stream *stream;
