@@ -36,16 +36,16 @@
 
 /* Exit status of the command and the adapter; every error carries the one it ends with. */
 enum vmm_exit {
-	VMM_DONE = 0,	       /* done */
-	VMM_FAILED = 1,	       /* failed, guest safe on the source */
-	VMM_USAGE = 2,	       /* wrong words, malformed configuration */
-	VMM_BLOCKED = 3,       /* a check or a veto says no */
-	VMM_NOT_PERMITTED = 4, /* not permitted */
-	VMM_NOT_FOUND = 5,     /* no such guest, node or task */
-	VMM_BUSY = 6,	       /* busy or locked */
-	VMM_CANCELLED = 7,     /* cancelled */
-	VMM_LEFTOVERS = 8,     /* done, but work after the commit is left over */
-	VMM_NEEDS_WORD = 9,    /* needs an administrator's word */
+	VMM_DONE = 0,		/* done */
+	VMM_FAILED = 1,		/* failed, guest safe on the source */
+	VMM_USAGE = 2,		/* wrong words, malformed configuration */
+	VMM_BLOCKED = 3,	/* a check or a veto says no */
+	VMM_NOT_PERMITTED = 4,	/* not permitted */
+	VMM_NOT_FOUND = 5,	/* no such guest, node or task */
+	VMM_BUSY = 6,		/* busy or locked */
+	VMM_CANCELLED = 7,	/* cancelled */
+	VMM_LEFTOVERS = 8,	/* done, but work after the commit is left over */
+	VMM_NEEDS_DECISION = 9, /* needs an administrator's word */
 };
 
 struct vmm_error {

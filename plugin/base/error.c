@@ -138,7 +138,7 @@ struct json_object *error_to_json(const struct vmm_error *err)
 int error_from_json(struct vmm_error **err, struct json_object *json)
 {
 	int64_t exit = json_number(json, "exit");
-	error_set(err, exit >= VMM_FAILED && exit <= VMM_NEEDS_WORD ? (enum vmm_exit)exit : VMM_FAILED,
+	error_set(err, exit >= VMM_FAILED && exit <= VMM_NEEDS_DECISION ? (enum vmm_exit)exit : VMM_FAILED,
 		  json_text_or(json, "code", "unknown"), "%s", json_text_or(json, "message", "an error without words"));
 	if (json_text(json, "hint"))
 		error_hint(err, "%s", json_text(json, "hint"));

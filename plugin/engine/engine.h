@@ -220,7 +220,7 @@ enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err);
 int phases_forward(struct migration *m, struct vmm_error **err);
 /* Goes on behind the commit. */
 int phases_finish(struct migration *m, struct vmm_error **err);
-/* Undoes, backward, all that the journal says was begun. Error VMM_NEEDS_WORD where that would not be safe now. */
+/* Undoes, backward, all that the journal says was begun. Error VMM_NEEDS_DECISION where that would not be safe now. */
 int phases_backward(struct migration *m, struct vmm_error **err);
 /* True where the journal has `what` ("do", "done", "undone") of the phase, for any object. */
 bool phases_journal_has(struct migration *m, const char *what, const char *phase);

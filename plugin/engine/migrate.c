@@ -91,7 +91,7 @@ static char *whereabouts(struct migration *m, struct json_object *result)
 /* An end that waits for an administrator's word is none yet. */
 static void run_end_hooks(struct migration *m, const struct vmm_error *err)
 {
-	if (err && err->exit != VMM_NEEDS_WORD && !m->committed && m->journal)
+	if (err && err->exit != VMM_NEEDS_DECISION && !m->committed && m->journal)
 		hooks_end(m, err->exit == VMM_CANCELLED ? "cancelled" : "failed");
 }
 
@@ -105,7 +105,7 @@ static void put_statistics(struct migration *m, struct json_object *result)
 static enum vmm_exit exit_of(struct migration *m, const struct vmm_error *err)
 {
 	if (err && m->committed)
-		return err->exit == VMM_NEEDS_WORD ? VMM_NEEDS_WORD : VMM_LEFTOVERS;
+		return err->exit == VMM_NEEDS_DECISION ? VMM_NEEDS_DECISION : VMM_LEFTOVERS;
 	if (err)
 		return err->exit;
 	return json_count(m->leftovers, "left") ? VMM_LEFTOVERS : VMM_DONE;
@@ -114,7 +114,7 @@ static enum vmm_exit exit_of(struct migration *m, const struct vmm_error *err)
 /* An end that is not the end: recover has something left to do. */
 static bool is_settled(struct migration *m, enum vmm_exit status)
 {
-	return status != VMM_NEEDS_WORD && !m->pending &&
+	return status != VMM_NEEDS_DECISION && !m->pending &&
 	       !(m->committed && status == VMM_LEFTOVERS && !phases_journal_has(m, "done", "unlock"));
 }
 
@@ -167,14 +167,14 @@ enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err)
 /* Before the commit: the guest is to be as it was. The first cause is what is told; what hinders the way back outranks it. */
 static int go_back(struct migration *m, struct vmm_error **err)
 {
-	if (!was_touched(m) || (*err)->exit == VMM_NEEDS_WORD)
+	if (!was_touched(m) || (*err)->exit == VMM_NEEDS_DECISION)
 		return -1;
 	task_log(m->task, "error", "%s; undoing", (*err)->message);
 	struct vmm_error *problem = NULL;
 	if (phases_backward(m, &problem) == 0)
 		return -1;
 	task_log(m->task, "error", "%s", problem->message);
-	problem->exit = VMM_NEEDS_WORD;
+	problem->exit = VMM_NEEDS_DECISION;
 	if (!problem->hint)
 		error_hint(&problem, "vmmigrate recover %s tries again", task_id(m->task));
 	error_context(&problem, "%s", (*err)->message);

@@ -50,7 +50,7 @@ static int after_commit(struct migration *m, struct vmm_error **err)
 	bool abandoned;
 	if (target_abandoned(m, &abandoned, err) < 0) {
 		m->committed = true;
-		(*err)->exit = VMM_NEEDS_WORD;
+		(*err)->exit = VMM_NEEDS_DECISION;
 		return error_hint(
 			err,
 			"guest %s is %s's; it is not started on %s by itself. When %s is back: vmmigrate recover %s",
@@ -106,7 +106,7 @@ static int give_way(struct migration *m, int64_t generation, struct vmm_error **
 		return -1;
 	const char *now = json_text_or(state, "state", "?");
 	if (!strcmp(now, "running") || !strcmp(now, "paused")) {
-		error_set(err, VMM_NEEDS_WORD, "runs-twice",
+		error_set(err, VMM_NEEDS_DECISION, "runs-twice",
 			  "guest %s is %s on %s, and by an administrator's word it is %s's", json_text(m->plan, "id"),
 			  now, source, target);
 		return error_hint(err, "stop the one that is not to go on, then: vmmigrate recover %s",
@@ -170,8 +170,8 @@ static int may_keep_target(struct migration *m, struct vmm_error **err)
 		return -1;
 	if (!str_same(json_text(state, "state"), "absent") && has_arrived(m, state))
 		return 0;
-	return error_set(err, VMM_NEEDS_WORD, "not-there", "guest %s has not arrived on %s", json_text(m->plan, "id"),
-			 json_text(m->plan, "target"));
+	return error_set(err, VMM_NEEDS_DECISION, "not-there", "guest %s has not arrived on %s",
+			 json_text(m->plan, "id"), json_text(m->plan, "target"));
 }
 
 /* A guest that did not stay up is not waited for again. */
@@ -198,7 +198,7 @@ static int may_keep_source(struct migration *m, struct vmm_error **err)
 {
 	if (!journal_says(m, "give-up"))
 		return 0;
-	return error_set(err, VMM_NEEDS_WORD, "given-up", "node %s has given up the volumes of guest %s already",
+	return error_set(err, VMM_NEEDS_DECISION, "given-up", "node %s has given up the volumes of guest %s already",
 			 json_text(m->plan, "source"), json_text(m->plan, "id"));
 }
 
@@ -260,7 +260,7 @@ static int obey(struct migration *m, const char *word, struct vmm_error **err)
 /* What recover cannot settle now is not settled. */
 static enum vmm_exit unsettled(struct migration *m, struct vmm_error *err)
 {
-	err->exit = VMM_NEEDS_WORD;
+	err->exit = VMM_NEEDS_DECISION;
 	if (!err->hint)
 		error_hint(&err, "vmmigrate recover %s tries again", task_id(m->task));
 	return migrate_end(m, err);

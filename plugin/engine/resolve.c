@@ -18,7 +18,7 @@ static bool is(struct json_object *state, const char *what)
 
 static int nobody_knows(struct migration *m, struct vmm_error *why, struct vmm_error **err)
 {
-	error_set(err, VMM_NEEDS_WORD, "unresolved", "guest %s does not run on %s, and %s cannot be asked: %s",
+	error_set(err, VMM_NEEDS_DECISION, "unresolved", "guest %s does not run on %s, and %s cannot be asked: %s",
 		  json_text(m->plan, "id"), json_text(m->plan, "source"), json_text(m->plan, "target"), why->message);
 	return error_hint(
 		err, "when %s is back: vmmigrate recover %s; if it never will be: vmmigrate recover %s --keep source",
@@ -40,7 +40,7 @@ int resolve(struct migration *m, enum resolution *resolution, struct vmm_error *
 	vmm_auto_json struct json_object *source = NULL, *target = NULL;
 	vmm_auto_error struct vmm_error *silence = NULL;
 	if (migration_insist(m, SOURCE, NODE_STATE, NULL, &source, err) < 0) {
-		(*err)->exit = VMM_NEEDS_WORD;
+		(*err)->exit = VMM_NEEDS_DECISION;
 		return -1;
 	}
 	*resolution = RESOLVE_UNDO;
@@ -53,7 +53,7 @@ int resolve(struct migration *m, enum resolution *resolution, struct vmm_error *
 			 ? json_true(target, "complete") ? " with all its memory" : " with part of its memory"
 			 : "");
 	if (is(target, "running") && is(source, "running"))
-		return error_set(err, VMM_NEEDS_WORD, "runs-twice", "guest %s is running on both nodes",
+		return error_set(err, VMM_NEEDS_DECISION, "runs-twice", "guest %s is running on both nodes",
 				 json_text(m->plan, "id"));
 	if (is(target, "running") || (!alive && is(target, "paused") && json_true(target, "complete")))
 		*resolution = RESOLVE_COMMIT;

@@ -106,7 +106,7 @@ int settle_take_over(struct vmm_node *self, struct json_object *mine, int64_t ge
 static int in_doubt(struct vmm_node *self, const char *guest, const char *source, const char *task,
 		    struct vmm_error **err)
 {
-	error_set(err, VMM_NEEDS_WORD, "unresolved",
+	error_set(err, VMM_NEEDS_DECISION, "unresolved",
 		  "guest %s is locked on %s by task %s, which %s does not know any more", guest, self->name, task,
 		  source);
 	return error_hint(err, "nothing is started or removed here: see where its newest volumes are");
@@ -201,7 +201,7 @@ static int settle_guests(const struct node_paths *paths, const char *only_task, 
 			continue;
 		if ((keep ? obey(self, record, keep, recovered, &problem)
 			  : settle_locked(paths, self, record, recovered, &problem)) < 0)
-			tell(recovered, task, "unsettled", VMM_NEEDS_WORD, problem->message);
+			tell(recovered, task, "unsettled", VMM_NEEDS_DECISION, problem->message);
 	}
 	node_close(self);
 	return 0;

@@ -121,17 +121,17 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 	/* No record of ours there: the target was told before, or never knew; or an administrator has said a word there. */
 	int64_t generation;
 	if (error_is(problem, "wrong-state") && target_is_chosen(m, &generation))
-		return error_set(err, VMM_NEEDS_WORD, "chosen", "by an administrator's word guest %s is %s's",
+		return error_set(err, VMM_NEEDS_DECISION, "chosen", "by an administrator's word guest %s is %s's",
 				 json_text(m->plan, "id"), json_text(m->plan, "target"));
 	if (error_is(problem, "wrong-state"))
 		return 0;
 	if (error_is(problem, "committed"))
-		return error_set(err, VMM_NEEDS_WORD, "committed", "%s", problem->message);
+		return error_set(err, VMM_NEEDS_DECISION, "committed", "%s", problem->message);
 	if (m->keep_source || source_runs) {
 		m->pending = true;
 		return 0;
 	}
-	error_set(err, VMM_NEEDS_WORD, "unresolved", "node %s may still hold guest %s: %s",
+	error_set(err, VMM_NEEDS_DECISION, "unresolved", "node %s may still hold guest %s: %s",
 		  json_text(m->plan, "target"), json_text(m->plan, "id"), problem->message);
 	return error_hint(
 		err, "when %s is back: vmmigrate recover %s; if it never will be: vmmigrate recover %s --keep source",
@@ -158,7 +158,7 @@ static int has_way_back(struct migration *m, struct vmm_error **err)
 		return -1;
 	if (resolution == RESOLVE_UNDO)
 		return 0;
-	error_set(err, VMM_NEEDS_WORD, "memory-moved", "the memory of guest %s is on %s already",
+	error_set(err, VMM_NEEDS_DECISION, "memory-moved", "the memory of guest %s is on %s already",
 		  json_text(m->plan, "id"), json_text(m->plan, "target"));
 	return error_hint(err, "vmmigrate recover %s lets it go on there", task_id(m->task));
 }
@@ -189,7 +189,7 @@ static int doubt(struct migration *m, struct vmm_error **err)
 	    migration_insist(m, TARGET, NODE_ADVANCE, json_make("to:s", "abandoned"), NULL, &problem) == 0)
 		return -1;
 	error_clear(&problem);
-	(*err)->exit = VMM_NEEDS_WORD;
+	(*err)->exit = VMM_NEEDS_DECISION;
 	return error_hint(
 		err,
 		"the commit could not be written and may or may not be on the disk; mend the disk, then: vmmigrate "
@@ -231,7 +231,7 @@ int step_release(struct migration *m, struct json_object *volume, struct vmm_err
 	}
 	bool let_go = json_true(m->plan, "running") && !str_same(json_text(m->plan, "state"), "paused");
 	if (let_go && migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0) {
-		(*err)->exit = VMM_NEEDS_WORD;
+		(*err)->exit = VMM_NEEDS_DECISION;
 		return error_hint(
 			err,
 			"the guest belongs to %s now; to start it there: vmmigrate recover %s; to go back: vmmigrate "

@@ -128,7 +128,7 @@ int abort_on_target(struct migration *m, struct vmm_error **err)
 		return 0;
 	}
 	if (error_is(problem, "committed"))
-		return error_set(err, VMM_NEEDS_WORD, "committed", "%s", problem->message);
+		return error_set(err, VMM_NEEDS_DECISION, "committed", "%s", problem->message);
 	task_log(m->task, "warning", "%s still has what was prepared there (%s); recover removes it later",
 		 json_text(m->plan, "target"), problem->message);
 	return 0;
@@ -359,7 +359,7 @@ int step_define(struct migration *m, struct json_object *volume, struct vmm_erro
 
 static int did_not_stay(struct migration *m, struct json_object *state, struct vmm_error **err)
 {
-	error_set(err, VMM_NEEDS_WORD, "did-not-stay", "guest %s is %s on %s just after it was let go",
+	error_set(err, VMM_NEEDS_DECISION, "did-not-stay", "guest %s is %s on %s just after it was let go",
 		  json_text(m->plan, "id"), json_text_or(state, "state", "?"), json_text(m->plan, "target"));
 	return error_hint(err,
 			  "the source's volumes are kept; to go back: vmmigrate recover %s --keep source; to stay: "
@@ -418,7 +418,7 @@ int step_confirm(struct migration *m, struct json_object *volume, struct vmm_err
 		return -1;
 	if (!str_same(json_text(reply, "record.owner"), json_text(m->plan, "target")) ||
 	    json_number(reply, "record.generation") < json_number(m->plan, "generation"))
-		return error_set(err, VMM_NEEDS_WORD, "not-committed", "node %s does not say that it owns guest %s",
+		return error_set(err, VMM_NEEDS_DECISION, "not-committed", "node %s does not say that it owns guest %s",
 				 json_text(m->plan, "target"), json_text(m->plan, "id"));
 	struct json_object *args =
 		json_make("volumes:o keep_seed:b", copied(m), (int)json_true(m->request, "options.keep_seed"));

@@ -310,7 +310,7 @@ int verb_follow(const struct node_paths *paths, struct json_object *request, str
 		if (dead_ms > FOLLOW_LOST_MS && pass_on_result(&f))
 			return 0;
 		if (dead_ms > FOLLOW_ORPHAN_MS) {
-			error_set(err, VMM_NEEDS_WORD, "worker-gone", "task %s has no worker and no result", id);
+			error_set(err, VMM_NEEDS_DECISION, "worker-gone", "task %s has no worker and no result", id);
 			return error_hint(err, "run: vmmigrate recover %s", id);
 		}
 		if (reader_gone(&f))

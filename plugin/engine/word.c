@@ -36,8 +36,9 @@ static int keep_here(struct vmm_node *self, struct json_object *mine, struct vmm
 	if (ask(self, mine, NODE_STATE, NULL, &state, err) < 0)
 		return -1;
 	if (!has_arrived(mine, state)) {
-		error_set(err, VMM_NEEDS_WORD, "not-there", "guest %s has not arrived whole on %s: it cannot run here",
-			  json_text(mine, "guest"), self->name);
+		error_set(err, VMM_NEEDS_DECISION, "not-there",
+			  "guest %s has not arrived whole on %s: it cannot run here", json_text(mine, "guest"),
+			  self->name);
 		return error_hint(err, "to remove what came of it: vmmigrate recover %s --keep source",
 				  json_text(mine, "task"));
 	}

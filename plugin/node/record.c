@@ -47,7 +47,7 @@ int record_read(const char *state_dir, const char *guest, struct json_object **r
 	}
 	if (!json_text(object, "owner") || !json_text(object, "state")) {
 		json_object_put(object);
-		return error_set(err, VMM_NEEDS_WORD, "bad-record", "the guest record %s is damaged", path);
+		return error_set(err, VMM_NEEDS_DECISION, "bad-record", "the guest record %s is damaged", path);
 	}
 	*record = object;
 	return 0;

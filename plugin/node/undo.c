@@ -284,8 +284,8 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 	if (g.ops->state(g.host, g.id, &state, err) < 0)
 		return -1;
 	if (!str_same(json_text(state, "state"), "absent") && !str_same(json_text(state, "state"), "shutoff"))
-		return error_set(err, VMM_NEEDS_WORD, "still-there", "guest %s on %s is %s though it was moved", g.id,
-				 node->base.name, json_text_or(state, "state", "?"));
+		return error_set(err, VMM_NEEDS_DECISION, "still-there", "guest %s on %s is %s though it was moved",
+				 g.id, node->base.name, json_text_or(state, "state", "?"));
 	*reply = json_make("left:o", json_object_new_array());
 	struct vmm_error *problem = NULL;
 	if (g.ops->undefine(g.host, g.id, &problem) < 0) {

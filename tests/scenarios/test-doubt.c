@@ -125,7 +125,7 @@ static void commit_fails(const struct way *way, bool written)
 	if (!f.struck)
 		world_fail(w, "there was no commit");
 	/* Memory that has moved cannot come back; all else does, once the target has promised. */
-	if (moves_memory(way) ? ended.exit != VMM_NEEDS_WORD || ended.settled
+	if (moves_memory(way) ? ended.exit != VMM_NEEDS_DECISION || ended.settled
 			      : ended.exit != VMM_FAILED || !ended.settled || guest_node(w) != NODE1)
 		world_fail(w, "exit %d: %s", (int)ended.exit, ended.message);
 	journal_watch(NULL, NULL);
@@ -186,7 +186,7 @@ static void the_replay_of_a_doubtful_commit_agrees(void **state)
 		struct failing f = {.what = "commit", .written = i % 2, .then_killed = true};
 		struct world *w = begin(way, &f);
 		int status = world_migrate_apart(w, NODE1, way->options, fail_at, &f);
-		if (status != KILLED && status != VMM_NEEDS_WORD)
+		if (status != KILLED && status != VMM_NEEDS_DECISION)
 			world_fail(w, "status %d", status);
 		end(w, way);
 	}
@@ -215,7 +215,7 @@ static void a_commit_in_doubt_waits_for_a_target_that_is_gone(void **state)
 					break;
 				ended_free(&ended);
 			}
-			if (ended.exit != VMM_NEEDS_WORD || ended.settled)
+			if (ended.exit != VMM_NEEDS_DECISION || ended.settled)
 				world_fail(w, "call %d: exit %d: %s", call, (int)ended.exit, ended.message);
 			world_heal(w);
 			ended_free(&ended);

@@ -130,7 +130,7 @@ static struct world *dies(const struct way *way, char **task)
 	struct ended ended;
 	struct world *w = moves(way, NULL, "['dies']", &ended);
 	vmm_auto_free char *back = str_format("vmmigrate recover %s --keep source", ended.task);
-	expect(w, &ended, VMM_NEEDS_WORD, false, "did-not-stay");
+	expect(w, &ended, VMM_NEEDS_DECISION, false, "did-not-stay");
 	if (!strstr(ended.message, back))
 		world_fail(w, "the way back is not named: %s", ended.message);
 	if (!guest_has(w, NODE1, way->shared, SEED))
@@ -141,7 +141,7 @@ static struct world *dies(const struct way *way, char **task)
 	/* Without a word nothing is decided, however often it is asked. */
 	for (int i = 0; i < 2; i++) {
 		world_recover(w, NODE1, *task, NULL, &ended);
-		expect(w, &ended, VMM_NEEDS_WORD, false, "did-not-stay");
+		expect(w, &ended, VMM_NEEDS_DECISION, false, "did-not-stay");
 		ended_free(&ended);
 	}
 	return w;
@@ -207,7 +207,7 @@ static void kept_without_the_target(const struct way *way, int call, bool *struc
 	struct ended ended, kept;
 	struct world *w = lost(way, call, &ended);
 	*struck = w->struck;
-	if (ended.exit == VMM_NEEDS_WORD || (ended.exit == VMM_LEFTOVERS && !ended.settled)) {
+	if (ended.exit == VMM_NEEDS_DECISION || (ended.exit == VMM_LEFTOVERS && !ended.settled)) {
 		machine_dies(w, NODE2); /* which is what the word says, and what nobody else can know */
 		world_recover(w, NODE1, ended.task, "source", &kept);
 		vmm_auto_free char *state = guest_state(w, NODE1);
@@ -273,7 +273,7 @@ static void the_target_is_not_kept_where_the_guest_never_arrived(void **state)
 	world_migrate(w, NODE1, way->options, &ended);
 	world_heal(w);
 	world_recover(w, NODE1, ended.task, "target", &kept);
-	expect(w, &kept, VMM_NEEDS_WORD, false, "not-there");
+	expect(w, &kept, VMM_NEEDS_DECISION, false, "not-there");
 	ended_free(&kept);
 	world_recover(w, NODE1, ended.task, "source", &kept);
 	world_check(w, way, true, SEED);
