@@ -1,12 +1,21 @@
 /* null.c: guests that are files, so that the engine can be tested without a hypervisor, ssh or root.
  *
- * A world is a directory; each node's machine is a directory in it (guest_env.null_root). A guest is <root>/guests/ID.json:
- * {"definition": text, "state", "autostart", "reason", "memory": a text that is new with each start, and moves}. Its definition is JSON: {"id","name","uuid","memory","volumes",
- * "moods"}. A running guest holds <world>/running-UUID; that it is taken twice is the one thing that must never happen, and
- * ends the process. Moods make trouble on purpose: "deaf" (ignores shutdown), "no-start" (a held start fails), "dies" (ends as soon
- * as it is let go), "break" (memory does not arrive), "finish-lost" (it arrives, the source goes on all the same),
- * "source-lost" (it arrives, the source's process is gone, and the migration's answer is a failure), "source-dies" (it does not arrive
- * whole, and the source's process is gone).
+ * Each node's machine is a directory (guest_env.null_root); the machines of one test are side by side in a directory
+ * <dir>. A guest is the file <root>/guests/ID.json: {"definition": text, "state", "autostart", "reason",
+ * "memory": a text that each start makes anew and that a migration moves}.
+ * Its definition is JSON: {"id","name","uuid","memory","volumes","behaviours"}.
+ *
+ * While a guest runs, the file <dir>/running-UUID exists. If that file is there already when a guest starts, the guest
+ * would run twice, and the process ends with a message: that must never happen.
+ *
+ * "behaviours" makes a guest misbehave:
+ *	deaf		it ignores the shutdown request; only `force` ends it
+ *	no-start	a held start fails
+ *	dies		it powers off as soon as it is released
+ *	break		the migration fails midway: the source's guest runs on, the target's stays incomplete
+ *	finish-lost	the memory arrives, but the source's guest runs again and the migration fails
+ *	source-lost	the memory arrives and the source's process ends, but the migration fails
+ *	source-dies	the source's process ends before all of the memory has arrived, and the migration fails
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -80,10 +89,10 @@ static struct json_object *definition_of(struct json_object *guest)
 	return definition;
 }
 
-static bool has_mood(struct json_object *guest, const char *mood)
+static bool has_behaviour(struct json_object *guest, const char *behaviour)
 {
 	vmm_auto_json struct json_object *definition = definition_of(guest);
-	return json_has(definition, "moods", mood);
+	return json_has(definition, "behaviours", behaviour);
 }
 
 /* ---------------------------------------------------------------- the one thing that must never happen */
@@ -254,7 +263,7 @@ static int null_start(struct guest_host *host, const char *id, bool held, struct
 	vmm_auto_json struct json_object *guest = NULL;
 	if (null_need(root_of(host), id, &guest, err) < 0)
 		return -1;
-	if (held && has_mood(guest, "no-start"))
+	if (held && has_behaviour(guest, "no-start"))
 		return error_set(err, VMM_FAILED, "start-failed", "guest %s cannot be started here", id);
 	vmm_auto_free char *memory = random_hex(8);
 	json_put(guest, "memory:s", memory);
@@ -270,7 +279,7 @@ static int null_release(struct guest_host *host, const char *id, struct vmm_erro
 		return error_set(err, VMM_FAILED, "guest-state", "guest %s does not wait to be let go", id);
 	if (null_enter(root_of(host), id, guest, "running", err) < 0)
 		return -1;
-	return has_mood(guest, "dies") ? null_enter(root_of(host), id, guest, "shutoff", err) : 0;
+	return has_behaviour(guest, "dies") ? null_enter(root_of(host), id, guest, "shutoff", err) : 0;
 }
 
 static int null_destroy(struct guest_host *host, const char *id, struct vmm_error **err)
@@ -288,7 +297,7 @@ static int null_stop(struct guest_host *host, const char *id, int limit_ms, bool
 	vmm_auto_json struct json_object *guest = NULL;
 	if (null_need(root_of(host), id, &guest, err) < 0)
 		return -1;
-	if (has_mood(guest, "deaf") && !force)
+	if (has_behaviour(guest, "deaf") && !force)
 		return error_set(err, VMM_FAILED, "shutdown-timeout", "guest %s did not shut down in time", id);
 	return null_enter(root_of(host), id, guest, "shutoff", err);
 }
@@ -321,11 +330,11 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 			unlink(path);
 			return error_set(err, VMM_CANCELLED, "cancelled", "migration of %s was cancelled", id);
 		}
-		if (step == 2 && has_mood(here, "source-dies"))
+		if (step == 2 && has_behaviour(here, "source-dies"))
 			return null_enter(root, id, here, "shutoff", err) < 0
 				       ? -1
 				       : error_set(err, VMM_FAILED, "link-lost", "the source's process is gone");
-		if (step == 2 && has_mood(here, "break"))
+		if (step == 2 && has_behaviour(here, "break"))
 			return error_set(err, VMM_FAILED, "migration-failed", "memory of %s did not arrive", id);
 	}
 	if (null_enter(root, id, here, "paused", err) < 0)
@@ -333,13 +342,13 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 	json_put(there, "state:s memory:s", "paused", json_text(here, "memory"));
 	if (null_save(peer, id, there, err) < 0)
 		return -1;
-	if (has_mood(here, "finish-lost")) {
+	if (has_behaviour(here, "finish-lost")) {
 		null_enter(root, id, here, "running", NULL);
 		return error_set(err, VMM_FAILED, "link-lost", "the answer to the last step was lost");
 	}
 	if (null_enter(root, id, here, "shutoff", err) < 0)
 		return -1;
-	if (has_mood(here, "source-lost"))
+	if (has_behaviour(here, "source-lost"))
 		return error_set(err, VMM_FAILED, "link-lost", "the source's process is gone");
 	json_put(here, "reason:s", "migrated");
 	return null_save(root, id, here, err);

@@ -20,12 +20,12 @@ static const struct way *way_named(const char *name)
 	return NULL;
 }
 
-/* A guest of that mood is to move; how it ends. */
-static struct world *moves(const struct way *way, const char *options, const char *moods, struct ended *ended)
+/* Moves a guest that has these behaviours; how that ended is in `ended`. */
+static struct world *moves(const struct way *way, const char *options, const char *behaviours, struct ended *ended)
 {
 	struct world *w = world_make();
-	world_story(w, "%s, %s", way->name, moods);
-	world_guest(w, NODE1, way, moods);
+	world_story(w, "%s, %s", way->name, behaviours);
+	world_guest(w, NODE1, way, behaviours);
 	guest_writes(w, NODE1, way->shared, SEED);
 	world_migrate(w, NODE1, options ? options : way->options, ended);
 	return w;
@@ -39,11 +39,11 @@ static void expect(struct world *w, const struct ended *ended, enum vmm_exit exi
 }
 
 /* It is as it was, and moves once it behaves. */
-static void stays_and_moves_later(const char *way_name, const char *moods, const char *code)
+static void stays_and_moves_later(const char *way_name, const char *behaviours, const char *code)
 {
 	const struct way *way = way_named(way_name);
 	struct ended ended;
-	struct world *w = moves(way, NULL, moods, &ended);
+	struct world *w = moves(way, NULL, behaviours, &ended);
 	expect(w, &ended, VMM_FAILED, true, code);
 	assert_int_equal(guest_node(w), NODE1);
 	world_check(w, way, true, SEED);

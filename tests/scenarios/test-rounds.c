@@ -67,7 +67,7 @@ static struct world *two_disks(void)
 	struct guest_host *host;
 	vmm_auto_free char *definition =
 		str_format("{\"id\":\"" GUEST "\",\"name\":\"web\",\"uuid\":\"7e40f1a2-0101-4c3e-9b61-aaaaaaaaaaaa\","
-			   "\"memory\":1048576,\"moods\":[],\"volumes\":["
+			   "\"memory\":1048576,\"behaviours\":[],\"volumes\":["
 			   "{\"target\":\"vda\",\"type\":\"null\",\"format\":\"raw\",\"device\":\"disk\",\"path\":\"%s/"
 			   "root/disks/a.raw\"},"
 			   "{\"target\":\"vdb\",\"type\":\"null\",\"format\":\"raw\",\"device\":\"disk\",\"path\":\"%s/"

@@ -118,17 +118,17 @@ static struct guest_host *host_of(struct world *w, int node)
 	return host;
 }
 
-void world_guest(struct world *w, int node, const struct way *way, const char *moods)
+void world_guest(struct world *w, int node, const struct way *way, const char *behaviours)
 {
 	struct vmm_error *err = NULL;
-	vmm_auto_free char *words = str_copy(moods ? moods : "[]");
+	vmm_auto_free char *words = str_copy(behaviours ? behaviours : "[]");
 	for (char *c = words; *c; c++)
 		if (*c == '\'')
 			*c = '"';
 	vmm_auto_free char *definition =
 		str_format("{\"id\":\"" GUEST
 			   "\",\"name\":\"web\",\"uuid\":\"7e40f1a2-0101-4c3e-9b61-aaaaaaaaaaaa\",\"memory\":1048576,"
-			   "\"moods\":%s,\"volumes\":[{\"target\":\"vda\",\"type\":\"%s\",\"format\":\"raw\","
+			   "\"behaviours\":%s,\"volumes\":[{\"target\":\"vda\",\"type\":\"%s\",\"format\":\"raw\","
 			   "\"device\":\"disk\","
 			   "\"path\":\"%s/%s/" GUEST ".raw\"}]}",
 			   words, way->tree ? "null-tree" : "null", w->dir, way->shared ? "shared" : "root/disks");

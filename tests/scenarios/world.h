@@ -87,8 +87,8 @@ void world_trouble(struct world *w, int node, int call, enum trouble what);
 /* No trouble any more; both nodes can be reached. */
 void world_heal(struct world *w);
 
-/* The guest GUEST on a machine: one volume, local or shared; it runs, or is off. Autostart is on. `moods`: "['deaf']" or NULL. */
-void world_guest(struct world *w, int node, const struct way *way, const char *moods);
+/* The guest GUEST on a machine: one volume, local or shared; it runs, or is off. Autostart is on. `behaviours`: "['deaf']" or NULL. */
+void world_guest(struct world *w, int node, const struct way *way, const char *behaviours);
 /* What the guest has written last: the same seed gives the same content. */
 void guest_writes(struct world *w, int node, bool shared, unsigned seed);
 bool guest_has(struct world *w, int node, bool shared, unsigned seed);
