@@ -14,9 +14,10 @@ CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVMM_VERSION='"$(VERSION)"' -fPIC -fvisibility=hidden $(WARN) -Iplugin -I. \
 	     $(shell pkg-config --cflags $(PACKAGES)) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
 
-# Everything but the programs' main files is one library; each program takes what it needs of it.
+# The rooms, from the top down. Everything in them but the programs' main files is one library; each program takes what it needs of it.
+ROOMS	 = $(addprefix plugin/, engine migration plan node guest guest/qemu guest/lxc copy track cluster link base) storage
 MAINS    = plugin/engine/main.c plugin/node/agent-main.c plugin/copy/tree-pipe.c
-LIB_SRC  = $(filter-out $(MAINS), $(wildcard plugin/*/*.c plugin/*/*/*.c storage/*.c))
+LIB_SRC  = $(filter-out $(MAINS), $(wildcard $(ROOMS:%=%/*.c)))
 LIB_OBJ  = $(LIB_SRC:%.c=$(BUILD)/%.o)
 LIB      = $(BUILD)/libengine.a
 CLI_SRC  = $(wildcard cli/*.c)

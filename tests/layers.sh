@@ -17,8 +17,10 @@ plugin/guest/qemu: base guest
 plugin/guest/lxc: base guest
 storage: base
 plugin/cluster: base link
+plugin/plan: base guest storage track cluster
 plugin/node: base link copy guest storage track cluster
-plugin/engine: base link copy guest storage track cluster node
+plugin/migration: base link copy guest storage track cluster node plan
+plugin/engine: base link copy guest storage track cluster node plan migration
 cli:
 hooks/libvirt:
 hooks/lxc:

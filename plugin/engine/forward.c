@@ -1,7 +1,7 @@
 /* forward.c: a verb is carried out by the node that it is about, whichever it was typed on. */
 #include <string.h>
 
-#include "engine/verbs.h"
+#include "engine/engine.h"
 
 enum { FORWARD_LIMIT = 16 << 20, FORWARD_WAIT_MS = 120000 };
 

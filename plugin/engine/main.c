@@ -1,13 +1,12 @@
 /* main.c: vmmigrate-engine VERB - a request in JSON on stdin, a reply in JSON on stdout, the verb's exit status.
  *
- * For our own use: `worker TASK` and `settle TASK` (the processes of a task), `relay` (carries a live migration's streams).
+ * For our own use: `worker TASK` and `recover-task TASK` (the processes of a task), `relay` (carries a live migration's streams).
  */
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "engine/verbs.h"
-#include "engine/worker.h"
+#include "engine/engine.h"
 
 enum { REQUEST_LIMIT = 1 << 20 };
 
@@ -85,11 +84,11 @@ static int run_worker(const char *task)
 	return finish(done, err);
 }
 
-static int run_settle(const char *task)
+static int run_recover_task(const char *task)
 {
 	vmm_auto_json struct json_object *recovered = json_object_new_object();
 	struct vmm_error *err = NULL;
-	int done = settle_all(&node_paths_installed, task, NULL, NULL, recovered, &err);
+	int done = recover_all(&node_paths_installed, task, NULL, NULL, recovered, &err);
 	return finish(done, err);
 }
 
@@ -123,8 +122,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 3 && !strcmp(argv[1], "worker"))
 		return run_worker(argv[2]);
-	if (argc == 3 && !strcmp(argv[1], "settle"))
-		return run_settle(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "recover-task"))
+		return run_recover_task(argv[2]);
 	if (argc == 2 && !strcmp(argv[1], "relay"))
 		return run_relay();
 	if (argc == 2)

@@ -1,7 +1,7 @@
 /* verbs-ask.c: verbs that only ask - info, guests, nodes, check, targets, plan. */
 #include <string.h>
 
-#include "engine/verbs.h"
+#include "engine/engine.h"
 
 static struct json_object *phases_to_json(void)
 {

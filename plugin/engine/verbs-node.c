@@ -1,5 +1,5 @@
 /* verbs-node.c: verbs about the cluster's nodes. */
-#include "engine/verbs.h"
+#include "engine/engine.h"
 
 int verb_node_add(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		  struct vmm_error **err)

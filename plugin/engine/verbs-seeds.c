@@ -1,5 +1,5 @@
 /* verbs-seeds.c: copies that nodes keep so that the next one sends only what differs. */
-#include "engine/verbs.h"
+#include "engine/engine.h"
 
 /* One node's seeds, each with the node's name. */
 static int seeds_of(const struct node_paths *paths, const char *name, bool self, struct json_object *request,

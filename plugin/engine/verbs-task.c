@@ -6,8 +6,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 
-#include "engine/verbs.h"
-#include "engine/worker.h"
+#include "engine/engine.h"
 
 enum { FOLLOW_PAUSE_MS = 500, FOLLOW_LOST_MS = 2000, FOLLOW_ORPHAN_MS = 30000 };
 
@@ -74,12 +73,11 @@ static struct json_object *describe(const struct node_paths *paths, const char *
 		return NULL;
 	bool alive = task_alive(paths, id);
 	vmm_auto_free char *node = task_node(id);
-	const char *time = strrchr(id, '-');
 	const char *state = alive ? "running" : !result ? "dead" : json_true(result, "settled") ? "ended" : "unsettled";
 	return json_make("task:s guest:s kind:s target:s source:s mode:s state:s started:i result:O", id,
 			 json_text_or(plan, "id", json_text(request, "guest")),
 			 json_text_or(plan, "kind", json_text(request, "kind")), json_text(request, "target"), node,
-			 json_text(plan, "mode"), state, time ? (int64_t)strtoull(time + 1, NULL, 16) : 0, result);
+			 json_text(plan, "mode"), state, task_began_us(id), result);
 }
 
 static void gather_peers(const struct node_paths *paths, struct json_object *request, struct json_object *reply)
@@ -330,11 +328,11 @@ int verb_recover(const struct node_paths *paths, struct json_object *request, st
 		return error_set(err, VMM_USAGE, "usage", "--keep takes source or target, not \"%s\"", keep);
 	if (keep && !json_text(request, "task"))
 		return error_set(err, VMM_USAGE, "usage", "--keep needs the task that it is about");
-	if (!(keep && word_is_ours(paths, json_text(request, "task"))) &&
+	if (!(keep && recover_is_ours_to_decide(paths, json_text(request, "task"))) &&
 	    (forward_to_task(paths, "recover", request, reply, &forwarded, err) < 0 || forwarded))
 		return forwarded && *reply ? 0 : -!!*err;
 	*reply = json_make("recovered:o", json_object_new_array());
 	if (!json_text(request, "task"))
 		seeds_prune(paths);
-	return settle_all(paths, json_text(request, "task"), json_text(request, "guest"), keep, *reply, err);
+	return recover_all(paths, json_text(request, "task"), json_text(request, "guest"), keep, *reply, err);
 }

@@ -1,5 +1,5 @@
 /* verbs.c: all verbs in one table. */
-#include "engine/verbs.h"
+#include "engine/engine.h"
 
 const struct verb verbs[] = {
 	{"info", "what this version offers: verbs, options, checks, phases, hooks", verb_info},
@@ -14,7 +14,7 @@ const struct verb verbs[] = {
 	{"log", "a task's log", verb_log},
 	{"follow", "a task's events as they come", verb_follow},
 	{"cancel", "ask a task to stop and undo", verb_cancel},
-	{"recover", "settle what a dead worker has left", verb_recover},
+	{"recover", "finish or undo what a dead worker has left", verb_recover},
 	{"seeds", "old copies that nodes keep to begin new ones from; removes them", verb_seeds},
 	{"node-add", "make another node part of the cluster", verb_node_add},
 	{"node-test", "test the links between nodes, both directions", verb_node_test},

@@ -1,4 +1,4 @@
-/* worker.c: the processes of a task - the worker that carries it out, the supervisor that sees the worker end badly. */
+/* worker.c: the processes of a task: the worker that carries it out, and the supervisor that starts recover when the worker ends badly. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -6,60 +6,14 @@
 #include <sys/wait.h>
 
 #include "engine/engine.h"
-#include "engine/verbs.h"
-#include "engine/worker.h"
 
-enum { PATIENCE_MS = 60000 };
-
-static int connect_target(struct migration *m, struct vmm_error **err)
-{
-	const char *target = json_text(m->request, "target");
-	if (str_same(target, m->node[SOURCE]->name))
-		return error_set(err, VMM_BLOCKED, "target-is-source", "the guest is on node %s already", target);
-	return node_open_remote(m->paths, target, task_id(m->task), &m->node[TARGET], err);
-}
-
-void migration_close(struct migration *m)
-{
-	for (size_t i = 0; m->leaves && i < json_count(m->plan, "volumes"); i++)
-		copy_leaves_free(&m->leaves[i]);
-	free(m->leaves);
-	for (size_t i = 0; m->frozen && i < json_count(m->plan, "volumes"); i++)
-		track_close(&m->frozen[i]);
-	free(m->frozen);
-	facts_free(&m->facts);
-	journal_close(m->journal);
-	node_close(m->node[TARGET]);
-	node_close(m->node[SOURCE]);
-	task_close(m->task);
-	json_object_put(m->config);
-	json_object_put(m->request);
-	json_object_put(m->plan);
-	json_object_put(m->statistics);
-	json_object_put(m->leftovers);
-}
-
-int migration_open(struct migration *m, const struct node_paths *paths, const char *task, struct vmm_error **err)
-{
-	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc);
-	m->paths = paths;
-	m->patience_ms = PATIENCE_MS;
-	m->connect = connect_target;
-	m->statistics = json_object_new_object();
-	m->leftovers = json_object_new_object();
-	if (cluster_load(conf, &m->config, err) < 0 || task_open(paths, task, &m->task, err) < 0 ||
-	    task_take(m->task, err) < 0 || task_read(m->task, "request", &m->request, err) < 0)
-		return -1;
-	return node_open_local(paths, &m->node[SOURCE], err);
-}
-
-/* An earlier task of the same guest that could not be settled yet (its target was away) is settled first: a second try must not
- * stumble over the first. */
-static void settle_earlier(const struct node_paths *paths, const char *guest)
+/* Recovers earlier tasks of the same guest that could not be recovered yet, because their target was away: they still lock the guest, and
+ * this migration would be refused as busy. */
+static void recover_earlier(const struct node_paths *paths, const char *guest)
 {
 	vmm_auto_json struct json_object *recovered = json_object_new_object();
 	vmm_auto_error struct vmm_error *problem = NULL;
-	if (settle_all(paths, NULL, guest, NULL, recovered, &problem) < 0)
+	if (recover_all(paths, NULL, guest, NULL, recovered, &problem) < 0)
 		log_warn("%s", problem->message);
 }
 
@@ -68,23 +22,8 @@ int worker_run(const struct node_paths *paths, const char *task, struct vmm_erro
 	struct migration m = {0};
 	int done = migration_open(&m, paths, task, err);
 	if (done == 0) {
-		settle_earlier(paths, json_text(m.request, "guest"));
+		recover_earlier(paths, json_text(m.request, "guest"));
 		migrate_run(&m);
-	}
-	migration_close(&m);
-	return done;
-}
-
-int worker_recover(const struct node_paths *paths, const char *task, const char *keep, struct json_object **result,
-		   struct vmm_error **err)
-{
-	struct migration m = {0};
-	int done = migration_open(&m, paths, task, err);
-	if (done == 0) {
-		json_object_put(m.request);
-		m.request = NULL;
-		recover_run(&m, keep);
-		done = task_read(m.task, "result", result, err);
 	}
 	migration_close(&m);
 	return done;
@@ -109,11 +48,11 @@ static bool ended_well(pid_t pid)
 	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Where there is no systemd this stands in for a transient unit with ExecStopPost: worker, then recover if it ended badly. */
+/* Without systemd this does what a transient unit with ExecStopPost does: runs the worker, then recover if it ended badly. */
 static void supervise(const char *task)
 {
 	if (!ended_well(run_engine("worker", task)))
-		ended_well(run_engine("settle", task));
+		ended_well(run_engine("recover-task", task));
 	_exit(0);
 }
 
@@ -147,7 +86,7 @@ static int detach_systemd(const char *task, struct vmm_error **err)
 {
 	vmm_auto_free char *unit = str_format("--unit=vmmigrate-%s", task);
 	vmm_auto_free char *post =
-		str_format("--property=ExecStopPost=%s/vmmigrate-engine settle %s", VMM_LIBEXEC, task);
+		str_format("--property=ExecStopPost=%s/vmmigrate-engine recover-task %s", VMM_LIBEXEC, task);
 	const char *const argv[] = {"systemd-run",
 				    "--quiet",
 				    "--collect",

@@ -1,4 +1,5 @@
 /* compare.c: two maps of extents walked side by side. */
+#include "copy/copy.h"
 #include "track/track.h"
 
 /* A place in a map: what covers it, and how far that goes. */

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "copy/copy.h"
 #include "track/track.h"
 
 enum { BATCH = 1024, EXTENTS_MOST = 512 << 10 };

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "copy/copy.h"
 #include "track/track.h"
 
 bool track_reflink_fits(const char *fs)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "copy/copy.h"
 #include "track/track.h"
 
 static int reread_changed(const struct track_snapshot *since, int fd, struct track_changes *changes,

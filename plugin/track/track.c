@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "copy/copy.h"
 #include "track/track.h"
 
 static const struct track_ops *const trackers[] = {&track_reflink, &track_reread};

@@ -13,7 +13,8 @@
 #include <linux/fiemap.h>
 
 #include "base/base.h"
-#include "copy/copy.h"
+
+struct copy_range; /* copy/copy.h */
 
 /* A volume as it was once. */
 struct track_snapshot {

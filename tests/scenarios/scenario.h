@@ -2,7 +2,7 @@
 #ifndef TEST_SCENARIO_H
 #define TEST_SCENARIO_H
 
-#include "engine/engine.h"
+#include "migration/migration.h"
 
 /* The file tests/scenarios/NAME.json; ends the test program where it is not there or not JSON. Belongs to the caller.
  */

@@ -6,8 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/verbs.h"
-#include "engine/worker.h"
+#include "engine/engine.h"
 #include "world-node.h"
 
 enum { SEED = 71, SEED_AGAIN = 72, KILLED = 137 };
@@ -59,7 +58,7 @@ static const char *settles(struct world *w, const char *keep)
 	the_world = w;
 	w->home = NODE2;
 	world_view(w, NODE2);
-	if (settle_all(&w->machine[NODE2].paths, NULL, NULL, keep, told, &err) < 0)
+	if (recover_all(&w->machine[NODE2].paths, NULL, NULL, keep, told, &err) < 0)
 		world_fail(w, "%s", err->message);
 	for (size_t i = 0; i < VMM_COUNT(outcomes); i++)
 		if (str_same(json_text(told, "recovered.0.outcome"), outcomes[i]))

@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-#include "engine/worker.h"
 #include "world-node.h"
 
 const struct way ways[] = {

@@ -10,7 +10,7 @@
 #ifndef TEST_WORLD_H
 #define TEST_WORLD_H
 
-#include "engine/engine.h"
+#include "migration/migration.h"
 
 enum { NODE1, NODE2, NODES };
 enum { GUEST_BYTES = 70 << 10 };

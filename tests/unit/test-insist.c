@@ -5,7 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/engine.h"
+#include "migration/migration.h"
 
 enum { PATIENCE_MS = 250 };
 

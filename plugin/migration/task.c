@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "engine/engine.h"
+#include "migration/migration.h"
 
 enum {
 	TASK_FILE_LIMIT = 16 << 20,
@@ -101,6 +101,12 @@ char *task_node(const char *id)
 	const char *time = strrchr(id, '-');
 	const char *pid = time ? memrchr(id, '-', (size_t)(time - id)) : NULL;
 	return pid ? str_format("%.*s", (int)(pid - id), id) : str_copy("");
+}
+
+int64_t task_began_us(const char *id)
+{
+	const char *time = strrchr(id, '-');
+	return time ? (int64_t)strtoull(time + 1, NULL, 16) : 0;
 }
 
 int task_read(struct task *task, const char *file, struct json_object **json, struct vmm_error **err)

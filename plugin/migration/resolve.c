@@ -1,22 +1,22 @@
-/* resolve.c: after HANDOVER nothing is what a return code says; both nodes are asked.
+/* resolve.c: after HANDOVER a return code proves nothing; both nodes are asked which of them has the guest.
  *
- *	target runs                                            commit
- *	source's guest is alive (running or standing)          undo: the target's is destroyed
- *	source's is gone, target stands with complete memory   commit
- *	source's is gone, target has nothing whole             undo: the guest ended by itself
- *	target cannot be asked, source runs                    undo: the target's can never be let go without our commit
- *	target cannot be asked, source does not run            nobody may decide: an administrator's word
+ *	guest runs on the target                                     commit
+ *	guest is alive on the source (running or paused)             undo: it is destroyed on the target
+ *	gone on the source, paused on the target, memory complete    commit
+ *	gone on the source, incomplete on the target                 undo: the guest ended by itself
+ *	target cannot be asked, guest runs on the source             undo: the target cannot release it without our commit
+ *	target cannot be asked, guest does not run on the source     an administrator has to decide
  */
 #include <string.h>
 
-#include "engine/engine.h"
+#include "migration/migration.h"
 
 static bool is(struct json_object *state, const char *what)
 {
 	return str_same(json_text(state, "state"), what);
 }
 
-static int nobody_knows(struct migration *m, struct vmm_error *why, struct vmm_error **err)
+static int cannot_decide(struct migration *m, struct vmm_error *why, struct vmm_error **err)
 {
 	error_set(err, VMM_NEEDS_DECISION, "unresolved", "guest %s does not run on %s, and %s cannot be asked: %s",
 		  json_text(m->plan, "id"), json_text(m->plan, "source"), json_text(m->plan, "target"), why->message);
@@ -46,7 +46,7 @@ int resolve(struct migration *m, enum resolution *resolution, struct vmm_error *
 	*resolution = RESOLVE_UNDO;
 	bool alive = !is(source, "shutoff") && !is(source, "absent") && !is(source, "crashed");
 	if (migration_insist(m, TARGET, NODE_STATE, NULL, &target, &silence) < 0)
-		return is(source, "running") ? 0 : nobody_knows(m, silence, err);
+		return is(source, "running") ? 0 : cannot_decide(m, silence, err);
 	task_log(m->task, "info", "%s: guest is %s; %s: guest is %s%s", json_text(m->plan, "source"),
 		 json_text_or(source, "state", "?"), json_text(m->plan, "target"), json_text_or(target, "state", "?"),
 		 is(target, "paused")
@@ -58,4 +58,37 @@ int resolve(struct migration *m, enum resolution *resolution, struct vmm_error *
 	if (is(target, "running") || (!alive && is(target, "paused") && json_true(target, "complete")))
 		*resolution = RESOLVE_COMMIT;
 	return 0;
+}
+
+/* ---------------------------------------------------------------- has it arrived? */
+
+bool arrived_by_journal(struct migration *m, struct json_object *state)
+{
+	if (is(state, "absent"))
+		return false;
+	if (phases_journal_has(m, "commit", NULL) || phases_journal_has(m, "done", "handover"))
+		return true;
+	if (migration_moves_memory(m))
+		return is(state, "running") || json_true(state, "complete");
+	/* A guest that is off has no handover: its definition is the last thing that arrives. */
+	return migration_mode(m) == MODE_OFFLINE && phases_journal_has(m, "done", "define");
+}
+
+bool arrived_in_memory(struct migration *m)
+{
+	vmm_auto_json struct json_object *target = NULL;
+	return migration_call(m, TARGET, NODE_STATE, NULL, &target, NULL) == 0 && is(target, "paused") &&
+	       json_true(target, "complete");
+}
+
+bool arrived_by_record(struct json_object *record, struct json_object *state)
+{
+	if (!state || is(state, "absent"))
+		return false;
+	if (is(state, "running") || str_same(json_text(record, "state"), "committed"))
+		return true;
+	if (is(state, "paused"))
+		return json_true(state, "complete");
+	/* A guest that is off has no handover: before the commit its source alone may give it up. */
+	return str_same(json_text(record, "state"), "handover");
 }

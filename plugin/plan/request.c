@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cluster/cluster.h"
-#include "engine/engine.h"
+#include "plan/plan.h"
 
 /* "--max-downtime", as people type it; belongs to the caller. */
 static char *spelled(const char *name)

@@ -1,7 +1,7 @@
 /* checks.c: the table of checks, and what becomes of findings. */
 #include <string.h>
 
-#include "engine/checks.h"
+#include "plan/checks.h"
 
 #define ALL	(MODE_LIVE | MODE_PAUSED | MODE_RESTART | MODE_OFFLINE)
 #define RUNNING (MODE_LIVE | MODE_PAUSED | MODE_RESTART)
@@ -274,7 +274,7 @@ struct json_object *checks_run(const struct facts *facts, enum mode mode)
 	return findings;
 }
 
-static bool refuses(struct json_object *finding)
+bool finding_refuses(struct json_object *finding)
 {
 	return !str_same(json_text(finding, "severity"), severity_name(W)) && !json_true(finding, "ignored");
 }
@@ -282,7 +282,7 @@ static bool refuses(struct json_object *finding)
 bool findings_refuse(struct json_object *findings)
 {
 	json_each (finding, findings, "")
-		if (refuses(finding))
+		if (finding_refuses(finding))
 			return true;
 	return false;
 }
@@ -292,7 +292,7 @@ int findings_error(struct json_object *findings, struct vmm_error **err)
 	struct json_object *first = NULL;
 	vmm_auto_text struct text others = {0};
 	json_each (finding, findings, "") {
-		if (!refuses(finding))
+		if (!finding_refuses(finding))
 			continue;
 		if (first)
 			text_add(&others, "%s%s", others.length ? ", " : "", json_text(finding, "code"));

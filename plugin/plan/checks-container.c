@@ -1,7 +1,7 @@
 /* checks-container.c: what containers need of their node - LXC itself, mounts, ids, features. */
 #include <string.h>
 
-#include "engine/checks.h"
+#include "plan/checks.h"
 
 void look_target_lxc_missing(const struct look *look)
 {

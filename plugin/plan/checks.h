@@ -1,4 +1,4 @@
-/* checks.h: what the checks and the plan share; private to checks*.c, actions.c and plan.c.
+/* checks.h: what the checks and the plan share; private to checks*.c, volume-action.c, facts-read.c and plan.c.
  *
  * All of it is pure: it reads facts and never asks a node. What the facts leave out counts as not known: where not
  * knowing could cost data a check refuses, else it is silent.
@@ -6,37 +6,37 @@
 #ifndef VMM_CHECKS_H
 #define VMM_CHECKS_H
 
-#include "engine/engine.h"
+#include "plan/plan.h"
 
-/* ------------------------------------------------------------------ facts, read (actions.c) */
+/* ------------------------------------------------------------------ facts, read (facts-read.c) */
 
-/* "node1"; the target's as the request names it. Never NULL. */
-const char *facts_name(const struct facts *facts, enum side side);
 /* The guest on the source, its kind ("qemu" where nothing is known), and what the hypervisor of that kind says. */
 struct json_object *facts_guest(const struct facts *facts);
 const char *facts_kind(const struct facts *facts);
-/* The kind itself; the usual one where the guest's is not known. */
-const struct guest_ops *facts_ops(const struct facts *facts);
 struct json_object *facts_host(const struct facts *facts, enum side side);
 /* "VM 100" or "container 200"; belongs to the caller. */
 char *facts_label(const struct facts *facts) VMM_MUST_USE;
 bool facts_option(const struct facts *facts, const char *name);
-/* What the request's list of "from=to" makes of that name; the name itself where it says nothing. */
-const char *facts_mapped(const struct facts *facts, const char *option, const char *name);
 /* True where the target is another node than the source and its facts are there. */
 bool facts_have_target(const struct facts *facts);
 /* True where the guest is not shut off. */
 bool facts_active(const struct facts *facts);
 
-/* ------------------------------------------------------------------ guests that are in the way (actions.c) */
+/* ------------------------------------------------------------------ guests that are in the way (facts-read.c) */
 
 /* True where the target's guest `other` (short facts) has the id, name or UUID of ours. */
 bool guest_same(const struct facts *facts, struct json_object *other);
 /* True where it is a stopped leftover of ours: same id and UUID, and its record says that the guest has moved on since.
  */
 bool guest_leftover(const struct facts *facts, struct json_object *other);
+/* True where a record on the target says that the guest was there once and has moved on: an older one, or one that names the source
+ * as the owner. */
+bool facts_record_moved_on(const struct facts *facts, struct json_object *record);
+/* The storage of that name, or NULL; the storage that a path lies on (the longest path that contains it), or NULL. */
+struct json_object *storage_named(struct json_object *node, const char *name);
+struct json_object *storage_under(struct json_object *node, const char *path);
 
-/* ------------------------------------------------------------------ volumes (actions.c) */
+/* ------------------------------------------------------------------ volumes (volume-action.c) */
 
 enum { MEDIA_LIMIT = 64 << 20 }; /* bytes; images up to this size travel with the preparation */
 
@@ -54,10 +54,6 @@ const char *volume_proof(const struct facts *facts, struct json_object *volume, 
 /* True for CD-ROMs and floppies that the guest cannot write. */
 bool volume_is_disc(struct json_object *volume);
 const char *volume_name(struct json_object *volume);
-/* The storage that has that name, or NULL; the storage that a path lies on (the longest one that contains it), or NULL.
- */
-struct json_object *storage_named(struct json_object *node, const char *name);
-struct json_object *storage_under(struct json_object *node, const char *path);
 /* The target's storage for a copy of the volume: the one that was asked for, else that of the same name, else the one that its
  * path lies on there; or NULL. */
 struct json_object *volume_destination(const struct facts *facts, struct json_object *volume, size_t index);

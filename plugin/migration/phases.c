@@ -1,10 +1,9 @@
-/* phases.c: the phases of a migration in one table, and how it is gone through - forward up to the commit and behind it, backward
- * on a failure before it. What is begun and done is in the journal before and after each step, so that recover can do the
- * same without the process that began. */
+/* phases.c: the phases of a migration in one table. They are performed forward, up to the commit and after it; on a failure before the
+ * commit they are undone backward. The journal gets a record before and after each step, so that recover can go on from it when the
+ * process that began is gone. */
 #include <string.h>
 
-#include "engine/engine.h"
-#include "engine/steps.h"
+#include "migration/steps.h"
 
 enum { MODES_MEMORY = MODE_LIVE | MODE_PAUSED, MODES_ALL = MODES_MEMORY | MODE_RESTART | MODE_OFFLINE };
 
@@ -41,28 +40,29 @@ static int note(struct migration *m, const char *what, const char *phase, const 
 	return journal_add(m->journal, json_make("what:s phase:s object:s", what, phase, object), err);
 }
 
-static bool has(struct migration *m, const char *what, const char *phase, const char *object)
+struct json_object *phases_journal_find(struct migration *m, const char *what, const char *phase, const char *object)
 {
 	json_each (record, journal_records(m->journal), "")
-		if (str_same(json_text(record, "what"), what) && str_same(json_text(record, "phase"), phase) &&
+		if (str_same(json_text(record, "what"), what) &&
+		    (!phase || str_same(json_text(record, "phase"), phase)) &&
 		    (!object || str_same(json_text(record, "object"), object)))
-			return true;
-	return false;
+			return record;
+	return NULL;
 }
 
 bool phases_journal_has(struct migration *m, const char *what, const char *phase)
 {
-	return has(m, what, phase, NULL);
+	return phases_journal_find(m, what, phase, NULL);
 }
 
 static int perform_once(struct migration *m, const struct phase *phase, struct json_object *volume,
 			struct vmm_error **err)
 {
 	const char *object = volume ? json_text(volume, "target") : json_text(m->plan, "id");
-	if (has(m, "done", phase->name, object))
+	if (phases_journal_find(m, "done", phase->name, object))
 		return 0;
 	task_phase(m->task, phase->name, "begin", object);
-	/* The commit's own record is its intent and its deed in one. */
+	/* The commit writes one record of its own, which is both intent and deed. */
 	if (!phase->commit && note(m, "do", phase->name, object, err) < 0)
 		return -1;
 	if (phase->perform(m, volume, err) < 0)
@@ -86,7 +86,7 @@ static int perform(struct migration *m, const struct phase *phase, struct vmm_er
 int phases_forward(struct migration *m, struct vmm_error **err)
 {
 	for (const struct phase *phase = phases; !m->committed; phase++) {
-		/* Just before the commit only its own step knows whether there is a way back. */
+		/* Whether the commit can still be cancelled depends on the mode: step_commit decides. */
 		if (!phase->commit && task_cancelled(m->task))
 			return error_set(err, VMM_CANCELLED, "cancelled", "cancelled before %s", phase->name);
 		if (perform(m, phase, err) < 0)
@@ -95,7 +95,7 @@ int phases_forward(struct migration *m, struct vmm_error **err)
 	return 0;
 }
 
-static const struct phase *behind_commit(void)
+static const struct phase *first_after_commit(void)
 {
 	const struct phase *phase = phases;
 	while (!phase->commit)
@@ -105,7 +105,7 @@ static const struct phase *behind_commit(void)
 
 int phases_finish(struct migration *m, struct vmm_error **err)
 {
-	for (const struct phase *phase = behind_commit(); phase < phases + phase_count; phase++)
+	for (const struct phase *phase = first_after_commit(); phase < phases + phase_count; phase++)
 		if (perform(m, phase, err) < 0)
 			return -1;
 	return 0;
@@ -114,13 +114,14 @@ int phases_finish(struct migration *m, struct vmm_error **err)
 int phases_backward(struct migration *m, struct vmm_error **err)
 {
 	sessions_drop(m);
-	for (const struct phase *phase = behind_commit() - 1; phase-- > phases;) {
-		if (!phase->undo || !has(m, "do", phase->name, NULL) || has(m, "undone", phase->name, NULL))
+	for (const struct phase *phase = first_after_commit() - 1; phase-- > phases;) {
+		if (!phase->undo || !phases_journal_has(m, "do", phase->name) ||
+		    phases_journal_has(m, "undone", phase->name))
 			continue;
 		task_phase(m->task, phase->name, "undo", json_text(m->plan, "id"));
 		if (phase->undo(m, err) < 0)
 			return error_context(err, "undo %s", phase->name);
-		/* A journal that cannot be written does not stop what brings the guest back: each undo can be repeated. */
+		/* If the journal cannot be written, the roll-back goes on all the same: each undo can be repeated. */
 		struct vmm_error *problem = NULL;
 		if (note(m, "undone", phase->name, NULL, &problem) < 0)
 			task_log(m->task, "warning", "%s", problem->message);

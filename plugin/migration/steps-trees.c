@@ -2,8 +2,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "engine/engine.h"
-#include "engine/steps.h"
+#include "migration/steps.h"
 #include "storage/storage.h"
 
 bool volume_is_tree(struct json_object *volume)
@@ -27,23 +26,14 @@ static int carry(void *context, int fd, uint64_t *wire, struct vmm_error **err)
 	return target->ops->tree(target, task_id(line->m->task), line->place, line->checksum, fd, wire, err);
 }
 
-struct watching {
-	struct migration *m;
-	const char *phase, *object;
-	int round;
-};
-
 static bool on_progress(void *context, const struct tree_progress *progress)
 {
-	struct watching *w = context;
+	struct watching *watching = context;
 	if (!progress->total) /* rsync is still counting */
-		return !task_cancelled(w->m->task);
+		return !task_cancelled(watching->m->task);
 	struct json_object *more = json_make("wire:i files:i files_total:i", (int64_t)progress->wire,
 					     (int64_t)progress->files, (int64_t)progress->files_total);
-	if (w->round)
-		json_put(more, "round:d", w->round);
-	task_progress(w->m->task, w->phase, w->object, progress->done, progress->total, more);
-	return !task_cancelled(w->m->task);
+	return watching_report(watching, progress->done, progress->total, more);
 }
 
 /* File times come from a coarse clock that may lag: what was written in the last moments before counts as later. */

@@ -4,7 +4,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "engine/checks.h"
+#include "plan/checks.h"
 
 /* "2026-03-01 12:00:00 UTC". */
 static char *moment(int64_t time_us)

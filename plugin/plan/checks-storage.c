@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "cluster/cluster.h"
-#include "engine/checks.h"
+#include "plan/checks.h"
 #include "storage/storage.h"
 
 static bool is_copied(const struct look *look, struct json_object *volume, size_t index)

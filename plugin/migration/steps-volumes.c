@@ -3,18 +3,114 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "engine/engine.h"
-#include "engine/steps.h"
+#include "migration/steps.h"
 #include "storage/storage.h"
 
-static size_t place_of(struct migration *m, struct json_object *volume)
+/* ---------------------------------------------------------------- sessions
+ *
+ * They carry the copies of all volumes and rounds. After a failure they are of no use any more and are closed. */
+
+static int open_one(struct migration *m, struct stream **session, struct vmm_error **err)
 {
-	size_t place = 0;
-	json_each (one, m->plan, "volumes") {
+	struct vmm_node *target = m->node[TARGET];
+	bool tls = str_same(json_text(m->request, "options.data"), "tls");
+	return target->ops->session(target, task_id(m->task), tls, session, err);
+}
+
+/* One is enough to go on with: sshd may admit no more. */
+static int open_another(void *context, struct stream **session)
+{
+	struct migration *m = context;
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (open_one(m, session, &problem) == 0)
+		return 0;
+	task_log(m->task, "info", "copying goes on over %zu connections: %s", m->sessions.count, problem->message);
+	return -1;
+}
+
+static int sessions_open(struct migration *m, struct vmm_error **err)
+{
+	struct copy_sessions *sessions = &m->sessions;
+	if (sessions->count)
+		return 0;
+	if (open_one(m, &sessions->stream[0], err) < 0)
+		return -1;
+	size_t asked = (size_t)json_number(m->request, "options.parallel_connections");
+	*sessions = (struct copy_sessions){.stream = {sessions->stream[0]}, .count = 1, .context = m};
+	if (!asked)
+		sessions->open = open_another;
+	while (sessions->count < asked && open_another(m, &sessions->stream[sessions->count]) == 0)
+		sessions->count++;
+	return 0;
+}
+
+void sessions_drop(struct migration *m)
+{
+	while (m->sessions.count)
+		stream_close(m->sessions.stream[--m->sessions.count]);
+}
+
+/* ---------------------------------------------------------------- what has changed since the last round
+ *
+ * Each round copies a snapshot of the volume. What differs between two snapshots, or between the last one and the volume of the guest
+ * that is off, is what the storage says. Tracking only saves time: whatever goes wrong with it is logged, and the next round reads
+ * the whole volume again. */
+
+/* Takes `problem`. */
+static void tell_doubt(struct migration *m, struct json_object *volume, struct vmm_error *problem)
+{
+	task_log(m->task, "warning", "%s: what has changed cannot be told (%s): all of it is read again",
+		 json_text(volume, "target"), problem->message);
+	error_clear(&problem);
+}
+
+static void snapshot_make(struct migration *m, struct json_object *volume, int round, struct track_snapshot *snapshot)
+{
+	const char *tracker = json_text(volume, "track");
+	vmm_auto_json struct json_object *reply = NULL;
+	struct vmm_error *problem = NULL;
+	*snapshot = (struct track_snapshot){0};
+	if (!track_named(tracker)->begin)
+		return;
+	struct json_object *args = json_make("path:s tracker:s round:d", json_text(volume, "from"), tracker, round);
+	if (migration_call(m, SOURCE, NODE_FREEZE, args, &reply, &problem) == 0 &&
+	    track_open(json_text_or(reply, "place", ""), (uint64_t)json_number(reply, "device"),
+		       (uint64_t)json_number(reply, "inode"), snapshot, &problem) == 0)
+		return;
+	tell_doubt(m, volume, problem);
+	json_put(volume, "track:s", track_reread.name);
+}
+
+static void snapshot_drop(struct migration *m, struct track_snapshot *snapshot)
+{
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (!snapshot->place)
+		return;
+	struct json_object *args = json_make("place:s", snapshot->place);
+	track_close(snapshot);
+	/* It goes at the latest when the guest is unlocked. */
+	if (migration_call(m, SOURCE, NODE_THAW, args, NULL, &problem) < 0)
+		log_warn("%s", problem->message);
+}
+
+static int changed_since(struct migration *m, struct json_object *volume, const struct track_snapshot *since, int fd,
+			 struct track_changes *changes, struct vmm_error **err)
+{
+	struct vmm_error *problem = NULL;
+	if (since->place && track_named(json_text(volume, "track"))->changed(since, fd, changes, &problem) == 0)
+		return 0;
+	if (problem)
+		tell_doubt(m, volume, problem);
+	return track_reread.changed(since, fd, changes, err);
+}
+
+/* ---------------------------------------------------------------- volumes of the plan */
+
+static size_t volume_index(struct migration *m, struct json_object *volume)
+{
+	json_each (one, m->plan, "volumes")
 		if (one == volume)
-			return place;
-		place++;
-	}
+			return one_i;
 	abort();
 }
 
@@ -22,11 +118,11 @@ static struct copy_leaves *leaves_of(struct migration *m, struct json_object *vo
 {
 	if (!m->leaves)
 		m->leaves = mem_zero(json_count(m->plan, "volumes") * sizeof(*m->leaves));
-	return &m->leaves[place_of(m, volume)];
+	return &m->leaves[volume_index(m, volume)];
 }
 
 /* What lies at the volume's place goes aside where it was asked for, or where it is a leftover of ours. */
-static struct json_object *place_arguments(struct migration *m, struct json_object *volume)
+static struct json_object *volume_arguments(struct migration *m, struct json_object *volume)
 {
 	bool replace = json_true(m->request, "options.replace") || json_true(volume, "set_aside");
 	return json_make("volume:O replace:b", volume, (int)replace);
@@ -35,7 +131,7 @@ static struct json_object *place_arguments(struct migration *m, struct json_obje
 int step_prepare(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *reply = NULL;
-	if (migration_call(m, TARGET, NODE_ALLOCATE, place_arguments(m, volume), &reply, err) < 0)
+	if (migration_call(m, TARGET, NODE_ALLOCATE, volume_arguments(m, volume), &reply, err) < 0)
 		return -1;
 	json_put(volume, "begun:b seed:i", (int)json_true(reply, "begun"), json_number(reply, "seed"));
 	if (json_number(reply, "seed")) {
@@ -77,26 +173,9 @@ static char *fingerprint(int fd)
 			  info.st_ctim.tv_nsec);
 }
 
-struct watching {
-	struct migration *m;
-	const char *phase, *object;
-	int round; /* 0: the only one, or the last */
-};
-
 static bool on_progress(void *context, const struct copy_progress *progress)
 {
-	struct watching *w = context;
-	struct json_object *more = json_make("wire:i", (int64_t)progress->wire);
-	if (w->round)
-		json_put(more, "round:d", w->round);
-	task_progress(w->m->task, w->phase, w->object, progress->done, progress->total, more);
-	return !task_cancelled(w->m->task);
-}
-
-void statistics_add(struct migration *m, const char *what, uint64_t bytes)
-{
-	json_object_object_add(m->statistics, what,
-			       json_object_new_int64(json_number(m->statistics, what) + (int64_t)bytes));
+	return watching_report(context, progress->done, progress->total, json_make("wire:i", (int64_t)progress->wire));
 }
 
 /* What a pass is of. */
@@ -116,7 +195,7 @@ static int push(struct migration *m, struct json_object *volume, struct pass *pa
 		return tree_step_push(m, volume, pass->phase, pass->round, &pass->wire, err);
 	struct track_changes changes;
 	struct watching watching = {m, pass->phase, json_text(volume, "target"), pass->round};
-	if (sessions_open(m, err) < 0 || rounds_changed(m, volume, pass->since, pass->fd, &changes, err) < 0)
+	if (sessions_open(m, err) < 0 || changed_since(m, volume, pass->since, pass->fd, &changes, err) < 0)
 		return -1;
 	off_t size = lseek(pass->fd, 0, SEEK_END); /* of a device, too */
 	if (size < 0) {
@@ -169,30 +248,30 @@ static int prove(struct migration *m, struct json_object *volume, const char *ph
 	return done;
 }
 
-static struct track_snapshot *frozen_of(struct migration *m, struct json_object *volume)
+static struct track_snapshot *snapshot_of(struct migration *m, struct json_object *volume)
 {
-	if (!m->frozen)
-		m->frozen = mem_zero(json_count(m->plan, "volumes") * sizeof(*m->frozen));
-	return &m->frozen[place_of(m, volume)];
+	if (!m->snapshots)
+		m->snapshots = mem_zero(json_count(m->plan, "volumes") * sizeof(*m->snapshots));
+	return &m->snapshots[volume_index(m, volume)];
 }
 
 /* Sends what was written since the round before and has it read back, all while the guest runs. */
 static int go_round(struct migration *m, struct json_object *volume, int round, struct vmm_error **err)
 {
-	struct track_snapshot *last = frozen_of(m, volume), next;
+	struct track_snapshot *last = snapshot_of(m, volume), next;
 	int64_t began_ms = clock_steady_ms();
-	rounds_freeze(m, volume, round, &next);
+	snapshot_make(m, volume, round, &next);
 	vmm_auto_close int live = -1;
 	struct pass pass = {.phase = round == 1 ? "precopy" : "rounds", .round = round, .fd = next.fd, .since = last};
 	/* What is not frozen changes under our hands: so it is compared with nothing, and nothing will be with it. */
 	if (!next.place) {
-		rounds_thaw(m, last);
+		snapshot_drop(m, last);
 		if (open_volume(volume, &live, err) < 0)
 			return -1;
 		pass.fd = live;
 	}
 	int done = push(m, volume, &pass, err);
-	rounds_thaw(m, last);
+	snapshot_drop(m, last);
 	*last = next;
 	if (done < 0 || prove(m, volume, pass.phase, err) < 0)
 		return -1;
@@ -247,7 +326,7 @@ int step_rounds(struct migration *m, struct json_object *volume, struct vmm_erro
 int step_copy(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	vmm_auto_close int fd = -1;
-	struct pass pass = {.phase = "copy", .since = frozen_of(m, volume)};
+	struct pass pass = {.phase = "copy", .since = snapshot_of(m, volume)};
 	statistics_add(m, "volume_bytes", (uint64_t)json_number(volume, "size"));
 	if (open_volume(volume, &fd, err) < 0)
 		return -1;
@@ -273,13 +352,6 @@ static int unchanged(struct json_object *volume, struct vmm_error **err)
 				   json_text(volume, "from"));
 }
 
-void statistics_digest(struct migration *m, struct json_object *volume, const char *kind, const char *root)
-{
-	json_append(m->statistics, "digests",
-		    json_make("volume:s kind:s root:s", json_text(volume, "target"), kind, root));
-	task_log(m->task, "info", "%s: verified, %s root %.16s...", json_text(volume, "target"), kind, root);
-}
-
 int step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	if (volume_is_tree(volume))
@@ -297,9 +369,9 @@ int step_publish(struct migration *m, struct json_object *volume, struct vmm_err
 {
 	sessions_drop(m);
 	if (volume_is_tree(volume))
-		return tree_step_publish(m, volume, place_arguments(m, volume), err);
+		return tree_step_publish(m, volume, volume_arguments(m, volume), err);
 	/* Other volumes were verified since this one was. */
 	if (unchanged(volume, err) < 0)
 		return -1;
-	return migration_call(m, TARGET, NODE_PUBLISH, place_arguments(m, volume), NULL, err);
+	return migration_call(m, TARGET, NODE_PUBLISH, volume_arguments(m, volume), NULL, err);
 }

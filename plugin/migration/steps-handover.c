@@ -1,13 +1,7 @@
 /* steps-handover.c: from "the source has it" to "the target has it" - handover, commit, release. */
 #include <string.h>
 
-#include "engine/engine.h"
-#include "engine/steps.h"
-
-static bool moves_memory(struct migration *m)
-{
-	return migration_mode(m) == MODE_LIVE || migration_mode(m) == MODE_PAUSED;
-}
+#include "migration/steps.h"
 
 /* On the disk of both before anything moves: whoever wakes up alone knows that it must ask the other. */
 static int advance_both(struct migration *m, const char *to, struct vmm_error **err)
@@ -59,14 +53,6 @@ static int end_move(struct migration *m, struct vmm_error **err)
 	return done;
 }
 
-/* Asked once, when the source's guest is known to be gone: the target's stands still for as long as this takes. */
-static bool has_arrived(struct migration *m)
-{
-	vmm_auto_json struct json_object *target = NULL;
-	return migration_call(m, TARGET, NODE_STATE, NULL, &target, NULL) == 0 &&
-	       str_same(json_text(target, "state"), "paused") && json_true(target, "complete");
-}
-
 static int hand_over_memory(struct migration *m, struct vmm_error **err)
 {
 	bool replace = json_true(m->request, "options.replace") || json_true(m->plan, "set_aside");
@@ -76,7 +62,7 @@ static int hand_over_memory(struct migration *m, struct vmm_error **err)
 		return -1;
 	struct vmm_error *hint = NULL;
 	enum resolution resolution;
-	if (move_memory(m, &hint) == 0 && has_arrived(m))
+	if (move_memory(m, &hint) == 0 && arrived_in_memory(m))
 		return 0;
 	vmm_auto_error struct vmm_error *verdict = NULL;
 	end_move(m, hint ? &verdict : &hint);
@@ -99,7 +85,7 @@ static int hand_over_memory(struct migration *m, struct vmm_error **err)
 int step_handover(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
-	if (moves_memory(m))
+	if (migration_moves_memory(m))
 		return hand_over_memory(m, err);
 	/* From the guest's end on: what was left to copy is over there, verified and in its place. */
 	if (m->stopped_ms)
@@ -165,7 +151,7 @@ static int has_way_back(struct migration *m, struct vmm_error **err)
 
 int undo_handover(struct migration *m, struct vmm_error **err)
 {
-	if (!moves_memory(m))
+	if (!migration_moves_memory(m))
 		return end_on_target(m, false, err);
 	vmm_auto_json struct json_object *state = NULL, *now = NULL;
 	if (migration_insist(m, SOURCE, NODE_MIGRATE_ABORT, NULL, NULL, err) < 0 || has_way_back(m, err) < 0 ||
@@ -185,7 +171,7 @@ int undo_handover(struct migration *m, struct vmm_error **err)
 static int doubt(struct migration *m, struct vmm_error **err)
 {
 	struct vmm_error *problem = NULL;
-	if (!moves_memory(m) &&
+	if (!migration_moves_memory(m) &&
 	    migration_insist(m, TARGET, NODE_ADVANCE, json_make("to:s", "abandoned"), NULL, &problem) == 0)
 		return -1;
 	error_clear(&problem);
@@ -200,7 +186,7 @@ static int doubt(struct migration *m, struct vmm_error **err)
 int step_commit(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
-	if (task_cancelled(m->task) && !moves_memory(m))
+	if (task_cancelled(m->task) && !migration_moves_memory(m))
 		return error_set(err, VMM_CANCELLED, "cancelled", "cancelled just before the commit");
 	struct json_object *record = json_make("what:s owner:s generation:i", "commit", json_text(m->plan, "target"),
 					       json_number(m->plan, "generation"));
@@ -214,7 +200,7 @@ int step_commit(struct migration *m, struct json_object *volume, struct vmm_erro
 static void tidy_up(struct migration *m)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
-	if (moves_memory(m) && end_move(m, &problem) < 0)
+	if (migration_moves_memory(m) && end_move(m, &problem) < 0)
 		task_log(m->task, "info", "%s on its end of the migration: %s", json_text(m->plan, "source"),
 			 problem->message);
 }

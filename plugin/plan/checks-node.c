@@ -1,7 +1,7 @@
 /* checks-node.c: is the target a node that can be worked with, and is the guest the source's to give? */
 #include <string.h>
 
-#include "engine/checks.h"
+#include "plan/checks.h"
 
 void look_target_is_source(const struct look *look)
 {

@@ -1,7 +1,7 @@
 /* options.c: the table of options. Names and meanings are Proxmox VE's where it has one, virsh's for the rest. */
 #include <string.h>
 
-#include "engine/engine.h"
+#include "plan/plan.h"
 
 /* clang-format off */
 const struct option request_options[] = {

@@ -1,5 +1,5 @@
 /* checks-disk.c: can the guest's disks and images go where the guest goes, in this mode? */
-#include "engine/checks.h"
+#include "plan/checks.h"
 
 /* "32.0 GiB on storage "default"". */
 static char *whereabouts(struct json_object *volume)

@@ -1,8 +1,7 @@
 /* steps.c: the steps round the volumes and the handover - locks, hooks, power on the source, the end. */
 #include <string.h>
 
-#include "engine/engine.h"
-#include "engine/steps.h"
+#include "migration/steps.h"
 #include "storage/storage.h"
 
 /* For how long a guest that was let go is watched before the source gives anything up. One that was started anew is watched for
@@ -10,76 +9,6 @@
  * (a device's state, an instruction that the CPU lacks, a disk that is refused), and what the source gives up is a definition that
  * the target has as well. */
 enum { SETTLE_MEMORY_MS = 250, SETTLE_RESTART_MS = 3000, SETTLE_LOOK_MS = 50 };
-
-/* ---------------------------------------------------------------- calls */
-
-enum mode migration_mode(struct migration *m)
-{
-	static const enum mode all[] = {MODE_LIVE, MODE_PAUSED, MODE_RESTART, MODE_OFFLINE};
-	for (size_t i = 0; i < VMM_COUNT(all); i++)
-		if (str_same(json_text(m->plan, "mode"), mode_name(all[i])))
-			return all[i];
-	return MODE_NONE;
-}
-
-int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args,
-		   struct json_object **reply, struct vmm_error **err)
-{
-	vmm_auto_json struct json_object *held = args ? args : json_object_new_object();
-	json_put(held, "task:s guest:s", task_id(m->task), json_text(m->plan, "guest"));
-	if (!m->node[side])
-		return error_set(err, VMM_FAILED, "link-lost", "node %s is not reached",
-				 json_text(m->plan, side == SOURCE ? "source" : "target"));
-	return node_call(m->node[side], op, held, reply, err);
-}
-
-/* Errors that say nothing about the node but that we do not hear it. */
-static bool is_silence(const struct vmm_error *err)
-{
-	static const char *const codes[] = {
-		"link-lost",	   "link-silent",	  "connection-refused", "connection-timeout", "no-route",
-		"name-unresolved", "target-libvirt-down", "not-our-agent",	"agent-missing",      "locked"};
-	for (size_t i = 0; i < VMM_COUNT(codes); i++)
-		if (error_is(err, codes[i]))
-			return true;
-	return false;
-}
-
-static int mend(struct migration *m, enum side side, struct vmm_error **err)
-{
-	return m->node[side] ? m->node[side]->ops->reconnect(m->node[side], err) : m->connect(m, err);
-}
-
-/* Is there any patience left with a node that has just been silent, in a call that began then? */
-static bool is_patient(struct migration *m, enum side side, int64_t began_ms)
-{
-	if (!m->silent_ms[side])
-		m->silent_ms[side] = began_ms;
-	return clock_steady_ms() < m->silent_ms[side] + m->patience_ms;
-}
-
-int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
-		     struct json_object **reply, struct vmm_error **err)
-{
-	vmm_auto_json struct json_object *held = args;
-	int64_t began_ms = clock_steady_ms();
-	for (int pause_ms = 100;; pause_ms = pause_ms < 2000 ? pause_ms * 2 : pause_ms) {
-		struct vmm_error *problem = NULL;
-		bool done = mend(m, side, &problem) == 0 &&
-			    migration_call(m, side, op, held ? json_copy(held) : NULL, reply, &problem) == 0;
-		bool silent = !done && is_silence(problem);
-		if (!silent)
-			m->silent_ms[side] = 0;
-		if (done)
-			return 0;
-		if (!silent || !is_patient(m, side, began_ms)) {
-			error_take(err, problem);
-			return -1;
-		}
-		error_clear(&problem);
-		clock_sleep_ms(pause_ms);
-	}
-}
 
 /* ---------------------------------------------------------------- locks */
 
@@ -193,31 +122,17 @@ static int hooks_on(struct migration *m, enum side side, const char *phase, stru
 	return 0;
 }
 
-/* The record of the journal that says `what` of the hooks of a node, or NULL. */
-static struct json_object *hooks_noted(struct migration *m, const char *what, const char *node)
-{
-	json_each (record, journal_records(m->journal), "")
-		if (str_same(json_text(record, "what"), what) && (!node || str_same(json_text(record, "object"), node)))
-			return record;
-	return NULL;
-}
-
 static int note_hooks(struct migration *m, const char *what, const char *phase, const char *node,
 		      struct vmm_error **err)
 {
 	return journal_add(m->journal, json_make("what:s phase:s object:s", what, phase, node), err);
 }
 
-static const char *name_of(struct migration *m, enum side side)
-{
-	return json_text(m->plan, side == SOURCE ? "source" : "target");
-}
-
 int step_pre_hooks(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
 	for (enum side side = SOURCE; side < SIDES; side++)
-		if (note_hooks(m, "hooks", "pre-migrate", name_of(m, side), err) < 0 ||
+		if (note_hooks(m, "hooks", "pre-migrate", migration_node_name(m, side), err) < 0 ||
 		    hooks_on(m, side, "pre-migrate", err) < 0)
 			return -1;
 	return 0;
@@ -232,11 +147,11 @@ int step_switch_hooks(struct migration *m, struct json_object *volume, struct vm
 void hooks_end(struct migration *m, const char *phase)
 {
 	/* Where a node was away, it hears later what the other has heard. */
-	phase = json_text_or(hooks_noted(m, "hooks-end", NULL), "phase", phase);
+	phase = json_text_or(phases_journal_find(m, "hooks-end", NULL, NULL), "phase", phase);
 	for (enum side side = SOURCE; side < SIDES; side++) {
 		vmm_auto_error struct vmm_error *problem = NULL;
-		const char *node = name_of(m, side);
-		if (!hooks_noted(m, "hooks", node) || hooks_noted(m, "hooks-end", node))
+		const char *node = migration_node_name(m, side);
+		if (!phases_journal_find(m, "hooks", NULL, node) || phases_journal_find(m, "hooks-end", NULL, node))
 			continue;
 		if (hooks_on(m, side, phase, &problem) < 0 || note_hooks(m, "hooks-end", phase, node, &problem) < 0) {
 			task_log(m->task, "warning", "hooks %s: %s", phase, problem->message);

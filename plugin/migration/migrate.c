@@ -4,9 +4,7 @@
  */
 #include <string.h>
 
-#include "engine/checks.h"
-#include "engine/engine.h"
-#include "engine/steps.h"
+#include "migration/steps.h"
 
 /* ---------------------------------------------------------------- from facts to a plan */
 
@@ -20,20 +18,15 @@ static int learn(struct migration *m, struct vmm_error **err)
 	return facts_gather(m->request, m->node[SOURCE], m->node[TARGET], m->config, &m->facts, err);
 }
 
-static bool refuses(struct json_object *finding)
-{
-	return !str_same(json_text(finding, "severity"), "warning") && !json_true(finding, "ignored");
-}
-
 /* All findings go into the log; a refusal that is the only one is the last line itself. */
 static int judge(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *findings = checks_run(&m->facts, plan_mode(&m->facts));
 	int refusals = 0;
 	json_each (finding, findings, "")
-		refusals += refuses(finding);
+		refusals += finding_refuses(finding);
 	json_each (finding, findings, "") {
-		bool refusal = refuses(finding);
+		bool refusal = finding_refuses(finding);
 		m->warnings += !refusal;
 		if (!refusal || refusals > 1)
 			task_log(m->task, refusal ? "error" : "warning", "%s: %s%s%s",

@@ -1,6 +1,7 @@
 /* plan.c: one mode, and one action for each volume. */
-#include "engine/checks.h"
+#include "plan/checks.h"
 #include "storage/storage.h"
+#include "track/track.h"
 
 enum {
 	COPY_RATE = 100 * 1000 * 1000, /* bytes a second: what a 1 Gbit/s link, or a plain disk, gives */

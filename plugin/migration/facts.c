@@ -1,7 +1,7 @@
 /* facts.c: what both nodes say. Changes nothing, but for one token file in a directory whose sharing is to be proven. */
 #include <string.h>
 
-#include "engine/checks.h"
+#include "migration/migration.h"
 
 /* A hypervisor that does not answer may have it: then nobody knows. */
 static int not_found(const char *who, struct vmm_node *source, struct json_object *hosts, struct vmm_error **err)
@@ -110,15 +110,4 @@ int facts_gather(struct json_object *request, struct vmm_node *source, struct vm
 	if (facts->node[TARGET])
 		prove_sharing(source, target, facts);
 	return 0;
-}
-
-void facts_free(struct facts *facts)
-{
-	json_object_put(facts->request);
-	json_object_put(facts->config);
-	json_object_put(facts->sharing);
-	json_object_put(facts->target_error);
-	json_object_put(facts->node[SOURCE]);
-	json_object_put(facts->node[TARGET]);
-	*facts = (struct facts){0};
 }

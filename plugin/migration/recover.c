@@ -1,23 +1,15 @@
-/* recover.c: a task whose worker is gone is settled from its journal and what both nodes say.
+/* recover.c: finishes or undoes a task whose worker is gone, by its journal and by what both nodes say.
  *
- *	journal has end                    nothing to do
- *	the target owns it by a word       it is given up here
- *	journal has the commit             forward, unless the target has ABANDONED on its disk, which outranks it
- *	handover begun, memory moved       forward: the commit is written now
- *	else                               backward
+ *	journal has end                                nothing to do
+ *	an administrator decided that the target       the source gives the guest up
+ *	  owns it, while the source was away
+ *	journal has the commit                         forward, unless the target has ABANDONED on its disk, which outranks it
+ *	handover begun, memory moved                   forward: the commit is written now
+ *	else                                           backward
  */
 #include <string.h>
 
-#include "engine/engine.h"
-#include "engine/steps.h"
-
-static bool journal_says(struct migration *m, const char *what)
-{
-	json_each (record, journal_records(m->journal), "")
-		if (str_same(json_text(record, "what"), what))
-			return true;
-	return false;
-}
+#include "migration/steps.h"
 
 /* True where the target's disk says that it will never own the guest through this task. */
 static int target_abandoned(struct migration *m, bool *abandoned, struct vmm_error **err)
@@ -26,7 +18,7 @@ static int target_abandoned(struct migration *m, bool *abandoned, struct vmm_err
 	if (migration_insist(m, TARGET, NODE_RECORD, NULL, &reply, err) < 0)
 		return -1;
 	struct json_object *record = json_at(reply, "record");
-	/* Once it has forgotten the task, whoever owns the guest by now: only a commit makes the record as new as that. */
+	/* If the target has forgotten the task, the generation tells: only a commit raises it to the plan's. */
 	*abandoned = str_same(json_text(record, "task"), task_id(m->task))
 			     ? str_same(json_text(record, "state"), "abandoned")
 			     : json_number(record, "generation") < json_number(m->plan, "generation");
@@ -60,7 +52,7 @@ static int after_commit(struct migration *m, struct vmm_error **err)
 	return abandoned ? go_back(m, err) : finish(m, err);
 }
 
-/* A migration of memory whose worker died: the job, if it still goes on, is ended; then both nodes are asked. */
+/* The worker died while memory moved: ends libvirt's job where it still runs, then asks both nodes. */
 static int after_handover(struct migration *m, struct vmm_error **err)
 {
 	enum resolution resolution;
@@ -71,23 +63,18 @@ static int after_handover(struct migration *m, struct vmm_error **err)
 	return step_commit(m, NULL, err) < 0 ? -1 : finish(m, err);
 }
 
-static bool memory_moves(struct migration *m)
-{
-	return migration_mode(m) == MODE_LIVE || migration_mode(m) == MODE_PAUSED;
-}
-
-/* True where the guest is no longer locked on the source: nothing but the target's clean-up can be left, and the guest may be
- * anywhere by now. */
-static int is_let_go(struct migration *m, bool *let_go, struct vmm_error **err)
+/* *unlocked is true where this task no longer locks the guest on the source: only the target's clean-up can be left to do, and the
+ * guest may have moved on since. */
+static int is_unlocked(struct migration *m, bool *unlocked, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *reply = NULL;
 	if (migration_insist(m, SOURCE, NODE_RECORD, NULL, &reply, err) < 0)
 		return -1;
-	*let_go = !str_same(json_text(reply, "record.task"), task_id(m->task));
+	*unlocked = !str_same(json_text(reply, "record.task"), task_id(m->task));
 	return 0;
 }
 
-/* The definition goes. The volumes may be newer than what the target has: they stay, and are told of. */
+/* Removes the definition here. The volumes may be newer than what the target has: they stay, and are reported as left over. */
 static int keep_volumes(struct migration *m, struct vmm_error **err)
 {
 	if (migration_insist(m, SOURCE, NODE_GIVE_UP, NULL, NULL, err) < 0)
@@ -107,8 +94,8 @@ static int give_way(struct migration *m, int64_t generation, struct vmm_error **
 	const char *now = json_text_or(state, "state", "?");
 	if (!strcmp(now, "running") || !strcmp(now, "paused")) {
 		error_set(err, VMM_NEEDS_DECISION, "runs-twice",
-			  "guest %s is %s on %s, and by an administrator's word it is %s's", json_text(m->plan, "id"),
-			  now, source, target);
+			  "guest %s is %s on %s, and by an administrator's decision it is %s's",
+			  json_text(m->plan, "id"), now, source, target);
 		return error_hint(err, "stop the one that is not to go on, then: vmmigrate recover %s",
 				  task_id(m->task));
 	}
@@ -117,35 +104,36 @@ static int give_way(struct migration *m, int64_t generation, struct vmm_error **
 	    journal_add(m->journal, json_make("what:s phase:s", "done", "unlock"), err) < 0)
 		return -1;
 	m->committed = true;
-	task_log(m->task, "info", "by an administrator's word guest %s is %s's; what %s has of it is kept",
+	task_log(m->task, "info", "by an administrator's decision guest %s is %s's; what %s has of it is kept",
 		 json_text(m->plan, "id"), target, source);
 	return migration_insist(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
 }
 
-static int settle(struct migration *m, struct vmm_error **err)
+static int recover_by_journal(struct migration *m, struct vmm_error **err)
 {
-	bool let_go;
+	bool unlocked;
 	int64_t generation;
-	if (is_let_go(m, &let_go, err) < 0)
+	if (is_unlocked(m, &unlocked, err) < 0)
 		return -1;
-	if (!let_go && target_is_chosen(m, &generation))
+	if (!unlocked && target_is_chosen(m, &generation))
 		return give_way(m, generation, err);
-	if (let_go && phases_journal_has(m, "done", "unlock")) {
+	if (unlocked && phases_journal_has(m, "done", "unlock")) {
 		m->committed = true;
 		return 0;
 	}
-	if (journal_says(m, "commit"))
+	if (phases_journal_has(m, "commit", NULL))
 		return after_commit(m, err);
-	if (let_go)
+	if (unlocked)
 		return abort_on_target(m, err);
-	if (memory_moves(m) && phases_journal_has(m, "do", "handover") && !phases_journal_has(m, "undone", "handover"))
+	if (migration_moves_memory(m) && phases_journal_has(m, "do", "handover") &&
+	    !phases_journal_has(m, "undone", "handover"))
 		return after_handover(m, err);
 	return go_back(m, err);
 }
 
-/* ---------------------------------------------------------------- an administrator's word */
+/* ---------------------------------------------------------------- an administrator's decision */
 
-/* The record as the word has it, against what it says. */
+/* Writes the guest record as the decision says, whatever state it is in. */
 static int reclaim(struct migration *m, enum side side, const char *owner, int64_t generation, const char *state,
 		   struct vmm_error **err)
 {
@@ -153,35 +141,25 @@ static int reclaim(struct migration *m, enum side side, const char *owner, int64
 	return migration_insist(m, side, NODE_RECLAIM, args, NULL, err);
 }
 
-/* All that the guest needs is on the target: so the journal says, or the target of a memory that moved. */
-static bool has_arrived(struct migration *m, struct json_object *state)
-{
-	if (journal_says(m, "commit") || phases_journal_has(m, "done", "handover"))
-		return true;
-	if (memory_moves(m))
-		return str_same(json_text(state, "state"), "running") || json_true(state, "complete");
-	return migration_mode(m) == MODE_OFFLINE && phases_journal_has(m, "done", "define");
-}
-
 static int may_keep_target(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *state = NULL;
 	if (migration_insist(m, TARGET, NODE_STATE, NULL, &state, err) < 0)
 		return -1;
-	if (!str_same(json_text(state, "state"), "absent") && has_arrived(m, state))
+	if (arrived_by_journal(m, state))
 		return 0;
 	return error_set(err, VMM_NEEDS_DECISION, "not-there", "guest %s has not arrived on %s",
 			 json_text(m->plan, "id"), json_text(m->plan, "target"));
 }
 
-/* A guest that did not stay up is not waited for again. */
+/* The phase settle is marked as done: where the guest did not stay up, the administrator knows, and it is not watched again. */
 static int keep_target(struct migration *m, struct vmm_error **err)
 {
 	const char *target = json_text(m->plan, "target"), *id = json_text(m->plan, "id");
 	int64_t generation = json_number(m->plan, "generation");
-	if (!journal_says(m, "commit") &&
+	if (!phases_journal_has(m, "commit", NULL) &&
 	    (migration_insist(m, SOURCE, NODE_DESTROY, NULL, NULL, err) < 0 ||
-	     journal_add(m->journal, json_make("what:s word:s", "commit", "target"), err) < 0))
+	     journal_add(m->journal, json_make("what:s decided:s", "commit", "target"), err) < 0))
 		return -1;
 	m->committed = true;
 	for (enum side side = SOURCE; side < SIDES; side++)
@@ -196,13 +174,13 @@ static int keep_target(struct migration *m, struct vmm_error **err)
 
 static int may_keep_source(struct migration *m, struct vmm_error **err)
 {
-	if (!journal_says(m, "give-up"))
+	if (!phases_journal_has(m, "give-up", NULL))
 		return 0;
 	return error_set(err, VMM_NEEDS_DECISION, "given-up", "node %s has given up the volumes of guest %s already",
 			 json_text(m->plan, "source"), json_text(m->plan, "id"));
 }
 
-/* The target's guest ends, where the target can be reached and still holds it for this task: two must not run. */
+/* Destroys the guest on the target, where the target can be reached and still holds it for this task: two must not run. */
 static void end_on_lost_target(struct migration *m)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
@@ -214,17 +192,17 @@ static void end_on_lost_target(struct migration *m)
 			 json_text(m->plan, "target"), problem->message, json_text(m->plan, "id"));
 }
 
-/* The generation is above any that this task gave, so that it holds when the target is back. The source's part is done once: what
- * becomes of the guest afterwards is not ours any more. */
+/* The generation is higher than any that this task gave, so that the decision still holds when the target is back. The source's part is
+ * done once: after the unlock the guest is no business of this task any more. */
 static int keep_source(struct migration *m, struct vmm_error **err)
 {
-	bool let_go;
-	if (is_let_go(m, &let_go, err) < 0)
+	bool unlocked;
+	if (is_unlocked(m, &unlocked, err) < 0)
 		return -1;
 	m->committed = false;
 	m->keep_source = true;
 	end_on_lost_target(m);
-	if (let_go)
+	if (unlocked)
 		return abort_on_target(m, err);
 	if (reclaim(m, SOURCE, json_text(m->plan, "source"), json_number(m->plan, "generation") + 1, "source", err) < 0)
 		return -1;
@@ -234,30 +212,30 @@ static int keep_source(struct migration *m, struct vmm_error **err)
 	return go_back(m, err);
 }
 
-/* The word that was given last, in an earlier recover that could not carry it out to the end; or NULL. */
-static const char *last_word(struct migration *m)
+/* The decision that was given last, in an earlier recover that could not carry it out to the end; or NULL. */
+static const char *last_decision(struct migration *m)
 {
 	const char *keep = NULL;
 	json_each (record, journal_records(m->journal), "")
-		if (str_same(json_text(record, "what"), "word"))
+		if (str_same(json_text(record, "what"), "decision"))
 			keep = json_text(record, "keep");
 	return keep;
 }
 
-static int obey(struct migration *m, const char *word, struct vmm_error **err)
+static int recover_as_decided(struct migration *m, const char *decision, struct vmm_error **err)
 {
-	const char *keep = word ? word : last_word(m);
+	const char *keep = decision ? decision : last_decision(m);
 	if (!keep)
-		return settle(m, err);
+		return recover_by_journal(m, err);
 	bool target = str_same(keep, "target");
 	if ((target ? may_keep_target(m, err) : may_keep_source(m, err)) < 0)
 		return -1;
-	if (word && journal_add(m->journal, json_make("what:s keep:s", "word", keep), err) < 0)
+	if (decision && journal_add(m->journal, json_make("what:s keep:s", "decision", keep), err) < 0)
 		return -1;
 	return target ? keep_target(m, err) : keep_source(m, err);
 }
 
-/* What recover cannot settle now is not settled. */
+/* Recover could not finish now: the task stays open, and the next recover tries again. */
 static enum vmm_exit unsettled(struct migration *m, struct vmm_error *err)
 {
 	err->exit = VMM_NEEDS_DECISION;
@@ -282,12 +260,12 @@ enum vmm_exit recover_run(struct migration *m, const char *keep)
 		error_set(&err, VMM_FAILED, "interrupted", "the worker ended before anything was touched");
 		return migrate_end(m, err);
 	}
-	/* There is nothing left to decide, whatever the word. */
-	if (journal_says(m, "end"))
+	/* The task has ended: there is nothing left to decide. */
+	if (phases_journal_has(m, "end", NULL))
 		return VMM_DONE;
-	task_log(m->task, "info", "recover: settling what a worker left behind");
-	m->committed = journal_says(m, "commit");
-	if (obey(m, keep, &err) < 0)
+	task_log(m->task, "info", "recover: the worker is gone; finishing or undoing what it began");
+	m->committed = phases_journal_has(m, "commit", NULL);
+	if (recover_as_decided(m, keep, &err) < 0)
 		return unsettled(m, err);
 	if (!m->committed)
 		error_set(&err, VMM_FAILED, "interrupted", "the migration was interrupted and has been undone");

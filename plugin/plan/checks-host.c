@@ -1,5 +1,5 @@
 /* checks-host.c: can the target's hypervisor and hardware run this guest? */
-#include "engine/checks.h"
+#include "plan/checks.h"
 
 void look_arch_mismatch(const struct look *look)
 {

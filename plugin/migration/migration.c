@@ -1,0 +1,153 @@
+/* migration.c: what all parts of a migration use - opening and closing it, calls to its two nodes, the result's statistics. */
+#include <string.h>
+
+#include "cluster/cluster.h"
+#include "migration/steps.h"
+
+enum { PATIENCE_MS = 60000 };
+
+/* ---------------------------------------------------------------- opening and closing */
+
+static int connect_target(struct migration *m, struct vmm_error **err)
+{
+	const char *target = json_text(m->request, "target");
+	if (str_same(target, m->node[SOURCE]->name))
+		return error_set(err, VMM_BLOCKED, "target-is-source", "the guest is on node %s already", target);
+	return node_open_remote(m->paths, target, task_id(m->task), &m->node[TARGET], err);
+}
+
+int migration_open(struct migration *m, const struct node_paths *paths, const char *task, struct vmm_error **err)
+{
+	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc);
+	m->paths = paths;
+	m->patience_ms = PATIENCE_MS;
+	m->connect = connect_target;
+	m->statistics = json_object_new_object();
+	m->leftovers = json_object_new_object();
+	if (cluster_load(conf, &m->config, err) < 0 || task_open(paths, task, &m->task, err) < 0 ||
+	    task_take(m->task, err) < 0 || task_read(m->task, "request", &m->request, err) < 0)
+		return -1;
+	return node_open_local(paths, &m->node[SOURCE], err);
+}
+
+void migration_close(struct migration *m)
+{
+	for (size_t i = 0; m->leaves && i < json_count(m->plan, "volumes"); i++)
+		copy_leaves_free(&m->leaves[i]);
+	free(m->leaves);
+	for (size_t i = 0; m->snapshots && i < json_count(m->plan, "volumes"); i++)
+		track_close(&m->snapshots[i]);
+	free(m->snapshots);
+	facts_free(&m->facts);
+	journal_close(m->journal);
+	node_close(m->node[TARGET]);
+	node_close(m->node[SOURCE]);
+	task_close(m->task);
+	json_object_put(m->config);
+	json_object_put(m->request);
+	json_object_put(m->plan);
+	json_object_put(m->statistics);
+	json_object_put(m->leftovers);
+}
+
+enum mode migration_mode(struct migration *m)
+{
+	static const enum mode all[] = {MODE_LIVE, MODE_PAUSED, MODE_RESTART, MODE_OFFLINE};
+	for (size_t i = 0; i < VMM_COUNT(all); i++)
+		if (str_same(json_text(m->plan, "mode"), mode_name(all[i])))
+			return all[i];
+	return MODE_NONE;
+}
+
+bool migration_moves_memory(struct migration *m)
+{
+	return migration_mode(m) == MODE_LIVE || migration_mode(m) == MODE_PAUSED;
+}
+
+const char *migration_node_name(struct migration *m, enum side side)
+{
+	return json_text(m->plan, side == SOURCE ? "source" : "target");
+}
+
+/* ---------------------------------------------------------------- calls */
+
+int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args,
+		   struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *held = args ? args : json_object_new_object();
+	json_put(held, "task:s guest:s", task_id(m->task), json_text(m->plan, "guest"));
+	if (!m->node[side])
+		return error_set(err, VMM_FAILED, "link-lost", "node %s is not reached", migration_node_name(m, side));
+	return node_call(m->node[side], op, held, reply, err);
+}
+
+/* Errors that say only that the node does not answer, nothing about the guest. */
+static bool is_silence(const struct vmm_error *err)
+{
+	static const char *const codes[] = {
+		"link-lost",	   "link-silent",	  "connection-refused", "connection-timeout", "no-route",
+		"name-unresolved", "target-libvirt-down", "not-our-agent",	"agent-missing",      "locked"};
+	for (size_t i = 0; i < VMM_COUNT(codes); i++)
+		if (error_is(err, codes[i]))
+			return true;
+	return false;
+}
+
+static int reconnect(struct migration *m, enum side side, struct vmm_error **err)
+{
+	return m->node[side] ? m->node[side]->ops->reconnect(m->node[side], err) : m->connect(m, err);
+}
+
+/* True while a node that does not answer, in a call that began at `began_ms`, is to be asked again. */
+static bool has_patience(struct migration *m, enum side side, int64_t began_ms)
+{
+	if (!m->silent_ms[side])
+		m->silent_ms[side] = began_ms;
+	return clock_steady_ms() < m->silent_ms[side] + m->patience_ms;
+}
+
+int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
+		     struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *held = args;
+	int64_t began_ms = clock_steady_ms();
+	for (int pause_ms = 100;; pause_ms = pause_ms < 2000 ? pause_ms * 2 : pause_ms) {
+		struct vmm_error *problem = NULL;
+		bool done = reconnect(m, side, &problem) == 0 &&
+			    migration_call(m, side, op, held ? json_copy(held) : NULL, reply, &problem) == 0;
+		bool silent = !done && is_silence(problem);
+		if (!silent)
+			m->silent_ms[side] = 0;
+		if (done)
+			return 0;
+		if (!silent || !has_patience(m, side, began_ms)) {
+			error_take(err, problem);
+			return -1;
+		}
+		error_clear(&problem);
+		clock_sleep_ms(pause_ms);
+	}
+}
+
+/* ---------------------------------------------------------------- progress, statistics */
+
+bool watching_report(const struct watching *watching, uint64_t done, uint64_t total, struct json_object *more)
+{
+	if (watching->round)
+		json_put(more, "round:d", watching->round);
+	task_progress(watching->m->task, watching->phase, watching->object, done, total, more);
+	return !task_cancelled(watching->m->task);
+}
+
+void statistics_add(struct migration *m, const char *what, uint64_t bytes)
+{
+	json_object_object_add(m->statistics, what,
+			       json_object_new_int64(json_number(m->statistics, what) + (int64_t)bytes));
+}
+
+void statistics_digest(struct migration *m, struct json_object *volume, const char *kind, const char *root)
+{
+	json_append(m->statistics, "digests",
+		    json_make("volume:s kind:s root:s", json_text(volume, "target"), kind, root));
+	task_log(m->task, "info", "%s: verified, %s root %.16s...", json_text(volume, "target"), kind, root);
+}

@@ -1,0 +1,159 @@
+/* plan: from a request and facts to findings and a plan. Pure: it reads facts and asks no node.
+ *
+ *	request.c, options.c	what a client asks for, checked and in one form
+ *	facts-read.c		how checks and plan read the facts
+ *	volume-action.c		what becomes of each volume: kept or copied, and its destination
+ *	checks.c, checks-*.c	everything that speaks against a migration
+ *	plan.c			one mode, and one action for each volume
+ */
+#ifndef VMM_PLAN_H
+#define VMM_PLAN_H
+
+#include "base/base.h"
+#include "guest/guest.h"
+
+enum side { SOURCE, TARGET, SIDES };
+
+/* ------------------------------------------------------------------ request (request.c, options.c)
+ *
+ * A request as a client sends it: {"api":1,"guest":who,"target":node,"options":{...}}. Option names are stored with '_'; a client may
+ * write '-' as well. Help, completion and manual pages are made from the table of options; `info` hands it out. */
+
+/* The type of an option, and its value in a request that was read. Flag: true (an option that is false is left out). Number: an
+ * integer. Choice and network (CIDR): a string. List, storages ("other", "from:to") and map ("from=to"): an array of strings. */
+enum option_type {
+	OPTION_FLAG,
+	OPTION_NUMBER,
+	OPTION_CHOICE,
+	OPTION_NETWORK,
+	OPTION_LIST,
+	OPTION_STORAGES,
+	OPTION_MAP
+};
+
+struct option {
+	const char *name; /* "max_downtime" */
+	enum option_type type;
+	const char *argument; /* what help calls its value: "MS"; NULL for a flag */
+	const char *choices;  /* "secure|insecure", else NULL */
+	const char *group;    /* "mode", "limits", "network", "safety" */
+	const char *help;     /* one sentence */
+	const char *standard; /* the value where neither the request nor the configuration has one, or NULL */
+	const char *setting;  /* the key in the configuration's [migration] that gives its default, or NULL */
+	int64_t least, most;  /* of a number */
+};
+extern const struct option request_options[];
+extern const size_t request_option_count;
+
+/* The row of that name ('-' and '_' are alike), or NULL. */
+const struct option *option_find(const char *name);
+/* For `info`: an array of {name type(flag|number|choice|network|list) argument choices[] default group help least most}. */
+struct json_object *options_to_json(void);
+
+/* Reads which guest a raw request is about: its "guest" (100, "100", or "qemu/100" where guests of two kinds have that name) becomes
+ * "guest" and, where it is known, "kind" of `request`. Error: VMM_USAGE. */
+int request_guest(struct json_object *raw, struct json_object *request, struct vmm_error **err);
+/* Reads and normalises a request to {"api":1,"guest":who,"kind"? (where it said qemu/100),"target"?,"options":{...}}. Unknown
+ * options, wrong types and modes that exclude each other are "usage" errors that name the option and suggest similar names.
+ * Defaults from the configuration's [migration] (config may be NULL) and from the table of options are filled in. */
+int request_read(struct json_object *raw, struct json_object *config, struct json_object **request,
+		 struct vmm_error **err);
+
+/* ------------------------------------------------------------------ facts (gathered by migration/facts.c)
+ *
+ * What both nodes say. They stay JSON, since older and newer nodes meet here; a fact that is absent is not known.
+ * Node facts (operation FACTS; node/facts.c):
+ *   "node"      {name, version, protocol:[major,minor], arch, time_us, cpus, memory_total, memory_free, hugepages_free (bytes),
+ *                maintenance, manager: null|"pve"|"vdsm"|"nova", config: digest of nodes and storages in the configuration,
+ *                bridge_conntrack (bool)}
+ *   "host"      {KIND: guest_ops->host_facts, or {"up":false,"error":{code,message,hint}}}
+ *   "storages"  array (storage.h)
+ *   "bridges"   array of names of the node's bridges
+ *   "guest"     guest facts (guest.h) with described volumes, or absent. On the source only.
+ *   "guests"    array of short guest facts (guest_ops->list), each with "record" {owner,generation,state,task} where there is one
+ *   "record"    the node's guest record of the guest in question, or null: {owner,generation,state,task, peer, since_us,
+ *                worker_alive (bool)}
+ *   "fit"       target only: guest_ops->fit, and "volumes": one object for each of the guest's volumes, in the same order:
+ *                {there (bool: a file of that path exists here), open (bool), missing_dir (bool), same_block (bool: WWN or UUIDs
+ *                equal), seed: bytes of the volume that a seed holds here;
+ *                where --targetstorage sends it elsewhere: to_storage and, if that storage is known there, to, to_there, to_open;
+ *                other_block: bool (the device of that path is proven to be another one);
+ *                where its destination is a device that exists: device: {size, busy: why it may not be filled, or null,
+ *                same: bool (it is the source itself), other: bool (it is proven not to be)}}
+ * On facts->sharing, by storage name: "shared", "local", "unproven": the outcome of the token test (block: of the identity).
+ */
+struct facts {
+	struct json_object *request;
+	struct json_object *node[SIDES];  /* node facts; TARGET is NULL where it could not be asked */
+	struct json_object *target_error; /* why (an error as JSON: target-unknown, connection-refused, ...), or NULL */
+	struct json_object *sharing;	  /* {storage name: "shared"|"local"|"unproven"} */
+	struct json_object *config;	  /* of the source node (cluster.h) */
+};
+void facts_free(struct facts *facts);
+
+/* "node1"; the target's as the request names it. Never NULL. */
+const char *facts_name(const struct facts *facts, enum side side);
+/* The kind of the guest; the usual one where the guest's is not known. */
+const struct guest_ops *facts_ops(const struct facts *facts);
+/* What the request's list of "from=to" makes of that name; the name itself where it is not in the list. */
+const char *facts_mapped(const struct facts *facts, const char *option, const char *name);
+
+/* ------------------------------------------------------------------ checks (checks.c, checks-*.c)
+ *
+ * A finding: {"code","severity": error|override|warning,"object","message","hint","ignored": bool}. */
+enum severity { CHECK_ERROR, CHECK_OVERRIDE, CHECK_WARNING };
+enum mode { MODE_NONE = 0, MODE_LIVE = 1, MODE_PAUSED = 2, MODE_RESTART = 4, MODE_OFFLINE = 8 };
+
+struct look; /* checks.h: what a check sees */
+
+struct check {
+	const char *code;
+	const char *group;	/* "target", "guest", "storage": the chapter of the manual */
+	const char *what;	/* one sentence for the manual */
+	unsigned modes;		/* MODE_* for which it applies; all bits: always */
+	const char *kind;	/* guest kind it applies to, NULL: all */
+	enum severity severity; /* of its findings, unless one says otherwise */
+	const char *option;	/* a named option that overrides it as well ("unsafe"), or NULL */
+	bool alone;		/* it is asked also where the target's facts are missing */
+	void (*look)(const struct look *look);
+};
+extern const struct check checks[];
+extern const size_t check_count;
+
+const struct check *check_find(const char *code); /* or NULL */
+const char *severity_name(enum severity severity);
+/* For `info`: an array of {code group what modes[] kind severity option}. */
+struct json_object *checks_to_json(void);
+
+/* All findings for the facts, in the order of the table. MODE_NONE: only the checks that apply to every mode. */
+struct json_object *checks_run(const struct facts *facts, enum mode mode);
+/* Adds a finding, which stays borrowed from `findings`; finding_hint adds the remedy. */
+struct json_object *finding_add(struct json_object *findings, const struct check *check, enum severity severity,
+				const char *object, const char *format, ...) VMM_PRINTF(5, 6);
+void finding_hint(struct json_object *finding, const char *format, ...) VMM_PRINTF(2, 3);
+/* True where the finding refuses the migration: an error, or an override that is not ignored. */
+bool finding_refuses(struct json_object *finding);
+bool findings_refuse(struct json_object *findings);
+/* The refusal as one error (VMM_BLOCKED; VMM_BUSY where the guest is locked): the first refusing finding's code, message and hint,
+ * and the codes of the others. Returns -1, or 0 where nothing refuses. */
+int findings_error(struct json_object *findings, struct vmm_error **err);
+
+/* ------------------------------------------------------------------ plan (plan.c)
+ *
+ * {"mode": live|paused|restart|offline, "kind","id","name","uuid","guest":"kind-id","source","target","running": bool,
+ *  "stops_guest": bool,"generation": n (that the target will have),
+ *  "set_aside": bool (stopped guests on the target are set aside first: "in_the_way": their ids),
+ *  "volumes":[{all that describes the volume (storage.h), "action": keep|copy,"to_storage","to_kind",
+ *              "from": path here,"to": path there,"temporary": path there while it is copied (a device: "to"),
+ *              "media": bool (it is small or read-only and travels in prepare, whatever the mode: no rounds, no last delta),
+ *              "track": reflink|none (how later rounds learn what has changed),
+ *              "set_aside": bool (a file of that name is on the target and is set aside first)}],
+ *  "bytes": to copy,"rounds": bool (they are copied while the guest runs first),"downtime_ms": expected, or null}
+ * Errors: "mode-needed" (VMM_BLOCKED) where a running VM could go in three ways and none was named. `task` NULL (a plan that is
+ * only shown): no temporary paths. */
+enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named */
+const char *mode_name(enum mode mode);
+enum { PLAN_RESTART_MS = 5000 }; /* hand over and start; not the guest's own shutdown and boot, which nobody knows */
+int plan_make(const struct facts *facts, const char *task, struct json_object **plan, struct vmm_error **err);
+
+#endif
