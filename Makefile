@@ -20,7 +20,7 @@ MAINS    = plugin/engine/main.c plugin/node/agent-main.c plugin/copy/tree-pipe.c
 LIB_SRC  = $(filter-out $(MAINS), $(wildcard $(ROOMS:%=%/*.c)))
 LIB_OBJ  = $(LIB_SRC:%.c=$(BUILD)/%.o)
 LIB      = $(BUILD)/libengine.a
-CLI_SRC  = $(wildcard cli/*.c)
+CLI_SRC  = $(wildcard cli/*.c) plugin/base/suggest.c
 PLUGIN_SRC = $(wildcard plugin/*.c)
 
 PROGRAMS = $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so $(BUILD)/vmmigrate-engine $(BUILD)/vmmigrate-agent $(BUILD)/libvirt-guard $(BUILD)/lxc-hold $(BUILD)/tree-pipe

@@ -49,10 +49,19 @@ int usage_error(const struct command *command, const char *format, ...)
 	return EXIT_USAGE;
 }
 
+/* '-' and '_' are the same character in the name of an option. */
+static bool same_option(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++)
+		if ((*a == '_' ? '-' : *a) != (*b == '_' ? '-' : *b))
+			return false;
+	return *a == *b;
+}
+
 static const struct switch_row *switch_find(const char *name, char letter)
 {
 	for (size_t i = 0; i < switch_count; i++)
-		if (name ? alike(switches[i].name, name) : letter && switches[i].letter == letter)
+		if (name ? same_option(switches[i].name, name) : letter && switches[i].letter == letter)
 			return &switches[i];
 	return NULL;
 }
@@ -152,13 +161,13 @@ static int take_option(struct command *command, struct json_object *option, cons
 		return usage_error(command, "--%s takes a number (%s), not '%s'", given, argument, value);
 	if (json_object_is_type(result, json_type_string) && !is_choice(option, value)) {
 		auto_free char *choices = option_argument(option);
-		struct near near = {.word = value};
+		struct suggestion suggestion = {.typed = value};
 
-		each(choice, at(option, "/choices")) near_try(&near, json_object_get_string(choice));
+		each(choice, at(option, "/choices")) suggest_try(&suggestion, json_object_get_string(choice));
 		json_object_put(result);
 		return usage_error(command, "--%s takes %s, not '%s'%s%s%s", given, choices, value,
-				   near.best ? "; did you mean " : "", near.best ? near.best : "",
-				   near.best ? "?" : "");
+				   suggestion.best ? "; did you mean " : "", suggestion.best ? suggestion.best : "",
+				   suggestion.best ? "?" : "");
 	}
 	if (strcmp(text_at(option, "/group"), "mode") == 0 && json_object_get_boolean(result))
 		arguments->mode_named = true;
@@ -177,14 +186,15 @@ struct reader {
 
 static int unknown_option(struct reader *reader, const char *name)
 {
-	struct near near = {.word = name};
+	struct suggestion suggestion = {.typed = name};
 
 	for (size_t i = 0; i < switch_count; i++)
 		if (switches[i].help)
-			near_try(&near, switches[i].name);
-	each(option, at(client_info(&reader->command->client), "/options")) near_try(&near, text_at(option, "/name"));
-	if (near.best) {
-		auto_free char *best = format("%s", near.best);
+			suggest_try(&suggestion, switches[i].name);
+	each(option, at(client_info(&reader->command->client), "/options"))
+		suggest_try(&suggestion, text_at(option, "/name"));
+	if (suggestion.best) {
+		auto_free char *best = format("%s", suggestion.best);
 
 		for (char *p = best; *p; p++)
 			*p = *p == '_' ? '-' : *p;
@@ -223,7 +233,7 @@ static int take_long(struct reader *reader, const char *argument)
 		return report_error(reader->command, EXIT_FAILED, info);
 	each(option, at(info, "/options"))
 	{
-		if (!alike(text_at(option, "/name"), name))
+		if (!same_option(text_at(option, "/name"), name))
 			continue;
 		if (!reader->migration_option)
 			reader->migration_option = argument;
@@ -268,14 +278,14 @@ static int take_word(struct reader *reader, const char *word, bool literal)
 static int target_missing(const struct command *command)
 {
 	const char *word = command->arguments.words[0];
-	struct near near = {.word = word};
+	struct suggestion suggestion = {.typed = word};
 
 	for (size_t i = 0; i < verb_count; i++)
 		if (!verbs[i].hidden)
-			near_try(&near, verbs[i].name);
-	if (near.best)
+			suggest_try(&suggestion, verbs[i].name);
+	if (suggestion.best)
 		return usage_error(command, "'%s' is no verb, and as a guest it needs a target; did you mean '%s'?",
-				   word, near.best);
+				   word, suggestion.best);
 	return usage_error(command, "where shall '%s' go? `vmmigrate check %s` says which nodes can take it", word,
 			   word);
 }

@@ -5,7 +5,6 @@
  *	main.c        begins and ends
  *	client.c      loads the plug-in, calls verbs
  *	arguments.c   reads the command line by the tables of verbs, switches and the engine's options
- *	near.c        which name was meant
  *	verbs.c       the table of verbs, and those that ask and print; verb-node.c, verb-seeds.c
  *	migrate.c     a migration: plan, ask, start
  *	watch.c       follows a task to its end; Ctrl-C
@@ -18,6 +17,7 @@
 #ifndef VMM_CLI_H
 #define VMM_CLI_H
 
+#include "base/suggest.h"
 #include "vmmigrate-plugin.h"
 
 #include <json-c/json.h>
@@ -183,17 +183,6 @@ char *option_argument(struct json_object *option);
 int arguments_read(struct command *command, int argc, char **argv);
 /* "vmmigrate: ..." and how to get help, on stderr. Returns EXIT_USAGE. */
 int usage_error(const struct command *command, const char *format, ...) PRINTF(2, 3);
-
-/* ------------------------------------------------------------------ near.c */
-
-/* Looks for the name that was probably meant: near_try each candidate, then near.best is it, or NULL. */
-struct near {
-	const char *word, *best;
-	int distance;
-};
-void near_try(struct near *near, const char *candidate);
-/* '-' and '_' are alike. */
-bool alike(const char *a, const char *b);
 
 /* ------------------------------------------------------------------ verbs.c */
 

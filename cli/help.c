@@ -218,15 +218,15 @@ int run_help(struct command *command)
 		return print_words(command);
 	/* `help VERB`, or `VERB --help` */
 	if (verb && strcmp(verb->name, "help") == 0 && arguments->count > 0) {
-		struct near near = {.word = arguments->words[0]};
+		struct suggestion suggestion = {.typed = arguments->words[0]};
 
-		verb = verb_find(near.word);
+		verb = verb_find(suggestion.typed);
 		for (size_t i = 0; i < verb_count; i++)
-			near_try(&near, verbs[i].name);
+			suggest_try(&suggestion, verbs[i].name);
 		if (!verb)
-			return usage_error(command, "no verb is called '%s'%s%s%s", near.word,
-					   near.best ? "; did you mean '" : "", near.best ? near.best : "",
-					   near.best ? "'?" : "");
+			return usage_error(command, "no verb is called '%s'%s%s%s", suggestion.typed,
+					   suggestion.best ? "; did you mean '" : "",
+					   suggestion.best ? suggestion.best : "", suggestion.best ? "'?" : "");
 		return print_verb(command, verb);
 	}
 	return !verb || verb == &verb_migrate || strcmp(verb->name, "help") == 0 ? print_help(command)

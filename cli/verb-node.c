@@ -80,21 +80,21 @@ static int node_test(struct command *command)
 int run_node(struct command *command)
 {
 	const struct arguments *arguments = &command->arguments;
-	struct near near = {.word = arguments->words[0]};
+	struct suggestion suggestion = {.typed = arguments->words[0]};
 
-	if (strcmp(near.word, "add") == 0 && arguments->count == 3)
+	if (strcmp(suggestion.typed, "add") == 0 && arguments->count == 3)
 		return node_add(command);
-	if (strcmp(near.word, "add") == 0)
+	if (strcmp(suggestion.typed, "add") == 0)
 		return usage_error(command, "usage: vmmigrate node add NAME ADDRESS [--accept]");
-	if (strcmp(near.word, "test") == 0 && arguments->count <= 2)
+	if (strcmp(suggestion.typed, "test") == 0 && arguments->count <= 2)
 		return node_test(command);
-	if (strcmp(near.word, "list") == 0 && arguments->count == 1)
+	if (strcmp(suggestion.typed, "list") == 0 && arguments->count == 1)
 		return verb_find("nodes")->run(command);
-	near_try(&near, "add");
-	near_try(&near, "test");
-	near_try(&near, "list");
-	if (near.best && strcmp(near.best, near.word) != 0)
-		return usage_error(command, "node knows add, test and list, not '%s'; did you mean '%s'?", near.word,
-				   near.best);
+	suggest_try(&suggestion, "add");
+	suggest_try(&suggestion, "test");
+	suggest_try(&suggestion, "list");
+	if (suggestion.best && strcmp(suggestion.best, suggestion.typed) != 0)
+		return usage_error(command, "node knows add, test and list, not '%s'; did you mean '%s'?",
+				   suggestion.typed, suggestion.best);
 	return usage_error(command, "usage: vmmigrate node add NAME ADDRESS | test [NAME] | list");
 }

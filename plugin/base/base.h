@@ -118,6 +118,9 @@ size_t json_count(struct json_object *object, const char *path);
 /* True if the array at `path` holds that string. */
 bool json_has(struct json_object *object, const char *path, const char *text);
 
+/* The string of the array `names` that was probably meant by `typed`, or NULL; borrowed. See base/suggest.h. */
+const char *json_suggest(struct json_object *names, const char *typed);
+
 /* Appends to the array at `key` of `object`, made if it is not there. Ownership of `value` moves in. */
 void json_append(struct json_object *object, const char *key, struct json_object *value);
 

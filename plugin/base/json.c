@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base.h"
+#include "suggest.h"
 
 enum { JSON_DEPTH = 32 };
 
@@ -127,6 +128,15 @@ bool json_has(struct json_object *object, const char *path, const char *text)
 		if (str_same(json_text(item, ""), text))
 			return true;
 	return false;
+}
+
+const char *json_suggest(struct json_object *names, const char *typed)
+{
+	struct suggestion suggestion = {.typed = typed};
+	json_each (name, names, "")
+		if (json_text(name, ""))
+			suggest_try(&suggestion, json_text(name, ""));
+	return suggestion.best;
 }
 
 void json_append(struct json_object *object, const char *key, struct json_object *value)

@@ -47,7 +47,4 @@ int cluster_accept(const char *etc_dir, struct json_object *request, struct json
  * "not-our-agent", "agent-too-old", "agent-too-new". */
 int cluster_test(struct json_object *config, const char *etc_dir, const char *node, struct vmm_error **err);
 
-/* The name of `candidates` (array of strings) nearest to `name` (edit distance of at most 2), or NULL; borrowed. */
-const char *cluster_near(const char *name, struct json_object *candidates);
-
 #endif

@@ -77,7 +77,7 @@ static int malformed(struct reader *r, const char *format, ...)
 
 static int malformed_name(struct reader *r, const char *what, const char *name, struct json_object *known)
 {
-	const char *near = cluster_near(name, known);
+	const char *near = json_suggest(known, name);
 	vmm_auto_text struct text all = {0};
 	json_each (each, known, "")
 		text_add(&all, "%s%s", all.length ? ", " : "", json_text(each, ""));

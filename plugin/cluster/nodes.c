@@ -22,7 +22,7 @@ static int unknown(const char *node, struct json_object *nodes, struct vmm_error
 			text_add(&all, "%s%s", all.length ? ", " : "", name);
 		}
 	}
-	const char *near = cluster_near(node, names);
+	const char *near = json_suggest(names, node);
 	error_set(err, VMM_BLOCKED, "target-unknown", "there is no node \"%s\" in the cluster", node);
 	if (near)
 		return error_hint(err, "Did you mean %s? The nodes are: %s.", near, all.data);

@@ -25,7 +25,7 @@ struct json_object *verbs_peers(struct json_object *config)
 
 int verbs_no_node(const char *name, struct json_object *names, struct vmm_error **err)
 {
-	const char *near = cluster_near(name, names);
+	const char *near = json_suggest(names, name);
 	error_set(err, VMM_NOT_FOUND, "target-unknown", "no node %s", name);
 	return near ? error_hint(err, "did you mean %s?", near) : error_hint(err, "see the nodes: vmmigrate nodes");
 }
@@ -171,7 +171,7 @@ static char *find_guest(struct search *s)
 /* Where somebody could not be asked, it is not known that there is none. */
 static int not_found(struct search *s, struct vmm_error **err)
 {
-	const char *who = json_text(s->request, "guest"), *near = cluster_near(who, s->names);
+	const char *who = json_text(s->request, "guest"), *near = json_suggest(s->names, who);
 	if (s->silence) {
 		error_take(err, s->silence);
 		s->silence = NULL;

@@ -126,7 +126,7 @@ static void hint_storages(struct json_object *finding, const char *name, struct 
 		json_object_array_add(names, json_object_new_string(known));
 		text_add(&all, "%s%s", all.length ? ", " : "", known);
 	}
-	const char *near = cluster_near(name, names);
+	const char *near = json_suggest(names, name);
 	if (near)
 		finding_hint(finding, "did you mean %s?", near);
 	else

@@ -104,7 +104,7 @@ static const char *near_check(const char *code, struct json_object *codes)
 	for (size_t i = 0; i < check_count; i++)
 		if (checks[i].severity == CHECK_OVERRIDE)
 			json_object_array_add(codes, json_object_new_string(checks[i].code));
-	return cluster_near(code, codes);
+	return json_suggest(codes, code);
 }
 
 static int add_code(const struct option *option, const char *code, struct json_object *codes, struct vmm_error **err)
@@ -239,7 +239,7 @@ static int unknown_option(const char *name, struct vmm_error **err)
 		vmm_auto_free char *known = spelled(request_options[i].name);
 		json_object_array_add(names, json_object_new_string(known));
 	}
-	const char *near = cluster_near(typed, names);
+	const char *near = json_suggest(names, typed);
 	error_set(err, VMM_USAGE, "usage", "there is no option %s", typed);
 	return near ? error_hint(err, "did you mean %s?", near) : -1;
 }

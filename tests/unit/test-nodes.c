@@ -30,12 +30,12 @@ static void near_names_are_at_most_two_letters_away(void **state)
 	static const char *const all[] = {"node1", "node20", "storage", "b"};
 	for (size_t i = 0; i < VMM_COUNT(all); i++)
 		json_object_array_add(names, json_object_new_string(all[i]));
-	assert_string_equal(cluster_near("nod1", names), "node1");
-	assert_string_equal(cluster_near("node21", names), "node1");
-	assert_string_equal(cluster_near("storge", names), "storage");
-	assert_null(cluster_near("c", names)); /* not "b": nothing of it would be left */
-	assert_null(cluster_near("quite another", names));
-	assert_null(cluster_near("x", NULL));
+	assert_string_equal(json_suggest(names, "nod1"), "node1");
+	assert_string_equal(json_suggest(names, "node21"), "node1");
+	assert_string_equal(json_suggest(names, "storge"), "storage");
+	assert_null(json_suggest(names, "c")); /* not "b": nothing of it would be left */
+	assert_null(json_suggest(names, "quite another"));
+	assert_null(json_suggest(NULL, "x"));
 }
 
 static void a_peer_has_the_nodes_address_and_our_own_key(void **state)
