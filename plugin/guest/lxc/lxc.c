@@ -94,6 +94,17 @@ char *lxc_item(struct lxc_container *c, const char *key)
 	return value;
 }
 
+const char *lxc_value(const char *line, const char *key)
+{
+	size_t length = strlen(key);
+	line += strspn(line, " \t");
+	if (strncmp(line, key, length) != 0)
+		return NULL;
+	line += length;
+	line += strspn(line, " \t");
+	return *line == '=' ? line + 1 + strspn(line + 1, " \t") : NULL;
+}
+
 const char *lxc_state_of(struct lxc_container *c)
 {
 	static const char *const words[][2] = {

@@ -37,10 +37,12 @@ int lxc_load(struct guest_host *host, const char *id, struct lxc_container **con
 char *lxc_config_there(struct guest_host *host, const char *id) VMM_MUST_USE;
 /* The value of a config item, or NULL; belongs to the caller. */
 char *lxc_item(struct lxc_container *container, const char *key) VMM_MUST_USE;
+/* The value in a line "key = value" of a config; points into `line`. NULL where the line has another key. */
+const char *lxc_value(const char *line, const char *key);
 /* guest.h's word for the state. Never asks LXC about a container that we hold: it would not answer. */
 const char *lxc_state_of(struct lxc_container *container);
 
-/* ------------------------------------------------------------------ root.c */
+/* ------------------------------------------------------------------ rootfs.c */
 
 /* [TYPE:]PATH of its root, or overlay:LOWER:UPPER, as its config has it; NULL: it has none. */
 char *lxc_root(struct guest_host *host, struct lxc_container *container) VMM_MUST_USE;
@@ -49,8 +51,6 @@ bool lxc_is_overlay(const char *root);
 const char *lxc_root_paths(const char *root);
 /* What we call a layer of an overlay: "lower" "lower2" ... from 0 on, and the last one "upper". */
 char *lxc_layer(int number, bool last) VMM_MUST_USE;
-
-/* ------------------------------------------------------------------ volumes.c */
 
 /* Its root as volumes (storage.h). */
 struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *container) VMM_MUST_USE;
@@ -79,9 +79,6 @@ int lxc_fit(struct guest_host *host, struct json_object *guest, struct json_obje
 int lxc_state(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ define.c, rewrite.c */
-
-/* The value in a line "key = value" of a config, or NULL: it is another key's. */
-const char *lxc_value(const char *line, const char *key);
 
 int lxc_rewrite(const char *definition, struct json_object *changes, char **rewritten, struct vmm_error **err);
 int lxc_define(struct guest_host *host, const char *definition, struct vmm_error **err);

@@ -1,19 +1,7 @@
 /* rewrite.c: a definition as the target shall have it. Lines that do not change stay as they are, comments included. */
-#include <ctype.h>
 #include <string.h>
 
 #include "lxc.h"
-
-const char *lxc_value(const char *line, const char *key)
-{
-	size_t length = strlen(key);
-	line += strspn(line, " \t");
-	if (strncmp(line, key, length) != 0)
-		return NULL;
-	line += length;
-	line += strspn(line, " \t");
-	return *line == '=' ? line + 1 + strspn(line + 1, " \t") : NULL;
-}
 
 static const char *changed_to(struct json_object *changes, const char *what, const char *from, size_t length)
 {
