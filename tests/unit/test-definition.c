@@ -5,7 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "guest/qemu/definition.h"
+#include "guest/qemu/qemu.h"
 
 static char *data(const char *name)
 {

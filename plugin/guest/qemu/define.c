@@ -1,7 +1,6 @@
 /* define.c: definitions come and go. */
 #include <string.h>
 
-#include "definition.h"
 #include "qemu.h"
 
 /* ------------------------------------------------------------------ define */

@@ -1,9 +1,7 @@
 /* definition.c: reads guest facts out of a domain's XML. */
 #include <string.h>
 
-#include "definition.h"
-#include "volumes.h"
-#include "xml.h"
+#include "qemu.h"
 
 /* A number with one of libvirt's units, in bytes; KiB where no unit is said. */
 static int64_t in_bytes(const char *number, const char *unit)
@@ -37,14 +35,14 @@ static int64_t in_bytes(const char *number, const char *unit)
 static int64_t memory_of(xmlNode *domain)
 {
 	xmlNode *memory = xml_below(domain, "memory");
-	vmm_auto_free char *number = xml_words(memory), *unit = xml_attribute(memory, "unit");
+	vmm_auto_free char *number = xml_text(memory), *unit = xml_attribute(memory, "unit");
 	return in_bytes(number, unit);
 }
 
 static void number_of_vcpus(xmlNode *domain, struct json_object *facts)
 {
 	xmlNode *vcpu = xml_below(domain, "vcpu");
-	vmm_auto_free char *current = xml_attribute(vcpu, "current"), *most = xml_words(vcpu);
+	vmm_auto_free char *current = xml_attribute(vcpu, "current"), *most = xml_text(vcpu);
 	json_put(facts, "vcpus:i",
 		 (int64_t)(current ? strtoll(current, NULL, 10)
 			   : most  ? strtoll(most, NULL, 10)
@@ -90,7 +88,7 @@ static int64_t hugepages_of(xmlNode *domain)
 static struct json_object *cpu_of(xmlNode *domain)
 {
 	xmlNode *cpu = xml_below(domain, "cpu");
-	vmm_auto_free char *mode = xml_attribute(cpu, "mode"), *model = xml_words(xml_below(cpu, "model"));
+	vmm_auto_free char *mode = xml_attribute(cpu, "mode"), *model = xml_text(xml_below(cpu, "model"));
 	return json_make("mode:s model:s", mode ? mode : "custom", model);
 }
 
@@ -155,7 +153,7 @@ static void add_hostdev(struct json_object *devices, xmlNode *hostdev)
 	else if (str_same(type, "scsi"))
 		name = xml_attribute(xml_below(source, "adapter"), "name");
 	else if (!type) /* capabilities mode: <source><block>…, <char>…, <interface>… */
-		name = xml_words(source);
+		name = xml_text(source);
 	add_device(devices, type ? type : "host", name);
 }
 
@@ -187,7 +185,7 @@ static void add_tied(struct json_object *devices, xmlNode *all)
 			if ((t->type && !xml_attribute_is(node, "type", t->type)) || (!t->attribute && !child) ||
 			    (xml_is(node, "smartcard") && xml_attribute_is(node, "mode", "passthrough")))
 				continue;
-			vmm_auto_free char *name = t->attribute ? xml_attribute(child, t->attribute) : xml_words(child);
+			vmm_auto_free char *name = t->attribute ? xml_attribute(child, t->attribute) : xml_text(child);
 			/* A first serial line is shown a second time, as the console. */
 			if (xml_is(node, "console") && xml_below(all, "serial"))
 				continue;
@@ -240,17 +238,17 @@ static char *id_of(xmlNode *domain, const char *name)
 static struct json_object *facts_of(xmlNode *domain, const char *name, const char *uuid)
 {
 	xmlNode *type = xml_below(domain, "os/type");
-	vmm_auto_free char *id = id_of(domain, name), *title = xml_words(xml_below(domain, "title"));
+	vmm_auto_free char *id = id_of(domain, name), *title = xml_text(xml_below(domain, "title"));
 	vmm_auto_free char *arch = xml_attribute(type, "arch"), *machine = xml_attribute(type, "machine");
 	vmm_auto_free char *virt = xml_attribute(domain, "type");
-	vmm_auto_free char *emulator = xml_words(xml_below(domain, "devices/emulator"));
+	vmm_auto_free char *emulator = xml_text(xml_below(domain, "devices/emulator"));
 	struct json_object *facts =
 		json_make("id:s name:s uuid:s title:s memory:i", id, name, uuid, title, memory_of(domain));
 	number_of_vcpus(domain, facts);
 	json_put(facts, "pinned:d hugepages:i arch:s machine:s virt:s emulator:s cpu:o", pinned_to(domain),
 		 hugepages_of(domain), arch, machine, virt, emulator, cpu_of(domain));
-	json_put(facts, "volumes:o networks:o devices:o", volumes_of(domain), networks_of(xml_below(domain, "devices")),
-		 devices_of(domain));
+	json_put(facts, "volumes:o networks:o devices:o", definition_volumes(domain),
+		 networks_of(xml_below(domain, "devices")), devices_of(domain));
 	return facts;
 }
 
@@ -260,7 +258,7 @@ int definition_facts(const char *definition, struct json_object **facts, struct 
 	if (xml_open(definition, "domain", &document, err) < 0)
 		return -1;
 	xmlNode *domain = xmlDocGetRootElement(document);
-	vmm_auto_free char *name = xml_words(xml_below(domain, "name")), *uuid = xml_words(xml_below(domain, "uuid"));
+	vmm_auto_free char *name = xml_text(xml_below(domain, "name")), *uuid = xml_text(xml_below(domain, "uuid"));
 	if (!name || !*name)
 		return error_set(err, VMM_FAILED, "bad-definition", "the definition has no name");
 	*facts = facts_of(domain, name, uuid);

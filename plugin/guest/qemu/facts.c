@@ -1,7 +1,6 @@
 /* facts.c: what libvirt knows of guests. */
 #include <string.h>
 
-#include "definition.h"
 #include "qemu.h"
 
 /* ------------------------------------------------------------------ definitions */

@@ -1,9 +1,7 @@
 /* find.c: which domain is meant. */
 #include <string.h>
 
-#include "definition.h"
 #include "qemu.h"
-#include "xml.h"
 
 void qemu_cleanup_domains(virDomainPtr **domains)
 {

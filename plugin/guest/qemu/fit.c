@@ -1,7 +1,6 @@
 /* fit.c: could this node run a guest of another one? Changes nothing. */
 #include <string.h>
 
-#include "definition.h"
 #include "qemu.h"
 
 /* The names in libvirt's words "…does not provide required features: avx2, bmi1". libvirt gives them nowhere else. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "qemu.h"
-#include "xml.h"
 
 /* ------------------------------------------------------------------ capabilities */
 
@@ -16,7 +15,7 @@ static void add_new(struct json_object *names, const char *name)
 static void add_machines(struct json_object *names, xmlNode *holder)
 {
 	xml_each (machine, holder, "machine") {
-		vmm_auto_free char *name = xml_words(machine);
+		vmm_auto_free char *name = xml_text(machine);
 		add_new(names, name);
 	}
 }
@@ -59,8 +58,8 @@ static struct json_object *cpu_of(xmlNode *host)
 {
 	xmlNode *cpu = xml_below(host, "cpu"), *signature = xml_below(cpu, "signature");
 	static const char *const parts[] = {"family", "model", "stepping"};
-	vmm_auto_free char *arch = xml_words(xml_below(cpu, "arch")), *model = xml_words(xml_below(cpu, "model"));
-	vmm_auto_free char *vendor = xml_words(xml_below(cpu, "vendor"));
+	vmm_auto_free char *arch = xml_text(xml_below(cpu, "arch")), *model = xml_text(xml_below(cpu, "model"));
+	vmm_auto_free char *vendor = xml_text(xml_below(cpu, "vendor"));
 	vmm_auto_free char *microcode = xml_attribute(xml_below(cpu, "microcode"), "version");
 	struct json_object *features = json_object_new_array();
 	struct text line = {0};
@@ -94,8 +93,8 @@ static struct json_object *uids_of(xmlNode *host)
 	static const char *const groups[] = {"kvm", "qemu", "libvirt", "libvirt-qemu"};
 	struct json_object *uids = json_object_new_object();
 	xml_each (model, host, "secmodel") {
-		vmm_auto_free char *name = xml_words(xml_below(model, "model")),
-				   *label = xml_words(xml_below(model, "baselabel"));
+		vmm_auto_free char *name = xml_text(xml_below(model, "model")),
+				   *label = xml_text(xml_below(model, "baselabel"));
 		long user, group;
 		if (str_same(name, "dac") && label && sscanf(label, "+%ld:+%ld", &user, &group) == 2)
 			json_put(uids, "user:i group:i", (int64_t)user, (int64_t)group);
@@ -116,7 +115,7 @@ static int add_pool(struct json_object *pools, virStoragePoolPtr pool, struct vm
 	if (result < 0 || !document)
 		return result; /* one that went meanwhile is no error */
 	xmlNode *top = xmlDocGetRootElement(document);
-	vmm_auto_free char *type = xml_attribute(top, "type"), *path = xml_words(xml_below(top, "target/path"));
+	vmm_auto_free char *type = xml_attribute(top, "type"), *path = xml_text(xml_below(top, "target/path"));
 	json_object_array_add(pools, json_make("name:s type:s path:s active:b", virStoragePoolGetName(pool), type, path,
 					       virStoragePoolIsActive(pool) == 1));
 	return 0;
@@ -176,7 +175,7 @@ int qemu_host_facts(struct guest_host *host, struct json_object **facts, struct 
 	    pools_of(connection, &pools, err) < 0 || networks_of(connection, &networks, err) < 0)
 		return -1;
 	xmlNode *top = xmlDocGetRootElement(document), *node = xml_below(top, "host");
-	vmm_auto_free char *arch = xml_words(xml_below(node, "cpu/arch"));
+	vmm_auto_free char *arch = xml_text(xml_below(node, "cpu/arch"));
 	json_put(found, "arch:s machines:o cpu:o", arch, machines_of(top, arch), cpu_of(node));
 	json_put(found, "guard:s pools:O networks:O uids:o", qemu_guard_status(), pools, networks, uids_of(node));
 	*facts = json_object_get(found);

@@ -2,17 +2,14 @@
  * or not.
  *
  * The call that migrates blocks until the end and runs in a thread of its own; the caller's looks at QEMU's figures
- * meanwhile. The call returns a fifth of a second after QEMU has ended here (process.c): so that end is watched itself. */
+ * meanwhile. The call returns a fifth of a second after QEMU has ended here (events.c): so that end is watched itself. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "converge.h"
-#include "definition.h"
 #include "qemu.h"
-#include "speed.h"
 
 enum {
 	LOOK_MS = 200,
@@ -34,7 +31,7 @@ struct qemu_moving {
 
 	struct qemu_events *events;
 	struct converge converge;
-	struct speed speed;
+	struct bandwidth speed;
 	unsigned long allowed;		    /* MiB a second; 0: no limit */
 	unsigned long long former_downtime; /* 0: not known */
 	unsigned long former_speed;	    /* 0: it has not been changed */
@@ -122,7 +119,7 @@ static int prepare(struct qemu_moving *m, struct vmm_error **err)
 	tell(m, VIR_MIGRATE_PARAM_DEST_XML, live);
 	tell(m, VIR_MIGRATE_PARAM_PERSIST_XML, order->definition);
 	m->speed.limit = order->rate_limit;
-	m->allowed = speed_first(&m->speed);
+	m->allowed = bandwidth_first(&m->speed);
 	if (m->allowed &&
 	    virTypedParamsAddULLong(&m->values, &m->count, &m->room, VIR_MIGRATE_PARAM_BANDWIDTH, m->allowed) < 0)
 		abort();
@@ -281,7 +278,7 @@ static void stalled(struct qemu_moving *m)
 static void steer(struct qemu_moving *m, const struct figures *f)
 {
 	if (f->processed)
-		allow_speed(m, speed_next(&m->speed, f->processed, clock_steady_ms()));
+		allow_speed(m, bandwidth_next(&m->speed, f->processed, clock_steady_ms()));
 	const struct converge_sample sample = {
 		.now_ms = clock_steady_ms(),
 		.iteration = (int)f->iteration,

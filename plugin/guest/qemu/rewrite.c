@@ -1,9 +1,7 @@
 /* rewrite.c: a domain's XML as another node shall have it. */
 #include <string.h>
 
-#include "definition.h"
-#include "volumes.h"
-#include "xml.h"
+#include "qemu.h"
 
 /* ------------------------------------------------------------------ parts that belong to one run of the guest */
 
@@ -90,7 +88,7 @@ static const char *type_for(const char *path, const char *kind)
 static int set_source(xmlNode *disk, const char *target, const char *path, const char *kind, struct vmm_error **err)
 {
 	vmm_auto_free char *type = xml_attribute(disk, "type");
-	const char *attribute = volume_attribute(type ? type : "file");
+	const char *attribute = definition_path_attribute(type ? type : "file");
 	xmlNode *source = xml_below(disk, "source"), *chain = xml_below(disk, "backingStore");
 	if (!attribute && !str_same(type, "volume"))
 		return error_set(err, VMM_FAILED, "volume-fixed", "volume %s is of type %s, which has no path", target,
@@ -102,7 +100,7 @@ static int set_source(xmlNode *disk, const char *target, const char *path, const
 	const char *new_type = type_for(path, kind);
 	clear_place(source);
 	xml_set(disk, "type", new_type);
-	xml_set(source, volume_attribute(new_type), path);
+	xml_set(source, definition_path_attribute(new_type), path);
 	/* The chain was the old image's; libvirt finds the new one's in its header. */
 	if (chain)
 		xml_remove(chain);
@@ -119,7 +117,7 @@ static xmlNode *disk_named(xmlNode *domain, const char *target)
 
 static int no_such_volume(xmlNode *domain, const char *target, struct vmm_error **err)
 {
-	vmm_auto_free char *name = xml_words(xml_below(domain, "name"));
+	vmm_auto_free char *name = xml_text(xml_below(domain, "name"));
 	return error_set(err, VMM_FAILED, "no-such-volume", "guest %s has no volume %s", name ? name : "?", target);
 }
 
@@ -130,13 +128,13 @@ static int place_nvram(xmlNode *domain, const char *path, struct vmm_error **err
 		return no_such_volume(domain, "nvram", err);
 	if (xml_below(nvram, "source"))
 		return set_source(nvram, "nvram", path, NULL, err);
-	xml_set_words(nvram, path);
+	xml_set_text(nvram, path);
 	return 0;
 }
 
 static int place_tpm(xmlNode *domain, const char *path, struct vmm_error **err)
 {
-	vmm_auto_free char *fixed = volume_tpm_path(domain);
+	vmm_auto_free char *fixed = definition_tpm_path(domain);
 	if (!fixed)
 		return no_such_volume(domain, "tpm", err);
 	if (strcmp(fixed, path) != 0)

@@ -1,7 +1,6 @@
 /* state.c: how a guest is, and what is being done with it. */
 #include <string.h>
 
-#include "definition.h"
 #include "qemu.h"
 
 /* ------------------------------------------------------------------ state and reason in words */

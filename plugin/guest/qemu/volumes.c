@@ -2,13 +2,12 @@
 #include <libxml/xmlmemory.h>
 #include <string.h>
 
-#include "volumes.h"
-#include "xml.h"
+#include "qemu.h"
 
 /* libvirt's own place; the XML of a TPM does not name it (before libvirt 10.10). */
 #define TPM_ROOT "/var/lib/libvirt/swtpm"
 
-const char *volume_attribute(const char *type)
+const char *definition_path_attribute(const char *type)
 {
 	static const char *const names[][2] = {{"file", "file"}, {"block", "dev"}, {"dir", "dir"}};
 	for (size_t i = 0; i < VMM_COUNT(names); i++)
@@ -69,7 +68,7 @@ static char *network_source(xmlNode *source)
 
 static void add_place(struct json_object *volume, const char *type, xmlNode *source)
 {
-	const char *attribute = volume_attribute(type);
+	const char *attribute = definition_path_attribute(type);
 	vmm_auto_free char *path = attribute ? xml_attribute(source, attribute) : NULL;
 	if (path)
 		json_put(volume, "path:s", path);
@@ -111,7 +110,7 @@ static void add_nvram(struct json_object *volumes, xmlNode *nvram)
 {
 	xmlNode *source = xml_below(nvram, "source");
 	vmm_auto_free char *type = xml_attribute(nvram, "type"), *format = xml_attribute(nvram, "format");
-	vmm_auto_free char *words = source ? NULL : xml_words(nvram);
+	vmm_auto_free char *words = source ? NULL : xml_text(nvram);
 	if (!source && (!words || !*words))
 		return; /* libvirt has not chosen a place yet */
 	struct json_object *volume = json_make("target:s type:s device:s format:s readonly:b shareable:b", "nvram",
@@ -123,9 +122,9 @@ static void add_nvram(struct json_object *volumes, xmlNode *nvram)
 	json_object_array_add(volumes, volume);
 }
 
-char *volume_tpm_path(xmlNode *domain)
+char *definition_tpm_path(xmlNode *domain)
 {
-	vmm_auto_free char *uuid = xml_words(xml_below(domain, "uuid"));
+	vmm_auto_free char *uuid = xml_text(xml_below(domain, "uuid"));
 	xml_each (tpm, xml_below(domain, "devices"), "tpm") {
 		xmlNode *backend = xml_below(tpm, "backend");
 		bool old = xml_attribute_is(backend, "version", "1.2");
@@ -135,7 +134,7 @@ char *volume_tpm_path(xmlNode *domain)
 	return NULL;
 }
 
-struct json_object *volumes_of(xmlNode *domain)
+struct json_object *definition_volumes(xmlNode *domain)
 {
 	struct json_object *volumes = json_object_new_array();
 	xml_each (disk, xml_below(domain, "devices"), "disk")
@@ -143,7 +142,7 @@ struct json_object *volumes_of(xmlNode *domain)
 	xmlNode *nvram = xml_below(domain, "os/nvram");
 	if (nvram)
 		add_nvram(volumes, nvram);
-	vmm_auto_free char *tpm = volume_tpm_path(domain);
+	vmm_auto_free char *tpm = definition_tpm_path(domain);
 	if (tpm)
 		json_object_array_add(volumes,
 				      json_make("target:s type:s device:s format:s path:s readonly:b shareable:b",

@@ -3,7 +3,7 @@
 #include <libxml/xmlsave.h>
 #include <string.h>
 
-#include "xml.h"
+#include "qemu.h"
 
 enum { XML_LIMIT = 16 << 20 };
 
@@ -81,7 +81,7 @@ char *xml_attribute(xmlNode *node, const char *name)
 	return node ? own(xmlGetNoNsProp(node, (const xmlChar *)name)) : NULL;
 }
 
-char *xml_words(xmlNode *node)
+char *xml_text(xmlNode *node)
 {
 	return node ? own(xmlNodeGetContent(node)) : NULL;
 }
@@ -104,7 +104,7 @@ void xml_unset(xmlNode *node, const char *name)
 }
 
 /* xmlNodeSetContent alone would take '&' for the beginning of an entity. */
-void xml_set_words(xmlNode *node, const char *words)
+void xml_set_text(xmlNode *node, const char *words)
 {
 	xmlNodeSetContent(node, NULL);
 	xmlNodeAddContent(node, (const xmlChar *)words);

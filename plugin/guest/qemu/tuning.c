@@ -1,5 +1,7 @@
-/* converge.c: see converge.h. */
-#include "converge.h"
+/* tuning.c: how a live migration is tuned while it runs: the downtime that QEMU may use, and the bandwidth. */
+#include "qemu.h"
+
+/* ------------------------------------------------------------------ convergence */
 
 enum {
 	FIRST_DOWNTIME_MS = 100,
@@ -78,4 +80,28 @@ enum converge_advice converge_look(struct converge *state, const struct converge
 	}
 	state->iteration = sample->iteration;
 	return advice;
+}
+
+/* ------------------------------------------------------------------ bandwidth */
+
+enum { MIB = 1 << 20, MAKE_UP_MS = 1000 };
+
+unsigned long bandwidth_first(const struct bandwidth *speed)
+{
+	return (unsigned long)((speed->limit + MIB - 1) / MIB);
+}
+
+unsigned long bandwidth_next(struct bandwidth *speed, uint64_t bytes, int64_t now_ms)
+{
+	unsigned long above = bandwidth_first(speed), below = (unsigned long)(speed->limit / MIB);
+	if (above == below || !below)
+		return above;
+	int64_t ms = now_ms - speed->from_ms;
+	uint64_t moved = bytes - speed->from_bytes, may = speed->limit * (uint64_t)ms / 1000;
+	if (!speed->from_ms || may > moved + speed->limit * MAKE_UP_MS / 1000) {
+		speed->from_bytes = bytes;
+		speed->from_ms = now_ms;
+		return above;
+	}
+	return moved < may ? above : below;
 }

@@ -1,12 +1,15 @@
-/* When a live migration is allowed more downtime, when it is deemed never to end, and when its link is. */
+/* How a live migration is tuned: when it is allowed more downtime, when it is given up because it does not converge or its
+ * link is lost, and how a bandwidth limit is kept. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "guest/qemu/converge.h"
+#include "guest/qemu/qemu.h"
 
-enum { MIB = 1 << 20 };
+enum { MIB = 1 << 20, LOOK_MS = 200 };
+
+/* ------------------------------------------------------------------ convergence */
 
 /* A guest that writes `dirty` MiB a second to a set of `set` MiB, over a link of `rate`: one look at the beginning of
  * each iteration, from the first that resends. Returns the advice that is not to wait or allow, and in which iteration.
@@ -124,6 +127,61 @@ static void a_link_is_lost_when_nothing_crosses_for_150_seconds(void **unused)
 	assert_int_equal(converge_look(&state, &sample), CONVERGE_WAIT);
 }
 
+/* ------------------------------------------------------------------ bandwidth */
+
+/* Bytes that cross in so many seconds over a link of so many MiB a second, which obeys. */
+static uint64_t cross(struct bandwidth *bandwidth, uint64_t *bytes, int64_t *now_ms, int seconds, unsigned long link)
+{
+	uint64_t before = *bytes;
+	for (int i = 0; i < seconds * 1000 / LOOK_MS; i++) {
+		unsigned long allowed = bandwidth_next(bandwidth, *bytes, *now_ms);
+		*bytes += (uint64_t)(allowed < link ? allowed : link) * MIB * LOOK_MS / 1000;
+		*now_ms += LOOK_MS;
+	}
+	return *bytes - before;
+}
+
+static void assert_kept(uint64_t limit)
+{
+	struct bandwidth bandwidth = {.limit = limit};
+	uint64_t bytes = 123456;
+	int64_t now_ms = 5000;
+	double rate = (double)cross(&bandwidth, &bytes, &now_ms, 10, 1000) / 10;
+	assert_in_range(rate / (double)limit * 1000, 980, 1020);
+}
+
+static void a_limit_between_two_mib_is_kept_within_two_percent(void **unused)
+{
+	(void)unused;
+	for (uint64_t limit = MIB + 1; limit < 12 * MIB; limit += 100000)
+		assert_kept(limit);
+}
+
+static void a_whole_mib_stays_as_it_is_and_less_than_one_is_one(void **unused)
+{
+	(void)unused;
+	struct bandwidth whole = {.limit = 7 * MIB}, small = {.limit = 1000}, none = {0};
+	assert_int_equal(bandwidth_first(&whole), 7);
+	assert_int_equal(bandwidth_first(&small), 1);
+	assert_int_equal(bandwidth_first(&none), 0);
+	for (int i = 1; i < 50; i++) {
+		assert_int_equal(bandwidth_next(&whole, (uint64_t)i, i * LOOK_MS), 7);
+		assert_int_equal(bandwidth_next(&small, (uint64_t)i, i * LOOK_MS), 1);
+		assert_int_equal(bandwidth_next(&none, (uint64_t)i, i * LOOK_MS), 0);
+	}
+}
+
+static void what_a_slow_link_has_left_unused_is_not_made_up_for(void **unused)
+{
+	(void)unused;
+	struct bandwidth bandwidth = {.limit = 5 * MIB / 2};
+	uint64_t bytes = 0;
+	int64_t now_ms = 5000;
+	cross(&bandwidth, &bytes, &now_ms, 60, 1);
+	double rate = (double)cross(&bandwidth, &bytes, &now_ms, 20, 1000) / 20;
+	assert_in_range(rate / (double)bandwidth.limit * 1000, 980, 1070);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +192,9 @@ int main(void)
 		cmocka_unit_test(short_iterations_do_not_make_it_hasty),
 		cmocka_unit_test(the_same_iteration_seen_again_changes_nothing),
 		cmocka_unit_test(a_link_is_lost_when_nothing_crosses_for_150_seconds),
+		cmocka_unit_test(a_limit_between_two_mib_is_kept_within_two_percent),
+		cmocka_unit_test(a_whole_mib_stays_as_it_is_and_less_than_one_is_one),
+		cmocka_unit_test(what_a_slow_link_has_left_unused_is_not_made_up_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
