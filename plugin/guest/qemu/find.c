@@ -1,4 +1,4 @@
-/* find.c: which domain is meant. */
+/* find.c: finds the domain that an id, a name or a UUID means. */
 #include <string.h>
 
 #include "qemu.h"
@@ -25,8 +25,9 @@ static char *metadata(virDomainPtr domain, unsigned of)
 	return virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DEFINITION_NAMESPACE, of);
 }
 
-/* The id in our metadata, or NULL. The persistent definition's word counts: it is what stays. A domain that has no such definition
- * is told by libvirt's refusal, so that each domain is asked once. */
+/* The id in our metadata, or NULL. The persistent definition is read, since that one stays; a transient domain has
+ * none, and libvirt answers with another error than for a definition without our metadata: only then is the running
+ * one read. So most domains take one question. */
 static char *metadata_id(virDomainPtr domain)
 {
 	char *text = metadata(domain, VIR_DOMAIN_AFFECT_CONFIG);
@@ -62,7 +63,7 @@ static int ambiguous(const char *who, virDomainPtr one, virDomainPtr other, stru
 	return error_hint(err, "name it by its UUID, or give each an id of its own");
 }
 
-/* The domain that answered to it last, if it still does: the others need not be asked again. */
+/* The domain that was found for the same `who` last time, if it still answers to it: then the others are not asked. */
 static virDomainPtr find_again(struct qemu_host *qemu, const char *who)
 {
 	if (!str_same(qemu->known, who))
@@ -88,7 +89,7 @@ static int find_among_all(struct guest_host *host, const char *who, virDomainPtr
 	}
 	if (!found) {
 		error_set(err, VMM_NOT_FOUND, "no-such-guest", "there is no VM %s here", who);
-		return error_hint(err, "list them: vmmigrate qemu/list");
+		return error_hint(err, "list them: vmmigrate list");
 	}
 	virDomainRef(found);
 	*domain = found;
