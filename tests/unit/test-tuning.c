@@ -1,5 +1,5 @@
-/* How a live migration is tuned: when it is allowed more downtime, when it is given up because it does not converge or its
- * link is lost, and how a bandwidth limit is kept. */
+/* How a live migration is tuned: when it is allowed more downtime, when it is given up because it does not converge
+ * or its link is lost, and how a bandwidth limit is kept. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ static void downtime_begins_low_and_rises_to_its_most_and_not_beyond(void **unus
 		const struct converge_sample sample = {
 			.now_ms = i, .iteration = i, .processed = (uint64_t)i, .remaining = 1, .rate = 1};
 		enum converge_advice advice = converge_look(&state, &sample);
-		assert_int_equal(advice, state.downtime_ms > before ? CONVERGE_ALLOW : CONVERGE_WAIT);
+		assert_int_equal(advice, state.downtime_ms > before ? CONVERGE_RAISE_DOWNTIME : CONVERGE_WAIT);
 		assert_true(state.downtime_ms >= before && state.downtime_ms <= 600);
 		assert_true(i > 3 || state.downtime_ms == 100);
 		before = state.downtime_ms;

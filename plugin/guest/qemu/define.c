@@ -1,22 +1,22 @@
-/* define.c: definitions come and go. */
+/* define.c: makes and removes definitions, sets autostart (guest_ops->define, undefine, autostart). */
 #include <string.h>
 
 #include "qemu.h"
 
 /* ------------------------------------------------------------------ define */
 
-static int taken(virDomainPtr other, const char *word, struct vmm_error **err)
+static int taken(virDomainPtr other, const char *who, struct vmm_error **err)
 {
 	char uuid[VIR_UUID_STRING_BUFLEN] = "?";
 	virDomainGetUUIDString(other, uuid);
 	error_set(err, VMM_BLOCKED, "name-taken", "VM %s (UUID %s) answers to \"%s\" already", virDomainGetName(other),
-		  uuid, word);
+		  uuid, who);
 	return error_hint(err, "rename or remove it");
 }
 
-/* libvirt would replace the definition of a domain of the same name and UUID. So do we, as long as it does not run: it
- * is the same guest. Whatever else answers to its id, name or UUID is in the way. */
-static int nobody_in_the_way(struct guest_host *host, struct json_object *facts, struct vmm_error **err)
+/* A domain of the same name and UUID is the same guest: libvirt replaces its definition, and we let it as long as the
+ * domain is off. Error "name-taken" where another domain answers to the id, the name or the UUID. */
+static int check_name_free(struct guest_host *host, struct json_object *facts, struct vmm_error **err)
 {
 	static const char *const keys[] = {"id", "name", "uuid"};
 	for (size_t i = 0; i < VMM_COUNT(keys); i++) {
@@ -36,7 +36,8 @@ static int nobody_in_the_way(struct guest_host *host, struct json_object *facts,
 		    !str_same(uuid, json_text(facts, "uuid")))
 			return taken(other, key, err);
 		if (virDomainIsActive(other) == 1)
-			return error_set(err, VMM_BLOCKED, "name-taken", "VM %s runs here", virDomainGetName(other));
+			return error_set(err, VMM_BLOCKED, "name-taken", "VM %s runs on this node",
+					 virDomainGetName(other));
 	}
 	return 0;
 }
@@ -45,7 +46,7 @@ int qemu_define(struct guest_host *host, const char *definition, struct vmm_erro
 {
 	vmm_auto_json struct json_object *facts = NULL;
 	virConnectPtr connection = qemu_connection(host, err);
-	if (!connection || definition_facts(definition, &facts, err) < 0 || nobody_in_the_way(host, facts, err) < 0)
+	if (!connection || definition_facts(definition, &facts, err) < 0 || check_name_free(host, facts, err) < 0)
 		return -1;
 	vmm_auto_domain virDomainPtr domain = virDomainDefineXMLFlags(connection, definition, 0);
 	return domain ? 0 : qemu_failed(err, "define VM %s", json_text(facts, "name"));
@@ -53,18 +54,19 @@ int qemu_define(struct guest_host *host, const char *definition, struct vmm_erro
 
 /* ------------------------------------------------------------------ undefine */
 
-/* Only what libvirt itself wrote about the domain goes. A managed save is the guest's memory: it is not ours to drop.
- */
+/* Removes what libvirt itself wrote about the domain, and nothing else. A managed save is the guest's memory, so the
+ * definition is not removed where there is one. */
 static int undefine(virDomainPtr domain, struct vmm_error **err)
 {
 	const char *name = virDomainGetName(domain);
 	if (virDomainIsActive(domain) == 1) {
-		error_set(err, VMM_FAILED, "guest-state", "VM %s runs: its definition stays", name);
+		error_set(err, VMM_FAILED, "guest-state", "VM %s runs: its definition is not removed", name);
 		return error_hint(err, "stop it first");
 	}
 	if (virDomainHasManagedSaveImage(domain, 0) == 1) {
-		error_set(err, VMM_FAILED, "managed-save", "VM %s has a managed save: its definition stays", name);
-		return error_hint(err, "start it, or drop its saved memory: virsh managedsave-remove %s", name);
+		error_set(err, VMM_FAILED, "managed-save", "VM %s has a managed save: its definition is not removed",
+			  name);
+		return error_hint(err, "start it, or remove its saved memory: virsh managedsave-remove %s", name);
 	}
 	if (virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM |
 						   VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |

@@ -1,9 +1,9 @@
-/* definition.c: reads guest facts out of a domain's XML. */
+/* definition.c: reads guest facts from a domain's XML. */
 #include <string.h>
 
 #include "qemu.h"
 
-/* A number with one of libvirt's units, in bytes; KiB where no unit is said. */
+/* A number with one of libvirt's units, in bytes; without a unit it is KiB. */
 static int64_t in_bytes(const char *number, const char *unit)
 {
 	static const struct {
@@ -42,14 +42,14 @@ static int64_t memory_of(xmlNode *domain)
 static void number_of_vcpus(xmlNode *domain, struct json_object *facts)
 {
 	xmlNode *vcpu = xml_below(domain, "vcpu");
-	vmm_auto_free char *current = xml_attribute(vcpu, "current"), *most = xml_text(vcpu);
+	vmm_auto_free char *current = xml_attribute(vcpu, "current"), *maximum = xml_text(vcpu);
 	json_put(facts, "vcpus:i",
-		 (int64_t)(current ? strtoll(current, NULL, 10)
-			   : most  ? strtoll(most, NULL, 10)
-				   : 1));
+		 (int64_t)(current   ? strtoll(current, NULL, 10)
+			   : maximum ? strtoll(maximum, NULL, 10)
+				     : 1));
 }
 
-/* The highest number in a CPU set, "0-3,^2,7"; numbers after '^' are taken out and cannot raise it. */
+/* The highest number in a CPU set like "0-3,^2,7", or -1; '^' excludes a number, so that one does not count. */
 static int highest_cpu(const char *set)
 {
 	int highest = -1;
@@ -100,8 +100,8 @@ static struct json_object *networks_of(xmlNode *devices)
 		vmm_auto_free char *type = xml_attribute(interface, "type"), *name = NULL;
 		vmm_auto_free char *mac = xml_attribute(xml_below(interface, "mac"), "address");
 		xmlNode *source = xml_below(interface, "source");
-		/* A running guest's source has its network and the bridge behind it: the type says which one was asked
-		 * for. */
+		/* A running guest's source names both its network and that network's bridge. The interface's type tells
+		 * which of them the definition asked for. */
 		if (type)
 			name = xml_attribute(source, type);
 		for (size_t i = 0; i < VMM_COUNT(names) && !name; i++)
@@ -157,7 +157,8 @@ static void add_hostdev(struct json_object *devices, xmlNode *hostdev)
 	add_device(devices, type ? type : "host", name);
 }
 
-/* Elements whose `attribute` of a child names something on the host; `type` NULL: whatever the type. */
+/* Elements that use something of the host, whose name is in the `attribute` of a `child`, or in that child's text
+ * where there is no attribute. `child` NULL: in the element's own attribute. `type` NULL: of any type. */
 static const struct tied {
 	const char *element, *type, *class, *child, *attribute;
 } tied[] = {
@@ -180,13 +181,13 @@ static void add_tied(struct json_object *devices, xmlNode *all)
 	for (const struct tied *t = tied; t < tied + VMM_COUNT(tied); t++)
 		xml_each (node, all, t->element) {
 			xmlNode *child = t->child ? xml_below(node, t->child) : node;
-			/* Memory that is not backed by a file (a DIMM) is nobody's device; a spice smart card is the
-			 * client's. */
+			/* Not tied to the host: memory that no file backs (a DIMM), and a smart card that the SPICE
+			 * client has. */
 			if ((t->type && !xml_attribute_is(node, "type", t->type)) || (!t->attribute && !child) ||
 			    (xml_is(node, "smartcard") && xml_attribute_is(node, "mode", "passthrough")))
 				continue;
 			vmm_auto_free char *name = t->attribute ? xml_attribute(child, t->attribute) : xml_text(child);
-			/* A first serial line is shown a second time, as the console. */
+			/* libvirt lists the first serial port a second time, as a console. */
 			if (xml_is(node, "console") && xml_below(all, "serial"))
 				continue;
 			add_device(devices, t->class, name);

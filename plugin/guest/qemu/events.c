@@ -1,7 +1,9 @@
-/* events.c: what a guest does while its memory moves, as libvirt's events tell: it stands, it reboots.
+/* events.c: notices what happens to a guest while its memory moves: libvirt's events say that it was stopped or has
+ * rebooted, the kernel says that its process has ended.
  *
- * The events come in the library's own thread, and may still be coming while they are being given up: so what they write
- * to belongs to all of them, and goes with the last. */
+ * Events arrive in the event loop's thread, and one may still arrive while its callback is being deregistered. So
+ * what they write to is counted by references, one for each callback and one for the caller, and
+ * freed with the last. */
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -13,15 +15,15 @@ enum { LIFECYCLE, REBOOT, KINDS };
 struct qemu_events {
 	atomic_llong stopped_ms;
 	atomic_bool rebooted;
-	atomic_int holders;
+	atomic_int references;
 	virConnectPtr connection;
-	int registered[KINDS]; /* -1: not */
+	int registered[KINDS]; /* callback ids; -1: not registered */
 };
 
-static void let_go(void *opaque)
+static void drop_reference(void *opaque)
 {
 	struct qemu_events *events = opaque;
-	if (atomic_fetch_sub(&events->holders, 1) == 1)
+	if (atomic_fetch_sub(&events->references, 1) == 1)
 		free(events);
 }
 
@@ -46,10 +48,11 @@ static void on_reboot(virConnectPtr connection, virDomainPtr domain, void *opaqu
 static int listen_to(struct qemu_events *events, virDomainPtr domain, int kind,
 		     virConnectDomainEventGenericCallback callback)
 {
-	atomic_fetch_add(&events->holders, 1);
-	int number = virConnectDomainEventRegisterAny(events->connection, domain, kind, callback, events, let_go);
+	atomic_fetch_add(&events->references, 1);
+	int number =
+		virConnectDomainEventRegisterAny(events->connection, domain, kind, callback, events, drop_reference);
 	if (number < 0)
-		let_go(events);
+		drop_reference(events);
 	return number;
 }
 
@@ -58,7 +61,7 @@ struct qemu_events *qemu_events_watch(virDomainPtr domain)
 	struct qemu_events *events = mem_zero(sizeof(*events));
 	atomic_init(&events->stopped_ms, 0);
 	atomic_init(&events->rebooted, false);
-	atomic_init(&events->holders, 1);
+	atomic_init(&events->references, 1);
 	events->connection = virDomainGetConnect(domain);
 	virConnectRef(events->connection);
 	events->registered[LIFECYCLE] =
@@ -84,25 +87,29 @@ void qemu_events_end(struct qemu_events *events)
 	for (int kind = 0; kind < KINDS; kind++)
 		if (events->registered[kind] >= 0)
 			virConnectDomainEventDeregisterAny(connection, events->registered[kind]);
-	let_go(events);
+	drop_reference(events);
 	virConnectClose(connection);
 }
 
-/* ------------------------------------------------------------------ its process */
+/* ------------------------------------------------------------------ the guest's process
+ *
+ * After it has sent SIGTERM to a QEMU, libvirtd looks every 200 ms whether that has ended
+ * (virProcessKillPainfullyDelay); the kernel says it at once. A guest whose process has ended runs no instruction on
+ * this node, even if libvirtd has not noticed yet. */
 
 #define PID_FILES "/run/libvirt/qemu"
 
-enum { COMMAND_LIMIT = 1 << 20 };
+enum { COMMAND_LINE_LIMIT = 1 << 20 };
 
-/* libvirt gives each QEMU its guest's UUID as an argument. */
+/* libvirt gives each QEMU the UUID of its guest as an argument. */
 static bool is_of(pid_t pid, const char *uuid)
 {
-	vmm_auto_free char *path = str_format("/proc/%d/cmdline", (int)pid), *words = NULL;
+	vmm_auto_free char *path = str_format("/proc/%d/cmdline", (int)pid), *arguments = NULL;
 	size_t length = 0;
-	if (file_read(path, COMMAND_LIMIT, &words, &length, NULL) < 0)
+	if (file_read(path, COMMAND_LINE_LIMIT, &arguments, &length, NULL) < 0)
 		return false;
-	for (size_t at = 0; at < length; at += strlen(words + at) + 1)
-		if (!strcmp(words + at, uuid))
+	for (size_t at = 0; at < length; at += strlen(arguments + at) + 1)
+		if (!strcmp(arguments + at, uuid))
 			return true;
 	return false;
 }
@@ -115,7 +122,8 @@ int qemu_process(virDomainPtr domain)
 		return -1;
 	pid_t pid = (pid_t)strtol(text, NULL, 10);
 	int process = pid > 1 ? pidfd_open(pid, 0) : -1;
-	/* The number may have been another's by then: it is looked at while the descriptor holds on to whose it is now. */
+	/* The pid file may be old, and its number another process's by now. The descriptor stays with one process, so
+	 * its command line is looked at after it was opened. */
 	if (process >= 0 && !is_of(pid, uuid))
 		vmm_cleanup_close(&process);
 	return process;

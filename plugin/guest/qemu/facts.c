@@ -1,4 +1,4 @@
-/* facts.c: what libvirt knows of guests. */
+/* facts.c: facts of guests from libvirt (guest_ops->facts, list). */
 #include <string.h>
 
 #include "qemu.h"
@@ -11,9 +11,9 @@ static int xml_of(virDomainPtr domain, unsigned flags, char **xml, struct vmm_er
 	return *xml ? 0 : qemu_failed(err, "definition of VM %s", virDomainGetName(domain));
 }
 
-/* Not VIR_DOMAIN_XML_MIGRATABLE: that leaves out what libvirt added by itself (keyboard, audio …), for the sake of a
- * target with an older libvirt; a definition that shall be whole keeps it. SECURE: with passwords, or they would be
- * lost. */
+/* Without VIR_DOMAIN_XML_MIGRATABLE: that leaves out devices which libvirt added by itself (keyboard, audio ...), so
+ * that an older libvirt accepts it; a whole definition keeps them. SECURE: with passwords, which would be lost
+ * otherwise. */
 int qemu_definition(virDomainPtr domain, char **definition, struct vmm_error **err)
 {
 	return xml_of(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE, definition, err);
@@ -27,8 +27,8 @@ static int live_definition(virDomainPtr domain, char **definition, struct vmm_er
 
 /* ------------------------------------------------------------------ volumes */
 
-/* A volume that is named by pool and volume becomes a plain file, device or network disk. Where the pool does not know
- * it (not active, gone), it stays as it is, and no storage will claim it. */
+/* Turns a volume that is named by pool and volume into a file, device or network disk with a path. Where the pool is
+ * inactive or does not have it, it stays as it is; no storage kind accepts it then, and the checks say so. */
 static void resolve_pool_volume(virConnectPtr connection, struct json_object *volume)
 {
 	virStoragePoolPtr pool = virStoragePoolLookupByName(connection, json_text_or(volume, "pool", ""));
@@ -56,7 +56,7 @@ static void resolve_volumes(virConnectPtr connection, struct json_object *facts)
 			resolve_pool_volume(connection, volume);
 }
 
-static const char *place_of(struct json_object *volume)
+static const char *path_or_source(struct json_object *volume)
 {
 	const char *path = json_text(volume, "path");
 	return path ? path : json_text(volume, "source");
@@ -70,13 +70,15 @@ static struct json_object *volume_named(struct json_object *facts, const char *t
 	return NULL;
 }
 
-/* `facts` are the live definition's: says of each volume in which of the two definitions it is, and adds those that
- * come with the next start only. */
+/* `facts` are of the live definition. Sets "in" of each volume, and adds the volumes that only the persistent
+ * definition has. */
 static void compare_volumes(struct json_object *facts, struct json_object *persistent)
 {
 	json_each (volume, facts, "volumes") {
 		struct json_object *other = volume_named(persistent, json_text(volume, "target"));
-		const char *in = !other ? "live" : str_same(place_of(volume), place_of(other)) ? "both" : "differs";
+		const char *in = !other							   ? "live"
+				 : str_same(path_or_source(volume), path_or_source(other)) ? "both"
+											   : "differs";
 		json_put(volume, "in:s open:b", in, !json_true(volume, "readonly"));
 	}
 	json_each (other, persistent, "volumes")
@@ -104,8 +106,8 @@ static int64_t default_hugepage(void)
 	return line ? strtoll(line + strlen("Hugepagesize:"), NULL, 10) << 10 : 0;
 }
 
-/* What libvirt knows beside the definitions. */
-static int add_circumstances(virDomainPtr domain, struct json_object *facts, struct vmm_error **err)
+/* Adds what libvirt knows beside the definitions. */
+static int add_state(virDomainPtr domain, struct json_object *facts, struct vmm_error **err)
 {
 	struct qemu_state state = {0};
 	vmm_auto_free char *job = NULL;
@@ -124,7 +126,7 @@ static int add_circumstances(virDomainPtr domain, struct json_object *facts, str
 	return 0;
 }
 
-/* The facts of both definitions in one: how the guest is now, named as its persistent definition names it. */
+/* The facts of both definitions in one: those of the live one, with id and title of the persistent one. */
 static int facts_of(virDomainPtr domain, struct json_object **result, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *facts = NULL, *later = NULL;
@@ -141,7 +143,8 @@ static int facts_of(virDomainPtr domain, struct json_object **result, struct vmm
 		resolve_volumes(connection, later);
 		compare_volumes(facts, later);
 		json_put(facts, "id:s title:s", json_text(later, "id"), json_text(later, "title"));
-		/* A running guest's host-model is spelt out as custom; what was asked for tells more. */
+		/* libvirt replaces a host-model by a custom CPU when the guest starts; the persistent definition has
+		 * what was asked for. */
 		json_put(json_at(facts, "cpu"), "mode:s", json_text(later, "cpu.mode"));
 	} else {
 		mark_volumes(facts);
@@ -157,7 +160,7 @@ int qemu_facts(struct guest_host *host, const char *who, struct json_object **fa
 	if (qemu_find(host, who, &domain, err) < 0)
 		return -1;
 	vmm_auto_json struct json_object *found = NULL;
-	if (facts_of(domain, &found, err) < 0 || add_circumstances(domain, found, err) < 0)
+	if (facts_of(domain, &found, err) < 0 || add_state(domain, found, err) < 0)
 		return -1;
 	*facts = json_object_get(found);
 	return 0;
@@ -169,16 +172,16 @@ static struct json_object *shortened(struct json_object *whole)
 {
 	static const char *const kept[] = {"kind", "id", "name", "uuid", "title", "memory", "vcpus"};
 	struct json_object *guest = json_object_new_object();
-	struct json_object *macs = json_object_new_array(), *places = json_object_new_array();
+	struct json_object *macs = json_object_new_array(), *paths = json_object_new_array();
 	for (size_t i = 0; i < VMM_COUNT(kept); i++)
 		json_object_object_add(guest, kept[i], json_object_get(json_at(whole, kept[i])));
 	json_each (network, whole, "networks")
 		if (json_text(network, "mac"))
 			json_object_array_add(macs, json_object_new_string(json_text(network, "mac")));
 	json_each (volume, whole, "volumes")
-		if (place_of(volume))
-			json_object_array_add(places, json_object_new_string(place_of(volume)));
-	json_put(guest, "macs:o volumes:o", macs, places);
+		if (path_or_source(volume))
+			json_object_array_add(paths, json_object_new_string(path_or_source(volume)));
+	json_put(guest, "macs:o volumes:o", macs, paths);
 	return guest;
 }
 

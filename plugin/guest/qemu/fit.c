@@ -1,14 +1,14 @@
-/* fit.c: could this node run a guest of another one? Changes nothing. */
+/* fit.c: guest_ops->fit: can this node run a guest of another one? */
 #include <string.h>
 
 #include "qemu.h"
 
-/* The names in libvirt's words "…does not provide required features: avx2, bmi1". libvirt gives them nowhere else. */
-static struct json_object *missing_features(const char *words)
+/* The names in a message like "...does not provide required features: avx2, bmi1". libvirt gives them nowhere else. */
+static struct json_object *missing_features(const char *message)
 {
 	static const char introduction[] = "required features: ";
 	struct json_object *missing = json_object_new_array();
-	const char *names = words ? strstr(words, introduction) : NULL;
+	const char *names = message ? strstr(message, introduction) : NULL;
 	for (names = names ? names + strlen(introduction) : ""; *names;) {
 		size_t length = strcspn(names, ", ");
 		if (length)
@@ -21,7 +21,7 @@ static struct json_object *missing_features(const char *words)
 static int ask_cpu(virConnectPtr connection, struct json_object *guest, const char *cpu, const char *emulator,
 		   const char *virt, struct json_object *fit, struct vmm_error **err)
 {
-	/* The hypervisor is asked, not the host: under TCG QEMU makes the CPU itself, whatever the host has. */
+	/* Compared with what the hypervisor offers, not with the host's CPU: under TCG QEMU emulates any CPU. */
 	int answer = virConnectCompareHypervisorCPU(connection, emulator, json_text(guest, "arch"),
 						    json_text(guest, "machine"), virt, cpu,
 						    VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
@@ -33,16 +33,17 @@ static int ask_cpu(virConnectPtr connection, struct json_object *guest, const ch
 		json_put(fit, "cpu:s cpu_missing:o", "incompatible", missing_features(virGetLastErrorMessage()));
 		return 0;
 	}
-	/* A machine type or architecture that is not here, a CPU model that is not known here: the other answers say
-	 * more. */
+	/* The machine type, architecture or CPU model is unknown here. "cpu" stays "unknown"; the other facts of
+	 * `fit` say what is missing. */
 	log_debug("compare the CPU: %s", virGetLastErrorMessage());
 	if (virConnectIsAlive(connection) != 1)
 		return qemu_failed(err, "compare the CPU");
 	return 0;
 }
 
-/* A CPU that is the host's own (host-passthrough, maximum) cannot be compared by its definition, which says nothing.
- * host-model is made anew at each start; a running guest's is spelt out in its live definition, as custom. */
+/* A CPU that is the host's own (host-passthrough, maximum) cannot be compared: the definition does not say what it
+ * is. A host-model is chosen by the target at the next start; where the guest runs, its live definition has a custom
+ * CPU. */
 static int compare_cpu(virConnectPtr connection, struct json_object *guest, const char *definition,
 		       struct json_object *fit, struct vmm_error **err)
 {
@@ -61,8 +62,8 @@ static int compare_cpu(virConnectPtr connection, struct json_object *guest, cons
 	return ask_cpu(connection, guest, cpu, json_text(facts, "emulator"), json_text(facts, "virt"), fit, err);
 }
 
-/* libvirt makes the command line that it would start QEMU with, which tries the definition against this node's QEMU and
- * reserves, writes and runs nothing. */
+/* Has libvirt make the command line that it would start QEMU with: that checks the definition against this node's
+ * QEMU, and reserves, writes and runs nothing. */
 static void try_definition(virConnectPtr connection, const char *definition, struct json_object *fit)
 {
 	char *command = virConnectDomainXMLToNative(connection, "qemu-argv", definition, 0);

@@ -1,4 +1,4 @@
-/* guard.c: is our hook in force? */
+/* guard.c: whether libvirtd runs our hook. */
 #include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,14 +10,13 @@
 #define GUARD	 HOOK_DIR "/vmmigrate"
 
 /* libvirtd looks for hooks of a driver when it starts (virHookInitialize): an executable file `qemu`, or one in
- * `qemu.d`. It keeps only whether there was any, and then runs whatever is executable there at the time of each call.
- * So ours is in force if the daemon found any hook of the driver at its start, ours or another.
+ * `qemu.d`. It remembers only whether there was any; if so, each call runs whatever is executable there at that time.
+ * So our hook runs if the daemon found any hook of the driver at its start, ours or another.
  *
- * What was there then cannot be asked; but an executable hook whose inode has not changed since the daemon wrote its
- * pid file - which it does just before it looks - was there and executable. A replaced or chmod'ed hook counts as new,
- * and so does one that a reload (SIGHUP, which makes it look again) has found: doubt says "not-loaded", and a restart
- * of the daemon settles it. Both times come from the same clock, so that it does not matter where that has been set to
- * since. */
+ * The daemon cannot be asked what it found. But it writes its pid file just before it looks: an executable hook whose
+ * inode has not changed since then was there. A hook that was replaced, whose mode was changed, or that was found by
+ * a reload (SIGHUP) looks newer than it has to; the answer is "not-loaded" then, and right again after a restart of
+ * the daemon. Both times are from the same clock, so it does not matter if that clock has been set since. */
 
 static bool earlier(const struct timespec *a, const struct timespec *b)
 {
@@ -34,37 +33,36 @@ static bool is_daemon(const char *pid_file)
 	       (!strcmp(name, "libvirtd\n") || !strcmp(name, "virtqemud\n"));
 }
 
-/* When the daemon that serves QEMU began. The modular daemon's socket, where it is there, is the one that clients
- * choose. */
-static bool daemon_began(struct timespec *began)
+/* When the daemon that serves QEMU was started. virtqemud comes first: where it runs, clients connect to its socket. */
+static bool daemon_started(struct timespec *started)
 {
 	static const char *const pid_files[] = {"/run/virtqemud.pid", "/run/libvirtd.pid"};
 	for (size_t i = 0; i < VMM_COUNT(pid_files); i++) {
 		struct stat st;
 		if (is_daemon(pid_files[i]) && stat(pid_files[i], &st) == 0) {
-			*began = st.st_mtim;
+			*started = st.st_mtim;
 			return true;
 		}
 	}
 	return false;
 }
 
-static bool was_there(const char *hook, const struct timespec *began)
+static bool was_there(const char *hook, const struct timespec *started)
 {
 	struct stat st;
-	return stat(hook, &st) == 0 && S_ISREG(st.st_mode) && access(hook, X_OK) == 0 && earlier(&st.st_ctim, began);
+	return stat(hook, &st) == 0 && S_ISREG(st.st_mode) && access(hook, X_OK) == 0 && earlier(&st.st_ctim, started);
 }
 
-static bool any_was_there(const struct timespec *began)
+static bool any_was_there(const struct timespec *started)
 {
 	vmm_auto_json struct json_object *names = NULL;
-	if (was_there(HOOK, began))
+	if (was_there(HOOK, started))
 		return true;
 	if (dir_list(HOOK_DIR, &names, NULL) < 0)
 		return false;
 	json_each (name, names, "") {
 		vmm_auto_free char *path = str_format(HOOK_DIR "/%s", json_text(name, ""));
-		if (was_there(path, began))
+		if (was_there(path, started))
 			return true;
 	}
 	return false;
@@ -73,10 +71,10 @@ static bool any_was_there(const struct timespec *began)
 const char *qemu_guard_status(void)
 {
 	struct stat st;
-	struct timespec began;
+	struct timespec started;
 	if (stat(GUARD, &st) < 0)
 		return "missing";
 	if (!S_ISREG(st.st_mode) || access(GUARD, X_OK) < 0)
 		return "not-executable";
-	return daemon_began(&began) && any_was_there(&began) ? "active" : "not-loaded";
+	return daemon_started(&started) && any_was_there(&started) ? "active" : "not-loaded";
 }

@@ -1,4 +1,4 @@
-/* host.c: what the node's libvirt and QEMU offer. */
+/* host.c: what this node's libvirt and QEMU offer (guest_ops->host_facts). */
 #include <grp.h>
 #include <string.h>
 
@@ -53,7 +53,7 @@ int qemu_machines(virConnectPtr connection, const char *arch, struct json_object
 	return 0;
 }
 
-/* What two nodes are compared by where a guest uses the host's own CPU. */
+/* The host's CPU: compared between two nodes where a guest uses it as it is (host-passthrough). */
 static struct json_object *cpu_of(xmlNode *host)
 {
 	xmlNode *cpu = xml_below(host, "cpu"), *signature = xml_below(cpu, "signature");
@@ -86,8 +86,8 @@ static void add_group(struct json_object *uids, const char *name)
 		json_object_object_add(uids, name, json_object_new_int64((int64_t)found->gr_gid));
 }
 
-/* {"user","group": what QEMU runs as, "kvm","qemu","libvirt": gids of those groups that there are}. libvirt gives the
- * former as the base label "+64055:+106" of its "dac" security model. */
+/* {"user","group": what QEMU runs as, "kvm","qemu","libvirt","libvirt-qemu": gids of those of these groups that exist}.
+ * libvirt gives the first two as the base label "+64055:+106" of its security model "dac". */
 static struct json_object *uids_of(xmlNode *host)
 {
 	static const char *const groups[] = {"kvm", "qemu", "libvirt", "libvirt-qemu"};
@@ -113,7 +113,7 @@ static int add_pool(struct json_object *pools, virStoragePoolPtr pool, struct vm
 	int result = text ? xml_open(text, "pool", &document, err) : 0;
 	free(text);
 	if (result < 0 || !document)
-		return result; /* one that went meanwhile is no error */
+		return result; /* no error: a pool may disappear after it was listed */
 	xmlNode *top = xmlDocGetRootElement(document);
 	vmm_auto_free char *type = xml_attribute(top, "type"), *path = xml_text(xml_below(top, "target/path"));
 	json_object_array_add(pools, json_make("name:s type:s path:s active:b", virStoragePoolGetName(pool), type, path,
@@ -121,7 +121,7 @@ static int add_pool(struct json_object *pools, virStoragePoolPtr pool, struct vm
 	return 0;
 }
 
-/* A libvirt without a storage driver has no pools. */
+/* A libvirt without a storage driver has no pools; that is no error. */
 static int pools_of(virConnectPtr connection, struct json_object **result, struct vmm_error **err)
 {
 	virStoragePoolPtr *all = NULL;

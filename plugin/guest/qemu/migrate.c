@@ -1,8 +1,9 @@
-/* migrate.c: moves a running guest's memory, peer-to-peer, so that it goes on or is undone by libvirtd whether we live
- * or not.
+/* migrate.c: moves a running guest's memory (guest_ops->migrate, migrate_end, migrate_abort). The migration is
+ * peer-to-peer: libvirtd completes or undoes it, even if our process ends.
  *
- * The call that migrates blocks until the end and runs in a thread of its own; the caller's looks at QEMU's figures
- * meanwhile. The call returns a fifth of a second after QEMU has ended here (events.c): so that end is watched itself. */
+ * libvirt's call blocks until the end, so it runs in a thread of its own; the caller's thread reads QEMU's statistics
+ * meanwhile and tunes the migration. The call returns up to a fifth of a second after QEMU has ended on the source,
+ * so the end of that process is watched as well (events.c). */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,44 +14,50 @@
 
 enum {
 	LOOK_MS = 200,
-	SWITCH_MS = 1000,	 /* a guest just stopped is not looked at: libvirtd would answer when all is over */
-	ABORT_LIMIT_MS = 180000, /* longer than libvirtd waits for a peer that does not answer */
+	/* After the guest was stopped, no statistics are asked for so long: libvirtd would answer only when all is
+	 * over. */
+	SWITCH_MS = 1000,
+	ABORT_LIMIT_MS = 180000, /* libvirtd itself waits less for a peer that does not answer */
 };
 
-#define LINK_HINT "look at the migration network between the nodes"
+#define LINK_HINT "check the migration network between the nodes"
 
-enum give_up { GO_ON, CANCELLED, REBOOTED, STALLED, LINK_LOST };
+/* Why the migration is being aborted. */
+enum abort_reason { NOT_ABORTED, CANCELLED, REBOOTED, STALLED, LINK_LOST };
 
-struct qemu_moving {
+struct qemu_migration {
 	const struct guest_migration *order;
 	virDomainPtr domain;
-	const char *name;
+	const char *name; /* the domain's */
+
+	/* The arguments of libvirt's call. */
 	unsigned flags;
 	virTypedParameterPtr values;
 	int count, room;
 
 	struct qemu_events *events;
 	struct converge converge;
-	struct bandwidth speed;
-	unsigned long allowed;		    /* MiB a second; 0: no limit */
-	unsigned long long former_downtime; /* 0: not known */
-	unsigned long former_speed;	    /* 0: it has not been changed */
-	enum give_up give_up;
-	bool suspended;
+	struct bandwidth bandwidth;
+	unsigned long allowed; /* MiB a second, as libvirt was told last; 0: no limit */
+	/* Both stay set after a failed migration: so what they were before is set again. */
+	unsigned long long former_downtime; /* ms; 0: not known */
+	unsigned long former_bandwidth;	    /* MiB a second; 0: we have not changed it */
+	enum abort_reason abort_reason;
+	bool suspended; /* by us, because it stalled */
 
 	pthread_t thread;
-	int process; /* pidfd of QEMU, or -1 */
-	int over;    /* eventfd: the thread is done, and these are its: */
+	int process;  /* pidfd of QEMU, or -1 */
+	int returned; /* eventfd: libvirt's call has returned; the thread sets it, and before it: */
 	int result;
 	struct vmm_error *problem;
 };
 
-/* ------------------------------------------------------------------ what libvirt is told */
+/* ------------------------------------------------------------------ flags and parameters */
 
 static unsigned flags_of(const struct guest_migration *order)
 {
-	/* PAUSED: the target's guest is let go by the engine, when it is sure that the source's is gone. The source's
-	 * definition is the engine's to remove as well, so never UNDEFINE_SOURCE. */
+	/* PAUSED: the engine releases the target's guest when it is sure that the source's is gone. Never
+	 * UNDEFINE_SOURCE: the engine removes the source's definition, after the commit. */
 	unsigned flags =
 		VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_PAUSED | VIR_MIGRATE_ABORT_ON_ERROR;
 	if (!order->paused)
@@ -58,15 +65,15 @@ static unsigned flags_of(const struct guest_migration *order)
 	return order->unsafe ? flags | VIR_MIGRATE_UNSAFE : flags;
 }
 
-static void tell(struct qemu_moving *m, const char *key, const char *value)
+static void add_parameter(struct qemu_migration *m, const char *key, const char *value)
 {
 	if (value && virTypedParamsAddString(&m->values, &m->count, &m->room, key, value) < 0)
 		abort();
 }
 
-/* The places that differ between `order->definition` and the persistent definition of now, as definition_rewrite wants
- * them, for the live one. Where that names another place already (a snapshot or a change that is not persistent),
- * nobody knows what is meant. */
+/* Adds to `moved`, as changes for definition_rewrite, the volumes whose path in the target's definition (`later`) is
+ * another than in the persistent definition of now (`now`). Error where the running guest (`live`) uses a third path:
+ * a snapshot or a change that is not persistent; then it is not known which image is meant. */
 static int moved_volumes(struct json_object *now, struct json_object *live, struct json_object *later,
 			 struct json_object *moved, struct vmm_error **err)
 {
@@ -83,15 +90,15 @@ static int moved_volumes(struct json_object *now, struct json_object *live, stru
 			continue;
 		if (!str_same(from, running))
 			return error_set(err, VMM_FAILED, "definition-differs",
-					 "volume %s is at %s while the guest runs, at %s in its definition", target,
-					 running, from ? from : "no path");
+					 "volume %s: the running guest uses %s, its persistent definition names %s",
+					 target, running, from ? from : "no path");
 		json_object_array_add(moved, json_make("target:s path:s", target, to));
 	}
 	return 0;
 }
 
-/* The running guest as the target shall have it, where the new definition moves volumes; else NULL: libvirt knows best.
- */
+/* The running guest's XML for the target, where the target's definition has other paths for volumes. Else NULL:
+ * libvirt then sends its own. */
 static int live_definition(virDomainPtr domain, const char *definition, char **xml, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *now = NULL, *live = NULL, *later = NULL, *moved = json_object_new_array();
@@ -108,34 +115,34 @@ static int live_definition(virDomainPtr domain, const char *definition, char **x
 	return json_count(moved, "") ? definition_rewrite(running, moved, xml, err) : 0;
 }
 
-static int prepare(struct qemu_moving *m, struct vmm_error **err)
+static int prepare(struct qemu_migration *m, struct vmm_error **err)
 {
 	const struct guest_migration *order = m->order;
 	vmm_auto_free char *live = NULL;
 	m->flags = flags_of(order);
 	if (order->definition && live_definition(m->domain, order->definition, &live, err) < 0)
 		return -1;
-	tell(m, VIR_MIGRATE_PARAM_URI, order->data_uri);
-	tell(m, VIR_MIGRATE_PARAM_DEST_XML, live);
-	tell(m, VIR_MIGRATE_PARAM_PERSIST_XML, order->definition);
-	m->speed.limit = order->rate_limit;
-	m->allowed = bandwidth_first(&m->speed);
+	add_parameter(m, VIR_MIGRATE_PARAM_URI, order->data_uri);
+	add_parameter(m, VIR_MIGRATE_PARAM_DEST_XML, live);
+	add_parameter(m, VIR_MIGRATE_PARAM_PERSIST_XML, order->definition);
+	m->bandwidth.limit = order->rate_limit;
+	m->allowed = bandwidth_first(&m->bandwidth);
 	if (m->allowed &&
 	    virTypedParamsAddULLong(&m->values, &m->count, &m->room, VIR_MIGRATE_PARAM_BANDWIDTH, m->allowed) < 0)
 		abort();
 	return 0;
 }
 
-/* ------------------------------------------------------------------ downtime */
+/* ------------------------------------------------------------------ downtime, bandwidth */
 
-static void allow_downtime(struct qemu_moving *m, int64_t ms)
+static void allow_downtime(struct qemu_migration *m, int64_t ms)
 {
 	if (virDomainMigrateSetMaxDowntime(m->domain, (unsigned long long)ms, 0) < 0)
 		log_debug("downtime of VM %s: %s", m->name, virGetLastErrorMessage());
 }
 
-/* Set before the migration begins: a small guest's is over before one has looked for the first time. */
-static void begin_downtime(struct qemu_moving *m)
+/* The first downtime is set before the migration begins: a small guest's migration ends before the first look. */
+static void begin_downtime(struct qemu_migration *m)
 {
 	converge_begin(&m->converge, m->order->max_downtime_ms, clock_steady_ms());
 	if (virDomainMigrateGetMaxDowntime(m->domain, &m->former_downtime, 0) < 0)
@@ -144,16 +151,13 @@ static void begin_downtime(struct qemu_moving *m)
 		allow_downtime(m, m->converge.downtime_ms);
 }
 
-/* ------------------------------------------------------------------ speed */
-
-/* libvirt remembers the speed that it is told while a migration is under way: so what it was before is kept. */
-static void allow_speed(struct qemu_moving *m, unsigned long mib)
+static void allow_bandwidth(struct qemu_migration *m, unsigned long mib)
 {
 	if (mib == m->allowed)
 		return;
-	if ((!m->former_speed && virDomainMigrateGetMaxSpeed(m->domain, &m->former_speed, 0) < 0) ||
+	if ((!m->former_bandwidth && virDomainMigrateGetMaxSpeed(m->domain, &m->former_bandwidth, 0) < 0) ||
 	    virDomainMigrateSetMaxSpeed(m->domain, mib, 0) < 0)
-		log_debug("speed of VM %s: %s", m->name, virGetLastErrorMessage());
+		log_debug("bandwidth of VM %s: %s", m->name, virGetLastErrorMessage());
 	else
 		m->allowed = mib;
 }
@@ -165,8 +169,9 @@ static void rename_error(struct vmm_error *err, const char *code)
 	snprintf(err->code, sizeof(err->code), "%s", code);
 }
 
-/* A failure of libvirt's remote protocol is our own libvirtd that is gone, or its word about the way to the other one. */
-static void set_problem(struct qemu_moving *m)
+/* Takes libvirt's error. One of its remote protocol means that our own libvirtd is gone, or that it has lost the
+ * target's. */
+static void set_problem(struct qemu_migration *m)
 {
 	const virError *last = virGetLastError();
 	bool remote = last && (last->domain == VIR_FROM_RPC || last->domain == VIR_FROM_REMOTE);
@@ -183,165 +188,169 @@ static void set_problem(struct qemu_moving *m)
 
 static void *run(void *argument)
 {
-	struct qemu_moving *m = argument;
+	struct qemu_migration *m = argument;
 	m->result = virDomainMigrateToURI3(m->domain, m->order->target_uri, m->values, (unsigned)m->count, m->flags);
 	if (m->result < 0)
 		set_problem(m);
-	eventfd_write(m->over, 1);
+	eventfd_write(m->returned, 1);
 	return NULL;
 }
 
-enum news { NONE, OVER, GONE };
+enum wake { TIMED_OUT, CALL_RETURNED, QEMU_ENDED };
 
-/* Wakes up at once when QEMU is gone: the target's guest stands still. */
-static enum news wait_a_little(struct qemu_moving *m)
+/* Waits LOOK_MS. The end of QEMU ends the wait at once: from then on the time until the release is downtime. */
+static enum wake wait_for_end(struct qemu_migration *m)
 {
-	struct pollfd fds[] = {{m->over, POLLIN, 0}, {m->process, POLLIN, 0}};
+	struct pollfd fds[] = {{m->returned, POLLIN, 0}, {m->process, POLLIN, 0}};
 	if (poll(fds, VMM_COUNT(fds), LOOK_MS) <= 0)
-		return NONE;
-	return fds[0].revents ? OVER : GONE;
+		return TIMED_OUT;
+	return fds[0].revents ? CALL_RETURNED : QEMU_ENDED;
 }
 
-/* ------------------------------------------------------------------ figures */
+/* ------------------------------------------------------------------ statistics */
 
-struct figures {
+/* Of libvirt's job. Sizes in bytes, times in ms, rate in bytes a second, dirty_pages in pages a second. */
+struct job_statistics {
 	unsigned long long total, remaining, processed, rate, dirty_pages, page_size, iteration, downtime, elapsed;
 	bool has_downtime, has_elapsed;
 };
 
-static void read_figures(virTypedParameterPtr values, int count, struct figures *f)
+static void read_statistics(virTypedParameterPtr values, int count, struct job_statistics *s)
 {
-	*f = (struct figures){.page_size = 4096};
-	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_TOTAL, &f->total);
-	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_REMAINING, &f->remaining);
-	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_PROCESSED, &f->processed);
-	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_BPS, &f->rate);
-	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE, &f->dirty_pages);
-	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE, &f->page_size);
-	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_ITERATION, &f->iteration);
-	f->has_downtime = virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_DOWNTIME, &f->downtime) == 1;
-	f->has_elapsed = virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_TIME_ELAPSED, &f->elapsed) == 1;
+	*s = (struct job_statistics){.page_size = 4096};
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_TOTAL, &s->total);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_REMAINING, &s->remaining);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_PROCESSED, &s->processed);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_BPS, &s->rate);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE, &s->dirty_pages);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE, &s->page_size);
+	virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_MEMORY_ITERATION, &s->iteration);
+	s->has_downtime = virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_DOWNTIME, &s->downtime) == 1;
+	s->has_elapsed = virTypedParamsGetULLong(values, count, VIR_DOMAIN_JOB_TIME_ELAPSED, &s->elapsed) == 1;
 }
 
-/* False where there is no job (yet, or any more). */
-static bool look(virDomainPtr domain, unsigned flags, struct figures *figures)
+/* False where there is no job, yet or any more. */
+static bool ask_statistics(virDomainPtr domain, unsigned flags, struct job_statistics *statistics)
 {
 	virTypedParameterPtr values = NULL;
 	int type = VIR_DOMAIN_JOB_NONE, count = 0;
 	if (virDomainGetJobStats(domain, &type, &values, &count, flags) < 0)
 		return false;
-	read_figures(values, count, figures);
+	read_statistics(values, count, statistics);
 	virTypedParamsFree(values, count);
 	return type != VIR_DOMAIN_JOB_NONE;
 }
 
-static bool report(const struct qemu_moving *m, const struct figures *f)
+/* False where the caller wants to cancel. */
+static bool report_progress(const struct qemu_migration *m, const struct job_statistics *s)
 {
 	const struct guest_progress progress = {
-		.done = f->total > f->remaining ? f->total - f->remaining : 0,
-		.total = f->total,
-		.rate = f->rate,
-		.dirty_rate = f->dirty_pages * f->page_size,
-		.iteration = (int)f->iteration,
-		.downtime_ms = f->has_downtime ? (int64_t)f->downtime : -1,
+		.done = s->total > s->remaining ? s->total - s->remaining : 0,
+		.total = s->total,
+		.rate = s->rate,
+		.dirty_rate = s->dirty_pages * s->page_size,
+		.iteration = (int)s->iteration,
+		.downtime_ms = s->has_downtime ? (int64_t)s->downtime : -1,
 	};
 	return !m->order->progress || m->order->progress(m->order->context, &progress);
 }
 
-static void tell_statistics(const struct qemu_moving *m)
+static void fill_statistics(const struct qemu_migration *m)
 {
 	struct guest_statistics *out = m->order->statistics;
-	struct figures f;
+	struct job_statistics s;
 	if (!out)
 		return;
 	out->downtime_ms = out->total_ms = -1;
-	if (!look(m->domain, VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED, &f))
+	if (!ask_statistics(m->domain, VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED, &s))
 		return;
-	out->downtime_ms = f.has_downtime ? (int64_t)f.downtime : -1;
-	out->total_ms = f.has_elapsed ? (int64_t)f.elapsed : -1;
-	out->memory = f.processed;
-	out->iterations = (int)f.iteration;
+	out->downtime_ms = s.has_downtime ? (int64_t)s.downtime : -1;
+	out->total_ms = s.has_elapsed ? (int64_t)s.elapsed : -1;
+	out->memory = s.processed;
+	out->iterations = (int)s.iteration;
 }
 
 /* ------------------------------------------------------------------ decisions */
 
-static void stalled(struct qemu_moving *m)
+static void on_stall(struct qemu_migration *m)
 {
 	if (!m->order->suspend_on_stall) {
-		m->give_up = STALLED;
+		m->abort_reason = STALLED;
 	} else if (!m->suspended) {
-		log_info("migrate VM %s: writes outrun the link, the guest is suspended", m->name);
+		log_info("migrate VM %s: the guest writes memory faster than it crosses, and is suspended", m->name);
 		m->suspended = virDomainSuspend(m->domain) == 0;
 	}
 }
 
-static void steer(struct qemu_moving *m, const struct figures *f)
+static void tune(struct qemu_migration *m, const struct job_statistics *s)
 {
-	if (f->processed)
-		allow_speed(m, bandwidth_next(&m->speed, f->processed, clock_steady_ms()));
+	if (s->processed)
+		allow_bandwidth(m, bandwidth_next(&m->bandwidth, s->processed, clock_steady_ms()));
 	const struct converge_sample sample = {
 		.now_ms = clock_steady_ms(),
-		.iteration = (int)f->iteration,
-		.processed = f->processed,
-		.remaining = f->remaining,
-		.rate = f->rate,
-		.dirty_rate = f->dirty_pages * f->page_size,
+		.iteration = (int)s->iteration,
+		.processed = s->processed,
+		.remaining = s->remaining,
+		.rate = s->rate,
+		.dirty_rate = s->dirty_pages * s->page_size,
 	};
 	switch (converge_look(&m->converge, &sample)) {
 	case CONVERGE_WAIT:
 		break;
-	case CONVERGE_ALLOW:
+	case CONVERGE_RAISE_DOWNTIME:
 		if (!m->order->paused)
 			allow_downtime(m, m->converge.downtime_ms);
 		break;
 	case CONVERGE_STALLED:
-		stalled(m);
+		on_stall(m);
 		break;
 	case CONVERGE_LINK_LOST:
-		m->give_up = LINK_LOST;
+		m->abort_reason = LINK_LOST;
 		break;
 	}
 }
 
-static bool just_stopped(struct qemu_moving *m)
+/* A guest that is migrated paused was stopped before, and its statistics are asked for all the time. */
+static bool just_stopped(struct qemu_migration *m)
 {
 	int64_t at_ms = m->order->paused ? 0 : qemu_events_stopped(m->events);
 	return at_ms && clock_steady_ms() - at_ms < SWITCH_MS;
 }
 
-static enum news watch(struct qemu_moving *m)
+/* Until libvirt's call has returned or QEMU has ended: reports progress, tunes, aborts. */
+static enum wake watch(struct qemu_migration *m)
 {
-	struct figures figures = {0};
-	enum news news;
-	while ((news = wait_a_little(m)) == NONE) {
+	struct job_statistics statistics = {0};
+	enum wake wake;
+	while ((wake = wait_for_end(m)) == TIMED_OUT) {
 		if (just_stopped(m))
 			continue;
-		bool known = look(m->domain, 0, &figures);
-		if (!report(m, &figures) && m->give_up == GO_ON)
-			m->give_up = CANCELLED;
-		if (qemu_events_rebooted(m->events) && m->give_up == GO_ON)
-			m->give_up = REBOOTED;
-		if (known && m->give_up == GO_ON)
-			steer(m, &figures);
-		/* Refused while libvirtd still prepares, and when the guest is about to change sides: so it is asked
-		 * each time. */
-		if (m->give_up != GO_ON && virDomainAbortJob(m->domain) < 0)
+		bool known = ask_statistics(m->domain, 0, &statistics);
+		if (!report_progress(m, &statistics) && m->abort_reason == NOT_ABORTED)
+			m->abort_reason = CANCELLED;
+		if (qemu_events_rebooted(m->events) && m->abort_reason == NOT_ABORTED)
+			m->abort_reason = REBOOTED;
+		if (known && m->abort_reason == NOT_ABORTED)
+			tune(m, &statistics);
+		/* libvirtd refuses to abort while it prepares the migration, and when the guest is about to change
+		 * sides: so this is tried again after each wait. */
+		if (m->abort_reason != NOT_ABORTED && virDomainAbortJob(m->domain) < 0)
 			log_debug("abort the migration of VM %s: %s", m->name, virGetLastErrorMessage());
 	}
-	return news;
+	return wake;
 }
 
 /* ------------------------------------------------------------------ the end */
 
-static int failed(struct qemu_moving *m, struct vmm_error **err)
+static int failed(struct qemu_migration *m, struct vmm_error **err)
 {
 	const char *why = m->problem ? m->problem->message : "";
 	bool active = virDomainIsActive(m->domain) == 1;
 	if (active && m->former_downtime)
 		allow_downtime(m, (int64_t)m->former_downtime);
-	if (active && m->former_speed)
-		allow_speed(m, m->former_speed);
-	switch (m->give_up) {
+	if (active && m->former_bandwidth)
+		allow_bandwidth(m, m->former_bandwidth);
+	switch (m->abort_reason) {
 	case CANCELLED:
 		error_set(err, VMM_CANCELLED, "cancelled", "migrate VM %s: cancelled", m->name);
 		break;
@@ -353,15 +362,15 @@ static int failed(struct qemu_moving *m, struct vmm_error **err)
 		error_set(err, VMM_FAILED, "does-not-converge",
 			  "migrate VM %s: the guest writes memory faster than it crosses, at a downtime of %lld ms",
 			  m->name, (long long)m->converge.downtime_ms);
-		error_hint(err,
-			   "raise --max-downtime, or let it stand for the rest: --on-stall=suspend, or --non-live");
+		error_hint(err, "raise --max-downtime, or have it paused for the rest (--on-stall=suspend) or "
+				"throughout (--non-live)");
 		break;
 	case LINK_LOST:
-		error_set(err, VMM_FAILED, "link-lost", "migrate VM %s: nothing has crossed for 150 s (%s)", m->name,
+		error_set(err, VMM_FAILED, "link-lost", "migrate VM %s: no memory has crossed for 150 s (%s)", m->name,
 			  why);
 		error_hint(err, LINK_HINT);
 		break;
-	case GO_ON:
+	case NOT_ABORTED:
 		error_take(err, m->problem);
 		m->problem = NULL;
 	}
@@ -369,31 +378,31 @@ static int failed(struct qemu_moving *m, struct vmm_error **err)
 	return -1;
 }
 
-static void moving_free(struct qemu_moving *m)
+static void migration_free(struct qemu_migration *m)
 {
 	qemu_events_end(m->events);
 	vmm_cleanup_close(&m->process);
-	vmm_cleanup_close(&m->over);
+	vmm_cleanup_close(&m->returned);
 	virTypedParamsFree(m->values, m->count);
 	qemu_cleanup_domain(&m->domain);
 	free(m);
 }
 
-static struct qemu_moving *moving_new(const struct guest_migration *order, virDomainPtr domain)
+static struct qemu_migration *migration_new(const struct guest_migration *order, virDomainPtr domain)
 {
-	struct qemu_moving *m = mem_zero(sizeof(*m));
+	struct qemu_migration *m = mem_zero(sizeof(*m));
 	m->order = order;
 	m->domain = domain;
 	m->name = virDomainGetName(domain);
 	m->events = qemu_events_watch(domain);
 	m->process = qemu_process(domain);
-	m->over = eventfd(0, EFD_CLOEXEC);
+	m->returned = eventfd(0, EFD_CLOEXEC);
 	return m;
 }
 
-static int begin(struct qemu_moving *m, struct vmm_error **err)
+static int begin(struct qemu_migration *m, struct vmm_error **err)
 {
-	if (m->over < 0)
+	if (m->returned < 0)
 		return error_errno(err, errno, "migrate VM %s", m->name);
 	if (prepare(m, err) < 0)
 		return -1;
@@ -402,36 +411,36 @@ static int begin(struct qemu_moving *m, struct vmm_error **err)
 	return problem ? error_errno(err, problem, "migrate VM %s", m->name) : 0;
 }
 
-int qemu_migrate(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err)
+int qemu_migrate(struct guest_host *host, const struct guest_migration *order, struct vmm_error **err)
 {
 	struct qemu_host *qemu = (struct qemu_host *)host;
 	virDomainPtr domain = NULL;
-	if (qemu_find(host, migration->id, &domain, err) < 0)
+	if (qemu_find(host, order->id, &domain, err) < 0)
 		return -1;
-	struct qemu_moving *m = moving_new(migration, domain);
+	struct qemu_migration *m = migration_new(order, domain);
 	if (begin(m, err) < 0) {
-		moving_free(m);
+		migration_free(m);
 		return -1;
 	}
-	qemu->moving = m;
-	enum news news = watch(m);
-	if (migration->statistics)
-		migration->statistics->stopped_ms = qemu_events_stopped(m->events);
-	return news == GONE ? 0 : qemu_migrate_end(host, err);
+	qemu->migration = m;
+	enum wake wake = watch(m);
+	if (order->statistics)
+		order->statistics->stopped_ms = qemu_events_stopped(m->events);
+	return wake == QEMU_ENDED ? 0 : qemu_migrate_end(host, err);
 }
 
 int qemu_migrate_end(struct guest_host *host, struct vmm_error **err)
 {
 	struct qemu_host *qemu = (struct qemu_host *)host;
-	struct qemu_moving *m = qemu->moving;
+	struct qemu_migration *m = qemu->migration;
 	if (!m)
 		return 0;
-	qemu->moving = NULL;
+	qemu->migration = NULL;
 	pthread_join(m->thread, NULL);
 	int result = m->result < 0 ? failed(m, err) : 0;
 	if (result == 0)
-		tell_statistics(m);
-	moving_free(m);
+		fill_statistics(m);
+	migration_free(m);
 	return result;
 }
 
@@ -449,9 +458,9 @@ int qemu_migrate_abort(struct guest_host *host, const char *id, struct vmm_error
 		if (!job)
 			return 0;
 		if (clock_steady_ms() >= end)
-			return error_set(err, VMM_BUSY, "guest-job-active", "VM %s: %s does not end",
+			return error_set(err, VMM_BUSY, "guest-job-active", "VM %s: the job \"%s\" does not end",
 					 virDomainGetName(domain), job);
-		/* Somebody else's job is waited for, not ended. */
+		/* Another job (a backup, say) is somebody else's: it is waited for, not aborted. */
 		if (!strcmp(job, "migration") && virDomainAbortJob(domain) < 0)
 			log_debug("abort the migration: %s", virGetLastErrorMessage());
 	}

@@ -1,25 +1,25 @@
-/* power.c: starts and stops guests. */
+/* power.c: starts and stops guests (guest_ops->start, release, stop, destroy). */
 #include <string.h>
 
 #include "qemu.h"
 
 enum {
-	STOP_POLL_MS = 50,   /* how long a guest that is off can go unnoticed */
-	STOP_PRESS_MS = 5000 /* a guest that was still booting has missed the power button: it is pressed again */
+	STOP_POLL_MS = 50,   /* until we notice that it is off, which is downtime */
+	STOP_PRESS_MS = 5000 /* the power button is pressed again: a guest that was booting has missed it */
 };
 
 /* ------------------------------------------------------------------ start, release */
 
-static int wrong_state(virDomainPtr domain, const struct qemu_state *state, const char *wish, struct vmm_error **err)
+static int wrong_state(virDomainPtr domain, const struct qemu_state *state, const char *wanted, struct vmm_error **err)
 {
-	error_set(err, VMM_FAILED, "guest-state", "VM %s cannot be %s: it is %s (%s)", virDomainGetName(domain), wish,
+	error_set(err, VMM_FAILED, "guest-state", "VM %s cannot be %s: it is %s (%s)", virDomainGetName(domain), wanted,
 		  state->name, state->why);
 	return error_hint(err, "look at it: virsh domstate --reason %s", virDomainGetName(domain));
 }
 
-/* libvirt would not start it. It may be there already: the answer to an earlier call was lost, or somebody else has started
- * it. `problem` is libvirt's objection. */
-static int already_there(virDomainPtr domain, bool held, struct vmm_error *problem, struct vmm_error **err)
+/* libvirt has refused to start it; `problem` says why. No error where it is already as wanted: the answer to an
+ * earlier call was lost, or somebody else has started it. */
+static int already_started(virDomainPtr domain, bool held, struct vmm_error *problem, struct vmm_error **err)
 {
 	struct qemu_state state = {0};
 	if (!error_is(problem, "guest-state") || virDomainIsActive(domain) != 1) {
@@ -44,10 +44,10 @@ int qemu_start(struct guest_host *host, const char *id, bool held, struct vmm_er
 	if (virDomainCreateWithFlags(domain, held ? VIR_DOMAIN_START_PAUSED : 0) == 0)
 		return 0;
 	qemu_failed(&problem, "start VM %s", virDomainGetName(domain));
-	return already_there(domain, held, problem, err);
+	return already_started(domain, held, problem, err);
 }
 
-/* Whether this node is the one that may let it go is not known here: that is the record's to say. */
+/* The caller has made sure, by the guest record, that this node may run it. */
 int qemu_release(struct guest_host *host, const char *id, struct vmm_error **err)
 {
 	vmm_auto_domain virDomainPtr domain = NULL;
@@ -58,30 +58,31 @@ int qemu_release(struct guest_host *host, const char *id, struct vmm_error **err
 	if (state.state == VIR_DOMAIN_RUNNING)
 		return 0;
 	if (strcmp(state.name, "paused") != 0)
-		return wrong_state(domain, &state, "let go", err);
-	/* QEMU would note the wish and run the guest as soon as its memory is in, whatever the source does then. */
+		return wrong_state(domain, &state, "released", err);
+	/* While memory arrives, QEMU would accept the command and run the guest as soon as all is there, whatever the
+	 * source does then. */
 	if (qemu_domain_job(domain, &job, err) < 0)
 		return -1;
 	if (job)
-		return error_set(err, VMM_BUSY, "guest-job-active", "VM %s cannot be let go: %s is under way",
+		return error_set(err, VMM_BUSY, "guest-job-active", "VM %s cannot be released: %s is under way",
 				 virDomainGetName(domain), job);
 	if (virDomainResume(domain) < 0)
-		return qemu_failed(err, "let VM %s go", virDomainGetName(domain));
+		return qemu_failed(err, "release VM %s", virDomainGetName(domain));
 	return 0;
 }
 
 /* ------------------------------------------------------------------ stop, destroy */
 
-/* A domain that is not persistent is gone when it is off. */
+/* A transient domain no longer exists when it is off. */
 static bool is_off(virDomainPtr domain)
 {
 	int active = virDomainIsActive(domain);
 	return active == 0 || (active < 0 && qemu_last_is(VIR_ERR_NO_DOMAIN));
 }
 
-/* The guest agent where there is one, else the power button (libvirt's choice); afterwards the button alone, which
- * every guest can hear and none minds twice. A guest that cannot be asked now (it is going down, its agent is busy) is
- * asked again. */
+/* First by the guest agent where there is one, else by the power button (libvirt chooses); later by the power button
+ * alone, which needs no agent and may be pressed more than once. Failures are ignored, as the guest may be shutting
+ * down or its agent busy: the next call tries again. */
 static void press(virDomainPtr domain, bool first)
 {
 	unsigned how = first ? VIR_DOMAIN_SHUTDOWN_DEFAULT : VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN;
@@ -94,7 +95,7 @@ static int kill_it(virDomainPtr domain, struct vmm_error **err)
 	struct vmm_error *problem = NULL;
 	if (virDomainDestroy(domain) == 0)
 		return 0;
-	qemu_failed(&problem, "end VM %s", virDomainGetName(domain));
+	qemu_failed(&problem, "destroy VM %s", virDomainGetName(domain));
 	if (!is_off(domain)) {
 		error_take(err, problem);
 		return -1;
@@ -103,7 +104,7 @@ static int kill_it(virDomainPtr domain, struct vmm_error **err)
 	return 0;
 }
 
-static int out_of_patience(virDomainPtr domain, int limit_ms, struct vmm_error **err)
+static int stop_timed_out(virDomainPtr domain, int limit_ms, struct vmm_error **err)
 {
 	const char *name = virDomainGetName(domain);
 	struct qemu_state state = {0};
@@ -115,7 +116,7 @@ static int out_of_patience(virDomainPtr domain, int limit_ms, struct vmm_error *
 		err, "%s",
 		strcmp(state.name, "paused") != 0
 			? "shut it down from within, allow more time (--timeout), or have it killed then (--force-stop)"
-			: "a paused guest hears nothing: resume it first");
+			: "a paused guest cannot shut down: resume it first");
 }
 
 int qemu_stop(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *),
@@ -128,7 +129,7 @@ int qemu_stop(struct guest_host *host, const char *id, int limit_ms, bool force,
 	for (; !is_off(domain); clock_sleep_ms(STOP_POLL_MS)) {
 		int64_t now = clock_steady_ms();
 		if (virConnectIsAlive(virDomainGetConnect(domain)) != 1) {
-			/* libvirtd was restarted; the guest goes on going down. */
+			/* libvirtd was restarted; the guest keeps shutting down meanwhile. */
 			struct vmm_error *problem = NULL;
 			qemu_cleanup_domain(&domain);
 			if (qemu_find(host, id, &domain, &problem) < 0)
@@ -138,7 +139,7 @@ int qemu_stop(struct guest_host *host, const char *id, int limit_ms, bool force,
 			return error_set(err, VMM_CANCELLED, "cancelled", "shutdown of VM %s: cancelled",
 					 virDomainGetName(domain));
 		if (now - began >= limit_ms)
-			return force ? kill_it(domain, err) : out_of_patience(domain, limit_ms, err);
+			return force ? kill_it(domain, err) : stop_timed_out(domain, limit_ms, err);
 		if (!pressed || now - pressed >= STOP_PRESS_MS) {
 			press(domain, !pressed);
 			pressed = now;

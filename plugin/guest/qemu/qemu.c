@@ -9,14 +9,14 @@
 #define QEMU_URI "qemu:///system"
 
 enum {
-	KEEPALIVE_S = 5,     /* libvirtd is asked this often whether it lives, */
-	KEEPALIVE_COUNT = 6, /* and is given up after as many silences */
-	/* A libvirtd that is stopped in mid-migration closes its socket at once but first sees the migration through; systemd
-	 * allows it 90 s, and then it starts. */
+	KEEPALIVE_S = 5,     /* libvirtd is pinged this often, */
+	KEEPALIVE_COUNT = 6, /* and the connection is closed after so many pings without an answer */
+	/* A libvirtd that is restarted during a migration closes its socket at once, but ends only when the migration
+	 * is over or systemd's 90 s have passed; then the new one starts. */
 	RECONNECT_LIMIT_MS = 100000,
 };
 
-/* ------------------------------------------------------------------ the library, once a process */
+/* ------------------------------------------------------------------ libvirt's library, once per process */
 
 static void ignore_error(void *context, virErrorPtr error)
 {
@@ -31,9 +31,10 @@ static void *run_events(void *unused)
 	return unused;
 }
 
-/* libvirt's event loop and error handler are the process's, not a connection's, and cannot be taken back: so this
- * happens once, and the loop's thread stays until the process ends. It serves keep-alive only and sleeps otherwise. No
- * signal is delivered to it. Errors are read where they occur (qemu_failed); libvirt's own habit is to print them. */
+/* libvirt's event loop and error handler belong to the process, not to a connection, and cannot be removed again: so
+ * this runs once, and the loop's thread stays until the process ends. It serves keep-alive and events, and sleeps
+ * otherwise; signals are blocked in it. The error handler does nothing, because libvirt's own prints each error; we
+ * read errors where they occur (qemu_failed). */
 static void prepare_library(void)
 {
 	sigset_t all, before;
@@ -62,9 +63,10 @@ static virConnectPtr connect_now(struct vmm_error **err)
 		}
 		return NULL;
 	}
-	/* Refused only by a libvirtd that is told not to; then a hang of it is noticed late, and nothing worse. */
+	/* Refused only by a libvirtd that is configured so; then it is noticed late that it hangs, and nothing else
+	 * changes. */
 	if (virConnectSetKeepAlive(connection, KEEPALIVE_S, KEEPALIVE_COUNT) < 0)
-		log_debug("libvirt does without keep-alive");
+		log_debug("libvirtd refuses keep-alive");
 	return connection;
 }
 
@@ -143,13 +145,14 @@ static const struct known {
 	{VIR_ERR_ACCESS_DENIED, VMM_NOT_PERMITTED, "not-permitted", "libvirt's access control refuses it"},
 	{VIR_ERR_OPERATION_DENIED, VMM_NOT_PERMITTED, "not-permitted", "run it as root"},
 	{VIR_ERR_OPERATION_INVALID, VMM_FAILED, "guest-state", NULL},
-	{VIR_ERR_OPERATION_TIMEOUT, VMM_BUSY, "guest-job-active", "another job holds the guest: virsh domjobinfo"},
-	{VIR_ERR_RESOURCE_BUSY, VMM_BUSY, "guest-job-active", "wait until it is over, or end it"},
-	{VIR_ERR_BLOCK_COPY_ACTIVE, VMM_BUSY, "guest-job-active", "wait until the block job is over, or end it"},
+	{VIR_ERR_OPERATION_TIMEOUT, VMM_BUSY, "guest-job-active",
+	 "another job of the guest is running: virsh domjobinfo"},
+	{VIR_ERR_RESOURCE_BUSY, VMM_BUSY, "guest-job-active", "wait until it is over, or abort it"},
+	{VIR_ERR_BLOCK_COPY_ACTIVE, VMM_BUSY, "guest-job-active", "wait until the block job is over, or abort it"},
 	{VIR_ERR_OPERATION_ABORTED, VMM_FAILED, "aborted", NULL},
 	{VIR_ERR_MIGRATE_UNSAFE, VMM_BLOCKED, "unsafe-cache",
 	 "use shared storage that libvirt knows, and cache='none'; or --unsafe"},
-	{VIR_ERR_HOOK_SCRIPT_FAILED, VMM_FAILED, "hook-refused", "a hook in /etc/libvirt/hooks said no"},
+	{VIR_ERR_HOOK_SCRIPT_FAILED, VMM_FAILED, "hook-refused", "a hook in /etc/libvirt/hooks refused it"},
 	{VIR_ERR_CPU_INCOMPATIBLE, VMM_BLOCKED, "cpu-incompatible", NULL},
 	{VIR_ERR_CONFIG_UNSUPPORTED, VMM_FAILED, "unsupported", NULL},
 	{VIR_ERR_OPERATION_UNSUPPORTED, VMM_FAILED, "unsupported", NULL},
@@ -165,9 +168,9 @@ bool qemu_last_is(int number)
 	return last && last->code == number;
 }
 
-char *qemu_one_line(const char *words)
+char *qemu_one_line(const char *message)
 {
-	char *line = str_copy(words ? words : "libvirt does not say why");
+	char *line = str_copy(message ? message : "libvirt gives no reason");
 	size_t length = strlen(line);
 	while (length && isspace((unsigned char)line[length - 1]))
 		line[--length] = 0;

@@ -84,13 +84,13 @@ int definition_rewrite(const char *definition, struct json_object *changes, char
 
 struct converge {
 	int64_t max_downtime_ms;
-	int64_t downtime_ms; /* allowed now */
-	int iteration;	     /* the last one seen */
-	uint64_t least;	     /* bytes that were left in the best iteration since the downtime is at its maximum */
-	int barren;	     /* iterations since that one */
-	int64_t fruitful_ms; /* when that one was */
-	uint64_t processed;  /* bytes that had crossed at the last look */
-	int64_t moved_ms;    /* when `processed` changed last */
+	int64_t downtime_ms;	 /* allowed now */
+	int iteration;		 /* the last one seen */
+	uint64_t least;		 /* bytes that were left in the best iteration since the downtime is at its maximum */
+	int stalled_iterations;	 /* iterations since that one */
+	int64_t last_gain_ms;	 /* when that one was */
+	uint64_t processed;	 /* bytes that had crossed at the last look */
+	int64_t last_crossed_ms; /* when `processed` changed last */
 };
 
 /* What QEMU says of itself at one moment. */
@@ -103,7 +103,7 @@ struct converge_sample {
 
 enum converge_advice {
 	CONVERGE_WAIT,
-	CONVERGE_ALLOW,	    /* `downtime_ms` has been raised: tell QEMU */
+	CONVERGE_RAISE_DOWNTIME, /* `downtime_ms` has been raised: tell QEMU */
 	CONVERGE_STALLED,   /* the guest writes faster than the link carries, at the highest downtime and after all the
 				  * time that auto-converge needs */
 	CONVERGE_LINK_LOST, /* nothing has crossed for 150 s */
@@ -129,12 +129,12 @@ unsigned long bandwidth_next(struct bandwidth *bandwidth, uint64_t bytes, int64_
 
 /* ------------------------------------------------------------------ qemu.c */
 
-struct qemu_moving;
+struct qemu_migration;
 
 struct qemu_host {
 	struct guest_host base;
 	virConnectPtr connection;
-	struct qemu_moving *moving; /* from migrate to migrate_end (migrate.c) */
+	struct qemu_migration *migration; /* from migrate to migrate_end (migrate.c) */
 	/* Who was looked for last, and the UUID of the domain that was found (find.c). */
 	char *known, known_uuid[VIR_UUID_STRING_BUFLEN];
 };

@@ -1,11 +1,11 @@
-/* rewrite.c: a domain's XML as another node shall have it. */
+/* rewrite.c: guest_ops->rewrite: a domain's XML for another node. */
 #include <string.h>
 
 #include "qemu.h"
 
-/* ------------------------------------------------------------------ parts that belong to one run of the guest */
+/* ------------------------------------------------------------------ what belongs to one run of the guest */
 
-/* Names that libvirt gave; an administrator's own begin with "ua-". */
+/* Removes the names that libvirt gave; an administrator's own begin with "ua-" and stay. */
 static void drop_aliases(xmlNode *devices)
 {
 	for (xmlNode *device = devices ? devices->children : NULL; device; device = device->next) {
@@ -54,7 +54,7 @@ static void drop_given_labels(xmlNode *domain)
 	}
 }
 
-/* A running guest's XML carries an id, and with it what libvirt chose for this run. A persistent one has none of it. */
+/* Only a running guest's XML has an id, and then also what libvirt chose for this run: all that is removed here. */
 static void drop_run_time_parts(xmlNode *domain)
 {
 	vmm_auto_free char *running = xml_attribute(domain, "id");
@@ -70,38 +70,38 @@ static void drop_run_time_parts(xmlNode *domain)
 
 /* ------------------------------------------------------------------ sources */
 
-static void clear_place(xmlNode *source)
+static void clear_source(xmlNode *source)
 {
 	static const char *const all[] = {"file", "dev", "dir", "pool", "volume", "mode", "index"};
 	for (size_t i = 0; i < VMM_COUNT(all); i++)
 		xml_unset(source, all[i]);
 }
 
-/* A storage kind of devices says so; without a word of it a path in /dev does. */
+/* `kind`: of the storage, which tells whether it has devices or files. Where it is NULL, a path in /dev is a device. */
 static const char *type_for(const char *path, const char *kind)
 {
 	bool device = kind ? str_same(kind, "block") : str_starts(path, "/dev/");
 	return device ? "block" : "file";
 }
 
-/* Points a disk (or an NVRAM with a source) at `path`. One that stays where it is keeps all it has. */
+/* Makes a disk, or an NVRAM with a source, use `path`. Nothing is changed where it does so already. */
 static int set_source(xmlNode *disk, const char *target, const char *path, const char *kind, struct vmm_error **err)
 {
 	vmm_auto_free char *type = xml_attribute(disk, "type");
 	const char *attribute = definition_path_attribute(type ? type : "file");
 	xmlNode *source = xml_below(disk, "source"), *chain = xml_below(disk, "backingStore");
 	if (!attribute && !str_same(type, "volume"))
-		return error_set(err, VMM_FAILED, "volume-fixed", "volume %s is of type %s, which has no path", target,
-				 type);
+		return error_set(err, VMM_FAILED, "volume-fixed", "volume %s is of type %s: its path cannot be changed",
+				 target, type);
 	if (attribute && xml_attribute_is(source, attribute, path))
 		return 0;
 	if (!source)
 		source = xmlNewChild(disk, NULL, (const xmlChar *)"source", NULL);
 	const char *new_type = type_for(path, kind);
-	clear_place(source);
+	clear_source(source);
 	xml_set(disk, "type", new_type);
 	xml_set(source, definition_path_attribute(new_type), path);
-	/* The chain was the old image's; libvirt finds the new one's in its header. */
+	/* That was the old image's backing chain; libvirt reads the new one's from its header. */
 	if (chain)
 		xml_remove(chain);
 	return 0;
@@ -121,7 +121,7 @@ static int no_such_volume(xmlNode *domain, const char *target, struct vmm_error 
 	return error_set(err, VMM_FAILED, "no-such-volume", "guest %s has no volume %s", name ? name : "?", target);
 }
 
-static int place_nvram(xmlNode *domain, const char *path, struct vmm_error **err)
+static int rewrite_nvram(xmlNode *domain, const char *path, struct vmm_error **err)
 {
 	xmlNode *nvram = xml_below(domain, "os/nvram");
 	if (!nvram)
@@ -132,13 +132,15 @@ static int place_nvram(xmlNode *domain, const char *path, struct vmm_error **err
 	return 0;
 }
 
-static int place_tpm(xmlNode *domain, const char *path, struct vmm_error **err)
+/* libvirt chooses the directory of TPM state, so the only path that can be asked for is that one. */
+static int rewrite_tpm(xmlNode *domain, const char *path, struct vmm_error **err)
 {
 	vmm_auto_free char *fixed = definition_tpm_path(domain);
 	if (!fixed)
 		return no_such_volume(domain, "tpm", err);
 	if (strcmp(fixed, path) != 0)
-		return error_set(err, VMM_FAILED, "volume-fixed", "volume tpm is always at %s, not at %s", fixed, path);
+		return error_set(err, VMM_FAILED, "volume-fixed", "volume tpm can only be at %s, not at %s", fixed,
+				 path);
 	return 0;
 }
 
@@ -151,7 +153,7 @@ static void rename_bridge(xmlNode *domain, const char *from, const char *to)
 	}
 }
 
-static int place(xmlNode *domain, struct json_object *volume, struct vmm_error **err)
+static int rewrite_volume(xmlNode *domain, struct json_object *volume, struct vmm_error **err)
 {
 	const char *target, *path;
 	if (json_need(volume, "target", "volume", &target, err) < 0 ||
@@ -161,9 +163,9 @@ static int place(xmlNode *domain, struct json_object *volume, struct vmm_error *
 	if (disk)
 		return set_source(disk, target, path, json_text(volume, "kind"), err);
 	if (!strcmp(target, "nvram"))
-		return place_nvram(domain, path, err);
+		return rewrite_nvram(domain, path, err);
 	if (!strcmp(target, "tpm"))
-		return place_tpm(domain, path, err);
+		return rewrite_tpm(domain, path, err);
 	return no_such_volume(domain, target, err);
 }
 
@@ -177,7 +179,7 @@ int definition_rewrite(const char *definition, struct json_object *changes, char
 	json_each (change, changes, "") {
 		if (json_text(change, "network"))
 			rename_bridge(domain, json_text(change, "network"), json_text_or(change, "path", ""));
-		else if (json_text(change, "target") && place(domain, change, err) < 0)
+		else if (json_text(change, "target") && rewrite_volume(domain, change, err) < 0)
 			return -1;
 	}
 	*rewritten = xml_print(domain);

@@ -1,19 +1,19 @@
-/* state.c: how a guest is, and what is being done with it. */
+/* state.c: a guest's state, and the job that is under way with it (guest_ops->state). */
 #include <string.h>
 
 #include "qemu.h"
 
-/* ------------------------------------------------------------------ state and reason in words */
+/* ------------------------------------------------------------------ names of states and reasons */
 
-static const char *pick(const char *const *words, size_t count, int which)
+static const char *pick(const char *const *names, size_t count, int which)
 {
-	return which >= 0 && (size_t)which < count && words[which] ? words[which] : "unknown";
+	return which >= 0 && (size_t)which < count && names[which] ? names[which] : "unknown";
 }
-#define PICK(words, which) pick(words, VMM_COUNT(words), which)
+#define PICK(names, which) pick(names, VMM_COUNT(names), which)
 
 static const char *paused_why(int reason)
 {
-	static const char *const words[] = {
+	static const char *const names[] = {
 		[VIR_DOMAIN_PAUSED_USER] = "user",
 		[VIR_DOMAIN_PAUSED_MIGRATION] = "migration",
 		[VIR_DOMAIN_PAUSED_SAVE] = "save",
@@ -28,12 +28,12 @@ static const char *paused_why(int reason)
 		[VIR_DOMAIN_PAUSED_POSTCOPY] = "postcopy",
 		[VIR_DOMAIN_PAUSED_POSTCOPY_FAILED] = "postcopy-failed",
 	};
-	return PICK(words, reason);
+	return PICK(names, reason);
 }
 
 static const char *shutoff_why(int reason)
 {
-	static const char *const words[] = {
+	static const char *const names[] = {
 		[VIR_DOMAIN_SHUTOFF_SHUTDOWN] = "shutdown",
 		[VIR_DOMAIN_SHUTOFF_DESTROYED] = "destroyed",
 		[VIR_DOMAIN_SHUTOFF_CRASHED] = "crashed",
@@ -42,7 +42,7 @@ static const char *shutoff_why(int reason)
 		[VIR_DOMAIN_SHUTOFF_FAILED] = "failed",
 		[VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT] = "from-snapshot",
 	};
-	return PICK(words, reason);
+	return PICK(names, reason);
 }
 
 static void name_state(struct qemu_state *state)
@@ -56,7 +56,7 @@ static void name_state(struct qemu_state *state)
 			      : state->reason == VIR_DOMAIN_PAUSED_SHUTTING_DOWN ? "shutdown"
 										 : "paused";
 		break;
-	case VIR_DOMAIN_PMSUSPENDED: /* the guest has suspended itself to memory: its QEMU is there and stands still */
+	case VIR_DOMAIN_PMSUSPENDED: /* the guest has suspended itself: QEMU is there, its CPUs are stopped */
 		state->why = "guest-suspended";
 		state->name = "paused";
 		break;
@@ -87,7 +87,7 @@ int qemu_state_of(virDomainPtr domain, struct qemu_state *state, struct vmm_erro
 
 static const char *operation_name(int operation)
 {
-	static const char *const words[] = {
+	static const char *const names[] = {
 		[VIR_DOMAIN_JOB_OPERATION_START] = "start",
 		[VIR_DOMAIN_JOB_OPERATION_SAVE] = "save",
 		[VIR_DOMAIN_JOB_OPERATION_RESTORE] = "restore",
@@ -99,11 +99,12 @@ static const char *operation_name(int operation)
 		[VIR_DOMAIN_JOB_OPERATION_BACKUP] = "backup",
 		[VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE] = "snapshot",
 	};
-	return PICK(words, operation);
+	return PICK(names, operation);
 }
 
-/* libvirt would not say. It has no figures of an incoming migration and calls the question unsupported; a guest that
- * has gone off meanwhile has no job; and one that another job holds fast cannot be asked in time. */
+/* libvirt has refused to say which job there is. "Unsupported" means an incoming migration, of which it has no
+ * figures; a time-out means that some job keeps the guest busy. A guest that is off by now has no job. All else is an
+ * error. */
 static int job_unknown(virDomainPtr domain, char **job, struct vmm_error **err)
 {
 	struct vmm_error *problem = NULL;
@@ -167,15 +168,15 @@ int qemu_job_of(virDomainPtr domain, char **job, struct vmm_error **err)
 
 /* ------------------------------------------------------------------ guest_ops->state */
 
-/* No more questions than it takes: a guest whose memory has just moved stands still meanwhile. */
+/* Asks libvirt as little as possible: this is called while a guest whose memory has moved waits to be released. */
 static int state_now(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err)
 {
 	vmm_auto_domain virDomainPtr domain = NULL;
 	vmm_auto_free char *job = NULL;
 	char uuid[VIR_UUID_STRING_BUFLEN] = "";
 	struct qemu_state now = {0};
-	/* State before job: an incoming guest becomes paused/user while its job is still there. The other way round the
-	 * end of the job could be seen with a state from before it. */
+	/* The state first, then the job: an incoming guest becomes paused/user while its job is still there. In the
+	 * other order, the end of the job could be combined with a state from before it. */
 	if (qemu_find(host, id, &domain, err) < 0 || qemu_state_of(domain, &now, err) < 0 ||
 	    (now.state != VIR_DOMAIN_SHUTOFF && qemu_domain_job(domain, &job, err) < 0))
 		return -1;
@@ -191,7 +192,7 @@ int qemu_state(struct guest_host *host, const char *id, struct json_object **sta
 	struct vmm_error *problem = NULL;
 	if (state_now(host, id, state, &problem) == 0)
 		return 0;
-	/* A guest that is not persistent can also go between two questions. */
+	/* A transient guest can also disappear between two questions. */
 	if (qemu_gone_is_fine(err, problem) < 0)
 		return -1;
 	*state = json_make("state:s complete:b persistent:b", "absent", 0, 0);

@@ -4,7 +4,7 @@
 
 #include "qemu.h"
 
-/* libvirt's own place; the XML of a TPM does not name it (before libvirt 10.10). */
+/* libvirt's own directory. The XML of a TPM names it from libvirt 10.10 on only. */
 #define TPM_ROOT "/var/lib/libvirt/swtpm"
 
 const char *definition_path_attribute(const char *type)
@@ -16,7 +16,7 @@ const char *definition_path_attribute(const char *type)
 	return NULL;
 }
 
-/* ------------------------------------------------------------------ the canonical line of a network source */
+/* ------------------------------------------------------------------ a network source in one canonical line */
 
 static int by_name(const void *a, const void *b)
 {
@@ -31,7 +31,8 @@ static void print_attribute(struct text *line, xmlNode *node, xmlAttr *attribute
 	xmlFree(escaped);
 }
 
-/* An element with its attributes in the order of their names. `index` is the running QEMU's own. */
+/* An element's beginning, with its attributes in the order of their names. `index` is left out: the running QEMU
+ * chose it. */
 static void print_element(struct text *line, xmlNode *node)
 {
 	enum { MOST = 32 };
@@ -46,16 +47,16 @@ static void print_element(struct text *line, xmlNode *node)
 		print_attribute(line, node, attributes[i]);
 }
 
-/* What tells one network disk from another: protocol, name, hosts, and for RBD snapshot and configuration. How one logs
- * in, how long one waits and what libvirt keeps for itself do not. */
+/* The same line for the same network disk on any node: what identifies it (protocol, name, hosts; for RBD also
+ * snapshot and configuration), without credentials, time-outs and what libvirt adds for itself. */
 static char *network_source(xmlNode *source)
 {
-	static const char *const telling[] = {"host", "snapshot", "config", "initiator"};
+	static const char *const identifying[] = {"host", "snapshot", "config", "initiator"};
 	struct text line = {0};
 	print_element(&line, source);
 	text_add(&line, ">");
-	for (size_t i = 0; i < VMM_COUNT(telling); i++)
-		xml_each (child, source, telling[i]) {
+	for (size_t i = 0; i < VMM_COUNT(identifying); i++)
+		xml_each (child, source, identifying[i]) {
 			xmlNode *iqn = xml_below(child, "iqn");
 			print_element(&line, iqn ? iqn : child);
 			text_add(&line, "/>");
@@ -66,7 +67,7 @@ static char *network_source(xmlNode *source)
 
 /* ------------------------------------------------------------------ disks */
 
-static void add_place(struct json_object *volume, const char *type, xmlNode *source)
+static void add_source(struct json_object *volume, const char *type, xmlNode *source)
 {
 	const char *attribute = definition_path_attribute(type);
 	vmm_auto_free char *path = attribute ? xml_attribute(source, attribute) : NULL;
@@ -91,34 +92,34 @@ static void add_disk(struct json_object *volumes, xmlNode *disk)
 	vmm_auto_free char *type = xml_attribute(disk, "type"), *device = xml_attribute(disk, "device");
 	vmm_auto_free char *name = xml_attribute(target, "dev"), *bus = xml_attribute(target, "bus");
 	vmm_auto_free char *format = xml_attribute(driver, "type"), *cache = xml_attribute(driver, "cache");
-	bool plain = !device || !strcmp(device, "lun"); /* a lun is a disk that also takes SCSI commands */
+	bool is_disk = !device || !strcmp(device, "lun"); /* a lun is a disk that also accepts SCSI commands */
 	struct json_object *volume =
 		json_make("target:s type:s device:s format:s bus:s cache:s", name, type ? type : "file",
-			  plain ? "disk" : device, format ? format : "raw", bus, cache);
-	/* SCSI commands go to devices only. */
+			  is_disk ? "disk" : device, format ? format : "raw", bus, cache);
+	/* type_fixed: SCSI commands need a device, so a lun cannot become a file. */
 	json_put(volume, "readonly:b shareable:b type_fixed:b",
 		 xml_below(disk, "readonly") || str_same(device, "cdrom"), xml_below(disk, "shareable") != NULL,
 		 (int)str_same(device, "lun"));
-	add_place(volume, json_text(volume, "type"), source);
+	add_source(volume, json_text(volume, "type"), source);
 	json_object_array_add(volumes, volume);
 }
 
-/* ------------------------------------------------------------------ beside the disks */
+/* ------------------------------------------------------------------ NVRAM, TPM state */
 
 /* <nvram>PATH</nvram>, or with a type and a source like a disk's. */
 static void add_nvram(struct json_object *volumes, xmlNode *nvram)
 {
 	xmlNode *source = xml_below(nvram, "source");
 	vmm_auto_free char *type = xml_attribute(nvram, "type"), *format = xml_attribute(nvram, "format");
-	vmm_auto_free char *words = source ? NULL : xml_text(nvram);
-	if (!source && (!words || !*words))
-		return; /* libvirt has not chosen a place yet */
+	vmm_auto_free char *path = source ? NULL : xml_text(nvram);
+	if (!source && (!path || !*path))
+		return; /* libvirt chooses its path at the next start */
 	struct json_object *volume = json_make("target:s type:s device:s format:s readonly:b shareable:b", "nvram",
 					       type ? type : "file", "nvram", format ? format : "raw", 0, 0);
 	if (source)
-		add_place(volume, json_text(volume, "type"), source);
+		add_source(volume, json_text(volume, "type"), source);
 	else
-		json_put(volume, "path:s", words);
+		json_put(volume, "path:s", path);
 	json_object_array_add(volumes, volume);
 }
 

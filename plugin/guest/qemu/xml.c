@@ -1,4 +1,4 @@
-/* xml.c: see xml.h. */
+/* xml.c: reads and changes XML by libxml2. */
 #include <libxml/parser.h>
 #include <libxml/xmlsave.h>
 #include <string.h>
@@ -18,15 +18,17 @@ int xml_open(const char *text, const char *root, xmlDoc **document, struct vmm_e
 		xmlReadMemory(text, (int)length, NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
 	if (!parsed) {
 		const xmlError *problem = xmlGetLastError();
-		return error_set(err, VMM_FAILED, "bad-definition", "the definition is no XML: line %d: %s",
-				 problem ? problem->line : 0, problem ? problem->message : "not well-formed");
+		return error_set(err, VMM_FAILED, "bad-definition",
+				 "the definition is not well-formed XML: line %d: %s", problem ? problem->line : 0,
+				 problem ? problem->message : "unknown error");
 	}
 	xmlNode *top = xmlDocGetRootElement(parsed);
 	if (parsed->intSubset || !top || !xml_is(top, root)) {
 		xmlFreeDoc(parsed);
-		return error_set(err, VMM_FAILED, "bad-definition", "the definition is no plain <%s> element", root);
+		return error_set(err, VMM_FAILED, "bad-definition",
+				 "the definition is not a <%s> element without a document type", root);
 	}
-	/* Else attributes would be written with numbers for all that is not ASCII. */
+	/* Without an encoding, libxml2 would write characters other than ASCII in attributes as numbers. */
 	if (!parsed->encoding)
 		parsed->encoding = xmlStrdup((const xmlChar *)"UTF-8");
 	*document = parsed;
@@ -68,8 +70,8 @@ xmlNode *xml_next(xmlNode *node)
 	return element_named(node->next, (const char *)node->name, strlen((const char *)node->name));
 }
 
-/* libxml2's strings are its allocator's; ours are malloc's. */
-static char *own(xmlChar *text)
+/* libxml2 has an allocator of its own; our callers use free(). */
+static char *to_malloc(xmlChar *text)
 {
 	char *copy = text ? str_copy((const char *)text) : NULL;
 	xmlFree(text);
@@ -78,12 +80,12 @@ static char *own(xmlChar *text)
 
 char *xml_attribute(xmlNode *node, const char *name)
 {
-	return node ? own(xmlGetNoNsProp(node, (const xmlChar *)name)) : NULL;
+	return node ? to_malloc(xmlGetNoNsProp(node, (const xmlChar *)name)) : NULL;
 }
 
 char *xml_text(xmlNode *node)
 {
-	return node ? own(xmlNodeGetContent(node)) : NULL;
+	return node ? to_malloc(xmlNodeGetContent(node)) : NULL;
 }
 
 bool xml_attribute_is(xmlNode *node, const char *name, const char *value)
@@ -103,11 +105,11 @@ void xml_unset(xmlNode *node, const char *name)
 	xmlUnsetProp(node, (const xmlChar *)name);
 }
 
-/* xmlNodeSetContent alone would take '&' for the beginning of an entity. */
-void xml_set_text(xmlNode *node, const char *words)
+/* xmlNodeSetContent would take '&' for the beginning of an entity; xmlNodeAddContent does not. */
+void xml_set_text(xmlNode *node, const char *text)
 {
 	xmlNodeSetContent(node, NULL);
-	xmlNodeAddContent(node, (const xmlChar *)words);
+	xmlNodeAddContent(node, (const xmlChar *)text);
 }
 
 void xml_remove(xmlNode *node)
