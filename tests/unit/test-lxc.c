@@ -1,4 +1,5 @@
-/* Containers: what their configs say of their volumes, mounts, networks and ids, and how a config is written anew for a target. */
+/* Containers: what their configs say of their volumes, mounts, networks and ids, and how a config is written anew for
+ * a target. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +33,8 @@ static int leave_room(void **state)
 /* A container 200 with these lines in its config, and a little root. */
 static void container(const char *lines)
 {
-	vmm_auto_free char *directory = lxc_directory(&machine.base, "200"), *path = lxc_config(&machine.base, "200");
+	vmm_auto_free char *directory = lxc_directory(&machine.base, "200"),
+			   *path = lxc_active_config(&machine.base, "200");
 	vmm_auto_free char *root = str_format("%s/rootfs", directory);
 	vmm_auto_free char *text = str_format("# mine\nlxc.uts.name = web\n%s\n", lines);
 	assert_int_equal(dir_remove(directory, NULL), 0);

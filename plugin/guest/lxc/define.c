@@ -1,27 +1,28 @@
-/* define.c: definitions come, get their name, lose it, and go. */
+/* define.c: makes, activates, deactivates and removes a container's definition. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "lxc.h"
 
-static int nobody_in_the_way(struct guest_host *host, const char *id, struct vmm_error **err)
+/* A definition that an earlier call has written is no obstacle: its config is inactive and the container is off. */
+static int check_name_free(struct guest_host *host, const char *id, struct vmm_error **err)
 {
 	vmm_auto_container struct lxc_container *c = NULL;
-	vmm_auto_free char *own = lxc_config(host, id);
+	vmm_auto_free char *active = lxc_active_config(host, id);
 	struct vmm_error *problem = NULL;
-	if (file_there(own))
-		return error_set(err, VMM_BLOCKED, "name-taken", "container %s is here already", id);
+	if (file_there(active))
+		return error_set(err, VMM_BLOCKED, "name-taken", "container %s exists on this node already", id);
 	if (lxc_load(host, id, &c, &problem) < 0) {
 		error_clear(&problem);
 		return 0;
 	}
 	return str_same(lxc_state_of(c), "shutoff")
 		       ? 0
-		       : error_set(err, VMM_BLOCKED, "name-taken", "container %s runs here", id);
+		       : error_set(err, VMM_BLOCKED, "name-taken", "container %s runs on this node", id);
 }
 
-/* Under its name aside: `own` gives it the real one. */
+/* The config gets its inactive name; lxc_own activates it. */
 int lxc_define(struct guest_host *host, const char *definition, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *json = NULL;
@@ -31,17 +32,19 @@ int lxc_define(struct guest_host *host, const char *definition, struct vmm_error
 	    json_need(json, "config", "definition", &config, err) < 0)
 		return -1;
 	if (!lxc_name_good(id))
-		return error_set(err, VMM_BLOCKED, "bad-name", "container \"%s\": its name has odd characters", id);
-	if (nobody_in_the_way(host, id, err) < 0)
+		return error_set(
+			err, VMM_BLOCKED, "bad-name",
+			"container \"%s\": its name has other characters than letters, digits and . _ - + @ :", id);
+	if (check_name_free(host, id, err) < 0)
 		return -1;
-	vmm_auto_free char *directory = lxc_directory(host, id), *aside = lxc_aside(host, id);
-	if (dir_make(directory, 0700, err) < 0 || lxc_belongings_make(directory, json_at(json, "files"), err) < 0 ||
-	    file_write(aside, config, strlen(config), 0640, err) < 0)
+	vmm_auto_free char *directory = lxc_directory(host, id), *inactive = lxc_inactive_config(host, id);
+	if (dir_make(directory, 0700, err) < 0 || lxc_extra_files_write(directory, json_at(json, "files"), err) < 0 ||
+	    file_write(inactive, config, strlen(config), 0640, err) < 0)
 		return -1;
-	if (chmod(aside, 0644) < 0 ||
+	if (chmod(inactive, 0644) < 0 ||
 	    chown(directory, (uid_t)json_number(json, "uid"), (gid_t)json_number(json, "gid")) < 0 ||
 	    chmod(directory, (mode_t)json_number(json, "mode") & 07777) < 0)
-		return error_errno(err, errno, "owner and mode of %s", directory);
+		return error_errno(err, errno, "set owner and mode of %s", directory);
 	return 0;
 }
 
@@ -49,11 +52,11 @@ int lxc_own(struct guest_host *host, const char *id, bool own, struct vmm_error 
 {
 	if (name_check(id, "container", err) < 0)
 		return -1;
-	vmm_auto_free char *config = lxc_config(host, id), *aside = lxc_aside(host, id);
-	const char *from = own ? aside : config, *to = own ? config : aside;
+	vmm_auto_free char *active = lxc_active_config(host, id), *inactive = lxc_inactive_config(host, id);
+	const char *from = own ? inactive : active, *to = own ? active : inactive;
 	if (!file_there(from))
 		return 0;
-	/* Both are there only where somebody wrote a config while the other was aside. */
+	/* Fails where both exist: somebody has written a config while ours was inactive. */
 	return file_rename_new(from, to, err);
 }
 
@@ -71,20 +74,21 @@ int lxc_undefine(struct guest_host *host, const char *id, struct vmm_error **err
 		return -1;
 	}
 	if (!str_same(lxc_state_of(c), "shutoff"))
-		return error_set(err, VMM_FAILED, "guest-state", "container %s runs: its definition stays", id);
-	vmm_auto_free char *directory = lxc_directory(host, id), *config = lxc_config(host, id),
-			   *aside = lxc_aside(host, id);
+		return error_set(err, VMM_FAILED, "guest-state", "container %s runs: its definition is not removed",
+				 id);
+	vmm_auto_free char *directory = lxc_directory(host, id), *active = lxc_active_config(host, id),
+			   *inactive = lxc_inactive_config(host, id);
 	vmm_auto_json struct json_object *volumes = lxc_volumes(host, c);
-	if (lxc_belongings(directory, volumes, &files, left, err) < 0)
+	if (lxc_extra_files_read(directory, volumes, &files, left, err) < 0)
 		return -1;
-	lxc_belongings_remove(directory, files);
-	if (file_remove(config, err) < 0 || file_remove(aside, err) < 0)
+	lxc_extra_files_remove(directory, files);
+	if (file_remove(active, err) < 0 || file_remove(inactive, err) < 0)
 		return -1;
-	rmdir(directory); /* its volumes may still be in it */
+	rmdir(directory); /* stays where volumes are still in it */
 	return 0;
 }
 
-/* Autostart and groups are lines of the config, which has its name on one node only: there is nothing to switch. */
+/* Nothing to do: autostart is a line of the config, and the config is active on one node only. */
 int lxc_autostart(struct guest_host *host, const char *id, bool on, struct vmm_error **err)
 {
 	(void)host, (void)id, (void)on, (void)err;

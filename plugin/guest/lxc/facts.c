@@ -1,4 +1,4 @@
-/* facts.c: what there is to know of containers and of LXC here. */
+/* facts.c: facts and state of containers, and of LXC on this node (guest_ops->facts, list, state, host_facts). */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +15,7 @@ static char *net_item(struct lxc_container *c, int number, const char *what)
 	return lxc_item(c, key);
 }
 
-/* A veth's link is a bridge. Other kinds stand on an interface of the host. */
+/* The link of a veth is a bridge; that of other types is an interface of the host. */
 static void add_networks(struct lxc_container *c, struct json_object *networks, struct json_object *devices)
 {
 	for (int number = 0; number < NETWORKS_MOST; number++) {
@@ -41,7 +41,8 @@ static bool has_option(const char *options, const char *wanted)
 	return false;
 }
 
-/* fstab lines whose source is a path of the host. Those of an fstab travel as they are written there ("fixed"). */
+/* Adds the lines, in fstab's format, whose source is a path of the host. `fixed`: they are in an fstab, not in the
+ * config. */
 static void add_mounts(struct json_object *mounts, const char *text, bool fixed)
 {
 	vmm_auto_free char *copy = str_copy(text);
@@ -80,7 +81,7 @@ static struct json_object *lines_of(struct lxc_container *c, const char *key)
 	return lines;
 }
 
-/* Bytes of "lxc.cgroup2.memory.max", with its suffix; 0: none. */
+/* The memory limit in bytes, written with or without a suffix ("2G"); 0: none. */
 static int64_t memory_of(struct lxc_container *c)
 {
 	static const char units[] = "KMGT";
@@ -95,7 +96,7 @@ static int64_t memory_of(struct lxc_container *c)
 	return bytes > 0 ? bytes : 0;
 }
 
-/* The highest number of "0-3,7". */
+/* The highest CPU number in a list like "0-3,7"; -1 where there is none. */
 static int pinned_of(struct lxc_container *c)
 {
 	vmm_auto_free char *cpus = lxc_item(c, "lxc.cgroup2.cpuset.cpus");
@@ -114,14 +115,14 @@ static int pinned_of(struct lxc_container *c)
 static int definition_of(struct guest_host *host, struct lxc_container *c, struct json_object *volumes,
 			 struct json_object *left, char **definition, struct vmm_error **err)
 {
-	vmm_auto_free char *directory = lxc_directory(host, c->name), *path = lxc_config_there(host, c->name);
+	vmm_auto_free char *directory = lxc_directory(host, c->name), *path = lxc_present_config(host, c->name);
 	vmm_auto_free char *text = NULL;
 	struct json_object *files;
 	struct stat info;
 	if (!path || stat(directory, &info) < 0)
-		return error_errno(err, path ? errno : ENOENT, "look at %s", directory);
+		return error_errno(err, path ? errno : ENOENT, "stat %s", directory);
 	if (file_read(path, LXC_CONFIG_MOST, &text, NULL, err) < 0 ||
-	    lxc_belongings(directory, volumes, &files, left, err) < 0)
+	    lxc_extra_files_read(directory, volumes, &files, left, err) < 0)
 		return -1;
 	vmm_auto_json struct json_object *made =
 		json_make("name:s config:s mode:d uid:i gid:i files:o", c->name, text, (int)(info.st_mode & 07777),
@@ -145,7 +146,7 @@ static int snapshots_of(struct lxc_container *c)
 
 static struct json_object *short_facts(struct guest_host *host, struct lxc_container *c)
 {
-	vmm_auto_free char *own = lxc_config(host, c->name);
+	vmm_auto_free char *active = lxc_active_config(host, c->name);
 	struct json_object *networks = json_object_new_array(), *devices = json_object_new_array();
 	vmm_auto_free char *autostart = lxc_item(c, "lxc.start.auto");
 	add_networks(c, networks, devices);
@@ -154,17 +155,17 @@ static struct json_object *short_facts(struct guest_host *host, struct lxc_conta
 		"networks:o devices:o aside:b",
 		"lxc", c->name, c->name, NULL, NULL, lxc_state_of(c), memory_of(c), 0,
 		autostart && strcmp(autostart, "0") != 0, 1, lxc_volumes(host, c), networks, devices,
-		(int)!file_there(own));
+		(int)!file_there(active));
 }
 
-/* Programs and files of the host that the config names. Those in the container's own directory travel with it. LXC runs lxc.hook.start
- * within the container. */
+/* Programs and files of the host that the config names, except those in the container's own directory, which are
+ * carried with it. lxc.hook.start is not among the keys: LXC runs it inside the container. */
 static struct json_object *needs_of(struct guest_host *host, struct lxc_container *c)
 {
 	static const char *const keys[] = {"lxc.hook.pre-start", "lxc.hook.pre-mount",	"lxc.hook.mount",
 					   "lxc.hook.autodev",	 "lxc.hook.start-host", "lxc.hook.stop",
 					   "lxc.hook.post-stop", "lxc.mount.fstab",	"lxc.seccomp.profile"};
-	vmm_auto_free char *own = lxc_directory(host, c->name), *within = str_format("%s/", own);
+	vmm_auto_free char *directory = lxc_directory(host, c->name), *within = str_format("%s/", directory);
 	struct json_object *needs = json_object_new_array();
 	for (size_t i = 0; i < VMM_COUNT(keys); i++) {
 		vmm_auto_json struct json_object *lines = lines_of(c, keys[i]);
@@ -203,7 +204,7 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 	return 0;
 }
 
-/* Short facts, with what others must not have as well. */
+/* Short facts, with what no other guest may use: paths of writable volumes, MAC addresses. */
 static struct json_object *listed(struct guest_host *host, struct lxc_container *c)
 {
 	struct json_object *guest = short_facts(host, c), *paths = json_object_new_array(),
@@ -218,7 +219,7 @@ static struct json_object *listed(struct guest_host *host, struct lxc_container 
 	return guest;
 }
 
-/* Those whose config is aside too: they are on their way from here or to here. */
+/* With those whose config is inactive: they are arriving here, or have left. */
 int lxc_list(struct guest_host *host, struct json_object **guests, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *names = NULL, *list = json_object_new_array();

@@ -1,14 +1,14 @@
-/* fit.c: would the container find here what it needs? */
+/* fit.c: guest_ops->fit: does this node have what the container needs? */
 #include <string.h>
 #include <sys/stat.h>
 
 #include "lxc.h"
 
-/* The config's own objections: what the target's LXC could not read or use. */
+/* The first thing in the definition that cannot be used on this node, for people; NULL: all can. */
 static char *objection(struct json_object *guest)
 {
 	if (!lxc_name_good(json_text_or(guest, "id", "")))
-		return str_copy("its name has characters that LXC's hooks do not take");
+		return str_copy("its name has other characters than letters, digits and . _ - + @ :");
 	json_each (include, guest, "includes")
 		if (*json_text_or(include, "", "") == '/' && !file_there(json_text(include, "")))
 			return str_format("its config includes %s, which is not here", json_text(include, ""));
@@ -16,8 +16,9 @@ static char *objection(struct json_object *guest)
 		if (!file_there(json_text_or(need, "", "/")))
 			return str_format("its config names %s, which is not here", json_text(need, ""));
 	json_each (left, guest, "left")
-		return str_format("its directory holds %s, which cannot travel with it (not a small plain file)",
-				  json_text_or(left, "", "?"));
+		return str_format(
+			"its directory has %s, which cannot be carried to the target (only small plain files can)",
+			json_text_or(left, "", "?"));
 	return NULL;
 }
 
@@ -32,8 +33,10 @@ static struct json_object *missing_mounts(struct json_object *guest)
 
 /* ------------------------------------------------------------------ ids */
 
-/* Lines "NAME:FIRST:COUNT". Does root have all of [first, first+count), and has anybody else some of it? */
-static void look_in(const char *path, unsigned long first, unsigned long count, bool *roots, bool *granted, bool *taken)
+/* Reads /etc/subuid or subgid, lines "NAME:FIRST:COUNT". Sets `roots` where root has any ids, `granted` where root
+ * has all of [first, first + count), `taken` where another user has some of them. */
+static void read_subids(const char *path, unsigned long first, unsigned long count, bool *roots, bool *granted,
+			bool *taken)
 {
 	vmm_auto_free char *text = NULL;
 	if (file_read(path, 1 << 20, &text, NULL, NULL) < 0)
@@ -50,7 +53,8 @@ static void look_in(const char *path, unsigned long first, unsigned long count, 
 	}
 }
 
-/* "u 0 100000 65536": what makes the map unusable here, or NULL. */
+/* Why the map, such as "u 0 100000 65536", cannot be used on this node; NULL: it can. Where the file gives root
+ * nothing at all, root may use every id that no other user has. */
 static char *bad_map(const char *map)
 {
 	char which;
@@ -59,7 +63,7 @@ static char *bad_map(const char *map)
 	if (sscanf(map, "%c %lu %lu %lu", &which, &inside, &first, &count) != 4)
 		return NULL;
 	const char *path = which == 'u' ? "/etc/subuid" : "/etc/subgid";
-	look_in(path, first, count, &roots, &granted, &taken);
+	read_subids(path, first, count, &roots, &granted, &taken);
 	if (granted || (!roots && !taken))
 		return NULL;
 	return str_format("%lu to %lu %s in %s", first, first + count - 1,

@@ -1,4 +1,4 @@
-/* lxc.c: containers of LXC. At the end is the kind's index. */
+/* lxc.c: the paths and the config of a container, and at the end the table of the kind. */
 #include <string.h>
 
 #include "lxc.h"
@@ -30,24 +30,27 @@ char *lxc_directory(struct guest_host *host, const char *id)
 	return str_format("%s/%s", ((struct lxc_host *)host)->path, id);
 }
 
-char *lxc_config(struct guest_host *host, const char *id)
+char *lxc_active_config(struct guest_host *host, const char *id)
 {
 	return str_format("%s/%s/config", ((struct lxc_host *)host)->path, id);
 }
 
-char *lxc_aside(struct guest_host *host, const char *id)
+char *lxc_inactive_config(struct guest_host *host, const char *id)
 {
 	return str_format("%s/%s/config.vmmigrate", ((struct lxc_host *)host)->path, id);
 }
 
-char *lxc_config_there(struct guest_host *host, const char *id)
+char *lxc_present_config(struct guest_host *host, const char *id)
 {
-	char *paths[] = {lxc_config(host, id), lxc_aside(host, id)};
-	size_t there = file_there(paths[0]) ? 0 : file_there(paths[1]) ? 1 : 2;
-	for (size_t i = 0; i < VMM_COUNT(paths); i++)
-		if (i != there)
-			free(paths[i]);
-	return there < 2 ? paths[there] : NULL;
+	char *path = lxc_active_config(host, id);
+	if (file_there(path))
+		return path;
+	free(path);
+	path = lxc_inactive_config(host, id);
+	if (file_there(path))
+		return path;
+	free(path);
+	return NULL;
 }
 
 bool lxc_name_good(const char *id)
@@ -68,15 +71,16 @@ int lxc_load(struct guest_host *host, const char *id, struct lxc_container **con
 	*container = NULL;
 	if (name_check(id, "container", err) < 0)
 		return -1;
-	vmm_auto_free char *config = lxc_config_there(host, id), *own = lxc_config(host, id);
+	vmm_auto_free char *config = lxc_present_config(host, id), *active = lxc_active_config(host, id);
 	if (!config) {
 		error_set(err, VMM_NOT_FOUND, "no-such-guest", "there is no container %s here", id);
 		return error_hint(err, "list them: vmmigrate list");
 	}
 	struct lxc_container *c = lxc_container_new(id, ((struct lxc_host *)host)->path);
-	if (!c || (strcmp(config, own) != 0 && !c->load_config(c, config))) {
+	/* lxc_container_new reads the active config by itself. */
+	if (!c || (strcmp(config, active) != 0 && !c->load_config(c, config))) {
 		lxc_cleanup_container(&c);
-		return error_set(err, VMM_FAILED, "bad-definition", "container %s: LXC cannot read its config", id);
+		return error_set(err, VMM_FAILED, "bad-definition", "container %s: LXC cannot read %s", id, config);
 	}
 	*container = c;
 	return 0;
@@ -107,16 +111,16 @@ const char *lxc_value(const char *line, const char *key)
 
 const char *lxc_state_of(struct lxc_container *c)
 {
-	static const char *const words[][2] = {
+	static const char *const states[][2] = {
 		{"STOPPED", "shutoff"}, {"RUNNING", "running"},	  {"FROZEN", "paused"},	    {"FREEZING", "paused"},
 		{"THAWED", "running"},	{"STARTING", "starting"}, {"STOPPING", "shutdown"}, {"ABORTING", "shutdown"},
 	};
 	if (lxc_is_held(c->name))
 		return "paused";
 	const char *state = c->state(c);
-	for (size_t i = 0; i < VMM_COUNT(words); i++)
-		if (str_same(words[i][0], state))
-			return words[i][1];
+	for (size_t i = 0; i < VMM_COUNT(states); i++)
+		if (str_same(states[i][0], state))
+			return states[i][1];
 	return "shutoff";
 }
 

@@ -1,5 +1,5 @@
-/* power.c: a container's power. Starts go through lxc-start, so that what watches over the container is a process of LXC's and
- * not a part of ours. */
+/* power.c: starts and stops containers (guest_ops->start, release, stop, destroy). Starts go through the command
+ * lxc-start: the container's monitor is then a process of its own, and not a child of ours. */
 #include <string.h>
 
 #include "lxc.h"
@@ -12,43 +12,43 @@
 enum {
 	START_MS = 120000,
 	HELD_S = 60,  /* until the container is set up */
-	HOLD_S = 120, /* that the hook waits for our word */
+	HOLD_S = 120, /* that the hook waits for our answer */
 	RELEASE_MS = 30000,
-	POLL_MS = 25,	    /* part of the time that it is off */
-	STOPPED_MS = 30000, /* after its init was killed */
+	POLL_MS = 25,	    /* until we notice that it is off, which is downtime */
+	STOPPED_MS = 30000, /* within which it has to be off after its init was killed */
 };
 
 /* ------------------------------------------------------------------ start */
 
-/* "lxc-start 200 20260301120000.000 ERROR    conf - ../src/…: mount_entry:2195 - No such file …": the words after the place in
- * LXC's source, of the first line that has any. */
-static char *first_words(const char *id)
+/* The first error in lxc-start's log, or NULL. Lines are like "lxc-start 200 20260301120000.000 ERROR    conf -
+ * ../src/lxc/conf.c:mount_entry:2195 - No such file ..."; the message comes after the position in LXC's source. */
+static char *first_error(const char *id)
 {
-	vmm_auto_free char *path = str_format("/run/vmmigrate/lxc/%s/log", id), *text = NULL;
+	vmm_auto_free char *path = lxc_hold_file(id, "log"), *text = NULL;
 	if (file_read(path, 1 << 20, &text, NULL, NULL) < 0)
 		return NULL;
 	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
-		char *error = strstr(line, " ERROR "), *words = error ? strstr(error, " - ") : NULL;
-		char *second = words ? strstr(words + 3, " - ") : NULL;
-		if (words)
-			return str_copy(second ? second + 3 : words + 3);
+		char *error = strstr(line, " ERROR "), *position = error ? strstr(error, " - ") : NULL;
+		char *message = position ? strstr(position + 3, " - ") : NULL;
+		if (position)
+			return str_copy(message ? message + 3 : position + 3);
 	}
 	return NULL;
 }
 
+/* Replaces *err, which says only that lxc-start failed, by what its log says. */
 static int start_failed(const char *id, struct vmm_error **err)
 {
-	vmm_auto_free char *words = first_words(id);
-	vmm_auto_free char *told = str_copy((*err)->message);
+	vmm_auto_free char *logged = first_error(id), *message = str_copy((*err)->message);
 	error_clear(err);
-	error_set(err, VMM_FAILED, "start-failed", "container %s cannot be started: %s", id, words ? words : told);
+	error_set(err, VMM_FAILED, "start-failed", "container %s cannot be started: %s", id, logged ? logged : message);
 	return error_hint(err, "see more: lxc-start -n %s -F -l DEBUG -o /dev/stderr", id);
 }
 
 int lxc_start(struct guest_host *host, const char *id, bool held, struct vmm_error **err)
 {
-	vmm_auto_free char *config = lxc_config_there(host, id);
-	vmm_auto_free char *log = str_format("/run/vmmigrate/lxc/%s/log", id);
+	vmm_auto_free char *config = lxc_present_config(host, id);
+	vmm_auto_free char *log = lxc_hold_file(id, "log");
 	vmm_auto_free char *hook = str_format("lxc.hook.start-host=%s wait %d %llu %d", HOLD, (int)getpid(),
 					      (unsigned long long)process_started(getpid()), HOLD_S);
 	vmm_auto_free char *limit = str_format("%d", HELD_S);
@@ -59,9 +59,9 @@ int lxc_start(struct guest_host *host, const char *id, bool held, struct vmm_err
 	if (!config || name_check(id, "container", err) < 0)
 		return config ? -1
 			      : error_set(err, VMM_NOT_FOUND, "no-such-guest", "there is no container %s here", id);
-	if (lxc_hold_begin(id, err) < 0)
+	if (lxc_hold_reset(id, err) < 0)
 		return -1;
-	enum { PLAIN_BEGIN = 4, PLAIN_END = 16 };
+	enum { PLAIN_BEGIN = 4, PLAIN_END = 16 }; /* the part of argv that starts it without holding it */
 	if (!held)
 		argv[PLAIN_END] = NULL;
 	struct run_result result;
@@ -77,7 +77,7 @@ int lxc_release(struct guest_host *host, const char *id, struct vmm_error **err)
 	vmm_auto_container struct lxc_container *c = NULL;
 	if (lxc_load(host, id, &c, err) < 0)
 		return -1;
-	if (lxc_hold_say(id, "go", err) < 0)
+	if (lxc_hold_answer(id, "go", err) < 0)
 		return -1;
 	for (int64_t end = clock_steady_ms() + RELEASE_MS; clock_steady_ms() < end; clock_sleep_ms(POLL_MS)) {
 		const char *state = lxc_state_of(c);
@@ -86,7 +86,7 @@ int lxc_release(struct guest_host *host, const char *id, struct vmm_error **err)
 		if (str_same(state, "shutoff"))
 			break;
 	}
-	error_set(err, VMM_FAILED, "start-failed", "container %s was let go, but does not run", id);
+	error_set(err, VMM_FAILED, "start-failed", "container %s was released, but does not run", id);
 	return start_failed(id, err);
 }
 
@@ -101,13 +101,15 @@ static int await_off(struct lxc_container *c, struct vmm_error **err)
 {
 	for (int64_t end = clock_steady_ms() + STOPPED_MS; !is_off(c); clock_sleep_ms(POLL_MS))
 		if (clock_steady_ms() > end)
-			return error_set(err, VMM_FAILED, "guest-state", "container %s cannot be stopped", c->name);
+			return error_set(err, VMM_FAILED, "guest-state",
+					 "container %s still runs %d s after it was killed", c->name,
+					 STOPPED_MS / 1000);
 	return lxc_await_loop(c, err);
 }
 
 static int kill_it(struct lxc_container *c, struct vmm_error **err)
 {
-	if (lxc_is_held(c->name) && lxc_hold_say(c->name, "end", err) < 0)
+	if (lxc_is_held(c->name) && lxc_hold_answer(c->name, "end", err) < 0)
 		return -1;
 	if (!lxc_is_held(c->name) && !is_off(c))
 		c->stop(c);
@@ -122,7 +124,7 @@ int lxc_stop(struct guest_host *host, const char *id, int limit_ms, bool force, 
 		return -1;
 	int64_t end = clock_steady_ms() + limit_ms;
 	if (!is_off(c))
-		c->shutdown(c, 0); /* its halt signal, once; we wait ourselves */
+		c->shutdown(c, 0); /* sends its halt signal, once; the loop below waits */
 	for (; !is_off(c); clock_sleep_ms(POLL_MS)) {
 		if (cancelled && cancelled(context))
 			return error_set(err, VMM_CANCELLED, "cancelled", "shutdown of container %s: cancelled", id);

@@ -1,8 +1,10 @@
-/* rewrite.c: a definition as the target shall have it. Lines that do not change stay as they are, comments included. */
+/* rewrite.c: guest_ops->rewrite. Changes the lines of a config that name what is elsewhere on the target; all other
+ * lines stay as they are, comments too. */
 #include <string.h>
 
 #include "lxc.h"
 
+/* The path of the change whose `what` ("target", "mount", "network") is `from`; NULL: there is none. */
 static const char *changed_to(struct json_object *changes, const char *what, const char *from, size_t length)
 {
 	json_each (change, changes, "") {

@@ -1,14 +1,15 @@
-/* rootfs.c: a container's root filesystem: the value of lxc.rootfs.path ([TYPE:]PATH, or overlay:LOWER[:LOWER...]:UPPER),
- * and the volumes that it stands for. */
+/* rootfs.c: a container's root filesystem: the value of lxc.rootfs.path ([TYPE:]PATH, or
+ * overlay:LOWER[:LOWER...]:UPPER), and the volumes that it stands for. */
 #include <string.h>
 #include <sys/stat.h>
 
 #include "lxc.h"
 
-/* What the config itself says last, or NULL. */
-static char *written(struct guest_host *host, const char *id)
+/* The value in the container's own config file; the last line counts, as in LXC. NULL where the file has no
+ * such line. */
+static char *root_in_file(struct guest_host *host, const char *id)
 {
-	vmm_auto_free char *path = lxc_config_there(host, id), *text = NULL;
+	vmm_auto_free char *path = lxc_present_config(host, id), *text = NULL;
 	const char *found = NULL;
 	if (!path || file_read(path, LXC_CONFIG_MOST, &text, NULL, NULL) < 0)
 		return NULL;
@@ -19,11 +20,12 @@ static char *written(struct guest_host *host, const char *id)
 	return found ? str_format("%.*s", (int)strcspn(found, " \t\r"), found) : NULL;
 }
 
-/* LXC's own answer may come without the type; it is right where an included file has the root. */
+/* liblxc may leave out the type, so the config file is read as well. Where the file has no such line, because a file that
+ * it includes sets the root, liblxc's value is returned. */
 char *lxc_root(struct guest_host *host, struct lxc_container *c)
 {
 	char *answer = lxc_item(c, "lxc.rootfs.path");
-	vmm_auto_free char *value = written(host, c->name);
+	vmm_auto_free char *value = root_in_file(host, c->name);
 	if (!answer || !value || !str_ends(value, answer))
 		return answer;
 	free(answer);
@@ -51,9 +53,9 @@ char *lxc_layer(int number, bool last)
 
 /* ------------------------------------------------------------------ volumes */
 
-/* A volume within the container's own directory takes that directory along ("home"). */
-static void add(struct json_object *volumes, struct guest_host *host, const char *id, const char *target,
-		const char *type, const char *path, bool readonly)
+/* "home" of a volume in the container's own directory: the target has to have that directory as well. */
+static void add_volume(struct json_object *volumes, struct guest_host *host, const char *id, const char *target,
+		       const char *type, const char *path, bool readonly)
 {
 	vmm_auto_free char *home = lxc_directory(host, id), *within = str_format("%s/", home);
 	struct json_object *volume =
@@ -64,14 +66,14 @@ static void add(struct json_object *volumes, struct guest_host *host, const char
 	json_object_array_add(volumes, volume);
 }
 
-/* LOWER[:LOWER]:UPPER: the lower ones are read only, and often the root of another container. */
+/* `paths`: LOWER[:LOWER...]:UPPER. The lower ones are read-only; often one of them is another container's root. */
 static void add_overlay(struct json_object *volumes, struct guest_host *host, const char *id, const char *paths)
 {
 	vmm_auto_free char *copy = str_copy(paths);
 	char *rest = copy, *path;
 	for (int number = 0; (path = strsep(&rest, ":")); number++) {
 		vmm_auto_free char *name = lxc_layer(number, rest == NULL);
-		add(volumes, host, id, name, "tree", path, rest != NULL);
+		add_volume(volumes, host, id, name, "tree", path, rest != NULL);
 	}
 }
 
@@ -93,8 +95,8 @@ struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *c
 	if (lxc_is_overlay(root))
 		add_overlay(volumes, host, c->name, paths);
 	else if (paths)
-		add(volumes, host, c->name, "rootfs", type_of_path(paths), paths, false);
-	else /* zfs, rbd, nbd: no storage of ours is asked for it, and says so */
+		add_volume(volumes, host, c->name, "rootfs", type_of_path(paths), paths, false);
+	else /* zfs, rbd, nbd: no storage kind accepts this type, so the checks refuse it */
 		json_object_array_add(volumes,
 				      json_make("target:s type:s device:s format:s source:s", "rootfs",
 						strchr(root, ':') ? "lxc-backend" : "unknown", "disk", "raw", root));

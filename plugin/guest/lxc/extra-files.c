@@ -1,4 +1,5 @@
-/* belongings.c: small files in a container's own directory - its hooks, an fstab - travel within its definition. */
+/* extra-files.c: small files in a container's own directory, such as its hooks or an fstab, are carried to the target
+ * in its definition. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,8 +12,8 @@ struct gather {
 	size_t bytes;
 };
 
-/* What LXC or we made and will make again, and logs. */
-static bool passed_over(struct gather *g, const char *path, const char *name)
+/* Files that LXC or we make and that each node has its own of; volumes, which are carried by themselves; logs. */
+static bool is_skipped(struct gather *g, const char *path, const char *name)
 {
 	static const char *const known[] = {"config", "config.vmmigrate", "olwork", "olmount", "snaps", "partial"};
 	for (size_t i = 0; i < VMM_COUNT(known); i++)
@@ -50,14 +51,14 @@ static int gather_one(struct gather *g, const char *path, const char *relative, 
 		return gather(g, path, relative, depth + 1, err);
 	}
 	g->bytes += (size_t)info.st_size;
-	if (!S_ISREG(info.st_mode) || g->bytes > LXC_BELONGINGS_MOST) {
+	if (!S_ISREG(info.st_mode) || g->bytes > LXC_EXTRA_FILES_MOST) {
 		json_object_put(file);
 		json_object_array_add(g->left, json_object_new_string(relative));
 		return 0;
 	}
 	vmm_auto_free char *data = NULL;
 	size_t length;
-	if (file_read(path, LXC_BELONGINGS_MOST, &data, &length, err) < 0) {
+	if (file_read(path, LXC_EXTRA_FILES_MOST, &data, &length, err) < 0) {
 		json_object_put(file);
 		return -1;
 	}
@@ -76,14 +77,14 @@ static int gather(struct gather *g, const char *directory, const char *relative,
 		const char *name = json_text_or(item, "", "?");
 		vmm_auto_free char *path = str_format("%s/%s", directory, name);
 		vmm_auto_free char *below = str_format("%s%s%s", relative, *relative ? "/" : "", name);
-		if (!passed_over(g, path, name) && gather_one(g, path, below, depth, err) < 0)
+		if (!is_skipped(g, path, name) && gather_one(g, path, below, depth, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-int lxc_belongings(const char *directory, struct json_object *volumes, struct json_object **files,
-		   struct json_object *left, struct vmm_error **err)
+int lxc_extra_files_read(const char *directory, struct json_object *volumes, struct json_object **files,
+			 struct json_object *left, struct vmm_error **err)
 {
 	struct gather g = {.files = json_object_new_array(), .left = left, .volumes = volumes};
 	if (gather(&g, directory, "", 0, err) == 0) {
@@ -94,27 +95,28 @@ int lxc_belongings(const char *directory, struct json_object *volumes, struct js
 	return -1;
 }
 
-/* ------------------------------------------------------------------ made again */
+/* ------------------------------------------------------------------ write, remove */
 
 static int nibble(char c)
 {
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static int make_file(const char *path, const char *hex, struct vmm_error **err)
+static int write_file(const char *path, const char *hex, struct vmm_error **err)
 {
 	size_t length = strlen(hex) / 2;
 	vmm_auto_free char *data = mem_zero(length + 1);
 	for (size_t i = 0; i < length; i++) {
 		int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
 		if (high < 0 || low < 0)
-			return error_set(err, VMM_FAILED, "malformed", "%s: its content is malformed", path);
+			return error_set(err, VMM_FAILED, "malformed",
+					 "the content of %s in the definition is not hexadecimal", path);
 		data[i] = (char)(high << 4 | low);
 	}
 	return file_write(path, data, length, 0600, err);
 }
 
-static int make_one(const char *directory, struct json_object *file, struct vmm_error **err)
+static int write_one(const char *directory, struct json_object *file, struct vmm_error **err)
 {
 	const char *relative;
 	if (json_need(file, "path", "definition", &relative, err) < 0)
@@ -123,24 +125,24 @@ static int make_one(const char *directory, struct json_object *file, struct vmm_
 	if (path_check(path, "definition", err) < 0)
 		return -1;
 	if ((json_true(file, "directory") ? dir_make(path, 0700, err)
-					  : make_file(path, json_text_or(file, "hex", ""), err)) < 0)
+					  : write_file(path, json_text_or(file, "hex", ""), err)) < 0)
 		return -1;
 	if (lchown(path, (uid_t)json_number(file, "uid"), (gid_t)json_number(file, "gid")) < 0 ||
 	    chmod(path, (mode_t)json_number(file, "mode") & 07777) < 0)
-		return error_errno(err, errno, "owner and mode of %s", path);
+		return error_errno(err, errno, "set owner and mode of %s", path);
 	return 0;
 }
 
-int lxc_belongings_make(const char *directory, struct json_object *files, struct vmm_error **err)
+int lxc_extra_files_write(const char *directory, struct json_object *files, struct vmm_error **err)
 {
 	json_each (file, files, "")
-		if (make_one(directory, file, err) < 0)
+		if (write_one(directory, file, err) < 0)
 			return -1;
 	return 0;
 }
 
-/* Backward, so that a directory is empty when its turn comes. */
-void lxc_belongings_remove(const char *directory, struct json_object *files)
+/* Backward: a directory comes before its files in the list, and can be removed only after them. */
+void lxc_extra_files_remove(const char *directory, struct json_object *files)
 {
 	for (size_t i = json_count(files, ""); i > 0; i--) {
 		const char *relative = json_text(json_object_array_get_idx(files, i - 1), "path");
