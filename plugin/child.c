@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * One running engine. It is a stranger in the panel's house, so it gets nothing of it - no descriptors, no signal mask,
- * no working directory, no environment but our own variables - and it leaves nothing there: its stdout is a socket (so
- * that no write of ours can raise SIGPIPE), its stdin and stderr are files in memory (so that nobody waits on anybody).
- */
+ * One engine process. The host (a panel) must not notice it, and it must not depend on the host:
+ *   - It inherits no descriptors, signal mask or working directory, and of the environment only VMMIGRATE_* variables.
+ *   - Its stdin and stderr are files in memory, so that neither side ever waits for the other to read or write, and no
+ * write of ours can raise SIGPIPE in the host.
+ *   - Its stdout is a socket, so that we can look at what has come without taking it (MSG_PEEK). */
 #include "internal.h"
 
 #include <errno.h>
@@ -20,11 +21,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ENGINE	    "/usr/libexec/vmmigrate/vmmigrate-engine"
-#define PKEXEC	    "/usr/bin/pkexec"
-#define WORDS_LIMIT 16384
+#define ENGINE	     "/usr/libexec/vmmigrate/vmmigrate-engine"
+#define PKEXEC	     "/usr/bin/pkexec"
+#define STDERR_LIMIT 16384
 
-/* Moves a descriptor clear of 0, 1 and 2: a host may have closed those, and would read or print into ours. */
+/* Moves a descriptor to a number above 2. A host that has closed its stdin, stdout or stderr would get our descriptor
+ * under that number, and would then read or print into it. */
 static int fd_clear(int fd)
 {
 	int clear = fd;
@@ -36,7 +38,7 @@ static int fd_clear(int fd)
 	return clear;
 }
 
-/* A file in memory that holds `text`, to be read from its beginning. */
+/* A file in memory that holds `text`, positioned at its beginning. -1 with errno. */
 static int memory_with(const char *text)
 {
 	size_t length = strlen(text);
@@ -57,20 +59,20 @@ static int memory_with(const char *text)
 	return fd;
 }
 
-/* A file in memory that cannot grow beyond WORDS_LIMIT, however much is written. */
+/* A file in memory that cannot grow beyond STDERR_LIMIT, however much the engine writes. -1 with errno. */
 static int memory_limited(void)
 {
 	int fd = fd_clear(memfd_create("vmmigrate-stderr", MFD_CLOEXEC | MFD_ALLOW_SEALING));
 
-	if (fd >= 0 && (ftruncate(fd, WORDS_LIMIT) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0)) {
+	if (fd >= 0 && (ftruncate(fd, STDERR_LIMIT) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0)) {
 		close(fd);
 		return -1;
 	}
 	return fd;
 }
 
-/* PATH, a locale that is always there, and the variables that are ours; none of those where the host is setuid. The
- * strings are borrowed, the array is to be freed. NULL for lack of memory. */
+/* The engine's environment: PATH, a locale that every system has, and the host's VMMIGRATE_* variables unless the host
+ * is setuid. The caller frees the array, not the strings. NULL for lack of memory. */
 static char **environment_make(void)
 {
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -101,8 +103,9 @@ static int actions_make(posix_spawn_file_actions_t *actions, int in, int out, in
 	return rc ? rc : posix_spawn_file_actions_addchdir_np(actions, "/");
 }
 
-/* Signals as a fresh process has them. In a session of its own no key of the host's terminal reaches it; through pkexec
- * it stays, because pkexec may have to ask for a password there. */
+/* All signals unblocked and with their default action. The engine gets a session of its own, so that Ctrl-C on the
+ * host's terminal does not reach it; pkexec stays in the host's session, since it may have to ask for a password on
+ * that terminal. */
 static int attributes_make(posix_spawnattr_t *attributes, bool pkexec)
 {
 	short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (pkexec ? 0 : POSIX_SPAWN_SETSID);
@@ -126,7 +129,7 @@ static int spawn(struct child *child, char **argv, int in, int out)
 	if (rc == 0) {
 		rc = posix_spawnattr_init(&attributes);
 		if (rc == 0) {
-			rc = actions_make(&actions, in, out, child->words);
+			rc = actions_make(&actions, in, out, child->stderr_fd);
 			rc = rc ? rc : attributes_make(&attributes, child->pkexec);
 			rc = rc ? rc : posix_spawn(&child->pid, argv[0], &actions, &attributes, argv, environment);
 			posix_spawnattr_destroy(&attributes);
@@ -141,8 +144,8 @@ static void close_all(struct child *child)
 {
 	if (child->out >= 0)
 		close(child->out);
-	if (child->words >= 0)
-		close(child->words);
+	if (child->stderr_fd >= 0)
+		close(child->stderr_fd);
 	if (child->pidfd >= 0)
 		close(child->pidfd);
 }
@@ -156,8 +159,8 @@ int child_start(struct child *child, const char *verb, const char *request)
 	int pair[2] = {-1, -1}, in = memory_with(request), rc = 0;
 
 	*child = (struct child){
-		.pidfd = -1, .out = -1, .words = memory_limited(), .pkexec = !override && geteuid() != 0};
-	if (in < 0 || child->words < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		.pidfd = -1, .out = -1, .stderr_fd = memory_limited(), .pkexec = !override && geteuid() != 0};
+	if (in < 0 || child->stderr_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		rc = errno;
 	pair[0] = fd_clear(pair[0]);
 	pair[1] = fd_clear(pair[1]);
@@ -190,7 +193,8 @@ ssize_t child_read(struct child *child, void *data, size_t room, bool wait, bool
 
 		if (n >= 0 || errno != EAGAIN || !wait)
 			return n;
-		/* A process that it has left behind may hold its stdout open: its own end is the end. */
+		/* A process that the engine left behind may hold its stdout open. So the end of the engine counts as
+		 * the end of its output. */
 		if (fds[1].revents)
 			return 0;
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
@@ -198,18 +202,18 @@ ssize_t child_read(struct child *child, void *data, size_t room, bool wait, bool
 	}
 }
 
-void child_last_words(const struct child *child, char *line, size_t room)
+void child_stderr_line(const struct child *child, char *line, size_t room)
 {
-	char words[WORDS_LIMIT + 1];
-	ssize_t n = pread(child->words, words, WORDS_LIMIT, 0);
+	char text[STDERR_LIMIT + 1];
+	ssize_t n = pread(child->stderr_fd, text, STDERR_LIMIT, 0);
 	char *end, *start;
 
-	words[n > 0 ? n : 0] = '\0';
-	end = words + strlen(words);
-	while (end > words && (unsigned char)end[-1] <= ' ')
+	text[n > 0 ? n : 0] = '\0';
+	end = text + strlen(text);
+	while (end > text && (unsigned char)end[-1] <= ' ')
 		*--end = '\0';
-	start = strrchr(words, '\n');
-	start = start ? start + 1 : words;
+	start = strrchr(text, '\n');
+	start = start ? start + 1 : text;
 	if ((size_t)(end - start) >= room)
 		start[room - 1] = '\0';
 	for (char *p = start; *p; p++)
@@ -240,8 +244,8 @@ int child_end(struct child *child, int limit_ms)
 
 	if (child->pidfd >= 0 && poll(&fd, 1, limit_ms) == 0) {
 		child_signal(child, SIGKILL);
-		/* What pkexec has started belongs to root and may outlive this; it ends when it finds its stdout
-		 * closed. */
+		/* An engine that pkexec has started runs as root and cannot be killed by us, so we do not wait for it.
+		 * It ends by itself when it writes to its stdout, which is closed. */
 		options = child->pkexec ? WNOHANG : 0;
 	}
 	do

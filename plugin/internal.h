@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What the files of vmmigrate.so share. It links libc only and stands on nothing of the rest of the tree:
+ * What the files of vmmigrate.so share. It links libc only and uses nothing else of the tree. In reading order:
  *
- *	plugin.c   the exported table: call, follow
- *	child.c    one running engine
- *	reply.c    what it said: is it JSON, is it an error
+ *	plugin.c   the exported functions: call, follow
+ *	child.c    starts one engine process, reads what it writes, ends it
+ *	reply.c    checks that the engine's reply is JSON, finds its exit status, makes the plug-in's own error replies
  */
 #ifndef VMMIGRATE_INTERNAL_H
 #define VMMIGRATE_INTERNAL_H
@@ -15,43 +15,46 @@
 
 /* ------------------------------------------------------------------ child.c */
 
+/* One engine process. */
 struct child {
 	pid_t pid;
-	int pidfd;   /* names the process for good, whoever reaps it; -1 where the kernel has none */
-	int out;     /* our end of a socket that is its stdout */
-	int words;   /* a file in memory that is its stderr, of limited size */
-	bool pkexec; /* it runs through pkexec: we may not be allowed to end it */
+	int pidfd;     /* stays valid even if the host reaps the process and its pid is reused; -1: not supported */
+	int out;       /* our end of the socket that is its stdout */
+	int stderr_fd; /* a file in memory, of limited size, that is its stderr */
+	bool pkexec;   /* pkexec has started it as root: a host that is not root cannot kill it */
 };
 
-/* Runs `engine VERB` with `request` on its stdin. Returns 0, or an errno: ENOENT where there is no engine, EACCES where
- * there is no pkexec for a caller that is not root. */
+/* Runs `vmmigrate-engine VERB` with `request` on its stdin. Returns 0, then the caller ends it with child_end; or an
+ * errno: ENOENT if there is no engine, EACCES if the caller is not root and there is no pkexec. */
 int child_start(struct child *child, const char *verb, const char *request);
 
-/* Takes bytes as they come, waiting for them where `wait` is set. Returns the count, 0 at the end (its stdout was
- * closed, or it has ended and nothing is left), or -1 with errno (EAGAIN: nothing yet). `peek` leaves them there. */
+/* Reads at most `room` bytes of its stdout; with `wait` it blocks until there are any, with `peek` they stay in the
+ * socket and are read again. Returns the number of bytes; 0 at the end (it closed its stdout, or it ended and all has
+ * been read); or -1 with errno (EAGAIN: nothing has come yet). */
 ssize_t child_read(struct child *child, void *data, size_t room, bool wait, bool peek);
 
-/* What it said on stderr: its last line, at most room - 1 bytes, without control characters. */
-void child_last_words(const struct child *child, char *line, size_t room);
+/* The last line of its stderr, cut to room - 1 bytes; control characters are replaced by blanks. "" if there is none. */
+void child_stderr_line(const struct child *child, char *line, size_t room);
 
-/* Asks it to end. */
+/* Asks it to end: closes its stdout and sends SIGTERM. Does not wait. */
 void child_stop(struct child *child);
 
-#define CHILD_SIGNALLED 256 /* added to the number of the signal that ended it */
+#define CHILD_SIGNALLED 256 /* added by child_end to the number of the signal that ended it */
 
-/* Waits for its end, at most limit_ms; then it is killed. Closes everything. Returns its exit status, CHILD_SIGNALLED +
- * signal, or -1 where the host has reaped it (by wait(), or by ignoring SIGCHLD): nobody knows then. */
+/* Waits for its end, at most limit_ms milliseconds, then kills it. Closes all descriptors. Returns its exit status; or
+ * CHILD_SIGNALLED + signal; or -1 if the status is unknown because the host reaped it (by wait(), or by ignoring
+ * SIGCHLD). */
 int child_end(struct child *child, int limit_ms);
 
 /* ------------------------------------------------------------------ reply.c */
 
-/* True where the text is one well-formed JSON object and nothing else. */
+/* True if the text is one well-formed JSON object and nothing else. */
 bool reply_is_object(const char *text);
 
-/* The exit status that a well-formed reply carries in its "error"; 0 where it has none. */
+/* The exit status in the "error" of a well-formed reply, from 1 to 255; 0 if it has no error. */
 int reply_exit(const char *text);
 
-/* An error as a reply: {"api":1,"error":{...}}. NULL only for lack of memory. `hint` may be NULL. */
+/* Makes an error reply, {"api":1,"error":{...}}. `hint` may be NULL. The caller frees it. NULL for lack of memory. */
 char *reply_error(int exit, const char *code, const char *message, const char *hint);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * vmmigrate.so: runs the engine and passes JSON, so that whoever loads it gets none of the engine's threads and
- * libraries. There is no state but what a caller holds; that is why any thread may call. */
+ * vmmigrate.so: each call runs the engine as a process and passes JSON, so that a panel that loads the plug-in gets
+ * none of the engine's threads and libraries. There is no global state, so any thread may call. */
 #include "internal.h"
 #include "vmmigrate-plugin.h"
 
@@ -13,8 +13,8 @@
 #define EXPORT	    __attribute__((visibility("default")))
 #define REPLY_LIMIT (16u << 20)
 #define EVENT_LIMIT (1u << 20)
-#define END_MS	    10000 /* for an engine that has said all and does not end */
-#define STOP_MS	    2000  /* for one that was asked to end */
+#define END_MS	    10000 /* how long an engine may take to end after its reply */
+#define STOP_MS	    2000  /* and after it was asked to end */
 
 enum { FAILED = 1, USAGE = 2, NOT_PERMITTED = 4, LAST_STATUS = 9 };
 
@@ -25,7 +25,7 @@ struct buffer {
 	size_t length, room;
 };
 
-/* Room for `more` bytes and a NUL; false for lack of memory. */
+/* Makes room for `more` bytes and a NUL; false for lack of memory. */
 static bool buffer_reserve(struct buffer *buffer, size_t more)
 {
 	size_t room = buffer->room ? buffer->room : 4096;
@@ -43,7 +43,7 @@ static bool buffer_reserve(struct buffer *buffer, size_t more)
 	return true;
 }
 
-/* Hands the text out and begins anew. */
+/* Hands the text to the caller, who frees it, and empties the buffer. */
 static char *buffer_take(struct buffer *buffer)
 {
 	char *data = buffer->data;
@@ -80,12 +80,14 @@ static int fail_start(char **reply, int number)
 	return fail(reply, FAILED, "engine-failed", message, NULL);
 }
 
-static int fail_end(char **reply, bool pkexec, int status, const char *words)
+/* The engine ended without a reply; `stderr_line` is the last line of its stderr. */
+static int fail_end(char **reply, bool pkexec, int status, const char *stderr_line)
 {
 	char how[64], message[600];
 
 	if (pkexec && (status == 126 || status == 127))
-		return fail(reply, NOT_PERMITTED, "not-permitted", *words ? words : "not authorised to migrate guests",
+		return fail(reply, NOT_PERMITTED, "not-permitted",
+			    *stderr_line ? stderr_line : "not authorised to migrate guests",
 			    "run it as root, or ask for the right org.vmmigrate.engine");
 	if (status < 0)
 		snprintf(how, sizeof(how), "ended");
@@ -93,7 +95,8 @@ static int fail_end(char **reply, bool pkexec, int status, const char *words)
 		snprintf(how, sizeof(how), "was ended by signal %d", status - CHILD_SIGNALLED);
 	else
 		snprintf(how, sizeof(how), "ended with status %d", status);
-	snprintf(message, sizeof(message), "vmmigrate-engine %s without a reply%s%s", how, *words ? ": " : "", words);
+	snprintf(message, sizeof(message), "vmmigrate-engine %s without a reply%s%s", how, *stderr_line ? ": " : "",
+		 stderr_line);
 	return fail(reply, FAILED, "engine-failed", message, "see the system's log; VMMIGRATE_DEBUG=1 says more");
 }
 
@@ -104,7 +107,7 @@ static bool verb_is_valid(const char *verb)
 	return *verb && *verb != '-' && strlen(verb) <= 40 && verb[strspn(verb, "abcdefghijklmnopqrstuvwxyz-")] == '\0';
 }
 
-/* All that it says, up to REPLY_LIMIT. Returns 0 or an errno. */
+/* Reads the engine's whole stdout. Returns 0 or an errno (EMSGSIZE: more than REPLY_LIMIT). */
 static int read_reply(struct child *child, struct buffer *buffer)
 {
 	ssize_t n;
@@ -133,18 +136,19 @@ static bool is_reply(const struct buffer *buffer)
 static int finish(struct child *child, struct buffer *buffer, char **reply)
 {
 	bool pkexec = child->pkexec;
-	char words[400];
+	char stderr_line[400];
 	int status;
 
-	child_last_words(child, words, sizeof(words));
+	child_stderr_line(child, stderr_line, sizeof(stderr_line));
 	status = child_end(child, END_MS);
 	if (!is_reply(buffer))
-		return fail_end(reply, pkexec, status, words);
-	/* The status may be nobody's to know (the host reaps all children); then the reply says it. */
+		return fail_end(reply, pkexec, status, stderr_line);
+	/* If the host reaps all children the exit status is unknown. Then, and if it is none of ours, the reply's own
+	 * counts. */
 	if (status <= 0)
 		status = reply_exit(buffer->data);
 	else if (status > LAST_STATUS && reply_exit(buffer->data) == 0)
-		return fail_end(reply, pkexec, status, words);
+		return fail_end(reply, pkexec, status, stderr_line);
 	else if (status > LAST_STATUS)
 		status = reply_exit(buffer->data);
 	*reply = buffer_take(buffer);
@@ -180,10 +184,10 @@ static int plugin_call(const char *verb, const char *request, char **reply)
 
 struct vmmigrate_follow {
 	struct child child;
-	struct buffer line; /* the beginning of a line whose end has not come yet */
+	struct buffer line; /* the part of a line that has come so far */
 };
 
-/* It goes into JSON as it is. */
+/* The task's id goes into the request without quoting. */
 static bool task_is_valid(const char *task)
 {
 	size_t length = strlen(task);
@@ -222,8 +226,8 @@ static int plugin_follow_fd(const struct vmmigrate_follow *follow)
 	return follow->child.out;
 }
 
-/* What has not been handed out stays in the socket, so that its descriptor is readable exactly while there is
- * something. */
+/* No byte after the end of the event is read: the rest stays in the socket, so that the descriptor that the host polls
+ * is readable exactly while there is another event. */
 static int plugin_next_event(struct vmmigrate_follow *follow, char **event)
 {
 	struct buffer *line = &follow->line;
@@ -249,7 +253,7 @@ static int plugin_next_event(struct vmmigrate_follow *follow, char **event)
 			*event = buffer_take(line);
 			return 1;
 		}
-		line->length = 0; /* empty, or no event: not for the host */
+		line->length = 0; /* an empty line, or no JSON object: the host gets events only */
 	}
 }
 

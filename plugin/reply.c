@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * As much of JSON as the plug-in needs: a walk over text that tells well-formed from garbage and finds one number. A
- * panel may have any JSON library loaded, so none is linked here. */
+ * As much of JSON as the plug-in needs: it checks that a text is well-formed and finds one number in it. No JSON
+ * library is linked, since a panel may have loaded another one, or another version, with the same symbols. */
 #include "internal.h"
 
 #include <ctype.h>
@@ -16,8 +16,8 @@ static const char *skip_space(const char *p)
 	return p + strspn(p, " \t\r\n");
 }
 
-/* Each of these takes the first character of what it skips and returns the one after it, or NULL where it is malformed.
- */
+/* Each of the functions skip_* gets the first character of an element and returns the first character after it, or NULL
+ * if the element is malformed. */
 static const char *skip_value(const char *p, int depth);
 
 static const char *skip_string(const char *p)
@@ -38,17 +38,17 @@ static const char *skip_number(const char *p)
 	return *p == '-' || isdigit((unsigned char)*p) ? p + strspn(p, "-+.0123456789eE") : NULL;
 }
 
-static const char *skip_word(const char *p)
+static const char *skip_literal(const char *p)
 {
-	static const char *const words[] = {"true", "false", "null"};
+	static const char *const literals[] = {"true", "false", "null"};
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strncmp(p, words[i], strlen(words[i])) == 0)
-			return p + strlen(words[i]);
+	for (size_t i = 0; i < sizeof(literals) / sizeof(literals[0]); i++)
+		if (strncmp(p, literals[i], strlen(literals[i])) == 0)
+			return p + strlen(literals[i]);
 	return NULL;
 }
 
-/* A member's name and its colon: returns where the value begins. */
+/* The name of an object's member and the colon: returns where the member's value begins. */
 static const char *skip_name(const char *p)
 {
 	p = skip_string(p);
@@ -91,7 +91,7 @@ static const char *skip_value(const char *p, int depth)
 	case 't':
 	case 'f':
 	case 'n':
-		return skip_word(p);
+		return skip_literal(p);
 	default:
 		return skip_number(p);
 	}
@@ -107,7 +107,7 @@ bool reply_is_object(const char *text)
 	return p && *skip_space(p) == '\0';
 }
 
-/* The value of a member of a well-formed object, or NULL. */
+/* Where the value of that member of a well-formed object begins, or NULL if it has no such member. */
 static const char *member(const char *object, const char *name)
 {
 	size_t length = strlen(name);

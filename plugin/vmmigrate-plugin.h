@@ -5,52 +5,66 @@
  *	void *so = dlopen("/usr/lib/vmmigrate/vmmigrate.so", RTLD_NOW | RTLD_LOCAL);
  *	vmmigrate_plugin_fn *get = (vmmigrate_plugin_fn *)dlsym(so, VMMIGRATE_PLUGIN_SYMBOL);
  *	const struct vmmigrate_plugin *p = get(VMMIGRATE_API_VERSION);
+ *	const char *request = "{\"api\":1,\"guest\":\"100\",\"target\":\"node2\",\"options\":{\"online\":true}}";
  *	char *reply;
- *	int status = p->call("start", "{\"api\":1,\"guest\":\"100\",\"target\":\"node2\",\"options\":{\"online\":true}}", &reply);
+ *	int status = p->call("start", request, &reply);
+ *	p->free(reply);
  *
- * The plug-in is thin: each call runs /usr/libexec/vmmigrate/vmmigrate-engine (through pkexec where the caller is not root)
- * and passes JSON. It never ends the process, prints, or touches signal handlers, locale, umask or the working directory;
- * every descriptor is O_CLOEXEC; any thread may call.
+ * The plug-in is thin: each call runs /usr/libexec/vmmigrate/vmmigrate-engine (through pkexec if the caller is not
+ * root) and passes JSON. It never ends the process, never prints, and never touches signal handlers, locale, umask or
+ * the working directory. Every descriptor is O_CLOEXEC. Any thread may call.
  *
- * Every request is an object with "api":1; fields that are not known are ignored. Every reply is an object: either what the
- * verb gives, or {"api":1,"error":{"code","message","hint","exit"}}. A "plan" or "start" that checks refuse has all findings[]
- * beside its error. The plug-in itself replies "usage", "not-permitted", "engine-missing" and "engine-failed".
+ * Every request is an object with "api":1; unknown fields are ignored. Every reply is an object: either the verb's
+ * result, or {"api":1,"error":{"code","message","hint","exit"}}. If checks refuse a "plan" or "start", all findings[]
+ * are beside the error. Error codes of the plug-in itself: "usage", "not-permitted", "engine-missing",
+ * "engine-failed", "no-memory".
  *
- * Verbs and their requests → replies:
- *   info    {}                              → version, protocol, node, verbs, options[], checks[], phases[], hooks[]
- *   guests  {"node"?}                       → guests[]: kind id name uuid state node memory vcpus title
+ * Verbs: request → reply. "?" marks what may be absent.
+ *   info    {}                              → version, protocol, node, verbs[], options[], checks[], phases[], hooks[]
+ *   guests  {"node"?}                       → guests[]: kind id name uuid state node memory vcpus title; errors[]
  *   nodes   {}                              → nodes[]: name address self reachable maintenance error?
- *   targets {"guest"}                       → as check, for every node
+ *   targets {"guest","options"?}            → as check, for every node
  *   check   {"guest","target"?,"options"?}  → guest{}, targets[]: node eligible mode findings[]
- *                                             finding: code severity(error|override|warning) object message hint ignored
- *   plan    {"guest","target","options"?}   → plan{}: mode guest source target volumes[] bytes downtime_ms stops_guest; findings[]
+ *                                             finding: code severity(error|override|warning) object message hint
+ *                                             ignored
+ *   plan    {"guest","target","options"?}   → plan{}: mode guest source target volumes[] bytes downtime_ms
+ *                                             stops_guest; findings[]
  *   start   {"guest","target","options"?}   → task, node
- *   tasks   {"guest"?,"all"?}               → tasks[]: task guest source target state started ended result
- *   status  {"task"} or {"guest"}           → task{}, progress{}, result{}?; of a guest: record{} too
+ *   tasks   {"guest"?,"all"?}               → tasks[]: task guest source target mode state started result; errors[]?
+ *   status  {"task"} or {"guest"}           → task{}, progress{}, result{}?; of a guest: its record{} too
  *   log     {"task"}                        → log (text)
  *   cancel  {"task"}                        → {}
- *   recover {"task"?,"guest"?,"keep"?}      → recovered[]: task outcome message
- *   node-add {"name","address","accept"?}, node-test {"name"?}
- * A verb that this version does not have: error "not-supported", exit 1.
+ *   recover {"task"?,"guest"?,"keep"?}      → recovered[]: task outcome exit message
+ *                                             keep: an administrator's decision, "source" or "target"
+ *   seeds   {"node"?,"prune"?}              → seeds[], pruned[], errors[]; prune "all" removes them
+ *   node-add  {"name","address","accept"?}  → node address fingerprint known tests[]
+ *   node-test {"name"?}                     → tests[]: from to ok error?
+ * A verb that this version does not know: error "not-supported", exit 1.
  *
- * Events of a task, one object each, "api" "seq" "time" (microseconds since the epoch) "type" and, by type:
+ * Events of a task: one object each, with "api", "seq", "time" (microseconds since the epoch), "type", and by type:
  *   phase     "phase" "state"(begin|done|undo) "object"?
- *   progress  "phase" "object" "done" "total" (bytes) "percent" (never goes back within a task) "rate" (bytes/s) "eta_s"
- *             "round"|"iteration"? "dirty_rate"? "downtime_ms"? (expected)
+ *   progress  "phase" "object" "done" "total" (bytes) "percent" (never decreases within a task) "rate" (bytes/s)
+ *             "eta_s" "round"|"iteration"? "dirty_rate"? "downtime_ms"? (expected) "files"? "files_total"?
  *   log       "level"(info|warning|error) "message"
- *   result    "exit" "message" (the last line for people) "error"? "node" (where the guest is) "guest_state" "statistics"{}
+ *   result    "exit" "message" (the last line for people) "error"? "node" (that the guest is on) "guest_state"
+ *             "statistics"{}
  * After the result the stream ends.
  *
- * Statistics, each where there is something to say of it; bytes, of all volumes together:
- *   downtime_ms     the guest was off, or stood, for so long: from shut off (or its memory's last round) to let go
- *   shutdown_ms     restart: and before that it was shutting down for so long
+ * Statistics, each only if it applies; bytes are of all volumes together:
+ *   downtime_ms     how long the guest did not run: from when it was shut off (or, live, stood for the last round of
+ *   its
+ *                   memory) until it was released on the target
+ *   shutdown_ms     restart only: how long its orderly shutdown took before that
  *   read_bytes      read of the source's volumes, in all rounds (holes are not read)
- *   wire_bytes      crossed; memory_bytes is the memory of a live migration
- *   present_bytes   were on the target already, from a seed, an earlier try or an earlier round (in 64 KiB)
- *   last_read_bytes, last_wire_bytes, last_round_ms, volume_bytes   of the round without the guest (up to when the copy is proven,
- *                   named and defined); the size of what was copied
- *   kept_bytes      of a copy that was cut are on the target for the next try
- *   digests[]       "volume" "kind"(poly1305|sha256) "root": both ends have it
+ *   wire_bytes      sent to the target; memory_bytes is the memory of a live migration
+ *   present_bytes   not sent because the target had them, from a seed, an earlier attempt or an earlier round (counted
+ *                   in leaves of 64 KiB)
+ *   last_read_bytes, last_wire_bytes, last_round_ms
+ *                   of the last round, for which the guest was off; its time ends when the copy is verified, has its
+ *                   name and is in the guest's definition
+ *   volume_bytes    size of the volumes that were copied
+ *   kept_bytes      of an interrupted copy that stay on the target for the next attempt
+ *   digests[]       "volume" "kind"(poly1305|sha256) "root": what both ends have verified
  */
 #ifndef VMMIGRATE_PLUGIN_H
 #define VMMIGRATE_PLUGIN_H
@@ -67,33 +81,36 @@ extern "C" {
 
 struct vmmigrate_follow; /* an event stream that is being read */
 
-/* Grows at its end only: look at `size` before you use a member that came later. */
+/* Grows at its end only: a host checks `size` before it uses a member that was added after version 0.1.0. */
 struct vmmigrate_plugin {
 	size_t size;	     /* of this structure, in bytes */
 	int version;	     /* VMMIGRATE_API_VERSION that the plug-in was built with */
 	const char *release; /* of the package, "0.1.0" */
 
-	/* Carries out a verb. `request` is JSON, or NULL for {"api":1}. Returns the exit status of the verb (0 done, 1 failed, 2 usage,
-	 * 3 blocked, 4 not permitted, 5 not found, 6 busy, 7 cancelled, 8 leftovers, 9 needs an administrator's word);
-	 * *reply is always set, belongs to the caller, and goes back through free. May take long: "start" does not (it
-	 * returns when the task runs), "check" asks other nodes. */
+	/* Carries out a verb. `request` is JSON, or NULL for {"api":1}. Returns the exit status of the verb (0 done, 1
+	 * failed, 2 usage, 3 blocked, 4 not permitted, 5 not found, 6 busy, 7 cancelled, 8 leftovers, 9 needs an
+	 * administrator's decision). *reply is always set; the caller gives it back with `free`. May take seconds,
+	 * since it may ask other nodes; "start" returns as soon as the task runs. */
 	int (*call)(const char *verb, const char *request, char **reply);
 
-	/* Follows a task's events from number `from_seq` on (0: all). NULL where it could not begin: errno says why. */
+	/* Starts to follow a task's events from number `from_seq` on (0: all of them). NULL with errno if it cannot. */
 	struct vmmigrate_follow *(*follow)(const char *task, uint64_t from_seq);
-	/* A descriptor that is readable when next_event has something; belongs to the follow. */
+	/* A descriptor that is readable while next_event has an event or the stream has ended. The host must not close
+	 * it. */
 	int (*follow_fd)(const struct vmmigrate_follow *follow);
-	/* 1: *event is the next one (JSON, back through free); 0: none yet; -1: the stream has ended. Does not block. */
+	/* Returns 1 and sets *event (JSON; the caller gives it back with `free`), 0 if there is none yet, -1 if the
+	 * stream has ended. Does not block. */
 	int (*next_event)(struct vmmigrate_follow *follow, char **event);
-	/* Stops following; the task itself goes on. */
+	/* Stops following and frees `follow`. The task goes on. NULL is allowed. */
 	void (*end_follow)(struct vmmigrate_follow *follow);
 
+	/* Frees a reply or an event. */
 	void (*free)(void *memory);
 };
 
 typedef const struct vmmigrate_plugin *vmmigrate_plugin_fn(int host_api_version);
 
-/* The one exported symbol. NULL where the host's version is newer than what this plug-in can be. */
+/* The only exported symbol. NULL if the host was built for a newer version than this plug-in has. */
 const struct vmmigrate_plugin *vmmigrate_plugin(int host_api_version);
 
 #ifdef __cplusplus

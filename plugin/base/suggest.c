@@ -16,8 +16,8 @@ static bool same(char a, char b)
 	return (a == '_' ? '-' : a) == (b == '_' ? '-' : b);
 }
 
-/* The optimal string alignment distance: how many characters have to be inserted, removed, replaced, or swapped with their
- * neighbour. Only three rows of its table are kept: row i needs rows i - 1 and i - 2. */
+/* The optimal string alignment distance: how many characters have to be inserted, removed, replaced, or swapped with
+ * their neighbour. Only three rows of its table are kept: row i needs rows i - 1 and i - 2. */
 static int count_edits(const char *a, size_t rows, const char *b, size_t columns)
 {
 	int row[3][LENGTH_MOST + 1];
