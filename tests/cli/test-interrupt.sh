@@ -21,10 +21,11 @@ done
 echo '{"api":1,"seq":3,"type":"result","exit":7,"message":"TASK ERROR: cancelled; guest runs on node1"}'
 END
 
-touch "$fake/rolled-back"
 keys()
 {
 	after 'copy' '\003'
+	after 'undo copy' ''
+	touch "$fake/rolled-back"
 	after 'TASK ERROR' ''
 }
 terminal 100 node2 --yes
