@@ -1,84 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The command line. Options may stand anywhere, before the verb as well; "--" ends them. Those of a migration are the
- * engine's: its table says which there are and what they take. */
+ * Reads the command line: a verb and its positional arguments, the command's own options, and those of a migration, of
+ * which the engine says what there are and what they take. Options may stand anywhere, also before the verb; "--" ends
+ * them. What is wrong is reported as a usage error that names it and, if there is one, the similar name. */
 #include "cli.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* clang-format off */
-const struct switch_row switches[] = {
-	{"dry-run", SWITCH_DRY_RUN, 'n', NULL, "migrate", "Show the plan and all findings, change nothing."},
-	{"yes", SWITCH_YES, 'y', NULL, "migrate node", "Do not ask."},
-	{"detach", SWITCH_DETACH, 0, NULL, "migrate", "Start the task and return at once."},
-	{"background", SWITCH_DETACH, 0, NULL, "migrate", NULL},
-	{"quiet", SWITCH_QUIET, 'q', NULL, "migrate status", "No progress: warnings and the result only."},
-	{"json", SWITCH_JSON, 0, NULL, NULL, "Print what programs read: one JSON object a line."},
-	{"no-color", SWITCH_NO_COLOR, 0, NULL, NULL, "No colours, as with NO_COLOR in the environment."},
-	{"no-colour", SWITCH_NO_COLOR, 0, NULL, NULL, NULL},
-	{"follow", SWITCH_FOLLOW, 'f', NULL, "status", "Follow a running task to its end; on a terminal it does so by itself."},
-	{"all", SWITCH_ALL, 'a', NULL, "tasks", "Those of all nodes."},
-	{"keep", SWITCH_KEEP, 0, "source|target", "recover", "The administrator's word where one node cannot be asked."},
-	{"accept", SWITCH_ACCEPT, 0, NULL, "node", "Trust the host key that the node shows."},
-	{"prune", SWITCH_PRUNE, 0, NULL, "seeds", "Remove them all, but for files that are not ours."},
-	{"help", SWITCH_HELP, 'h', NULL, NULL, "This text; with a verb, that verb's."},
-	{"version", SWITCH_VERSION, 'V', NULL, NULL, "Say which version this is."},
-	{"man", SWITCH_MAN, 0, NULL, "help", NULL},
-	{"completion", SWITCH_COMPLETION, 0, NULL, "help", NULL},
-	{"words", SWITCH_WORDS, 0, "guests|nodes|tasks", "help", NULL},
+struct reader {
+	struct command *command;
+	char **argv;
+	int argc, next;			    /* next: index in argv */
+	const char *first_migration_option; /* as it was typed, or NULL */
 };
-/* clang-format on */
-const size_t switch_count = COUNT(switches);
 
-int usage_error(const struct command *command, const char *format, ...)
-{
-	const struct verb *verb = command->arguments.verb;
-	va_list args;
+/* ------------------------------------------------------------------ an option of a migration */
 
-	fputs("vmmigrate: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	if (verb && verb != &verb_migrate && !verb->hidden && strcmp(verb->name, "help") != 0)
-		fprintf(stderr, "\nTry 'vmmigrate help %s'.\n", verb->name);
-	else
-		fputs("\nTry 'vmmigrate --help'.\n", stderr);
-	return EXIT_USAGE;
-}
-
-/* '-' and '_' are the same character in the name of an option. */
-static bool same_option(const char *a, const char *b)
-{
-	for (; *a && *b; a++, b++)
-		if ((*a == '_' ? '-' : *a) != (*b == '_' ? '-' : *b))
-			return false;
-	return *a == *b;
-}
-
-static const struct switch_row *switch_find(const char *name, char letter)
-{
-	for (size_t i = 0; i < switch_count; i++)
-		if (name ? same_option(switches[i].name, name) : letter && switches[i].letter == letter)
-			return &switches[i];
-	return NULL;
-}
-
-static bool word_in(const char *list, const char *word)
-{
-	size_t length = strlen(word);
-
-	for (const char *p = list; (p = strstr(p, word)); p += length)
-		if ((p == list || p[-1] == ' ') && (p[length] == ' ' || p[length] == '\0'))
-			return true;
-	return false;
-}
-
-/* ------------------------------------------------------------------ an option of the engine */
-
-/* The value of an option without one: true; "no" takes it back. NULL where it is neither. */
+/* A flag without a value is true. NULL if the value is neither a yes nor a no. */
 static struct json_object *read_flag(const char *value)
 {
 	static const char *const yes[] = {"1", "yes", "true", "on"}, *const no[] = {"0", "no", "false", "off"};
@@ -102,10 +42,10 @@ static struct json_object *read_number(const char *value)
 	return *value && *end == '\0' && errno == 0 ? json_object_new_int64(number) : NULL;
 }
 
-/* Appends the parts between commas to what an earlier option of that name has given. */
-static struct json_object *read_list(struct json_object *before, const char *value)
+/* The parts between commas, appended to those of the same option earlier on the line. */
+static struct json_object *read_list(struct json_object *earlier, const char *value)
 {
-	struct json_object *list = before ? json_object_get(before) : json_object_new_array();
+	struct json_object *list = earlier ? json_object_get(earlier) : json_object_new_array();
 
 	while (*value) {
 		size_t length = strcspn(value, ",");
@@ -117,81 +57,95 @@ static struct json_object *read_list(struct json_object *before, const char *val
 	return list;
 }
 
+/* True also for an option that is no choice. */
 static bool is_choice(struct json_object *option, const char *value)
 {
-	each(choice, at(option, "/choices")) if (strcmp(json_object_get_string(choice), value) == 0) return true;
+	each (choice, at(option, "/choices"))
+		if (strcmp(json_object_get_string(choice), value) == 0)
+			return true;
 	return count_at(option, "/choices") == 0;
 }
 
-char *option_argument(struct json_object *option)
+static int wrong_choice(const struct command *command, struct json_object *option, const char *typed, const char *value)
 {
-	char *text = format("%s", count_at(option, "/choices") ? "" : text_at(option, "/argument"));
+	auto_free char *choices = migration_option_argument(option);
+	struct suggestion suggestion = {.typed = value};
 
-	each(choice, at(option, "/choices"))
-	{
-		char *longer = format("%s%s%s", text, *text ? "|" : "", json_object_get_string(choice));
-
-		free(text);
-		text = longer;
-	}
-	return text;
+	each (choice, at(option, "/choices"))
+		suggest_try(&suggestion, json_object_get_string(choice));
+	if (suggestion.best)
+		return usage_error(command, "--%s takes %s, not '%s'; did you mean %s?", typed, choices, value,
+				   suggestion.best);
+	return usage_error(command, "--%s takes %s, not '%s'", typed, choices, value);
 }
 
-static int take_option(struct command *command, struct json_object *option, const char *given, const char *value)
+/* Puts the option into the request. `typed` is its name as it was typed; `value` is NULL for a flag without one. */
+static int take_migration_option(struct command *command, struct json_object *option, const char *typed,
+				 const char *value)
 {
 	struct arguments *arguments = &command->arguments;
 	const char *name = text_at(option, "/name"), *type = text_at(option, "/type"),
 		   *argument = text_at(option, "/argument");
 	struct json_object *result;
 
-	/* A script's variable that is empty: what was meant is not known. */
+	/* An empty list is most likely a script's variable that was not set, so it is not taken for "none". */
 	if (strcmp(type, "list") == 0 && !value[strspn(value, ",")])
-		return usage_error(command, "--%s needs a value: %s", given, argument);
+		return usage_error(command, "--%s needs a value: %s", typed, argument);
+	if (value && !is_choice(option, value))
+		return wrong_choice(command, option, typed, value);
 	if (strcmp(type, "flag") == 0)
 		result = read_flag(value);
 	else if (strcmp(type, "number") == 0)
 		result = read_number(value);
 	else if (strcmp(type, "list") == 0)
-		result = read_list(json_object_object_get(arguments->options, name), value);
+		result = read_list(json_object_object_get(arguments->migration_options, name), value);
 	else
 		result = json_object_new_string(value);
 	if (!result && strcmp(type, "flag") == 0)
-		return usage_error(command, "--%s takes yes or no, not '%s'", given, value);
+		return usage_error(command, "--%s takes yes or no, not '%s'", typed, value);
 	if (!result)
-		return usage_error(command, "--%s takes a number (%s), not '%s'", given, argument, value);
-	if (json_object_is_type(result, json_type_string) && !is_choice(option, value)) {
-		auto_free char *choices = option_argument(option);
-		struct suggestion suggestion = {.typed = value};
-
-		each(choice, at(option, "/choices")) suggest_try(&suggestion, json_object_get_string(choice));
-		json_object_put(result);
-		return usage_error(command, "--%s takes %s, not '%s'%s%s%s", given, choices, value,
-				   suggestion.best ? "; did you mean " : "", suggestion.best ? suggestion.best : "",
-				   suggestion.best ? "?" : "");
-	}
+		return usage_error(command, "--%s takes a number (%s), not '%s'", typed, argument, value);
 	if (strcmp(text_at(option, "/group"), "mode") == 0 && json_object_get_boolean(result))
-		arguments->mode_named = true;
-	json_object_object_add(arguments->options, name, result);
+		arguments->mode_given = true;
+	json_object_object_add(arguments->migration_options, name, result);
 	return EXIT_DONE;
 }
 
 /* ------------------------------------------------------------------ any option */
 
-struct reader {
-	struct command *command;
-	char **argv;
-	int argc, next;
-	const char *migration_option; /* the first option of the engine's that was given */
-};
+/* '-' and '_' are the same character in the name of an option. */
+static bool same_option(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++)
+		if ((*a == '_' ? '-' : *a) != (*b == '_' ? '-' : *b))
+			return false;
+	return *a == *b;
+}
+
+static const struct cli_option *find_long(const char *name)
+{
+	for (size_t i = 0; i < cli_option_count; i++)
+		if (same_option(cli_options[i].name, name))
+			return &cli_options[i];
+	return NULL;
+}
+
+static const struct cli_option *find_letter(char letter)
+{
+	for (size_t i = 0; i < cli_option_count; i++)
+		if (letter && cli_options[i].letter == letter)
+			return &cli_options[i];
+	return NULL;
+}
 
 static int unknown_option(struct reader *reader, const char *name)
 {
 	struct suggestion suggestion = {.typed = name};
 
-	for (size_t i = 0; i < switch_count; i++)
-		if (switches[i].help)
-			suggest_try(&suggestion, switches[i].name);
-	each(option, at(client_info(&reader->command->client), "/options"))
+	for (size_t i = 0; i < cli_option_count; i++)
+		if (cli_options[i].help)
+			suggest_try(&suggestion, cli_options[i].name);
+	each (option, at(client_info(&reader->command->client), "/options"))
 		suggest_try(&suggestion, text_at(option, "/name"));
 	if (suggestion.best) {
 		auto_free char *best = format("%s", suggestion.best);
@@ -203,19 +157,21 @@ static int unknown_option(struct reader *reader, const char *name)
 	return usage_error(reader->command, "unknown option --%s", name);
 }
 
-/* What stands after '=', or the next argument. */
-static const char *take_value(struct reader *reader, const char *value)
+/* What stands after '=', or the next argument; NULL if there is neither. */
+static const char *take_value(struct reader *reader, const char *after_equals)
 {
-	return value ? value : reader->next < reader->argc ? reader->argv[reader->next++] : NULL;
+	if (after_equals)
+		return after_equals;
+	return reader->next < reader->argc ? reader->argv[reader->next++] : NULL;
 }
 
-static int take_switch(struct reader *reader, const struct switch_row *row, const char *value)
+static int take_cli_option(struct reader *reader, const struct cli_option *option, const char *value)
 {
-	if (row->argument && !(value = take_value(reader, value)))
-		return usage_error(reader->command, "--%s needs a value: %s", row->name, row->argument);
-	if (!row->argument && value)
-		return usage_error(reader->command, "--%s takes no value", row->name);
-	reader->command->arguments.given[row->id] = value ? value : "";
+	if (option->argument && !(value = take_value(reader, value)))
+		return usage_error(reader->command, "--%s needs a value: %s", option->name, option->argument);
+	if (!option->argument && value)
+		return usage_error(reader->command, "--%s takes no value", option->name);
+	reader->command->arguments.given[option->id] = value ? value : "";
 	return EXIT_DONE;
 }
 
@@ -223,80 +179,77 @@ static int take_long(struct reader *reader, const char *argument)
 {
 	const char *equals = strchr(argument, '='), *value = equals ? equals + 1 : NULL;
 	auto_free char *name = format("%.*s", equals ? (int)(equals - argument) : (int)strlen(argument), argument);
-	const struct switch_row *row = switch_find(name, 0);
+	const struct cli_option *own = find_long(name);
 	struct json_object *info;
 
-	if (row)
-		return take_switch(reader, row, value);
+	if (own)
+		return take_cli_option(reader, own, value);
 	info = client_info(&reader->command->client);
 	if (has(info, "/error"))
 		return report_error(reader->command, EXIT_FAILED, info);
-	each(option, at(info, "/options"))
-	{
+	each (option, at(info, "/options")) {
 		if (!same_option(text_at(option, "/name"), name))
 			continue;
-		if (!reader->migration_option)
-			reader->migration_option = argument;
+		if (!reader->first_migration_option)
+			reader->first_migration_option = argument;
 		if (strcmp(text_at(option, "/type"), "flag") != 0 && !(value = take_value(reader, value)))
 			return usage_error(reader->command, "--%s needs a value: %s", name,
 					   text_at(option, "/argument"));
-		return take_option(reader->command, option, name, value);
+		return take_migration_option(reader->command, option, name, value);
 	}
 	return unknown_option(reader, name);
 }
 
+/* "-nq" is "-n -q". */
 static int take_letters(struct reader *reader, const char *letters)
 {
 	int status = EXIT_DONE;
 
 	for (; *letters && status == EXIT_DONE; letters++) {
-		const struct switch_row *row = switch_find(NULL, *letters);
+		const struct cli_option *option = find_letter(*letters);
 
-		status = row ? take_switch(reader, row, NULL)
-			     : usage_error(reader->command, "unknown option -%c", *letters);
+		status = option ? take_cli_option(reader, option, NULL)
+				: usage_error(reader->command, "unknown option -%c", *letters);
 	}
 	return status;
 }
 
-static int take_word(struct reader *reader, const char *word, bool literal)
+/* The first positional argument is the verb if there is one of that name; after "--" it is a guest in any case. */
+static int take_positional(struct reader *reader, const char *argument, bool options_ended)
 {
 	struct arguments *arguments = &reader->command->arguments;
 
-	if (!arguments->verb && !literal && (arguments->verb = verb_find(word)))
+	if (!arguments->verb && !options_ended && (arguments->verb = verb_find(argument)))
 		return EXIT_DONE;
 	if (!arguments->verb)
 		arguments->verb = &verb_migrate;
-	if (arguments->count == WORDS_MOST)
-		return usage_error(reader->command, "too many words: '%s'", word);
-	arguments->words[arguments->count++] = word;
+	if (arguments->count == POSITIONAL_MOST)
+		return usage_error(reader->command, "too many arguments: '%s'", argument);
+	arguments->positional[arguments->count++] = argument;
 	return EXIT_DONE;
 }
 
-/* ------------------------------------------------------------------ the whole */
+/* ------------------------------------------------------------------ the whole line */
 
-/* One word that names no guest: a verb with a slip, or a target that was forgotten. */
+/* A single argument that is no verb: a verb that was mistyped, or a guest without a target. */
 static int target_missing(const struct command *command)
 {
-	const char *word = command->arguments.words[0];
-	struct suggestion suggestion = {.typed = word};
+	const char *guest = command->arguments.positional[0], *verb = verb_suggest(guest);
 
-	for (size_t i = 0; i < verb_count; i++)
-		if (!verbs[i].hidden)
-			suggest_try(&suggestion, verbs[i].name);
-	if (suggestion.best)
-		return usage_error(command, "'%s' is no verb, and as a guest it needs a target; did you mean '%s'?",
-				   word, suggestion.best);
-	return usage_error(command, "where shall '%s' go? `vmmigrate check %s` says which nodes can take it", word,
-			   word);
+	if (verb)
+		return usage_error(command, "there is no verb '%s', and a guest needs a target; did you mean '%s'?",
+				   guest, verb);
+	return usage_error(command, "no target is given for '%s'; `vmmigrate check %s` says which nodes can take it",
+			   guest, guest);
 }
 
-static int check_words(const struct command *command)
+static int check_count(const struct command *command)
 {
 	const struct arguments *arguments = &command->arguments;
 	const struct verb *verb = arguments->verb;
 
 	if (arguments->count > verb->most)
-		return usage_error(command, "one word too many: '%s'", arguments->words[verb->most]);
+		return usage_error(command, "one argument too many: '%s'", arguments->positional[verb->most]);
 	if (arguments->count >= verb->least)
 		return EXIT_DONE;
 	if (verb == &verb_migrate)
@@ -304,32 +257,33 @@ static int check_words(const struct command *command)
 	return usage_error(command, "usage: vmmigrate %s %s", verb->name, verb->usage);
 }
 
-static int check_switches(const struct reader *reader)
+static int check_options(const struct reader *reader)
 {
 	const struct arguments *arguments = &reader->command->arguments;
-	const char *verb = arguments->verb == &verb_migrate ? "migrate" : arguments->verb->name;
+	const struct verb *verb = arguments->verb;
 
-	for (size_t i = 0; i < switch_count; i++)
-		if (arguments->given[switches[i].id] && switches[i].verbs && !word_in(switches[i].verbs, verb))
-			return usage_error(reader->command, "--%s does not go with '%s'", switches[i].name, verb);
-	if (reader->migration_option && !arguments->verb->options)
+	for (size_t i = 0; i < cli_option_count; i++)
+		if (arguments->given[cli_options[i].id] && !option_goes_with(&cli_options[i], verb))
+			return usage_error(reader->command, "--%s does not go with '%s'", cli_options[i].name,
+					   verb->name);
+	if (reader->first_migration_option && !verb->migration_options)
 		return usage_error(reader->command, "--%s does not go with '%s': it is an option of migrations",
-				   reader->migration_option, verb);
+				   reader->first_migration_option, verb->name);
 	return EXIT_DONE;
 }
 
 static int read_all(struct reader *reader)
 {
-	bool literal = false;
+	bool options_ended = false;
 	int status = EXIT_DONE;
 
 	while (status == EXIT_DONE && reader->next < reader->argc) {
 		const char *argument = reader->argv[reader->next++];
 
-		if (literal || argument[0] != '-' || argument[1] == '\0')
-			status = take_word(reader, argument, literal);
+		if (options_ended || argument[0] != '-' || argument[1] == '\0')
+			status = take_positional(reader, argument, options_ended);
 		else if (strcmp(argument, "--") == 0)
-			literal = true;
+			options_ended = true;
 		else if (argument[1] == '-')
 			status = take_long(reader, argument + 2);
 		else
@@ -338,24 +292,29 @@ static int read_all(struct reader *reader)
 	return status;
 }
 
+const char *positional(const struct command *command, size_t index)
+{
+	return index < command->arguments.count ? command->arguments.positional[index] : NULL;
+}
+
 int arguments_read(struct command *command, int argc, char **argv)
 {
 	struct arguments *arguments = &command->arguments;
 	struct reader reader = {.command = command, .argv = argv, .argc = argc, .next = 1};
 	int status;
 
-	arguments->options = json_object_new_object();
+	arguments->migration_options = json_object_new_object();
 	status = read_all(&reader);
 	if (status != EXIT_DONE)
 		return status;
-	if (arguments->given[SWITCH_VERSION])
+	if (arguments->given[OPTION_VERSION])
 		arguments->verb = verb_find("version");
-	if (arguments->given[SWITCH_HELP] || arguments->given[SWITCH_VERSION])
+	if (arguments->given[OPTION_HELP] || arguments->given[OPTION_VERSION])
 		return EXIT_DONE;
 	if (!arguments->verb) {
 		print_usage(&command->err);
 		return EXIT_USAGE;
 	}
-	status = check_words(command);
-	return status == EXIT_DONE ? check_switches(&reader) : status;
+	status = check_count(command);
+	return status == EXIT_DONE ? check_options(&reader) : status;
 }

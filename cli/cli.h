@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * cli: the command, a client of the plug-in like any panel. In the order of a run:
+ * cli: the command, a client of the plug-in like any panel. In reading order:
  *
- *	main.c        begins and ends
- *	client.c      loads the plug-in, calls verbs
- *	arguments.c   reads the command line by the tables of verbs, switches and the engine's options
- *	verbs.c       the table of verbs, and those that ask and print; verb-node.c, verb-seeds.c
- *	migrate.c     a migration: plan, ask, start
- *	watch.c       follows a task to its end; Ctrl-C
- *	progress.c    shows its events
- *	report.c      findings, plans, errors, for people
- *	help.c        help; manual.c, completion.c: what is made of the same tables when the package is built
- *	screen.c      terminals, colour, control characters; table.c
- *	json.c        reading JSON
+ *	main.c         the whole run; which function carries out which verb
+ *	arguments.c    reads the command line
+ *	tables.c       the verbs and options that it knows
+ *	migrate.c      a migration: plan, ask, start; and plan alone
+ *	watch.c        follows a task to its end; Ctrl-C
+ *	progress.c     shows the task's events
+ *	verb-guests.c  list, check, targets
+ *	verb-tasks.c   tasks, status, log, cancel, recover
+ *	verb-node.c    nodes, node add, node test
+ *	verb-seeds.c   seeds
+ *	help.c         help, version
+ *	manual.c, completion.c  what is generated from the tables when the package is built
+ *	report.c       findings, plans, errors, usage and questions, for people
+ *	text-table.c   columns that line up
+ *	client.c       loads the plug-in, calls the engine's verbs
+ *	screen.c       terminals, colours, control characters
+ *	json.c         reads JSON, makes requests
  */
 #ifndef VMM_CLI_H
 #define VMM_CLI_H
@@ -40,7 +46,7 @@ enum {
 	EXIT_NOT_FOUND = 5,
 	EXIT_CANCELLED = 7,
 	EXIT_LEFTOVERS = 8,
-	EXIT_NEEDS_WORD = 9,
+	EXIT_NEEDS_DECISION = 9,
 };
 
 /* ------------------------------------------------------------------ json.c
@@ -125,49 +131,93 @@ int client_call(struct client *client, const char *verb, struct json_object *req
  */
 struct json_object *client_info(struct client *client);
 
+/* ------------------------------------------------------------------ tables.c */
+
+enum verb_id {
+	VERB_MIGRATE,
+	VERB_CHECK,
+	VERB_TARGETS,
+	VERB_PLAN,
+	VERB_LIST,
+	VERB_NODES,
+	VERB_TASKS,
+	VERB_STATUS,
+	VERB_LOG,
+	VERB_CANCEL,
+	VERB_RECOVER,
+	VERB_NODE,
+	VERB_SEEDS,
+	VERB_HELP,
+	VERB_VERSION,
+	VERB_COUNT
+};
+
+struct verb {
+	enum verb_id id;
+	const char *name;
+	const char *usage;	/* its arguments, as help shows them */
+	const char *help;	/* one sentence */
+	const char *more;	/* paragraphs for `help VERB`, or NULL */
+	size_t least, most;	/* how many positional arguments it takes */
+	bool migration_options; /* it takes those */
+};
+extern const struct verb verbs[]; /* in the order in which help shows them */
+extern const size_t verb_count;
+extern const struct verb verb_migrate; /* the one that has no name on the command line: `vmmigrate GUEST TARGET` */
+/* The verb of that name, or NULL. */
+const struct verb *verb_find(const char *name);
+/* The name of the verb that was probably meant, or NULL. */
+const char *verb_suggest(const char *typed);
+
+enum option_id {
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTION_JSON,
+	OPTION_QUIET,
+	OPTION_NO_COLOR,
+	OPTION_YES,
+	OPTION_DRY_RUN,
+	OPTION_DETACH,
+	OPTION_ALL,
+	OPTION_FOLLOW,
+	OPTION_KEEP,
+	OPTION_ACCEPT,
+	OPTION_PRUNE,
+	OPTION_MAN,
+	OPTION_COMPLETION,
+	OPTION_WORDS,
+	OPTION_COUNT
+};
+
+/* An option of the command itself; those of a migration are in the engine's table. */
+struct cli_option {
+	enum option_id id;    /* two rows with one id are two names of one option */
+	const char *name;     /* with '-', without the "--" */
+	char letter;	      /* "-n", or 0 */
+	const char *argument; /* what help calls its value; NULL: it takes none */
+	unsigned verbs;	      /* GOES_WITH(VERB_...) | ...; 0: it goes with every verb */
+	const char *help;     /* NULL: help and completion do not show it */
+};
+#define GOES_WITH(verb_id) (1u << (verb_id))
+extern const struct cli_option cli_options[];
+extern const size_t cli_option_count;
+bool option_goes_with(const struct cli_option *option, const struct verb *verb);
+
+/* What an option of a migration takes, for people: "MS", "abort|suspend", "" for a flag. `option` is its row in the
+ * engine's table. The caller frees it. */
+char *migration_option_argument(struct json_object *option);
+
 /* ------------------------------------------------------------------ arguments.c */
 
-enum switch_id {
-	SWITCH_HELP,
-	SWITCH_VERSION,
-	SWITCH_JSON,
-	SWITCH_QUIET,
-	SWITCH_NO_COLOR,
-	SWITCH_YES,
-	SWITCH_DRY_RUN,
-	SWITCH_DETACH,
-	SWITCH_ALL,
-	SWITCH_FOLLOW,
-	SWITCH_KEEP,
-	SWITCH_ACCEPT,
-	SWITCH_PRUNE,
-	SWITCH_MAN,
-	SWITCH_COMPLETION,
-	SWITCH_WORDS,
-	SWITCH_COUNT
-};
-
-/* An option of the command itself; those of a migration are the engine's. */
-struct switch_row {
-	const char *name; /* with '-' */
-	enum switch_id id;
-	char letter;
-	const char *argument; /* what help calls its value, NULL: it has none */
-	const char *verbs;    /* the verbs that know it, with blanks between; NULL: all */
-	const char *help;     /* NULL: not shown */
-};
-extern const struct switch_row switches[];
-extern const size_t switch_count;
-
-#define WORDS_MOST 8
+#define POSITIONAL_MOST 8
 
 struct arguments {
 	const struct verb *verb;
-	const char *words[WORDS_MOST]; /* without the verb */
+	const char *positional[POSITIONAL_MOST]; /* what is neither the verb nor an option; see positional() */
 	size_t count;
-	const char *given[SWITCH_COUNT]; /* the value, "" of one that has none, NULL where it was not given */
-	struct json_object *options;	 /* of the request */
-	bool mode_named;		 /* one of the options says how the guest shall go */
+	const char *given[OPTION_COUNT];       /* the option's value, "" if it takes none; NULL: it was not given */
+	struct json_object *migration_options; /* for the request, checked as far as the engine's table says how */
+	bool mode_given;		       /* one of the migration's options says how the guest is to move */
 };
 
 /* All that a verb needs. */
@@ -177,53 +227,63 @@ struct command {
 	struct arguments arguments;
 };
 
-/* What an option of the engine's takes: "MS", "abort|suspend", ""; belongs to the caller. */
-char *option_argument(struct json_object *option);
-/* Reads the command line. Returns an exit status; says on stderr what is wrong, and what was meant. */
+/* Reads the command line into command->arguments. Returns EXIT_DONE; else an exit status, and has said on stderr what
+ * is wrong. */
 int arguments_read(struct command *command, int argc, char **argv);
-/* "vmmigrate: ..." and how to get help, on stderr. Returns EXIT_USAGE. */
-int usage_error(const struct command *command, const char *format, ...) PRINTF(2, 3);
+/* The positional argument of that index, from 0, or NULL if there are fewer. */
+const char *positional(const struct command *command, size_t index);
 
-/* ------------------------------------------------------------------ verbs.c */
-
-struct verb {
-	const char *name;
-	const char *usage; /* its words */
-	const char *help;  /* one sentence */
-	const char *more;  /* paragraphs for `help VERB`, or NULL */
-	size_t least, most;
-	bool options; /* takes those of a migration */
-	bool hidden;
-	int (*run)(struct command *command);
-};
-extern const struct verb verbs[];
-extern const size_t verb_count;
-extern const struct verb verb_migrate; /* no verb was named */
-const struct verb *verb_find(const char *name);
-
-int run_node(struct command *command);	  /* verb-node.c */
-int run_seeds(struct command *command);	  /* verb-seeds.c */
+/* ------------------------------------------------------------------ the verbs
+ *
+ * Each carries out its verb and returns the exit status of the command. */
 int run_migrate(struct command *command); /* migrate.c */
 int run_plan(struct command *command);
-int run_help(struct command *command);	   /* help.c */
-void print_usage(const struct screen *to); /* a few lines */
-int print_manual(struct command *command);
-int print_completion(struct command *command);
+int run_check(struct command *command); /* verb-guests.c: check and targets */
+int run_list(struct command *command);
+int run_tasks(struct command *command); /* verb-tasks.c */
+int run_status(struct command *command);
+int run_log(struct command *command);
+int run_cancel(struct command *command);
+int run_recover(struct command *command);
+int run_node(struct command *command); /* verb-node.c */
+int run_nodes(struct command *command);
+int run_seeds(struct command *command); /* verb-seeds.c */
+int run_help(struct command *command);	/* help.c: help, and --help of any verb */
+int run_version(struct command *command);
+int print_manual(struct command *command);     /* manual.c: for `help --man` */
+int print_completion(struct command *command); /* completion.c: for `help --completion` */
 
-/* ------------------------------------------------------------------ report.c */
+/* ------------------------------------------------------------------ report.c
+ *
+ * What is said to people, and asked of them. With --json it is one line of JSON instead. */
 
-/* Prints a reply that is an error: its findings, message and hint on stderr; the object as it is where programs read.
- * Returns `status`. */
+/* Calls the verb. If there is something for the caller to show, returns true: the reply is good and is for people. Else
+ * it has been printed (as JSON, or as an error), *status is the command's exit status, and false is returned. Takes
+ * over the request; the caller frees *reply in either case. */
+bool call_and_report(struct command *command, const char *verb, struct json_object *request, struct json_object **reply,
+		     int *status);
+/* Prints a reply that is an error: its findings, message and hint on stderr, or with --json the reply on stdout.
+ * Returns `status`, or EXIT_FAILED if that is 0. */
 int report_error(struct command *command, int status, struct json_object *reply);
-/* What went wrong beside the reply, an array of errors, on stderr. */
+/* Prints warnings on stderr: errors that came beside a good reply, such as nodes that did not answer. */
 void report_problems(const struct command *command, struct json_object *errors);
-/* All findings by severity. Returns how many refuse. */
+/* All findings by severity. Returns how many of them refuse the migration. */
 size_t report_findings(const struct screen *to, struct json_object *findings);
 void report_plan(const struct screen *to, struct json_object *plan);
-/* For programs: one line. */
+/* The object in one line on stdout. */
 void report_json(struct json_object *reply);
 
-/* For people; they belong to the caller. */
+/* Prints "vmmigrate: ..." and how to get help on stderr. Returns EXIT_USAGE. */
+int usage_error(const struct command *command, const char *format, ...) PRINTF(2, 3);
+/* The usage in a few lines. */
+void print_usage(const struct screen *to);
+
+/* True if a person can be asked: stdin and stdout are a terminal, and neither --yes nor --json was given. */
+bool ask_possible(const struct command *command);
+/* Asks a question that is answered with y or n; any other answer counts as no. */
+bool ask(const struct command *command, const char *question);
+
+/* Values for people; the caller frees them. */
 char *show_size(int64_t bytes);
 char *show_time(int64_t time_us);	/* local time; seconds are accepted, too */
 char *show_duration(int64_t seconds);	/* 1:02:03 */
@@ -248,12 +308,5 @@ void progress_erase(struct progress *progress);
 /* A line of our own above the live line. */
 void progress_say(struct progress *progress, const char *format, ...) PRINTF(2, 3);
 void progress_end(struct progress *progress);
-
-/* ------------------------------------------------------------------ ask.c */
-
-/* True where somebody is there to be asked. */
-bool ask_possible(const struct command *command);
-/* A question that is answered with y or n; anything else is no. */
-bool ask(const struct command *command, const char *question);
 
 #endif

@@ -15,14 +15,14 @@ static void print_name(const char *name)
 
 static void print_choices(struct json_object *options)
 {
-	each(option, options)
-	{
+	each (option, options) {
 		if (count_at(option, "/choices") == 0)
 			continue;
 		fputs("\t", stdout);
 		print_name(text_at(option, "/name"));
 		fputs(") COMPREPLY=($(compgen -W '", stdout);
-		each(choice, at(option, "/choices")) printf("%s ", json_object_get_string(choice));
+		each (choice, at(option, "/choices"))
+			printf("%s ", json_object_get_string(choice));
 		puts("' -- \"$cur\")); return ;;");
 	}
 }
@@ -43,18 +43,18 @@ int print_completion(struct command *command)
 	puts("\t--keep) COMPREPLY=($(compgen -W 'source target' -- \"$cur\")); return ;;\n"
 	     "\tesac");
 	fputs("\tif [[ $cur == -* ]]; then\n\t\tCOMPREPLY=($(compgen -W '", stdout);
-	each(option, options) print_name(text_at(option, "/name"));
-	for (size_t i = 0; i < switch_count; i++)
-		if (switches[i].help)
-			print_name(switches[i].name);
+	each (option, options)
+		print_name(text_at(option, "/name"));
+	for (size_t i = 0; i < cli_option_count; i++)
+		if (cli_options[i].help)
+			print_name(cli_options[i].name);
 	puts("' -- \"$cur\"))\n\t\treturn\n\tfi\n"
 	     "\tfor word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
 	     "\t\t[[ $word == -* ]] || words+=(\"$word\")\n"
 	     "\tdone");
 	fputs("\tcase ${#words[@]}:${words[0]-} in\n\t0:) COMPREPLY=($(compgen -W \"", stdout);
 	for (size_t i = 0; i < verb_count; i++)
-		if (!verbs[i].hidden)
-			printf("%s ", verbs[i].name);
+		printf("%s ", verbs[i].name);
 	puts("$(vmmigrate help --words guests 2>/dev/null)\" -- \"$cur\")) ;;\n"
 	     "\t1:help) COMPREPLY=($(compgen -W \"$(vmmigrate help 2>/dev/null | sed -n '/^Verbs/,/^$/s/^  "
 	     "\\([a-z]*\\).*/\\1/p')\" "

@@ -5,14 +5,6 @@
 
 #include <string.h>
 
-void print_usage(const struct screen *to)
-{
-	fputs("usage: vmmigrate GUEST TARGET [OPTIONS]     move a guest to another node\n"
-	      "       vmmigrate check GUEST [TARGET]       can it go, and what is in the way\n"
-	      "       vmmigrate VERB ...                   see `vmmigrate --help`\n",
-	      to->file);
-}
-
 static const char beginning[] = "vmmigrate moves a guest - a virtual machine or a container - from the node it is\n"
 				"on to another one.\n"
 				"\n"
@@ -86,13 +78,14 @@ static void print_item(const struct screen *to, const char *name, const char *se
 	fputc('\n', to->file);
 }
 
-static void print_switches(const struct screen *to, const char *verb)
+/* The options of the command; of a verb those that go with it and not with every verb. */
+static void print_cli_options(const struct screen *to, const struct verb *verb)
 {
-	for (size_t i = 0; i < switch_count; i++) {
-		const struct switch_row *row = &switches[i];
+	for (size_t i = 0; i < cli_option_count; i++) {
+		const struct cli_option *row = &cli_options[i];
 		auto_free char *name = NULL;
 
-		if (!row->help || (verb && (!row->verbs || !strstr(row->verbs, verb))))
+		if (!row->help || (verb && (!row->verbs || !option_goes_with(row, verb))))
 			continue;
 		name = row->letter ? format("-%c, --%s%s%s", row->letter, row->name, row->argument ? " " : "",
 					    row->argument ? row->argument : "")
@@ -105,7 +98,7 @@ static void print_switches(const struct screen *to, const char *verb)
 /* "--max-downtime MS", "--on-stall abort|suspend" */
 static char *option_title(struct json_object *option)
 {
-	auto_free char *argument = option_argument(option);
+	auto_free char *argument = migration_option_argument(option);
 	char *title = format("--%s%s%s", text_at(option, "/name"), *argument ? " " : "", argument);
 
 	for (char *p = title + 2; *p && *p != ' '; p++)
@@ -130,8 +123,7 @@ static void print_options(const struct screen *to, struct json_object *info)
 		fprintf(to->file, "\nThe options cannot be shown: %s\n", text_at(info, "/error/message"));
 		return;
 	}
-	each(option, at(info, "/options"))
-	{
+	each (option, at(info, "/options")) {
 		auto_free char *title = option_title(option);
 		auto_free char *sentence = option_sentence(option);
 
@@ -149,8 +141,7 @@ static void print_verbs(const struct screen *to)
 	for (size_t i = 0; i < verb_count; i++) {
 		auto_free char *name = format("%s %s", verbs[i].name, verbs[i].usage);
 
-		if (!verbs[i].hidden)
-			print_item(to, name, verbs[i].help, 34);
+		print_item(to, name, verbs[i].help, 34);
 	}
 }
 
@@ -167,7 +158,7 @@ static int print_help(struct command *command)
 	print_verbs(to);
 	print_options(to, client_info(&command->client));
 	print_heading(to, "Options of the command");
-	print_switches(to, NULL);
+	print_cli_options(to, NULL);
 	print_heading(to, "Exit status");
 	fputs(statuses, to->file);
 	return EXIT_DONE;
@@ -182,9 +173,9 @@ static int print_verb(struct command *command, const struct verb *verb)
 	if (verb->more)
 		fprintf(to->file, "\n%s", verb->more);
 	print_heading(to, "Options");
-	print_switches(to, verb->name);
+	print_cli_options(to, verb);
 	print_item(to, "    --json", "Print what programs read.", 28);
-	if (verb->options)
+	if (verb->migration_options)
 		fputs("\nand those of a migration: see `vmmigrate --help`.\n", to->file);
 	return EXIT_DONE;
 }
@@ -192,17 +183,22 @@ static int print_verb(struct command *command, const struct verb *verb)
 /* Names for the completion of the shell, a line each. */
 static int print_words(struct command *command)
 {
-	const char *what = command->arguments.given[SWITCH_WORDS];
+	const char *what = command->arguments.given[OPTION_WORDS];
 	bool tasks = strcmp(what, "tasks") == 0, nodes = strcmp(what, "nodes") == 0;
 	auto_json struct json_object *reply = NULL;
 
 	client_call(&command->client, tasks ? "tasks" : nodes ? "nodes" : "guests", request_make(NULL, NULL), &reply);
-	each(row, at(reply, tasks   ? "/tasks"
-			    : nodes ? "/nodes"
-				    : "/guests")) puts(text_at(row, tasks   ? "/task"
-								    : nodes ? "/name"
-									    : "/id"));
+	each (row, at(reply, tasks ? "/tasks" : nodes ? "/nodes" : "/guests"))
+		puts(text_at(row, tasks ? "/task" : nodes ? "/name" : "/id"));
 	return EXIT_DONE;
+}
+
+static int no_such_verb(const struct command *command, const char *typed)
+{
+	const char *meant = verb_suggest(typed);
+
+	return meant ? usage_error(command, "there is no verb '%s'; did you mean '%s'?", typed, meant)
+		     : usage_error(command, "there is no verb '%s'", typed);
 }
 
 int run_help(struct command *command)
@@ -210,25 +206,36 @@ int run_help(struct command *command)
 	const struct arguments *arguments = &command->arguments;
 	const struct verb *verb = arguments->verb;
 
-	if (arguments->given[SWITCH_MAN])
+	if (arguments->given[OPTION_MAN])
 		return print_manual(command);
-	if (arguments->given[SWITCH_COMPLETION])
+	if (arguments->given[OPTION_COMPLETION])
 		return print_completion(command);
-	if (arguments->given[SWITCH_WORDS])
+	if (arguments->given[OPTION_WORDS])
 		return print_words(command);
 	/* `help VERB`, or `VERB --help` */
-	if (verb && strcmp(verb->name, "help") == 0 && arguments->count > 0) {
-		struct suggestion suggestion = {.typed = arguments->words[0]};
-
-		verb = verb_find(suggestion.typed);
-		for (size_t i = 0; i < verb_count; i++)
-			suggest_try(&suggestion, verbs[i].name);
-		if (!verb)
-			return usage_error(command, "no verb is called '%s'%s%s%s", suggestion.typed,
-					   suggestion.best ? "; did you mean '" : "",
-					   suggestion.best ? suggestion.best : "", suggestion.best ? "'?" : "");
-		return print_verb(command, verb);
+	if (verb && verb->id == VERB_HELP && positional(command, 0)) {
+		verb = verb_find(positional(command, 0));
+		return verb ? print_verb(command, verb) : no_such_verb(command, positional(command, 0));
 	}
-	return !verb || verb == &verb_migrate || strcmp(verb->name, "help") == 0 ? print_help(command)
-										 : print_verb(command, verb);
+	return !verb || verb == &verb_migrate || verb->id == VERB_HELP ? print_help(command)
+								       : print_verb(command, verb);
+}
+
+/* ------------------------------------------------------------------ version */
+
+int run_version(struct command *command)
+{
+	struct json_object *info = client_info(&command->client);
+
+	if (command->arguments.given[OPTION_JSON]) {
+		report_json(info);
+		return EXIT_DONE;
+	}
+	fprintf(command->out.file, "vmmigrate %s\n", VMM_VERSION);
+	fprintf(command->out.file, "plug-in %s, interface %d\n", command->client.plugin->release,
+		command->client.plugin->version);
+	if (has(info, "/error"))
+		return report_error(command, EXIT_FAILED, info);
+	fprintf(command->out.file, "engine %s, node %s\n", text_at(info, "/version"), text_at(info, "/node"));
+	return EXIT_DONE;
 }

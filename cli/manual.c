@@ -46,8 +46,6 @@ static void print_verbs(void)
 {
 	puts(".SH VERBS");
 	for (size_t i = 0; i < verb_count; i++) {
-		if (verbs[i].hidden)
-			continue;
 		print_item("", verbs[i].name, verbs[i].usage, verbs[i].help);
 		if (verbs[i].more) {
 			puts(".br");
@@ -63,10 +61,9 @@ static void print_options(struct json_object *options)
 	puts(".SH OPTIONS");
 	puts("Of a migration; \\- and _ are alike. Names are those of Proxmox VE where it has one, else those of "
 	     "virsh.");
-	each(option, options)
-	{
+	each (option, options) {
 		const char *standard = text_at(option, "/default");
-		auto_free char *argument = option_argument(option);
+		auto_free char *argument = migration_option_argument(option);
 
 		if (strcmp(group, text_at(option, "/group")) != 0)
 			printf(".SS %s\n", group = text_at(option, "/group"));
@@ -78,10 +75,10 @@ static void print_options(struct json_object *options)
 		}
 	}
 	puts(".SS of the command");
-	for (size_t i = 0; i < switch_count; i++)
-		if (switches[i].help)
-			print_item("--", switches[i].name, switches[i].argument ? switches[i].argument : "",
-				   switches[i].help);
+	for (size_t i = 0; i < cli_option_count; i++)
+		if (cli_options[i].help)
+			print_item("--", cli_options[i].name, cli_options[i].argument ? cli_options[i].argument : "",
+				   cli_options[i].help);
 }
 
 static void print_checks(struct json_object *checks)
@@ -91,8 +88,7 @@ static void print_checks(struct json_object *checks)
 	puts(".SH CHECKS");
 	puts("All findings are reported at once. \\fBerror\\fR refuses; \\fBoverride\\fR refuses unless "
 	     "\\fB\\-\\-ignore\\fR \\fICODE\\fR names it; \\fBwarning\\fR only warns.");
-	each(check, checks)
-	{
+	each (check, checks) {
 		const char *option = text_at(check, "/option");
 
 		if (strcmp(group, text_at(check, "/group")) != 0)
@@ -116,7 +112,8 @@ static void print_hooks(struct json_object *hooks)
 	     "\\fBVMMIGRATE_*\\fR in their environment and JSON on stdin. The same name in /etc overrides, a link to "
 	     "/dev/null masks. Where a hook may veto, a non\\-zero exit does so and its last line on stderr is the "
 	     "reason.");
-	each(hook, hooks) print_item("", text_at(hook, "/name"), "", text_at(hook, "/help"));
+	each (hook, hooks)
+		print_item("", text_at(hook, "/name"), "", text_at(hook, "/help"));
 }
 
 int print_manual(struct command *command)

@@ -5,19 +5,19 @@
 
 #include <string.h>
 
-static struct json_object *migration_request(const struct arguments *arguments)
+static struct json_object *migration_request(const struct command *command)
 {
-	struct json_object *request = request_and(request_make("guest", arguments->words[0]), "target",
-						  arguments->count > 1 ? arguments->words[1] : NULL);
+	struct json_object *request =
+		request_and(request_make("guest", positional(command, 0)), "target", positional(command, 1));
 
-	json_object_object_add(request, "options", json_object_get(arguments->options));
+	json_object_object_add(request, "options", json_object_get(command->arguments.migration_options));
 	return request;
 }
 
 /* A plan that checks refuse is an answer, but no yes. */
 static int call_plan(struct command *command, struct json_object **reply)
 {
-	int status = client_call(&command->client, "plan", migration_request(&command->arguments), reply);
+	int status = client_call(&command->client, "plan", migration_request(command), reply);
 
 	return status == EXIT_DONE && has(*reply, "/eligible") && !true_at(*reply, "/eligible") ? EXIT_BLOCKED : status;
 }
@@ -27,7 +27,7 @@ int run_plan(struct command *command)
 	auto_json struct json_object *reply = NULL;
 	int status = call_plan(command, &reply);
 
-	if (command->arguments.given[SWITCH_JSON]) {
+	if (command->arguments.given[OPTION_JSON]) {
 		report_json(reply);
 		return status;
 	}
@@ -79,12 +79,12 @@ static void say_started(const struct command *command, struct json_object *reply
 	const struct screen *out = &command->out;
 	const char *task = text_at(reply, "/task"), *node = text_at(reply, "/node");
 
-	if (command->arguments.given[SWITCH_JSON]) {
+	if (command->arguments.given[OPTION_JSON]) {
 		report_json(reply);
-	} else if (command->arguments.given[SWITCH_DETACH]) {
+	} else if (command->arguments.given[OPTION_DETACH]) {
 		fprintf(out->file, "task %s runs%s%s; follow it with: vmmigrate status %s\n", task, *node ? " on " : "",
 			node, task);
-	} else if (!command->arguments.given[SWITCH_QUIET]) {
+	} else if (!command->arguments.given[OPTION_QUIET]) {
 		fprintf(out->file, "%stask %s%s%s%s\n", color(out, DIM), task, *node ? " on " : "", node,
 			color(out, PLAIN));
 	}
@@ -97,19 +97,19 @@ int run_migrate(struct command *command)
 	auto_json struct json_object *reply = NULL;
 	int status;
 
-	if (arguments->given[SWITCH_DRY_RUN])
+	if (arguments->given[OPTION_DRY_RUN])
 		return run_plan(command);
-	if (ask_possible(command) && !arguments->mode_named) {
+	if (ask_possible(command) && !arguments->mode_given) {
 		status = ask_first(command);
 		if (status != EXIT_DONE)
 			return status;
 	}
 	watch_hold_signals();
-	status = client_call(&command->client, "start", migration_request(arguments), &reply);
+	status = client_call(&command->client, "start", migration_request(command), &reply);
 	if (status != EXIT_DONE || !has(reply, "/task"))
 		return report_error(command, status, reply);
 	say_started(command, reply);
-	if (arguments->given[SWITCH_DETACH])
+	if (arguments->given[OPTION_DETACH])
 		return EXIT_DONE;
 	return watch_task(command, text_at(reply, "/task"), INTERRUPT_CANCELS);
 }

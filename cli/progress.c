@@ -38,7 +38,7 @@ struct progress *progress_begin(const struct command *command)
 	if (!progress)
 		abort();
 	progress->screen = &command->out;
-	progress->quiet = command->arguments.given[SWITCH_QUIET] || command->arguments.given[SWITCH_JSON];
+	progress->quiet = command->arguments.given[OPTION_QUIET] || command->arguments.given[OPTION_JSON];
 	progress->live = command->out.terminal && !progress->quiet;
 	progress->phase = format("%s", "");
 	progress->object = format("%s", "");

@@ -3,8 +3,11 @@
  * What the engine found and plans, in words. */
 #include "cli.h"
 
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ------------------------------------------------------------------ figures */
 
@@ -91,8 +94,7 @@ size_t report_findings(const struct screen *to, struct json_object *findings)
 	for (const struct severity *s = severities; s < severities + COUNT(severities); s++) {
 		bool any = false;
 
-		each(finding, findings)
-		{
+		each (finding, findings) {
 			if (!belongs(finding, s))
 				continue;
 			if (!any)
@@ -113,7 +115,7 @@ int report_error(struct command *command, int status, struct json_object *reply)
 	const char *hint = text_at(reply, "/error/hint");
 	size_t refusing;
 
-	if (command->arguments.given[SWITCH_JSON]) {
+	if (command->arguments.given[OPTION_JSON]) {
 		report_json(reply);
 		return status ? status : EXIT_FAILED;
 	}
@@ -134,13 +136,54 @@ void report_problems(const struct command *command, struct json_object *errors)
 {
 	const struct screen *to = &command->err;
 
-	each(error, errors)
+	each (error, errors)
 		fprintf(to->file, "%swarning:%s %s\n", color(to, YELLOW), color(to, PLAIN), text_at(error, "/message"));
 }
 
 void report_json(struct json_object *reply)
 {
 	puts(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+bool call_and_report(struct command *command, const char *verb, struct json_object *request, struct json_object **reply,
+		     int *status)
+{
+	*status = client_call(&command->client, verb, request, reply);
+	if (command->arguments.given[OPTION_JSON]) {
+		report_json(*reply);
+		return false;
+	}
+	if (has(*reply, "/error")) {
+		*status = report_error(command, *status, *reply);
+		return false;
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ usage */
+
+void print_usage(const struct screen *to)
+{
+	fputs("usage: vmmigrate GUEST TARGET [OPTIONS]     move a guest to another node\n"
+	      "       vmmigrate check GUEST [TARGET]       can it go, and what is in the way\n"
+	      "       vmmigrate VERB ...                   see `vmmigrate --help`\n",
+	      to->file);
+}
+
+int usage_error(const struct command *command, const char *format, ...)
+{
+	const struct verb *verb = command->arguments.verb;
+	va_list args;
+
+	fputs("vmmigrate: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	if (verb && verb != &verb_migrate && verb->id != VERB_HELP)
+		fprintf(stderr, "\nTry 'vmmigrate help %s'.\n", verb->name);
+	else
+		fputs("\nTry 'vmmigrate --help'.\n", stderr);
+	return EXIT_USAGE;
 }
 
 /* ------------------------------------------------------------------ plan */
@@ -170,8 +213,7 @@ static void print_volumes(const struct screen *to, struct json_object *volumes, 
 	struct table table;
 
 	table_begin(&table, heads);
-	each(volume, volumes)
-	{
+	each (volume, volumes) {
 		auto_free char *size = show_size(number_at(volume, "/size"));
 		const char *from = text_at(volume, "/storage"), *there = text_at(volume, "/to_storage");
 
@@ -201,4 +243,26 @@ void report_plan(const struct screen *to, struct json_object *plan)
 		fputc('\n', to->file);
 		print_volumes(to, at(plan, "/volumes"), true_at(plan, "/rounds"));
 	}
+}
+
+/* ------------------------------------------------------------------ questions */
+
+bool ask_possible(const struct command *command)
+{
+	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !command->arguments.given[OPTION_YES] &&
+	       !command->arguments.given[OPTION_JSON];
+}
+
+bool ask(const struct command *command, const char *question)
+{
+	auto_free char *line = NULL;
+	size_t room = 0;
+
+	fprintf(command->out.file, "%s [y/N] ", question);
+	fflush(command->out.file);
+	if (getline(&line, &room, stdin) < 0) {
+		fputc('\n', command->out.file);
+		return false;
+	}
+	return line[0] == 'y' || line[0] == 'Y';
 }

@@ -113,7 +113,8 @@ void clean(struct json_object *object, bool utf8, bool lines)
 			clean(value, utf8, lines);
 		}
 	} else if (json_object_is_type(object, json_type_array)) {
-		each(value, object) clean(value, utf8, lines);
+		each (value, object)
+			clean(value, utf8, lines);
 	} else if (json_object_is_type(object, json_type_string)) {
 		auto_free char *text = clean_text(json_object_get_string(object),
 						  (size_t)json_object_get_string_len(object), utf8, lines);

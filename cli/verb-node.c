@@ -1,14 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * vmmigrate node add|test|list. */
+ * vmmigrate nodes, node add, node test. */
 #include "cli.h"
 
 #include <string.h>
 
+/* ------------------------------------------------------------------ nodes */
+
+static const char *node_state(struct json_object *node)
+{
+	if (true_at(node, "/self"))
+		return "this node";
+	if (!true_at(node, "/reachable"))
+		return "not reachable";
+	return true_at(node, "/maintenance") ? "maintenance" : "ready";
+}
+
+int run_nodes(struct command *command)
+{
+	static const char *const heads[] = {"NODE", "ADDRESS", "STATE", "ERROR", NULL};
+	auto_json struct json_object *reply = NULL;
+	struct table table;
+	int status;
+
+	if (!call_and_report(command, "nodes", request_make(NULL, NULL), &reply, &status))
+		return status;
+	table_begin(&table, heads);
+	each (node, at(reply, "/nodes"))
+		table_row(&table, text_at(node, "/name"), text_at(node, "/address"), node_state(node),
+			  has(node, "/error/message") ? text_at(node, "/error/message") : text_at(node, "/error"));
+	table_end(&table, &command->out);
+	return status;
+}
+
+/* ------------------------------------------------------------------ node */
+
 static struct json_object *add_request(const struct command *command, bool accept)
 {
-	struct json_object *request =
-		request_and(request_make("name", command->arguments.words[1]), "address", command->arguments.words[2]);
+	struct json_object *request = request_and(request_make("name", command->arguments.positional[1]), "address",
+						  command->arguments.positional[2]);
 
 	if (accept)
 		json_object_object_add(request, "accept", json_object_new_boolean(true));
@@ -21,8 +51,9 @@ static void print_tests(const struct screen *out, struct json_object *tests)
 	struct table table;
 
 	table_begin(&table, heads);
-	each(test, tests) table_row(&table, text_at(test, "/from"), text_at(test, "/to"),
-				    true_at(test, "/ok") ? "ok" : "failed", text_at(test, "/error/message"));
+	each (test, tests)
+		table_row(&table, text_at(test, "/from"), text_at(test, "/to"), true_at(test, "/ok") ? "ok" : "failed",
+			  text_at(test, "/error/message"));
 	if (table.count == 0)
 		fputs("There is no other node. Add one with: vmmigrate node add NAME ADDRESS\n", out->file);
 	table_end(&table, out);
@@ -39,7 +70,7 @@ static void print_added(const struct screen *out, struct json_object *reply)
 
 static int node_add(struct command *command)
 {
-	bool accept = command->arguments.given[SWITCH_ACCEPT] || command->arguments.given[SWITCH_YES];
+	bool accept = command->arguments.given[OPTION_ACCEPT] || command->arguments.given[OPTION_YES];
 	auto_json struct json_object *reply = NULL;
 	int status = client_call(&command->client, "node-add", add_request(command, accept), &reply);
 
@@ -52,7 +83,7 @@ static int node_add(struct command *command)
 		json_object_put(reply);
 		status = client_call(&command->client, "node-add", add_request(command, true), &reply);
 	}
-	if (command->arguments.given[SWITCH_JSON]) {
+	if (command->arguments.given[OPTION_JSON]) {
 		report_json(reply);
 		return status;
 	}
@@ -63,12 +94,13 @@ static int node_add(struct command *command)
 /* Fails where one of the links does. */
 static int node_test(struct command *command)
 {
-	const char *name = command->arguments.count > 1 ? command->arguments.words[1] : NULL;
+	const char *name = command->arguments.count > 1 ? command->arguments.positional[1] : NULL;
 	auto_json struct json_object *reply = NULL;
 	int status = client_call(&command->client, "node-test", request_make("name", name), &reply);
 
-	each(test, at(reply, "/tests")) status = status == EXIT_DONE && !true_at(test, "/ok") ? EXIT_FAILED : status;
-	if (command->arguments.given[SWITCH_JSON])
+	each (test, at(reply, "/tests"))
+		status = status == EXIT_DONE && !true_at(test, "/ok") ? EXIT_FAILED : status;
+	if (command->arguments.given[OPTION_JSON])
 		report_json(reply);
 	else if (has(reply, "/error"))
 		report_error(command, status, reply);
@@ -80,7 +112,7 @@ static int node_test(struct command *command)
 int run_node(struct command *command)
 {
 	const struct arguments *arguments = &command->arguments;
-	struct suggestion suggestion = {.typed = arguments->words[0]};
+	struct suggestion suggestion = {.typed = arguments->positional[0]};
 
 	if (strcmp(suggestion.typed, "add") == 0 && arguments->count == 3)
 		return node_add(command);
@@ -89,7 +121,7 @@ int run_node(struct command *command)
 	if (strcmp(suggestion.typed, "test") == 0 && arguments->count <= 2)
 		return node_test(command);
 	if (strcmp(suggestion.typed, "list") == 0 && arguments->count == 1)
-		return verb_find("nodes")->run(command);
+		return run_nodes(command);
 	suggest_try(&suggestion, "add");
 	suggest_try(&suggestion, "test");
 	suggest_try(&suggestion, "list");

@@ -33,8 +33,7 @@ static int64_t print_seeds(const struct screen *out, struct json_object *seeds)
 	int64_t bytes = 0;
 
 	table_begin(&table, heads);
-	each(seed, seeds)
-	{
+	each (seed, seeds) {
 		auto_free char *guest = guest_of(seed), *space = show_size(number_at(seed, "/allocated")),
 			       *age = age_of(seed), *until = show_time(number_at(seed, "/until_us"));
 
@@ -48,19 +47,15 @@ static int64_t print_seeds(const struct screen *out, struct json_object *seeds)
 
 int run_seeds(struct command *command)
 {
-	bool prune = command->arguments.given[SWITCH_PRUNE];
-	const char *node = command->arguments.count ? command->arguments.words[0] : NULL;
+	bool prune = command->arguments.given[OPTION_PRUNE];
+	const char *node = positional(command, 0);
 	struct json_object *request = request_and(request_make("node", node), "prune", prune ? "all" : NULL);
 	const struct screen *out = &command->out;
 	auto_json struct json_object *reply = NULL;
-	int status = client_call(&command->client, "seeds", request, &reply);
+	int status;
 
-	if (command->arguments.given[SWITCH_JSON]) {
-		report_json(reply);
+	if (!call_and_report(command, "seeds", request, &reply, &status))
 		return status;
-	}
-	if (has(reply, "/error"))
-		return report_error(command, status, reply);
 	if (prune && count_at(reply, "/pruned") > 0) {
 		auto_free char *space = show_size(print_seeds(out, at(reply, "/pruned")));
 

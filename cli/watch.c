@@ -53,7 +53,7 @@ void watch_hold_signals(void)
 
 static void leave(struct watch *watch, int number)
 {
-	if (!watch->command->arguments.given[SWITCH_JSON])
+	if (!watch->command->arguments.given[OPTION_JSON])
 		progress_say(watch->progress, "The task goes on. Follow it again with: vmmigrate status %s",
 			     watch->task);
 	watch->status = SIGNAL_EXIT(number);
@@ -63,14 +63,14 @@ static void cancel(struct watch *watch)
 {
 	auto_json struct json_object *reply = NULL;
 
-	if (!watch->command->arguments.given[SWITCH_JSON]) {
+	if (!watch->command->arguments.given[OPTION_JSON]) {
 		progress_say(watch->progress, "Cancelling: waits until everything is rolled back. "
 					      "Ctrl-C again only stops watching.");
 		progress_draw(watch->progress);
 	}
 	watch->cancelled = true;
 	if (client_call(&watch->command->client, "cancel", request_make("task", watch->task), &reply) != EXIT_DONE &&
-	    !watch->command->arguments.given[SWITCH_JSON])
+	    !watch->command->arguments.given[OPTION_JSON])
 		progress_say(watch->progress, "It is not cancelled: %s", text_at(reply, "/error/message"));
 }
 
@@ -163,7 +163,8 @@ static bool is_final(struct json_object *reply)
 {
 	int exit = (int)number_at(reply, "/error/exit");
 
-	return exit == EXIT_USAGE || exit == EXIT_NOT_PERMITTED || exit == EXIT_NOT_FOUND || exit == EXIT_NEEDS_WORD;
+	return exit == EXIT_USAGE || exit == EXIT_NOT_PERMITTED || exit == EXIT_NOT_FOUND ||
+	       exit == EXIT_NEEDS_DECISION;
 }
 
 static void give_up(struct watch *watch)

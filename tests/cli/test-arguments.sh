@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# Words and options in every form; what is wrong is named and the near name suggested.
+# Arguments and options in every form; what is wrong is named, and the name that was probably meant is suggested.
 . "$(dirname "$0")/lib.sh"
 
 run --max_downtime=100 qemu/100 --ignore a,b node2 --online --ignore=c --targetstorage fast,slow=fast -q
@@ -41,8 +41,8 @@ wrong 'did you mean secure?' 100 node2 --migration-type sekure
 wrong '--online takes yes or no' 100 node2 --online=perhaps
 wrong '--json takes no value' 100 node2 --json=yes
 wrong "did you mean 'list'" lst
-wrong "where shall '100' go" 100
-wrong "one word too many: 'node3'" 100 node2 node3
+wrong "no target is given for '100'" 100
+wrong "one argument too many: 'node3'" 100 node2 node3
 wrong "--online does not go with 'list'" list --online
 wrong "--keep does not go with 'list'" list --keep source
 wrong "usage: vmmigrate log TASK" log
