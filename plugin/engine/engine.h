@@ -75,7 +75,7 @@ int recover_all(const struct node_paths *paths, const char *task, const char *gu
 		struct json_object *recovered, struct vmm_error **err);
 /* True where this node is the target of that task, and the task's own node cannot be asked: then an administrator may decide here. */
 bool recover_is_ours_to_decide(const struct node_paths *paths, const char *task);
-/* Removes tasks that ended longer ago than the setting keep_tasks. */
+/* Removes tasks that are over and began longer ago than the setting keep_tasks (in seconds; 30 days without it). */
 void tasks_prune(const struct node_paths *paths, struct json_object *config);
 
 #endif

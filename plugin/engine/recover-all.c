@@ -290,9 +290,9 @@ int recover_all(const struct node_paths *paths, const char *task, const char *gu
 
 void tasks_prune(const struct node_paths *paths, struct json_object *config)
 {
-	enum { DAY_S = 86400, KEEP_DAYS = 30 };
-	int64_t days = json_number(config, "migration.keep_tasks");
-	int64_t before = clock_now_us() - (days > 0 ? days : KEEP_DAYS) * DAY_S * 1000000LL;
+	enum { KEEP_S = 30 * 86400 };
+	int64_t keep_s = json_at(config, "migration.keep_tasks") ? json_number(config, "migration.keep_tasks") : KEEP_S;
+	int64_t before = clock_now_us() - keep_s * 1000000;
 	vmm_auto_free char *dir = str_format("%s/tasks", paths->state);
 	vmm_auto_json struct json_object *names = NULL;
 	if (dir_list(dir, &names, NULL) < 0)
