@@ -9,7 +9,7 @@
  *   "self"      our own node's name ([migration] self = NAME, else the host name without its domain)
  *   "node"      {NAME: {"address","port","user","maintenance"}}
  *   "storage"   {NAME: {"kind","path","shared","keep_seed"}}
- *   "migration" {"network","type","data_ports","bwlimit","max_downtime","jobs","keep_tasks",...}
+ *   "migration" {"network","type","data_ports","bwlimit","max_downtime","keep_tasks" (seconds),...}
  * A file that is not there is an empty configuration. A malformed one is an error "bad-configuration" (VMM_USAGE) that names
  * file and line and says what is wrong: unknown section or key (near names are suggested), bad number, bad name, a key twice. */
 int cluster_load(const char *path, struct json_object **config, struct vmm_error **err);

@@ -36,8 +36,8 @@ static const struct config_key migration_keys[] = {
 	 "TCP ports of this node, as 49216-49279, at which it takes disks that come over TLS (--data=tls)."},
 	{"bwlimit", CONFIG_NUMBER, NULL, 0, INT64_C(1) << 40, "Limit of a migration's rate in KiB/s; 0 is none."},
 	{"max_downtime", CONFIG_NUMBER, NULL, 1, 2000000, "Longest pause of a live migration in milliseconds."},
-	{"jobs", CONFIG_NUMBER, NULL, 1, 64, "Migrations that leave this node at a time."},
-	{"keep_tasks", CONFIG_DURATION, NULL, 0, 0, "How long tasks and their logs are kept, as 30d, 12h or 90m."},
+	{"keep_tasks", CONFIG_DURATION, NULL, 0, 0,
+	 "How long tasks and their logs are kept, as 30d, 12h or 90m; 30d without it."},
 };
 
 const struct config_section config_sections[] = {

@@ -23,7 +23,7 @@ static void what_is_right_is_read_with_its_type(void **state)
 	vmm_auto_json struct json_object *c = parse("\xef\xbb\xbf# comment\r\n"
 						    "[migration]\n"
 						    "  network = 10.77.0.0/24 ; behind a value too\n"
-						    "  jobs=3\n"
+						    "  bwlimit=3\n"
 						    "data_ports = 50000-50007\n"
 						    "keep_tasks = 30d\n"
 						    "type : insecure\n"
@@ -37,7 +37,7 @@ static void what_is_right_is_read_with_its_type(void **state)
 						    "path = /srv/vm store/ü\n"
 						    "shared = no");
 	assert_string_equal(json_text(c, "migration.network"), "10.77.0.0/24");
-	assert_int_equal(json_number(c, "migration.jobs"), 3);
+	assert_int_equal(json_number(c, "migration.bwlimit"), 3);
 	assert_string_equal(json_text(c, "migration.data_ports"), "50000-50007");
 	assert_int_equal(json_number(c, "migration.keep_tasks"), 30 * 86400);
 	assert_string_equal(json_text(c, "migration.type"), "insecure");

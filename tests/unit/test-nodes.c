@@ -72,7 +72,7 @@ static void a_peer_has_the_nodes_address_and_our_own_key(void **state)
 /* Before, name, address, after. */
 static const char *const edits[][4] = {
 	{"", "n2", "h2", "[node n2]\naddress = h2\n"},
-	{"# top\n[migration]\njobs = 2", "n2", "h2", "# top\n[migration]\njobs = 2\n\n[node n2]\naddress = h2\n"},
+	{"# top\n[migration]\nbwlimit = 2", "n2", "h2", "# top\n[migration]\nbwlimit = 2\n\n[node n2]\naddress = h2\n"},
 	{"[node n2]\nport = 3\n\n# end\n", "n2", "h2", "[node n2]\naddress = h2\nport = 3\n\n# end\n"},
 	{"[node n1]\naddress = keep\n[ node n2 ] ; two\r\n port = 3\r\n address=old ; why\r\n#x\r\n[node n3]\naddress "
 	 "= keep",
