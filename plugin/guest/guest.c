@@ -2,7 +2,7 @@
 #include "guest.h"
 
 const struct guest_ops *const guest_kinds[] = {&guest_qemu, &guest_lxc, &guest_null, NULL};
-_Static_assert(VMM_COUNT(guest_kinds) == GUEST_KINDS_MOST + 1, "each kind has its place");
+_Static_assert(VMM_COUNT(guest_kinds) == GUEST_KINDS_MOST + 1, "GUEST_KINDS_MOST is the number of kinds");
 
 const struct guest_ops *guest_kind(const char *kind)
 {

@@ -1,41 +1,50 @@
-/* guest: what runs - one kind a file (or a folder), each behind one const ops table, listed in guest.c.
+/* guest: what runs on a node. Each kind of guest is a file or a folder behind one const ops table, listed in guest.c.
  *
- * A guest is named by its id: the numeric vmid of an administrator ("100"), or the domain's name where it has none.
+ * A guest is named by its id: the numeric vmid that an administrator gave it ("100"), or its name where it has none.
+ *
  * Guest facts (JSON), as `facts` returns them:
  *   "kind" "id" "name" "uuid" "title"
- *   "state"      running | paused | shutoff | crashed | shutdown (being shut down) | io-error (paused by an I/O error)
+ *   "state"      running | paused | shutoff | crashed | shutdown (shutting down) | io-error (paused by an I/O error)
  *   "persistent" bool   "autostart" bool   "managed_save" bool   "snapshots" count
  *   "job"        null, or what is under way: "migration" "save" "backup" "block job on vda" ...
- *   "memory"     bytes   "vcpus" count   "pinned" highest CPU number a vCPU is pinned to, or -1   "hugepages" bytes each or 0
+ *   "memory"     bytes   "vcpus" count   "pinned" highest CPU number that a vCPU is pinned to, or -1
+ *   "hugepages"  bytes of one huge page, 0 where the guest uses none
  *   "arch" "machine"   "cpu": {"mode": custom|host-model|host-passthrough, "model"}
- *   "aside"      kinds without UUIDs: it is not under a name that can be started; such a one alone is ever a leftover of ours
- *   "mounts"     array of {"source","target","optional","fixed"}: directories and devices of the host that a container mounts;
- *                "fixed": rewrite cannot name another source
- *   "snapshots_remedy" what to do about them, where libvirt's words do not fit
- *   "definition" the persistent definition, whole, as text
- *   "live_definition" the running guest's, as text, or null (what the target's hypervisor is asked about)
- *   "volumes"    array of volumes (storage.h), each with "device" (disk|cdrom|floppy|nvram|tpm), "readonly", "shareable",
- *                "cache", "bus", "open" (writable and in use), and "in": where a running guest's two definitions name it:
- *                both | live (hot-plugged: gone after a shutdown) | definition (there after a restart only) | differs (both,
- *                with another source each; this is the live one). An inactive guest's are all "both". "type_fixed": the
- *                definition cannot name it as a file where it is a device, or the other way round.
- *   "networks"   array of {"type": bridge|network|…, "name", "mac"}
- *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|…, "name"} that are tied to the host
+ *   "definition" the whole persistent definition, as text
+ *   "live_definition" the running guest's, or null; the target's hypervisor is asked about this one
+ *   "volumes"    array of volumes (storage.h), each with
+ *                "device": disk | cdrom | floppy | nvram | tpm   "readonly" "shareable"   "cache" "bus"
+ *                "open": the guest runs and may write to it
+ *                "in": which of a running guest's two definitions name it: both | live (hot-plugged, gone after a
+ *                shutdown) | definition (there after the next start) | differs (each names another source; this is the
+ *                running guest's). The volumes of a guest that is off are all "both".
+ *                "type_fixed": the definition cannot turn a file into a device here, or a device into a file
+ *                "home": of a container, where the volume is in its own directory: that directory
+ *   "networks"   array of {"type": bridge|network|..., "name", "mac"}
+ *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|..., "name"} that are tied to the host
+ * Of containers only:
+ *   "aside"      its config has the inactive name (lxc.h). Only such a guest is ever taken for a leftover of ours.
+ *   "mounts"     array of {"source","target","optional","fixed"}: directories and devices of the host that it mounts;
+ *                "fixed": from an fstab, whose sources `rewrite` cannot change
+ *   "snapshots_remedy" what to do about its snapshots
+ *   "idmap" "includes"  lines lxc.idmap, lxc.include   "needs" programs and files of the host that its config names
+ *   "left"       names of files in its directory that cannot be carried in its definition
+ *   "apparmor"   name of its profile, or null   "cgroup1" bool: it has limits of cgroup version 1
  */
 #ifndef VMM_GUEST_H
 #define VMM_GUEST_H
 
 #include "base/base.h"
 
-/* A connection to what runs guests of one kind on this node. Each kind embeds it first in its own struct. */
+/* A connection to what runs guests of one kind on this node. Each kind's own struct begins with it. */
 struct guest_host {
 	const struct guest_ops *ops;
 };
 
-/* What a kind needs to know of its surroundings; strings are borrowed for the life of the host. */
+/* What a kind has to know of the node. The caller keeps the strings as long as the host is open. */
 struct guest_env {
-	const char *node;      /* our own name */
-	const char *null_root; /* guest/null.c: the directory that plays the machine */
+	const char *node;      /* this node's name */
+	const char *null_root; /* guest/null.c: the directory that plays the machine; NULL on a real node */
 };
 
 struct guest_progress {
@@ -50,94 +59,126 @@ typedef bool guest_progress_fn(void *context, const struct guest_progress *progr
 
 /* What a finished migration of memory says of itself. */
 struct guest_statistics {
-	int64_t stopped_ms;	       /* when the guest was stopped here, clock_steady_ms; 0 where unknown */
+	int64_t stopped_ms;	       /* when the source stopped the guest, clock_steady_ms; 0 where unknown */
 	int64_t downtime_ms, total_ms; /* -1 where unknown */
 	uint64_t memory;	       /* bytes that crossed */
 	int iterations;
 };
 
-/* Stays valid up to migrate_end. */
+/* What `migrate` is asked to do. The caller keeps it and its strings until migrate_end has returned. */
 struct guest_migration {
 	const char *id;
 	const char *peer; /* the target node's name */
-	bool paused;	  /* the guest stands while its memory moves (--non-live) */
-	/* What the source's hypervisor connects to: qemu+unix:///system?socket=S, qemu+tcp://… */
+	bool paused;	  /* the guest is stopped while its memory moves (--non-live) */
+	/* What the source's hypervisor connects to: qemu+unix:///system?socket=S, qemu+tcp://... */
 	const char *target_uri;
 	const char *data_uri;	 /* where memory goes: unix:///S2, tcp://192.0.2.7:49152 */
-	const char *definition;	 /* what the target shall define, persistent; NULL: as it is */
+	const char *definition;	 /* the persistent definition for the target; NULL: the source's */
 	uint64_t rate_limit;	 /* bytes a second, 0: none */
 	int64_t max_downtime_ms; /* 0: the kind's own default */
-	bool suspend_on_stall;	 /* --on-stall=suspend; else abort with error "does-not-converge" */
-	bool unsafe;		 /* --unsafe */
-	guest_progress_fn *progress;
+	/* --on-stall=suspend: a guest that does not converge is paused, and its memory goes on crossing. Else `migrate`
+	 * fails with "does-not-converge". */
+	bool suspend_on_stall;
+	bool unsafe;		     /* --unsafe */
+	guest_progress_fn *progress; /* called a few times a second; may be NULL */
 	void *context;
-	struct guest_statistics *statistics; /* filled where the migration succeeded; may be NULL */
+	struct guest_statistics *statistics; /* filled in where the migration succeeded; may be NULL */
 };
 
+/* Operations return 0, or -1 with *err set. What they return through a pointer belongs to the caller. */
 struct guest_ops {
 	const char *kind;  /* "qemu", "lxc", "null" */
 	const char *label; /* for people: "VM", "container" */
-	/* What an administrator types to change a definition and to let a paused guest go on: "virsh edit", "virsh resume". */
+	/* For hints: what an administrator uses to change a definition, and to resume a paused guest: "virsh edit",
+	 * "virsh resume". */
 	const char *edit, *resume;
 
-	/* Connects. Error "target-libvirt-down" (or the kind's like), VMM_BLOCKED. *host is closed with close. */
+	/* Connects to the hypervisor. Called on the first question about guests of this kind; the connection is kept
+	 * for further ones. Error "target-libvirt-down" (or the kind's equivalent) with VMM_BLOCKED. */
 	int (*open)(const struct guest_env *env, struct guest_host **host, struct vmm_error **err);
+	/* Ends the connection and frees the host. */
 	void (*close)(struct guest_host *host);
-	/* False where what it was connected to is gone, so that it has to be opened anew. NULL: it is never gone. */
+	/* Asked before a kept connection is used again. False: it is broken, so the caller closes it and opens another.
+	 * NULL: it never breaks. */
 	bool (*alive)(const struct guest_host *host);
 
-	/* The hypervisor: {"up":true,"version":n,"libvirt":n,"machines":[..],"cpu":{..},"guard":"active"|"missing"|
-	 * "not-executable"|"not-loaded","pools":[{name,type,path,active}],"networks":[{"name","active"}],"uids":{..}}. */
+	/* What the hypervisor of this node offers, on both nodes before a migration is planned: {"up":true,"version":n,
+	 * "libvirt":n,"machines":[..],"cpu":{..},"guard":"active"|"missing"|"not-executable"|"not-loaded",
+	 * "pools":[{name,type,path,active}],"networks":[{"name","active"}],"uids":{..}}. */
 	int (*host_facts)(struct guest_host *host, struct json_object **facts, struct vmm_error **err);
-	/* Array of short guest facts: kind id name uuid title state memory vcpus autostart macs:[..] volumes:[paths or sources]. */
+	/* All guests of this kind, as an array of short facts: kind id name uuid title state memory vcpus autostart
+	 * macs:[..] volumes:[paths or sources]. Called on both nodes, to list guests and to find those in the way. */
 	int (*list)(struct guest_host *host, struct json_object **guests, struct vmm_error **err);
-	/* All facts of one. `who` is an id, a name or a UUID. Error "no-such-guest" (VMM_NOT_FOUND); "ambiguous" (VMM_USAGE)
-	 * where two guests answer to it, naming both. */
+	/* All facts of one guest. `who` is an id, a name or a UUID. Called on the source for the plan, and again
+	 * before the stop and the commit, to see whether somebody has changed the definition; on the target where a
+	 * guest is in the way. Error "no-such-guest" (VMM_NOT_FOUND); "ambiguous" (VMM_USAGE) where two guests answer
+	 * to `who`, naming both. */
 	int (*facts)(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err);
-	/* Asked on the target: can it run this guest? `guest` are the source's facts. Sets {"machine":bool,"cpu":"ok"|
-	 * "incompatible"|"unknown","cpu_missing":["avx2",..],"definition":null|"what the hypervisor objects to",
-	 * "mounts_missing":[sources],"idmap":null|"why not","features":["what is missing",..]}. */
+	/* Asked on the target, for the plan: can this node run the guest? `guest` are the facts from the source.
+	 * Changes nothing. Sets {"machine":bool,"cpu":"ok"|"incompatible"|"unknown","cpu_missing":["avx2",..],
+	 * "definition":null|"the hypervisor's objection","mounts_missing":[sources],"idmap":null|"why it cannot be
+	 * used", "features":["what is missing",..]}. */
 	int (*fit)(struct guest_host *host, struct json_object *guest, struct json_object **fit,
 		   struct vmm_error **err);
 
-	/* {"state","reason","complete" (bool: its memory is whole, so it may be let go), "job" (of the guest, not of a disk), "uuid",
-	 * "persistent"}; a guest that is not there at all has the state "absent" - that is no error. */
+	/* How the guest is at this moment, on either node, before each step that relies on it: {"state","reason",
+	 * "complete": its memory is whole, so it may be released, "job": of the guest, not of a disk,
+	 * "uuid","persistent"}. A guest that does not exist has the state "absent", which is no error. */
 	int (*state)(struct guest_host *host, const char *id, struct json_object **state, struct vmm_error **err);
 
-	/* The definition as the target shall have it: `changes` is an array of {"target","path","kind"} that replace sources
-	 * of volumes ("kind": of the storage; absent: told by the path), {"mount","path"} sources of mounts, {"network","path"}
-	 * bridges. */
+	/* The definition for the target; pure text, no host. `changes` is an array of {"target","path","kind"}: the
+	 * volume `target` is at `path` there ("kind": of its storage; where absent, the path tells whether it is a
+	 * device), {"mount","path"}: the source of a mount, {"network","path"}: the bridge that a network uses. */
 	int (*rewrite)(const char *definition, struct json_object *changes, char **rewritten, struct vmm_error **err);
-	/* Persistent definition; metadata, title and so on travel in it. Error "name-taken" where another guest is in the way. */
+	/* Makes the guest on the target, off, with this persistent definition (restart, offline); replaces a
+	 * definition of the same guest that is off. Where memory moves, `migrate` makes the hypervisor do it. Error
+	 * "name-taken" where another guest has its id, name or UUID. */
 	int (*define)(struct guest_host *host, const char *definition, struct vmm_error **err);
-	/* Removes the definition; volumes, NVRAM and TPM state stay. No error where it is gone already. */
+	/* Removes the definition of a guest that is off: on the source after the commit, on the target where a
+	 * migration is undone. Volumes, NVRAM and TPM state stay. No error where it is gone already; "guest-state"
+	 * where it runs. */
 	int (*undefine)(struct guest_host *host, const char *id, struct vmm_error **err);
-	/* Whose the guest is, for kinds whose guard is not the record: called with false where it is about to leave this node, with
-	 * true where the record says that it is this node's, or goes on being. May be called again. NULL: the record is enough. */
+	/* For kinds whose guard is not the guest record: makes the guest startable here (`own`), or not. Called with
+	 * false on the source before the stop and after the commit; with true on the target after the commit, and on
+	 * the source where a migration is undone. May be called again. NULL: the record is enough. */
 	int (*own)(struct guest_host *host, const char *id, bool own, struct vmm_error **err);
+	/* Sets autostart. Off on the source before the stop or the handover; where it was on, on again on the target
+	 * after the commit, or on the source where the migration is undone. */
 	int (*autostart)(struct guest_host *host, const char *id, bool on, struct vmm_error **err);
 
-	/* Starts it: held = set up, but not one instruction run until `release`. */
+	/* Starts a guest that is off. `held`: it is set up but runs no instruction until `release`; so the target
+	 * starts it in the handover of a restart. Without `held` it runs at once: where a migration is undone, or a
+	 * held guest was lost to a reboot of the target. Error "start-failed" or the hypervisor's. */
 	int (*start)(struct guest_host *host, const char *id, bool held, struct vmm_error **err);
+	/* Lets a held guest run, or one whose memory has arrived: on the target after the commit. On the source too,
+	 * where an undone migration had paused it. Fails where its memory is incomplete. */
 	int (*release)(struct guest_host *host, const char *id, struct vmm_error **err);
-	/* Orderly shutdown; returns when it is off. Error "shutdown-timeout" after limit_ms: the guest still runs. With force it is
-	 * killed then. `cancelled` may be NULL. */
+	/* Orderly shutdown, on the source of a restart; returns when the guest is off. After limit_ms: error
+	 * "shutdown-timeout" and the guest still runs, or with `force` it is killed. `cancelled` is asked all the
+	 * while, and true ends the wait with error "cancelled" (VMM_CANCELLED); it may be NULL. No error where the
+	 * guest is off already. */
 	int (*stop)(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *),
 		    void *context, struct vmm_error **err);
-	/* Ends it at once. No error where it does not run. */
+	/* Ends the guest at once, as when its power fails: a held or arrived one on the target, where a migration is
+	 * undone; the source's only at an administrator's decision. No error where it is off or does not exist. */
 	int (*destroy)(struct guest_host *host, const char *id, struct vmm_error **err);
 
-	/* Moves the memory (NULL: the kind cannot). The target's guest is left paused (never let go by us here), persistent. Returns 0
-	 * as soon as the guest's process on this node is gone, so that it cannot run here any more, though the hypervisor may still
-	 * be at work: whether the memory has arrived is the target's to say. Afterwards, whatever came of it, migrate_end is called. */
+	/* Moves the memory of a running guest (live, paused); called on the source. NULL: this kind cannot. The
+	 * target's guest is left paused, with a persistent definition; only `release` lets it run. Returns 0 as soon
+	 * as the guest's process on the source has ended, so that it cannot run here any more; the hypervisor may
+	 * still be busy, and whether the memory has arrived has to be asked on the target. migrate_end is called
+	 * afterwards in any case. */
 	int (*migrate)(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err);
-	/* Waits until the hypervisor is done with what migrate began (the source's guest is shut off then where it succeeded), fills in
-	 * `statistics`, and says what the hypervisor says. Its word is a hint only: both nodes are asked. NULL: migrate has waited. */
+	/* Waits until the hypervisor has finished what `migrate` began, fills in `statistics`, and returns what the
+	 * hypervisor says. Its answer is a hint only: the caller asks both nodes for the state. If the migration
+	 * succeeded, the source's guest is off now. NULL: `migrate` has waited itself. */
 	int (*migrate_end)(struct guest_host *host, struct vmm_error **err);
-	/* Path of the socket on the target through which the source's hypervisor speaks to the target's, and the URI for a socket
-	 * that stands in for it here ("...socket=%s"); NULL: nothing needs to be carried. */
+	/* The socket on the target through which the source's hypervisor speaks to the target's, and the URI for a
+	 * socket that our relay puts in its place on the source ("...socket=%s"). NULL: nothing has to be relayed. */
 	const char *control_socket, *control_uri;
-	/* Aborts a migration job that runs without us (after the worker's death); waits until it is over. */
+	/* Aborts the guest's migration job and waits until it is over, 180 s at most. Called on the source where a
+	 * handover is undone, and by recovery, whose worker may have died while the job goes on. No error where there
+	 * is none. NULL: a job does not outlive its worker. */
 	int (*migrate_abort)(struct guest_host *host, const char *id, struct vmm_error **err);
 };
 
@@ -146,7 +187,7 @@ extern const struct guest_ops guest_qemu, guest_lxc, guest_null;
 /* All kinds, NULL at the end. */
 enum { GUEST_KINDS_MOST = 3 };
 extern const struct guest_ops *const guest_kinds[];
-/* By name, or NULL. */
+/* The kind of this name, or NULL. */
 const struct guest_ops *guest_kind(const char *kind);
 
 #endif
