@@ -1,22 +1,24 @@
-/* guard.c: keeps libvirt from starting a guest that another node owns, or that is being moved.
+/* guard.c: keeps libvirt from starting a guest that another node owns, or that is being migrated.
  *
- * libvirtd runs it as /etc/libvirt/hooks/qemu.d/vmmigrate GUEST OPERATION SUB-OPERATION EXTRA, with the guest's XML on
- *stdin. It needs nothing but libc, because a hook that calls libvirt deadlocks, and it reads the guest records that the
- *engine writes (whole, by rename, so without a lock):
+ * libvirtd runs it as /etc/libvirt/hooks/qemu.d/vmmigrate GUEST OPERATION SUB-OPERATION EXTRA, with the guest's XML
+ * on stdin. It uses libc only, because a hook that calls libvirt deadlocks. It reads the guest records that the
+ * engine writes; the engine replaces them whole, by rename, so they are read without a lock:
  *
  *	/var/lib/vmmigrate/guests/qemu-ID, lines of key=value:
  *	guest=qemu-ID  name=  uuid=  guard=allow|deny  reason=a sentence  permit=[incoming:]boot id
  *
- * Only `prepare` can be refused, by exit 1 and a line on stderr. For all else it ends at once with 0 and without a
- *word: a non-zero `reconnect` kills a running QEMU, and what a hook prints to stdout replaces the guest's XML.
+ * Only the operation `prepare` can be refused: by exit status 1 and a line on stderr. For every other operation the
+ * guard prints nothing and exits with 0: after a non-zero `reconnect` libvirtd kills a running QEMU, and what a hook
+ * prints on stdout replaces the guest's XML.
  *
- * A record concerns the guest if it has its UUID or its name. It lets a start pass if it says guard=allow, or if its
- *permit is this boot's id: that is the engine's own start, and a permit does not outlive a reboot. A record that
- *concerns the guest and makes no sense refuses: what cannot be known is not started twice. No records at all: nothing
- *to guard.
+ * A record concerns the guest where it has the guest's UUID or name. Such a record admits a start if it says
+ * guard=allow, or if its permit is this boot's id: then the engine itself is starting the guest. A permit is void
+ * after a reboot. A record that concerns the guest and is damaged refuses the start, since the guest might run on
+ * another node. Where there are no records at all, every start is admitted.
  *
- * A permit for memory that comes in lets no start pass: libvirtd says `migrate` before `prepare` then, and a start by hand
- * does not. So `migrate` leaves a mark, which the `prepare` that follows it takes away. */
+ * A permit `incoming:` is for a guest whose memory arrives. libvirtd then runs the hook with `migrate` before
+ * `prepare`; for a start by hand it does not. So `migrate` leaves a mark, and the `prepare` that finds the mark
+ * removes it and is admitted. Without the mark, the permit admits nothing. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -47,17 +49,17 @@ enum {
 	RECORD_LIMIT = 64 << 10,
 	XML_LIMIT = 1 << 20,
 	UUID_LENGTH = 36,
-	MARK_S = 60, /* both come within the same call of libvirt's */
+	MARK_S = 60, /* libvirtd runs both operations in one call of its own: an older mark was left behind */
 };
 
 struct asked {
 	const char *name;
-	bool incoming;		    /* `migrate`: leave marks, refuse nothing */
-	char uuid[UUID_LENGTH + 1]; /* of the XML, or "" */
+	bool incoming;		    /* the operation is `migrate`: leave marks, refuse nothing */
+	char uuid[UUID_LENGTH + 1]; /* from the XML, or "" */
 	char boot[64];		    /* this boot's id, or "" */
 };
 
-/* Up to `room` - 1 bytes and a NUL; the count, or -1. */
+/* Reads up to `room` - 1 bytes and adds a NUL. Returns the count, or -1. */
 static ssize_t read_some(int fd, char *data, size_t room)
 {
 	size_t got = 0;
@@ -75,9 +77,8 @@ static ssize_t read_some(int fd, char *data, size_t room)
 	return (ssize_t)got;
 }
 
-/* The domain's own is the first: it comes before everything in which a user may write words of his own but the name,
- * where
- * '<' is escaped. */
+/* The first <uuid> in the text is the domain's own: before it comes only the name, in which '<' is escaped; title,
+ * metadata and other text of a user's come later. */
 static void read_uuid(struct asked *asked)
 {
 	char *xml = malloc(XML_LIMIT);
@@ -104,11 +105,11 @@ static void read_boot(struct asked *asked)
 /* ------------------------------------------------------------------ a record */
 
 struct record {
-	const char *guest, *name, *uuid, *permit, *reason; /* NULL: not said */
+	const char *guest, *name, *uuid, *permit, *reason; /* NULL: the record has no such line */
 	bool allow, deny, malformed;
 };
 
-/* Takes the text apart in place. */
+/* Splits `text` in place: the record points into it. */
 static void parse(char *text, size_t length, struct record *record)
 {
 	const struct {
@@ -130,7 +131,7 @@ static void parse(char *text, size_t length, struct record *record)
 	record->malformed |= record->allow == record->deny;
 }
 
-/* Without a name that can be read, the file's own has to do. */
+/* Where the record has no name, the name of its file counts. */
 static bool concerns(const struct record *record, const char *file, const struct asked *asked)
 {
 	if (record->uuid && *asked->uuid && !strcasecmp(record->uuid, asked->uuid))
@@ -140,16 +141,16 @@ static bool concerns(const struct record *record, const char *file, const struct
 	return !strcmp(file + strlen(RECORD_START), asked->name);
 }
 
-/* To stderr, whence libvirt puts it into the error that the user sees: one line, no control characters. */
+/* Prints one line without control characters to stderr: libvirt puts it into the error that the user sees. */
 static void refuse(const struct asked *asked, const char *reason, const char *more)
 {
-	char words[1024];
-	snprintf(words, sizeof(words), "vmmigrate: %s is not started: %s%s; see: vmmigrate status %s", asked->name,
+	char line[1024];
+	snprintf(line, sizeof(line), "vmmigrate: %s is not started: %s%s; see: vmmigrate status %s", asked->name,
 		 reason, more, asked->name);
-	for (char *at = words; *at; at++)
+	for (char *at = line; *at; at++)
 		if ((unsigned char)*at < 0x20 || *at == 0x7f)
 			*at = ' ';
-	fprintf(stderr, "%s\n", words);
+	fprintf(stderr, "%s\n", line);
 }
 
 static bool same_boot(const char *permit, const struct asked *asked)
@@ -163,7 +164,7 @@ static bool admits_incoming(const struct record *record, const struct asked *ask
 	       same_boot(record->permit + strlen(INCOMING), asked);
 }
 
-static void mark_leave(const char *file)
+static void leave_mark(const char *file)
 {
 	char path[PATH_MAX];
 	snprintf(path, sizeof(path), GUARD_RUN "/incoming/%s", file);
@@ -175,8 +176,8 @@ static void mark_leave(const char *file)
 		close(fd);
 }
 
-/* True where there was one, of just now. */
-static bool mark_take(const char *file)
+/* Removes the mark. True where there was one that is recent. */
+static bool take_mark(const char *file)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -189,22 +190,22 @@ static bool admits(const struct record *record, const char *file, const struct a
 {
 	if (record->allow || (record->permit && same_boot(record->permit, asked)))
 		return true;
-	return admits_incoming(record, asked) && mark_take(file);
+	return admits_incoming(record, asked) && take_mark(file);
 }
 
-/* True where the record refuses the start, and has said so. */
+/* True where the record refuses the start; then the reason has been printed. */
 static bool refuses(char *text, size_t length, const char *file, const struct asked *asked)
 {
 	struct record record = {0};
 	parse(text, length, &record);
-	/* A new record on its way to its name: "qemu-100.new-4711". */
+	/* A new record that has not been renamed yet: "qemu-100.new-4711". */
 	if (record.guest && *record.guest && strcmp(record.guest, file))
 		return false;
 	if (!concerns(&record, file, asked))
 		return false;
 	if (asked->incoming) {
 		if (!record.malformed && admits_incoming(&record, asked))
-			mark_leave(file);
+			leave_mark(file);
 		return false;
 	}
 	if (record.malformed) {
@@ -222,12 +223,12 @@ static bool file_refuses(int dir, const char *file, const struct asked *asked)
 	char text[RECORD_LIMIT + 2];
 	int fd = openat(dir, file, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
-		return false; /* gone since the directory was read */
+		return false; /* removed since the directory was read */
 	ssize_t length = fd < 0 ? -1 : read_some(fd, text, sizeof(text));
 	if (fd >= 0)
 		close(fd);
 	if (length < 0 || length > RECORD_LIMIT)
-		length = 0; /* as damaged as an empty one */
+		length = 0; /* treated as an empty record, which is damaged */
 	text[length] = 0;
 	return refuses(text, (size_t)length, file, asked);
 }

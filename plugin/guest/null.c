@@ -55,7 +55,7 @@ static void null_close(struct guest_host *host)
 	free(host);
 }
 
-/* NULL and no error where there is no such guest. */
+/* *guest is NULL, without an error, where there is no such guest. */
 static int null_load(const char *root, const char *id, struct json_object **guest, struct vmm_error **err)
 {
 	vmm_auto_free char *path = null_path(root, id);
@@ -95,16 +95,16 @@ static bool has_behaviour(struct json_object *guest, const char *behaviour)
 	return json_has(definition, "behaviours", behaviour);
 }
 
-/* ---------------------------------------------------------------- the one thing that must never happen */
+/* ---------------------------------------------------------------- a guest must never run twice */
 
 static char *running_path(const char *root, struct json_object *guest)
 {
 	vmm_auto_json struct json_object *definition = definition_of(guest);
-	vmm_auto_free char *world = path_dir(root);
-	return str_format("%s/running-%s", world, json_text_or(definition, "uuid", "none"));
+	vmm_auto_free char *dir = path_dir(root);
+	return str_format("%s/running-%s", dir, json_text_or(definition, "uuid", "none"));
 }
 
-static void cpu_runs(const char *root, struct json_object *guest)
+static void mark_running(const char *root, struct json_object *guest)
 {
 	vmm_auto_free char *path = running_path(root, guest);
 	vmm_auto_close int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
@@ -114,20 +114,21 @@ static void cpu_runs(const char *root, struct json_object *guest)
 	}
 }
 
-static void cpu_stands(const char *root, struct json_object *guest)
+static void mark_stopped(const char *root, struct json_object *guest)
 {
 	vmm_auto_free char *path = running_path(root, guest);
 	unlink(path);
 }
 
+/* Changes the guest's state. */
 static int null_enter(const char *root, const char *id, struct json_object *guest, const char *state,
 		      struct vmm_error **err)
 {
 	bool was = str_same(json_text(guest, "state"), "running"), will = !strcmp(state, "running");
 	if (was && !will)
-		cpu_stands(root, guest);
+		mark_stopped(root, guest);
 	if (!was && will)
-		cpu_runs(root, guest);
+		mark_running(root, guest);
 	json_put(guest, "state:s reason:s", state, NULL);
 	return null_save(root, id, guest, err);
 }
@@ -276,7 +277,7 @@ static int null_release(struct guest_host *host, const char *id, struct vmm_erro
 	if (null_need(root_of(host), id, &guest, err) < 0)
 		return -1;
 	if (!str_same(json_text(guest, "state"), "paused"))
-		return error_set(err, VMM_FAILED, "guest-state", "guest %s does not wait to be let go", id);
+		return error_set(err, VMM_FAILED, "guest-state", "guest %s is not held", id);
 	if (null_enter(root_of(host), id, guest, "running", err) < 0)
 		return -1;
 	return has_behaviour(guest, "dies") ? null_enter(root_of(host), id, guest, "shutoff", err) : 0;
@@ -304,10 +305,11 @@ static int null_stop(struct guest_host *host, const char *id, int limit_ms, bool
 
 /* ---------------------------------------------------------------- memory */
 
+/* The directory that plays the target's machine. */
 static char *null_peer(const char *root, const char *peer)
 {
-	vmm_auto_free char *world = path_dir(root);
-	return str_format("%s/%s", world, peer);
+	vmm_auto_free char *dir = path_dir(root);
+	return str_format("%s/%s", dir, peer);
 }
 
 static int null_migrate(struct guest_host *host, const struct guest_migration *migration, struct vmm_error **err)
@@ -333,7 +335,8 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 		if (step == 2 && has_behaviour(here, "source-dies"))
 			return null_enter(root, id, here, "shutoff", err) < 0
 				       ? -1
-				       : error_set(err, VMM_FAILED, "link-lost", "the source's process is gone");
+				       : error_set(err, VMM_FAILED, "link-lost", "the process of guest %s has ended",
+						   id);
 		if (step == 2 && has_behaviour(here, "break"))
 			return error_set(err, VMM_FAILED, "migration-failed", "memory of %s did not arrive", id);
 	}
@@ -344,12 +347,12 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 		return -1;
 	if (has_behaviour(here, "finish-lost")) {
 		null_enter(root, id, here, "running", NULL);
-		return error_set(err, VMM_FAILED, "link-lost", "the answer to the last step was lost");
+		return error_set(err, VMM_FAILED, "link-lost", "guest %s: the answer to the last step was lost", id);
 	}
 	if (null_enter(root, id, here, "shutoff", err) < 0)
 		return -1;
 	if (has_behaviour(here, "source-lost"))
-		return error_set(err, VMM_FAILED, "link-lost", "the source's process is gone");
+		return error_set(err, VMM_FAILED, "link-lost", "the process of guest %s has ended", id);
 	json_put(here, "reason:s", "migrated");
 	return null_save(root, id, here, err);
 }

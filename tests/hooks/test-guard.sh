@@ -1,7 +1,7 @@
 #!/bin/bash
-# What the libvirt guard promises: it refuses `prepare` and nothing else, and never says a word on stdout. Needs no root.
+# The libvirt guard refuses `prepare` and nothing else, and never prints anything on stdout. Needs no root.
 #
-#	tests/hooks/test-guard.sh		builds the guard for a directory of its own, and tries it
+#	tests/hooks/test-guard.sh		builds the guard with the paths of a temporary directory, and tries it
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 dir=$(mktemp -d) || exit 1
@@ -14,7 +14,7 @@ other=99999999-2222-3333-4444-555555555555
 "${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror ${SANITIZE:-} -DGUARD_RECORDS="\"$dir/guests\"" -DGUARD_RUN="\"$dir/run\"" \
 	-o "$dir/guard" hooks/libvirt/guard.c || exit 1
 
-# xml UUID: a definition as libvirtd hands it over.
+# xml UUID: a definition as libvirtd gives it to the hook.
 xml() { printf "<domain type='kvm' id='1'>\n  <name>web</name>\n  <uuid>%s</uuid>\n  <title>&lt;uuid&gt;</title>\n</domain>\n" "$1"; }
 
 # record FILE LINE...: one guest record.
@@ -25,7 +25,7 @@ record() {
 	printf '%s\n' "$@" >"$file"
 }
 
-# try WANTED-STATUS PATTERN WHAT OPERATION GUEST [UUID]: PATTERN is what stderr has to hold; empty: nothing at all.
+# try WANTED-STATUS PATTERN WHAT OPERATION GUEST [UUID]: PATTERN is what stderr has to contain; empty: stderr is empty.
 try() {
 	local status=$1 pattern=$2 what=$3 operation=$4 guest=$5 out err got
 	xml "${6:-$uuid}" | "$dir/guard" "$guest" "$operation" begin - >"$dir/out" 2>"$dir/err"
@@ -41,7 +41,7 @@ try() {
 
 anew() { rm -rf "$dir/guests"; }
 
-# Operations that must pass whatever the records say.
+# Operations that are never refused, whatever the records say.
 harmless="start started stopped release migrate restore reconnect attach garbage"
 
 try 0 '' 'no records at all' prepare web
@@ -104,7 +104,7 @@ try 0 '' 'a record that has not got its name yet' prepare web
 record qemu-x.new-1 guest=qemu-x.new-1 name=x.new-1 "uuid=$other" guard=deny reason=odd
 try 1 'odd' 'a guest of such a name' prepare x.new-1
 
-# Records that make no sense: refused where they concern the guest, no matter to others, and never on other operations.
+# Damaged records: `prepare` is refused where they concern the guest. Other guests and other operations are admitted.
 damaged() {
 	try 1 'damaged' "$1" prepare web
 	try 0 '' "$1: another guest" prepare db "$other"
@@ -124,14 +124,14 @@ mkdir -p "$dir/guests" && ln -s /etc/passwd "$dir/guests/qemu-web" && damaged 'a
 mkdir -p "$dir/guests" && mkfifo "$dir/guests/qemu-web" && damaged 'a FIFO of the name'
 mkdir -p "$dir/guests" && head -c 100000 /dev/zero | tr '\0' x >"$dir/guests/qemu-web" && damaged 'a file too large'
 
-# The directory of the records is not to be read.
+# The directory of the records cannot be read.
 anew
 : >"$dir/guests"
 try 1 'cannot be read' 'no directory, but a file' prepare web
 for operation in $harmless; do try 0 '' 'no directory, but a file' "$operation" web; done
 anew
 
-# Odd ways to be called.
+# Called without arguments, without XML, without stdin.
 record qemu-100 name=web "uuid=$uuid" guard=deny reason=no
 for args in '' 'web'; do
 	# shellcheck disable=SC2086
@@ -141,7 +141,7 @@ done
 [ $? = 1 ] && passed=$((passed + 1)) || { failed=$((failed + 1)); echo 'FAILED: without XML'; }
 "$dir/guard" web prepare begin - <&- >/dev/null 2>&1
 [ $? = 1 ] && passed=$((passed + 1)) || { failed=$((failed + 1)); echo 'FAILED: without stdin'; }
-# An XML larger than what is read: nobody is held up.
+# An XML larger than what the guard reads: the writer is not blocked.
 { xml "$uuid"; head -c 3000000 /dev/zero | tr '\0' ' '; } 2>/dev/null | "$dir/guard" renamed prepare begin - >/dev/null 2>&1
 [ "${PIPESTATUS[1]}" = 1 ] && passed=$((passed + 1)) || { failed=$((failed + 1)); echo 'FAILED: a large XML'; }
 
