@@ -1,4 +1,4 @@
-/* What a domain's XML says, and that rewriting it changes the volumes' places and nothing else. */
+/* What is read from a domain's XML, and that rewriting it changes the volumes' paths and nothing else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,7 +58,7 @@ static void assert_refused(const char *definition, const char *target, const cha
 	assert_non_null(strstr(err->message, target));
 }
 
-/* Turns the first `old` of a text into `new`. */
+/* The text with the first `old` replaced by `new`. */
 static char *replaced(const char *text, const char *old, const char *new)
 {
 	const char *at = strstr(text, old);
@@ -261,7 +261,7 @@ static void a_disk_that_moves_keeps_all_but_path_and_chain(void **state)
 	assert_string_equal(after, expected);
 }
 
-static void what_stays_in_place_stays_as_it_is(void **state)
+static void a_volume_whose_path_stays_is_not_changed(void **state)
 {
 	(void)state;
 	vmm_auto_free char *text = data("domain-plain"), *none = NULL;
@@ -275,7 +275,7 @@ static void what_stays_in_place_stays_as_it_is(void **state)
 	assert_non_null(strstr(none, "xmlns:vmmigrate=\"https://vmmigrate.org/xmlns/1\" id=\"100\""));
 }
 
-static void a_disk_becomes_a_file_or_a_device_by_its_new_place(void **state)
+static void a_disk_becomes_a_file_or_a_device_by_its_new_path(void **state)
 {
 	(void)state;
 	static const struct {
@@ -299,7 +299,7 @@ static void a_disk_becomes_a_file_or_a_device_by_its_new_place(void **state)
 }
 
 /* A pool of devices may be a directory of links, and one of files may lie in /dev. */
-static void what_the_storage_holds_counts_for_more_than_where_it_is(void **state)
+static void the_kind_of_storage_decides_before_the_path_does(void **state)
 {
 	(void)state;
 	static const char *const cases[][3] = {{"/srv/disks/x", "block", "block"}, {"/dev/shm/x.raw", "dir", "file"}};
@@ -353,9 +353,9 @@ int main(void)
 		cmocka_unit_test(what_is_no_domain_is_refused),
 		cmocka_unit_test(rewriting_changes_the_path_and_nothing_else),
 		cmocka_unit_test(a_disk_that_moves_keeps_all_but_path_and_chain),
-		cmocka_unit_test(what_stays_in_place_stays_as_it_is),
-		cmocka_unit_test(a_disk_becomes_a_file_or_a_device_by_its_new_place),
-		cmocka_unit_test(what_the_storage_holds_counts_for_more_than_where_it_is),
+		cmocka_unit_test(a_volume_whose_path_stays_is_not_changed),
+		cmocka_unit_test(a_disk_becomes_a_file_or_a_device_by_its_new_path),
+		cmocka_unit_test(the_kind_of_storage_decides_before_the_path_does),
 		cmocka_unit_test(parts_of_one_run_are_taken_out),
 		cmocka_unit_test(rewriting_refuses_what_it_cannot_do),
 	};

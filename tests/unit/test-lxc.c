@@ -1,5 +1,5 @@
-/* Containers: what their configs say of their volumes, mounts, networks and ids, and how a config is written anew for
- * a target. */
+/* Containers: what is read from their configs (volumes, mounts, networks, files of the host), and how a config is
+ * rewritten for a target. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 static struct lxc_host machine;
 
-static int make_room(void **state)
+static int make_directory(void **state)
 {
 	char *path = str_copy("/tmp/vmmigrate-lxc-XXXXXX");
 	(void)state;
@@ -22,7 +22,7 @@ static int make_room(void **state)
 	return 0;
 }
 
-static int leave_room(void **state)
+static int remove_directory(void **state)
 {
 	(void)state;
 	dir_remove(machine.path, NULL);
@@ -30,7 +30,7 @@ static int leave_room(void **state)
 	return 0;
 }
 
-/* A container 200 with these lines in its config, and a little root. */
+/* Makes container 200 with these lines in its config, and an empty root. */
 static void container(const char *lines)
 {
 	vmm_auto_free char *directory = lxc_directory(&machine.base, "200"),
@@ -51,7 +51,7 @@ static struct json_object *facts(void)
 	return found;
 }
 
-/* "target type path", with "ro" and "home" where they are so, for each volume. */
+/* `expected` has "target type path" for each volume, with "ro" where it is read-only, and "home" where it has one. */
 static void volumes_are(const char *expected)
 {
 	vmm_auto_json struct json_object *found = facts();
@@ -98,7 +98,7 @@ static void an_image_is_a_disk_whatever_it_is_called(void **state)
 	volumes_are(expected);
 }
 
-static void the_last_word_on_the_root_counts(void **state)
+static void the_last_line_with_a_root_counts(void **state)
 {
 	(void)state;
 	container("lxc.rootfs.path = overlay:/srv/base:/srv/upper\nlxc.rootfs.path = dir:/srv/mine");
@@ -142,7 +142,7 @@ static void mounts_and_networks_are_found(void **state)
 	assert_int_equal(json_count(found, "devices"), 1);
 }
 
-/* Its own files travel with it, and what runs within it is its own. */
+/* Not counted: files in its own directory, and a hook that LXC runs inside it. */
 static void what_the_config_names_on_the_host_has_to_be_on_the_target(void **state)
 {
 	(void)state;
@@ -158,7 +158,7 @@ static void what_the_config_names_on_the_host_has_to_be_on_the_target(void **sta
 	assert_string_equal(json_text(fit, "definition"), "its config names /srv/gone, which is not here");
 }
 
-/* ------------------------------------------------------------------ written anew */
+/* ------------------------------------------------------------------ rewriting */
 
 static char *rewritten(const char *lines, struct json_object *changes)
 {
@@ -179,11 +179,11 @@ static void becomes(const char *from, const char *what, const char *old, const c
 	assert_string_equal(made, expected);
 }
 
-static void only_the_line_that_changes_is_written_anew(void **state)
+static void only_the_line_that_changes_is_rewritten(void **state)
 {
 	(void)state;
-	becomes("# a word\n\n  lxc.rootfs.path = dir:/a/rootfs\nlxc.uts.name = a\n", "target", "rootfs", "/b/rootfs",
-		"# a word\n\n  lxc.rootfs.path = dir:/b/rootfs\nlxc.uts.name = a\n");
+	becomes("# a comment\n\n  lxc.rootfs.path = dir:/a/rootfs\nlxc.uts.name = a\n", "target", "rootfs", "/b/rootfs",
+		"# a comment\n\n  lxc.rootfs.path = dir:/b/rootfs\nlxc.uts.name = a\n");
 	becomes("lxc.rootfs.path = /a/rootfs\n", "target", "other", "/b", "lxc.rootfs.path = /a/rootfs\n");
 	becomes("lxc.rootfs.path = overlay:/base:/a/upper\n", "target", "upper", "/b/upper",
 		"lxc.rootfs.path = overlay:/base:/b/upper\n");
@@ -200,10 +200,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_root_of_each_kind_is_told_from_the_config),
 		cmocka_unit_test(an_image_is_a_disk_whatever_it_is_called),
-		cmocka_unit_test(the_last_word_on_the_root_counts),
+		cmocka_unit_test(the_last_line_with_a_root_counts),
 		cmocka_unit_test(mounts_and_networks_are_found),
 		cmocka_unit_test(what_the_config_names_on_the_host_has_to_be_on_the_target),
-		cmocka_unit_test(only_the_line_that_changes_is_written_anew),
+		cmocka_unit_test(only_the_line_that_changes_is_rewritten),
 	};
-	return cmocka_run_group_tests(tests, make_room, leave_room);
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -11,9 +11,9 @@ enum { MIB = 1 << 20, LOOK_MS = 200 };
 
 /* ------------------------------------------------------------------ convergence */
 
-/* A guest that writes `dirty` MiB a second to a set of `set` MiB, over a link of `rate`: one look at the beginning of
- * each iteration, from the first that resends. Returns the advice that is not to wait or allow, and in which iteration.
- */
+/* A guest that writes `dirty` MiB a second to a working set of `set` MiB, over a link of `rate` MiB a second: one
+ * look at the beginning of each iteration but the first. Returns the first advice that ends the migration and its
+ * iteration, or CONVERGE_WAIT where QEMU would end it. */
 static enum converge_advice run(struct converge *state, int dirty, int rate, int set, int *iteration)
 {
 	struct converge_sample sample = {.rate = (uint64_t)rate * MIB, .dirty_rate = (uint64_t)dirty * MIB};
@@ -31,11 +31,11 @@ static enum converge_advice run(struct converge *state, int dirty, int rate, int
 		sample.processed += sample.remaining;
 		left = left * dirty / rate < set ? left * dirty / rate : set;
 	}
-	fail_msg("neither an end nor an advice");
+	fail_msg("1000 iterations without an end or an advice");
 	return CONVERGE_WAIT;
 }
 
-static void downtime_begins_low_and_rises_to_its_most_and_not_beyond(void **unused)
+static void downtime_begins_low_and_rises_to_its_maximum_only(void **unused)
 {
 	(void)unused;
 	struct converge state;
@@ -88,7 +88,7 @@ static void a_guest_that_writes_faster_is_given_up_after_auto_converge_had_its_t
 	assert_true(iteration < 13 + 40);
 }
 
-static void short_iterations_do_not_make_it_hasty(void **unused)
+static void short_iterations_are_given_the_same_time(void **unused)
 {
 	(void)unused;
 	struct converge state;
@@ -129,7 +129,7 @@ static void a_link_is_lost_when_nothing_crosses_for_150_seconds(void **unused)
 
 /* ------------------------------------------------------------------ bandwidth */
 
-/* Bytes that cross in so many seconds over a link of so many MiB a second, which obeys. */
+/* Bytes that cross in so many seconds over a link that carries `link` MiB a second, where the advice is followed. */
 static uint64_t cross(struct bandwidth *bandwidth, uint64_t *bytes, int64_t *now_ms, int seconds, unsigned long link)
 {
 	uint64_t before = *bytes;
@@ -185,11 +185,11 @@ static void what_a_slow_link_has_left_unused_is_not_made_up_for(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(downtime_begins_low_and_rises_to_its_most_and_not_beyond),
+		cmocka_unit_test(downtime_begins_low_and_rises_to_its_maximum_only),
 		cmocka_unit_test(a_limit_below_the_first_downtime_is_kept),
 		cmocka_unit_test(a_guest_that_writes_slower_than_the_link_is_never_given_up),
 		cmocka_unit_test(a_guest_that_writes_faster_is_given_up_after_auto_converge_had_its_time),
-		cmocka_unit_test(short_iterations_do_not_make_it_hasty),
+		cmocka_unit_test(short_iterations_are_given_the_same_time),
 		cmocka_unit_test(the_same_iteration_seen_again_changes_nothing),
 		cmocka_unit_test(a_link_is_lost_when_nothing_crosses_for_150_seconds),
 		cmocka_unit_test(a_limit_between_two_mib_is_kept_within_two_percent),

@@ -20,8 +20,8 @@ static char *root_in_file(struct guest_host *host, const char *id)
 	return found ? str_format("%.*s", (int)strcspn(found, " \t\r"), found) : NULL;
 }
 
-/* liblxc may leave out the type, so the config file is read as well. Where the file has no such line, because a file that
- * it includes sets the root, liblxc's value is returned. */
+/* liblxc may leave out the type, so the config file is read as well. Where the file has no such line, because a file
+ * that it includes sets the root, liblxc's value is returned. */
 char *lxc_root(struct guest_host *host, struct lxc_container *c)
 {
 	char *answer = lxc_item(c, "lxc.rootfs.path");
