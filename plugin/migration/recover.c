@@ -77,7 +77,8 @@ static int is_unlocked(struct migration *m, bool *unlocked, struct vmm_error **e
 /* Removes the definition here. The volumes may be newer than what the target has: they stay, and are reported as left over. */
 static int keep_volumes(struct migration *m, struct vmm_error **err)
 {
-	if (migration_insist(m, SOURCE, NODE_GIVE_UP, NULL, NULL, err) < 0)
+	struct json_object *args = json_make("volumes:o keep_seed:b", json_object_new_array(), 0);
+	if (migration_insist(m, SOURCE, NODE_GIVE_UP, args, NULL, err) < 0)
 		return -1;
 	json_each (volume, m->plan, "volumes")
 		if (str_same(json_text(volume, "action"), "copy"))

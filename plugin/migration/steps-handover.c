@@ -58,7 +58,7 @@ static int hand_over_memory(struct migration *m, struct vmm_error **err)
 	bool replace = json_true(m->request, "options.replace") || json_true(m->plan, "set_aside");
 	if (advance_both(m, "handover", err) < 0 ||
 	    migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
-	    migration_call(m, TARGET, NODE_PERMIT, json_make("on:b replace:b", 1, (int)replace), NULL, err) < 0)
+	    migration_call(m, TARGET, NODE_PERMIT, json_make("replace:b", (int)replace), NULL, err) < 0)
 		return -1;
 	struct vmm_error *hint = NULL;
 	enum resolution resolution;

@@ -74,7 +74,7 @@ static void snapshot_make(struct migration *m, struct json_object *volume, int r
 		return;
 	struct json_object *args = json_make("path:s tracker:s round:d", json_text(volume, "from"), tracker, round);
 	if (migration_call(m, SOURCE, NODE_FREEZE, args, &reply, &problem) == 0 &&
-	    track_open(json_text_or(reply, "place", ""), (uint64_t)json_number(reply, "device"),
+	    track_open(json_text_or(reply, "snapshot", ""), (uint64_t)json_number(reply, "device"),
 		       (uint64_t)json_number(reply, "inode"), snapshot, &problem) == 0)
 		return;
 	tell_doubt(m, volume, problem);
@@ -86,7 +86,7 @@ static void snapshot_drop(struct migration *m, struct track_snapshot *snapshot)
 	vmm_auto_error struct vmm_error *problem = NULL;
 	if (!snapshot->place)
 		return;
-	struct json_object *args = json_make("place:s", snapshot->place);
+	struct json_object *args = json_make("snapshot:s", snapshot->place);
 	track_close(snapshot);
 	/* It goes at the latest when the guest is unlocked. */
 	if (migration_call(m, SOURCE, NODE_THAW, args, NULL, &problem) < 0)

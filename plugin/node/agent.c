@@ -124,7 +124,7 @@ static void let_go(struct hold *hold)
 static enum node_op op_by_name(const char *name)
 {
 	for (int op = 0; op < NODE_OP_COUNT; op++)
-		if (name && !strcmp(node_op_names[op], name))
+		if (str_same(node_operations[op].name, name))
 			return (enum node_op)op;
 	return NODE_OP_COUNT;
 }
@@ -141,7 +141,7 @@ static struct json_object *carry_out(struct vmm_node *node, const struct frame *
 			error_set(&err, VMM_FAILED, "not-supported", "node %s does not know the operation \"%s\"",
 				  node->name, json_text_or(call, "op", ""));
 		else
-			node_call(node, op, json_at(call, "args"), &reply, &err);
+			node_receive(node, op, json_at(call, "args"), &reply, &err);
 	}
 	return err ? json_make("error:o", error_to_json(err)) : json_make("ok:o", reply);
 }

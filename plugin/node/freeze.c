@@ -53,7 +53,7 @@ int local_freeze(struct local_node *node, struct json_object *args, struct json_
 		return -1;
 	if (lstat(place, &info) < 0)
 		return error_set(err, VMM_FAILED, "track-unable", "%s: %m", place);
-	*reply = json_make("place:s device:i inode:i", place, (int64_t)info.st_dev, (int64_t)info.st_ino);
+	*reply = json_make("snapshot:s device:i inode:i", place, (int64_t)info.st_dev, (int64_t)info.st_ino);
 	return 0;
 }
 
@@ -62,7 +62,8 @@ int local_thaw(struct local_node *node, struct json_object *args, struct json_ob
 	(void)reply;
 	const char *task = local_task(args, err), *place;
 	bool noted;
-	if (!task || json_need(args, "place", "call", &place, err) < 0 || is_noted(node, task, place, &noted, err) < 0)
+	if (!task || json_need(args, "snapshot", "call", &place, err) < 0 ||
+	    is_noted(node, task, place, &noted, err) < 0)
 		return -1;
 	return noted ? file_remove(place, err) : 0;
 }

@@ -154,7 +154,7 @@ static int local_call(struct vmm_node *node, enum node_op op, struct json_object
 		      struct vmm_error **err)
 {
 	*reply = NULL;
-	log_debug("%s: %s %s", node->name, node_op_names[op], args ? json_line(args) : "");
+	log_debug("%s: %s %s", node->name, node_operations[op].name, args ? json_line(args) : "");
 	return local_table[op](local_of(node), args, reply, err);
 }
 

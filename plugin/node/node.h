@@ -16,53 +16,7 @@
 #include "copy/tree.h"
 #include "guest/guest.h"
 #include "link/link.h"
-
-/* Operations: name, arguments → reply. `task` and `guest` ("kind-id", the record's name) are in all that belong to a task.
- * Every operation is idempotent: called again after a lost reply it does no harm and gives the same answer. */
-#define NODE_OPERATIONS(X)                                                                                              \
-	X(FACTS,                                                                                                        \
-	  facts) /* {guest?: who, kind?, fit?: guest facts of the source, targetstorage?} → node facts (facts.c) */   \
-	X(GUESTS, guests)   /* {} → {guests[], errors[]: hypervisors that do not answer} */                           \
-	X(TOKEN, token)	    /* {do: place|look|remove, dir, token} → {token, there} */                                \
-	X(RECORD, record)   /* {guest} → {record|null} */                                                             \
-	X(LOCK, lock)	    /* {guest, task, role: source|target, peer, name, uuid, runs, autostart} → {record} */    \
-	X(ADVANCE, advance) /* {guest, task, to: handover|committed|abandoned, from} → {record}; fsynced */           \
-	X(RECLAIM,                                                                                                      \
-	  reclaim) /* {guest, task, owner, generation, state} → {}; an administrator's word, against the record */    \
-	X(UNLOCK, unlock) /* {guest, task} → {}; the record stays, without the task; forgets the node's journal */    \
-	X(HOOKS, hooks)	  /* {phase, environment{}, input{}} → {ran[]}; a veto is an error "vetoed" */                \
-	X(ALLOCATE, allocate) /* {task, volume: plan's volume} → {resumed, begun, seed: bytes it begins with} */      \
-	X(FREEZE,                                                                                                       \
-	  freeze) /* {task, path, tracker, round} → {place, device, inode}; source; beside the volume, journaled */   \
-	X(THAW, thaw)	    /* {task, place} → {}; the frozen file goes; what is left of them goes with UNLOCK */     \
-	X(PUBLISH, publish) /* {task, volume} → {}; fsync, final name, never over another */                          \
-	X(DEFINE, define)   /* {task, guest, kind, definition, volumes[]} → {}; journaled */                          \
-	X(AUTOSTART, autostart)		/* {task, guest, on} → {} */                                                  \
-	X(STATE, state)			/* {guest} → guest_ops->state */                                              \
-	X(DEFINITION, definition)	/* {guest} → {definition} */                                                  \
-	X(START, start)			/* {task, guest, held} → {}; opens the guard for this start alone */          \
-	X(RELEASE, release)		/* {task, guest} → {}; only where the record says that we own it */           \
-	X(STOP, stop)			/* {task, guest, limit_ms, force} → {} */                                     \
-	X(DESTROY, destroy)		/* {task, guest} → {} */                                                      \
-	X(PERMIT, permit)		/* {task, guest, on} → {}; the guard admits our incoming guest */             \
-	X(MIGRATE_ABORT, migrate_abort) /* {task, guest} → {}; ends a job that runs without us, and our relays */     \
-	X(DIGEST,                                                                                                       \
-	  digest) /* {task, volume: name, key?, contents, files?: []} → {digest, entries}: copy/tree.h, of its own */ \
-	X(SYNC, sync) /* {task, volume: name} → {}; a tree of its own is on the disk as it is */                      \
-	X(GIVE_UP,                                                                                                      \
-	  give_up) /* {task, guest, volumes[], keep_seed} → {left[]}; source, after COMMITTED: definition, volumes */ \
-	X(ABORT,                                                                                                        \
-	  abort) /* {task, guest} → {kept[]}; target: all that its journal says we made goes, or stays as a seed */   \
-	X(SEEDS, seeds) /* {prune?: old|all, guest?} → {seeds[], pruned[]}, as seeds.h has them */
-
-enum node_op {
-#define X(NAME, name) NODE_##NAME,
-	NODE_OPERATIONS(X)
-#undef X
-		NODE_OP_COUNT
-};
-
-extern const char *const node_op_names[NODE_OP_COUNT];
+#include "node/operations.h"
 
 struct vmm_node;
 
@@ -95,8 +49,14 @@ struct vmm_node {
 	char *name;
 };
 
+/* Has a node do one operation. `args` (may be NULL) stays the caller's; *reply belongs to the caller, who may pass NULL. Arguments are
+ * checked before they are sent, and the reply when it arrives, against operations.h: error "bad-operation", naming the field. */
 int node_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
 	      struct vmm_error **err);
+/* The same for a call that has come from another node: checked as well, but fields that this version does not know are ignored, since the
+ * other node may be newer. */
+int node_receive(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
+		 struct vmm_error **err);
 
 /* Where a node keeps its things. */
 struct node_paths {

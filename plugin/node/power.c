@@ -190,13 +190,12 @@ int local_permit_op(struct local_node *node, struct json_object *args, struct js
 	(void)reply;
 	const char *task = local_task(args, err);
 	vmm_auto_guest struct local_guest g = {0};
-	bool on = json_true(args, "on");
 	uid_t user;
 	gid_t group;
-	if (!task || local_guest_open(node, args, &g, err) < 0 || (on && make_room(node, &g, args, task, err) < 0) ||
-	    (on && g.ops->control_socket && local_memory_place(&g, task, &user, &group, err) < 0))
+	if (!task || local_guest_open(node, args, &g, err) < 0 || make_room(node, &g, args, task, err) < 0 ||
+	    (g.ops->control_socket && local_memory_place(&g, task, &user, &group, err) < 0))
 		return -1;
-	return local_permit(node, g.key, task, on ? PERMIT_INCOMING : PERMIT_NONE, err);
+	return local_permit(node, g.key, task, PERMIT_INCOMING, err);
 }
 
 int local_migrate_abort(struct local_node *node, struct json_object *args, struct json_object **reply,

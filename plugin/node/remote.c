@@ -122,7 +122,8 @@ static int remote_call(struct vmm_node *node, enum node_op op, struct json_objec
 	*reply = NULL;
 	if (!remote->line)
 		return error_set(err, VMM_FAILED, "link-lost", "the link to node %s is lost", node->name);
-	vmm_auto_json struct json_object *call = json_make("op:s args:O", node_op_names[op], args), *answer = NULL;
+	vmm_auto_json struct json_object *call = json_make("op:s args:O", node_operations[op].name, args),
+					 *answer = NULL;
 	line_take(remote->line);
 	int done = frame_send_json(remote->stream, FRAME_CALL, call, err);
 	if (done == 0)

@@ -117,7 +117,7 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 		return error_set(err, VMM_BLOCKED, "storage-format", "volume %s: a %s storage cannot be copied to", to,
 				 ops->kind);
 	if (ops->device) {
-		*reply = json_make("resumed:b seed:i", 0, (int64_t)0);
+		*reply = json_make("begun:b seed:i", 0, (int64_t)0);
 		return take_device(node, task, ops, volume, json_text(args, "guest"), err);
 	}
 	bool replace = json_true(args, "replace");
@@ -138,7 +138,7 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 		    make_place(node, ops, volume, guest, &taken, &seed, err) < 0)
 			return -1;
 	}
-	*reply = json_make("resumed:b begun:b seed:i", (int)resumed, (int)(resumed || taken), seed);
+	*reply = json_make("begun:b seed:i", (int)(resumed || taken), seed);
 	return 0;
 }
 

@@ -31,7 +31,8 @@ static void allocate(struct vmm_node *node, const char *temporary, const char *t
 					 *volume = json_make("to:s temporary:s kind:s format:s size:i allocated:i", to,
 							     temporary, "dir", "raw", (int64_t)info->st_size,
 							     (int64_t)info->st_blocks * 512);
-	vmm_auto_json struct json_object *arguments = json_make("task:s guest:s volume:O", task, "qemu-100", volume);
+	vmm_auto_json struct json_object *arguments =
+		json_make("task:s guest:s volume:O replace:b", task, "qemu-100", volume, 0);
 	must(node_call(node, NODE_ALLOCATE, arguments, &reply, &wrong), wrong);
 }
 

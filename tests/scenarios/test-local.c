@@ -29,8 +29,15 @@ static struct asked ask_node2(void)
 	a.temporary = storage_temporary(a.to, TASK);
 	struct json_object *volume = json_make("kind:s target:s to:s temporary:s size:i allocated:i", "null", "vda",
 					       a.to, a.temporary, (int64_t)GUEST_BYTES, (int64_t)GUEST_BYTES);
-	a.args = json_make("task:s guest:s volume:o", TASK, "null-" GUEST, volume);
+	a.args = json_make("task:s guest:s volume:o replace:b", TASK, "null-" GUEST, volume, 0);
 	return a;
+}
+
+/* LOCK's arguments as well. */
+static void asked_to_lock(struct asked *a, const char *role)
+{
+	json_put(a->args, "role:s peer:s kind:s id:s name:s uuid:s generation:i runs:b autostart:b", role, "node1",
+		 "null", GUEST, "web", "u", (int64_t)0, 1, 0);
 }
 
 static void asked_free(struct asked *a)
@@ -45,14 +52,14 @@ static void asked_free(struct asked *a)
 static void must(struct asked *a, enum node_op op)
 {
 	struct vmm_error *err = NULL;
-	if (node_call(a->node, op, a->args, NULL, &err) < 0)
-		world_fail(a->w, "%s: %s", node_op_names[op], err->message);
+	if (node_receive(a->node, op, a->args, NULL, &err) < 0)
+		world_fail(a->w, "%s: %s", node_operations[op].name, err->message);
 }
 
 static void refuses(struct asked *a, enum node_op op, const char *code)
 {
 	vmm_auto_error struct vmm_error *err = NULL;
-	assert_int_equal(node_call(a->node, op, a->args, NULL, &err), -1);
+	assert_int_equal(node_receive(a->node, op, a->args, NULL, &err), -1);
 	assert_string_equal(err->code, code);
 }
 
@@ -134,11 +141,39 @@ static void a_guest_that_another_owns_is_not_let_go(void **state)
 {
 	(void)state;
 	struct asked a = ask_node2();
-	json_put(a.args, "role:s peer:s kind:s id:s name:s uuid:s", "target", "node1", "null", GUEST, "web", "u");
+	asked_to_lock(&a, "target");
 	world_guest(a.w, NODE2, &ways[4], NULL);
 	must(&a, NODE_LOCK);
+	json_put(a.args, "held:b", 1);
 	must(&a, NODE_START);
 	refuses(&a, NODE_RELEASE, "wrong-state");
+	asked_free(&a);
+}
+
+static void a_start_that_does_not_say_whether_it_is_held_is_refused(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	asked_to_lock(&a, "target");
+	world_guest(a.w, NODE2, &ways[4], NULL);
+	must(&a, NODE_LOCK);
+	refuses(&a, NODE_START, "bad-operation");
+	vmm_auto_free char *now = guest_state(a.w, NODE2);
+	assert_string_equal(now, "shutoff");
+	asked_free(&a);
+}
+
+static void a_commit_that_does_not_name_the_owner_is_refused(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	vmm_auto_json struct json_object *record = NULL;
+	asked_to_lock(&a, "target");
+	must(&a, NODE_LOCK);
+	json_put(a.args, "to:s", "committed");
+	refuses(&a, NODE_ADVANCE, "bad-operation");
+	assert_int_equal(record_read(a.w->machine[NODE2].paths.state, "null-" GUEST, &record, NULL), 0);
+	assert_string_equal(json_text(record, "state"), "target");
 	asked_free(&a);
 }
 
@@ -146,7 +181,7 @@ static void abandoned_outranks_a_commit_that_comes_late(void **state)
 {
 	(void)state;
 	struct asked a = ask_node2();
-	json_put(a.args, "role:s peer:s kind:s id:s name:s uuid:s", "target", "node1", "null", GUEST, "web", "u");
+	asked_to_lock(&a, "target");
 	must(&a, NODE_LOCK);
 	json_put(a.args, "to:s", "abandoned");
 	must(&a, NODE_ADVANCE);
@@ -159,7 +194,7 @@ static void committed_outranks_an_abort_that_comes_late(void **state)
 {
 	(void)state;
 	struct asked a = ask_node2();
-	json_put(a.args, "role:s peer:s kind:s id:s name:s uuid:s", "target", "node1", "null", GUEST, "web", "u");
+	asked_to_lock(&a, "target");
 	must(&a, NODE_LOCK);
 	must(&a, NODE_ALLOCATE);
 	must(&a, NODE_PUBLISH);
@@ -174,8 +209,8 @@ static void nothing_is_given_up_that_is_not_another_nodes(void **state)
 {
 	(void)state;
 	struct asked a = ask_node2();
-	json_put(a.args, "role:s peer:s kind:s id:s name:s uuid:s volumes:o", "source", "node1", "null", GUEST, "web",
-		 "u", json_object_new_array());
+	asked_to_lock(&a, "source");
+	json_put(a.args, "keep_seed:b", 0);
 	json_append(a.args, "volumes", json_make("from:s kind:s", a.to, "null"));
 	world_guest(a.w, NODE2, &ways[4], NULL);
 	write_file(a.to, "the guest's");
@@ -198,6 +233,8 @@ int main(void)
 		cmocka_unit_test(a_strangers_file_outlives_the_abort),
 		cmocka_unit_test(a_volume_is_made_only_where_its_task_says),
 		cmocka_unit_test(a_guest_that_another_owns_is_not_let_go),
+		cmocka_unit_test(a_start_that_does_not_say_whether_it_is_held_is_refused),
+		cmocka_unit_test(a_commit_that_does_not_name_the_owner_is_refused),
 		cmocka_unit_test(abandoned_outranks_a_commit_that_comes_late),
 		cmocka_unit_test(committed_outranks_an_abort_that_comes_late),
 		cmocka_unit_test(nothing_is_given_up_that_is_not_another_nodes),

@@ -28,7 +28,7 @@ static void begin_task(struct target *t, const char *task)
 	t->temporary = storage_temporary(t->to, task);
 	struct json_object *volume = json_make("kind:s target:s to:s temporary:s size:i allocated:i", "null", "vda",
 					       t->to, t->temporary, (int64_t)BIG, (int64_t)BIG);
-	t->args = json_make("task:s guest:s volume:o", task, "null-" GUEST, volume);
+	t->args = json_make("task:s guest:s volume:o replace:b", task, "null-" GUEST, volume, 0);
 }
 
 static struct target target_make(void)
@@ -59,8 +59,8 @@ static struct json_object *ask(struct target *t, enum node_op op, struct json_ob
 {
 	struct vmm_error *err = NULL;
 	struct json_object *reply = NULL;
-	if (node_call(t->node, op, args, &reply, &err) < 0)
-		world_fail(t->w, "%s: %s", node_op_names[op], err->message);
+	if (node_receive(t->node, op, args, &reply, &err) < 0)
+		world_fail(t->w, "%s: %s", node_operations[op].name, err->message);
 	return reply;
 }
 

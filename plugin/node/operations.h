@@ -1,0 +1,199 @@
+/* operations.h: everything that can be asked of a node, and of which fields each question and its answer consist. node.c makes the checks
+ * of node_call from this table; agent.c looks operations up in it by their names.
+ *
+ * Every operation is idempotent: called again after a lost reply it does no harm and gives the same answer.
+ *
+ * A row: OPERATION(NAME, name on the wire, what it does, fields of the arguments, fields of the reply). A field:
+ *
+ *	NEED(TYPE, name, meaning)			it must be there
+ *	MAY(TYPE, name, meaning)			it may be absent
+ *	NEED_WHEN(other, value, TYPE, name, meaning)	it must be there where the text field `other` has that value
+ *	ONE_OF(names, name, meaning)			it must be there and be one of these names: "source|target"
+ *	MAY_BE_ONE_OF(names, name, meaning)		likewise, or absent
+ *
+ * TYPE is TEXT, NAME (name_check), PATH (absolute, path_check), NUMBER, FLAG, OBJECT or LIST. There are no default values: where absence
+ * would mean something dangerous, the field is needed.
+ */
+#ifndef VMM_OPERATIONS_H
+#define VMM_OPERATIONS_H
+
+#include "base/fields.h"
+
+#define OF_TASK	     NEED(NAME, task, "the task's id") NEED(NAME, guest, "the guest record's name: \"qemu-100\"")
+#define OF_GUEST     MAY(NAME, task, "the task's id") NEED(NAME, guest, "the guest record's name")
+#define RECORD_REPLY MAY(OBJECT, record, "the guest record as it is now")
+#define NO_FIELDS
+
+/* clang-format off */
+/* cppcheck-suppress preprocessorErrorDirective; it expands the fields before it counts the arguments of a row */
+#define NODE_OPERATIONS(OPERATION) \
+	OPERATION(FACTS, facts, "says what the node is and has, and all about one guest", \
+		MAY(TEXT, guest, "id, name or UUID of a guest of this node") \
+		MAY(NAME, kind, "its kind, where that is known") \
+		MAY(OBJECT, fit, "facts of a guest of another node: could it run here?") \
+		MAY(LIST, targetstorage, "where --targetstorage sends its volumes"), \
+		NEED(OBJECT, node, "plan.h has these") \
+		NEED(OBJECT, host, "") \
+		NEED(LIST, storages, "") \
+		NEED(LIST, bridges, "") \
+		NEED(LIST, guests, "") \
+		MAY(OBJECT, guest, "") \
+		MAY(OBJECT, record, "") \
+		MAY(OBJECT, fit, "")) \
+	OPERATION(GUESTS, guests, "lists the node's guests", \
+		NO_FIELDS, \
+		NEED(LIST, guests, "short facts, each with its record") \
+		NEED(LIST, errors, "of hypervisors that do not answer")) \
+	OPERATION(TOKEN, token, "proves that a directory is the same one on two nodes", \
+		ONE_OF("place|look|remove", do, "") \
+		NEED(PATH, dir, "the directory") \
+		NEED_WHEN(do, "look", NAME, token, "as `place` has given it") \
+		NEED_WHEN(do, "remove", NAME, token, ""), \
+		MAY(NAME, token, "of `place`: the file's name") \
+		MAY(FLAG, there, "of `look`: that file is here")) \
+	OPERATION(RECORD, record, "says what the node has noted of a guest", \
+		OF_GUEST, \
+		RECORD_REPLY) \
+	OPERATION(LOCK, lock, "locks the guest for the task", \
+		OF_TASK \
+		ONE_OF("source|target", role, "of this node") \
+		NEED(NAME, peer, "the other node") \
+		NEED(NAME, kind, "") \
+		NEED(NAME, id, "") \
+		MAY(TEXT, name, "") \
+		MAY(TEXT, uuid, "") \
+		NEED(NUMBER, generation, "of the guest as it is now") \
+		NEED(FLAG, runs, "it is to run when it has moved: for a target that is left alone with it") \
+		NEED(FLAG, autostart, "likewise"), \
+		NEED(OBJECT, record, "")) \
+	OPERATION(ADVANCE, advance, "writes the record's next state to the disk", \
+		OF_TASK \
+		ONE_OF("handover|committed|abandoned", to, "") \
+		NEED_WHEN(to, "committed", NAME, owner, "the node that has the guest from now on") \
+		NEED_WHEN(to, "committed", NUMBER, generation, "that it has from now on"), \
+		NEED(OBJECT, record, "")) \
+	OPERATION(RECLAIM, reclaim, "writes an administrator's decision into the record, whatever state that is in", \
+		OF_TASK \
+		NEED(NAME, owner, "") \
+		NEED(NUMBER, generation, "") \
+		ONE_OF("source|committed|abandoned", state, ""), \
+		NO_FIELDS) \
+	OPERATION(UNLOCK, unlock, "ends the task on this node: its made journal is forgotten, the record stays without a task", \
+		OF_TASK, \
+		NO_FIELDS) \
+	OPERATION(HOOKS, hooks, "runs the administrators' hooks of a phase; a veto is the error \"vetoed\"", \
+		MAY(NAME, task, "") \
+		MAY(NAME, guest, "") \
+		NEED(NAME, phase, "") \
+		NEED(TEXT, id, "the guest's, the hook's first argument") \
+		NEED(OBJECT, environment, "VMMIGRATE_* variables") \
+		NEED(OBJECT, input, "what the hook reads on stdin"), \
+		NEED(LIST, ran, "paths of hooks") \
+		MAY(LIST, odd, "files that were not run: an odd name, or others can write them") \
+		NEED(LIST, failed, "messages of hooks that failed and may not veto")) \
+	OPERATION(ALLOCATE, allocate, "makes a volume under its temporary path, empty or from a seed", \
+		OF_TASK \
+		NEED(OBJECT, volume, "of the plan") \
+		NEED(FLAG, replace, "a file that is at its destination may be set aside at PUBLISH"), \
+		NEED(FLAG, begun, "it holds something already") \
+		NEED(NUMBER, seed, "bytes that it begins with")) \
+	OPERATION(FREEZE, freeze, "makes a snapshot of a volume beside it, for the rounds of its copy", \
+		OF_TASK \
+		NEED(PATH, path, "of the volume") \
+		NEED(NAME, tracker, "track.h") \
+		NEED(NUMBER, round, ""), \
+		NEED(PATH, snapshot, "its path") \
+		NEED(NUMBER, device, "") \
+		NEED(NUMBER, inode, "")) \
+	OPERATION(THAW, thaw, "removes a snapshot; UNLOCK and ABORT remove those that are left", \
+		OF_TASK \
+		NEED(PATH, snapshot, ""), \
+		NO_FIELDS) \
+	OPERATION(PUBLISH, publish, "brings a volume to the disk and gives it its final path, which it never takes from another file", \
+		OF_TASK \
+		NEED(OBJECT, volume, "of the plan") \
+		NEED(FLAG, replace, "a file that is there is set aside first"), \
+		NO_FIELDS) \
+	OPERATION(DEFINE, define, "defines the guest from the source's definition", \
+		OF_TASK \
+		NEED(TEXT, definition, "") \
+		NEED(LIST, volumes, "what to change in it: guest_ops->rewrite") \
+		NEED(FLAG, replace, "a stopped guest of that name is set aside first"), \
+		NO_FIELDS) \
+	OPERATION(AUTOSTART, autostart, "sets whether the guest starts with its node", \
+		OF_TASK \
+		NEED(FLAG, on, ""), \
+		NO_FIELDS) \
+	OPERATION(STATE, state, "says how the guest is", \
+		OF_GUEST, \
+		NEED(NAME, state, "guest_ops->state; \"absent\": there is no such guest") \
+		NEED(FLAG, complete, "all of its memory is here") \
+		MAY(TEXT, reason, "") \
+		MAY(TEXT, job, "") \
+		MAY(TEXT, uuid, "")) \
+	OPERATION(DEFINITION, definition, "says how the guest is defined", \
+		OF_GUEST, \
+		NEED(TEXT, definition, "") \
+		NEED(FLAG, autostart, "")) \
+	OPERATION(START, start, "starts the guest, and has the guard admit just this start", \
+		OF_TASK \
+		NEED(FLAG, held, "it is set up and runs nothing until RELEASE"), \
+		NO_FIELDS) \
+	OPERATION(RELEASE, release, "lets a held guest run, where the record says that this node owns it", \
+		OF_TASK, \
+		NO_FIELDS) \
+	OPERATION(STOP, stop, "shuts the guest down", \
+		OF_TASK \
+		NEED(NUMBER, limit_ms, "how long it is waited for") \
+		NEED(FLAG, force, "it is killed then"), \
+		NO_FIELDS) \
+	OPERATION(DESTROY, destroy, "ends the guest at once", \
+		OF_TASK, \
+		NO_FIELDS) \
+	OPERATION(PERMIT, permit, "has the guard admit our incoming guest, until the record's next state", \
+		OF_TASK \
+		NEED(FLAG, replace, "a stopped guest of that name is set aside first"), \
+		NO_FIELDS) \
+	OPERATION(MIGRATE_ABORT, migrate_abort, "ends a migration of memory that runs without us, and our relays", \
+		OF_TASK, \
+		NO_FIELDS) \
+	OPERATION(DIGEST, digest, "reads a tree that the task has made here, and says its digest", \
+		OF_TASK \
+		NEED(PATH, volume, "the tree's temporary path") \
+		MAY(TEXT, key, "of a keyed digest; absent: SHA-256") \
+		NEED(FLAG, contents, "files' contents too, not only names and attributes") \
+		MAY(LIST, files, "the contents of these alone"), \
+		NEED(TEXT, digest, "")) \
+	OPERATION(SYNC, sync, "brings a tree that the task has made here to the disk", \
+		OF_TASK \
+		NEED(PATH, volume, "the tree's temporary path"), \
+		NO_FIELDS) \
+	OPERATION(GIVE_UP, give_up, "removes a guest that is another node's: its definition and these volumes", \
+		OF_TASK \
+		NEED(LIST, volumes, "of the plan") \
+		NEED(FLAG, keep_seed, "they stay as seeds"), \
+		NEED(LIST, left, "what could not be removed, and why")) \
+	OPERATION(ABORT, abort, "removes all that the made journal says the task has made here", \
+		OF_TASK, \
+		NEED(LIST, kept, "copies that stay as seeds")) \
+	OPERATION(SEEDS, seeds, "lists the node's seeds, or removes them", \
+		MAY_BE_ONE_OF("old|all", prune, "remove those whose time is over, or all") \
+		MAY(NAME, guest, "only those of this guest record"), \
+		NEED(LIST, seeds, "seeds.h") \
+		NEED(LIST, pruned, "those that were removed"))
+/* clang-format on */
+
+enum node_op {
+#define OPERATION_NUMBER(NAME, name, does, arguments, reply) NODE_##NAME,
+	NODE_OPERATIONS(OPERATION_NUMBER)
+#undef OPERATION_NUMBER
+		NODE_OP_COUNT
+};
+
+struct operation {
+	const char *name; /* on the wire */
+	const struct field *arguments, *reply;
+};
+extern const struct operation node_operations[NODE_OP_COUNT];
+
+#endif
