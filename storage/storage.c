@@ -244,15 +244,12 @@ int storage_list(struct json_object *configured, struct json_object *pools, stru
 {
 	*storages = NULL;
 	vmm_auto_json struct json_object *list = json_object_new_array();
-	struct json_object_iterator at = json_object_iter_init_default(), end = at;
 	if (configured) {
-		at = json_object_iter_begin(configured);
-		end = json_object_iter_end(configured);
-	}
-	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
-		const char *name = json_object_iter_peek_name(&at);
-		if (add_configured(list, name, json_object_iter_peek_value(&at), named(pools, name), err) < 0)
-			return -1;
+		json_object_object_foreach(configured, name, section)
+		{
+			if (add_configured(list, name, section, named(pools, name), err) < 0)
+				return -1;
+		}
 	}
 	json_each (pool, pools, "") {
 		const char *name = json_text(pool, "name"), *kind = kind_of_pool(json_text(pool, "type"));

@@ -106,8 +106,12 @@ struct json_object *json_make(const char *format, ...);
 /* Adds the like to an object that exists. */
 void json_put(struct json_object *object, const char *format, ...);
 
-/* Values below `object` by a path of keys joined by dots ("guest.memory"); a number selects from an array. The object
- * may be NULL. Strings and objects that are returned belong to the object. Absent or of another type: NULL, 0, false. */
+/* The value at a path below `object`: keys joined by dots ("guest.memory"); a number selects from an array; "" is the
+ * object itself. The object may be NULL. Strings and objects that are returned belong to the object. A value that is
+ * absent or of another type gives NULL, 0 or false.
+ *
+ * Paths are written in the code. A key that comes from outside (the name of a node, a storage, a guest, an option) may
+ * contain dots: it never becomes part of a path, but is looked up by json_member. */
 struct json_object *json_at(struct json_object *object, const char *path);
 const char *json_text(struct json_object *object, const char *path);
 const char *json_text_or(struct json_object *object, const char *path, const char *otherwise);
@@ -115,7 +119,11 @@ int64_t json_number(struct json_object *object, const char *path);
 bool json_true(struct json_object *object, const char *path);
 size_t json_count(struct json_object *object, const char *path);
 
-/* True if the array at `path` holds that string. */
+/* The member of `object` with exactly that key; belongs to the object. NULL where there is none, where either argument
+ * is NULL, and where `object` is no object. */
+struct json_object *json_member(struct json_object *object, const char *key);
+
+/* True if the array at `path` contains that string. */
 bool json_has(struct json_object *object, const char *path, const char *text);
 
 /* The string of the array `names` that was probably meant by `typed`, or NULL; borrowed. See base/suggest.h. */
@@ -137,12 +145,14 @@ int json_parse(const char *text, ssize_t length, const char *what, struct json_o
 /* One line of JSON, no spaces; belongs to the object. */
 const char *json_line(struct json_object *object);
 
-/* Walks an array: `element` is borrowed. */
+/* Loops over the elements of the array at `path`; `element` belongs to the array. The members of an object are walked
+ * with json_object_object_foreach of json-c, whose object must not be NULL. */
 #define json_each(element, object, path)                                                                               \
-	for (size_t element##_i = 0, element##_n = json_count(object, path), element##_once = 1;                       \
-	     element##_i < element##_n; element##_i++, element##_once = 1)                                             \
-		for (struct json_object *element = json_object_array_get_idx(json_at(object, path), element##_i);      \
-		     element##_once; element##_once = 0)
+	for (size_t element##_i = 0, element##_n = json_count(object, path), element##_in = 0;                         \
+	     !element##_in && element##_i < element##_n; element##_i++)                                                \
+		for (struct json_object *element =                                                                     \
+			     (element##_in = 1, json_object_array_get_idx(json_at(object, path), element##_i));        \
+		     element##_in; element##_in = 0)
 
 /* ------------------------------------------------------------------ strings (text.c) */
 

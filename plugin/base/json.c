@@ -66,10 +66,18 @@ void json_put(struct json_object *object, const char *format, ...)
 	va_end(args);
 }
 
+struct json_object *json_member(struct json_object *object, const char *key)
+{
+	struct json_object *value = NULL;
+	if (key && json_object_is_type(object, json_type_object))
+		json_object_object_get_ex(object, key, &value);
+	return value;
+}
+
 static struct json_object *step(struct json_object *object, const char *key)
 {
 	if (json_object_is_type(object, json_type_object))
-		return json_object_object_get(object, key);
+		return json_member(object, key);
 	if (json_object_is_type(object, json_type_array) && isdigit((unsigned char)*key))
 		return json_object_array_get_idx(object, strtoul(key, NULL, 10));
 	return NULL;
@@ -141,7 +149,7 @@ const char *json_suggest(struct json_object *names, const char *typed)
 
 void json_append(struct json_object *object, const char *key, struct json_object *value)
 {
-	struct json_object *array = json_object_object_get(object, key);
+	struct json_object *array = json_member(object, key);
 	if (!json_object_is_type(array, json_type_array)) {
 		array = json_object_new_array();
 		json_object_object_add(object, key, array);

@@ -93,8 +93,8 @@ static int malformed_name(struct reader *r, const char *what, const char *name, 
 /* Remembers where something was said; false where it was said before. */
 static bool first_time(struct reader *r, const char *what)
 {
-	struct json_object *before;
-	if (json_object_object_get_ex(r->lines, what, &before)) {
+	struct json_object *before = json_member(r->lines, what);
+	if (before) {
 		malformed(r, "%s is there already, in line %d", what, json_object_get_int(before));
 		return false;
 	}
@@ -289,7 +289,7 @@ static int begin_section(struct reader *r, const char *words)
 	vmm_auto_free char *kind = str_format("%.*s", (int)length, words);
 	const char *name = words + length + strspn(words + length, " \t");
 	r->section = section_named(kind);
-	r->into = json_object_object_get(r->config, kind);
+	r->into = json_member(r->config, kind);
 	if (!r->section)
 		return malformed_name(r, "section", kind, section_words());
 	if (r->section->named != (*name != 0))
@@ -368,7 +368,7 @@ static int next_key(void *context, const char *section, const char *name, const 
 static void sort_by_name(struct json_object *config, const char *key)
 {
 	vmm_auto_json struct json_object *names = json_object_new_array();
-	struct json_object *from = json_object_object_get(config, key), *sorted = json_object_new_object();
+	struct json_object *from = json_member(config, key), *sorted = json_object_new_object();
 	json_object_object_foreach(from, name, unused)
 	{
 		(void)unused;
@@ -377,7 +377,7 @@ static void sort_by_name(struct json_object *config, const char *key)
 	json_object_array_sort(names, config_by_text);
 	json_each (each, names, "") {
 		const char *at = json_text(each, "");
-		json_object_object_add(sorted, at, json_object_get(json_object_object_get(from, at)));
+		json_object_object_add(sorted, at, json_object_get(json_member(from, at)));
 	}
 	json_object_object_add(config, key, sorted);
 }

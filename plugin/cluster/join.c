@@ -35,7 +35,7 @@ static void join_free(struct join *join)
 
 static struct json_object *section_of(struct json_object *config, const char *node)
 {
-	return json_object_object_get(json_at(config, "node"), node);
+	return json_member(json_at(config, "node"), node);
 }
 
 /* ------------------------------------------------------------------ words with the other node's programs */

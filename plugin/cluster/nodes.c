@@ -34,11 +34,11 @@ static int unknown(const char *node, struct json_object *nodes, struct vmm_error
 int cluster_peer(struct json_object *config, const char *etc_dir, const char *node, struct cluster_peer *peer,
 		 struct vmm_error **err)
 {
-	struct json_object *nodes = json_at(config, "node"), *section = NULL;
+	struct json_object *nodes = json_at(config, "node"), *section = json_member(nodes, node);
 	*peer = (struct cluster_peer){0};
 	if (name_check(node, "node", err) < 0)
 		return -1;
-	if (!nodes || !json_object_object_get_ex(nodes, node, &section))
+	if (!section)
 		return unknown(node, nodes, err);
 	/* The name as the configuration has it lives as long as config does; the caller's may not. */
 	struct json_object_iter at;
@@ -124,8 +124,7 @@ int cluster_node_check(const char *name, const char *address, struct vmm_error *
 
 static bool says(struct json_object *config, const char *name, const char *key, const char *value)
 {
-	struct json_object *section = json_object_object_get(json_at(config, "node"), name);
-	struct json_object *said = section ? json_object_object_get(section, key) : NULL;
+	struct json_object *said = json_member(json_member(json_at(config, "node"), name), key);
 	return said && str_same(json_object_get_string(said), value);
 }
 

@@ -63,6 +63,28 @@ static void json_is_built_and_read_by_path(void **state)
 		seen++;
 	}
 	assert_int_equal(seen, 2);
+	json_each (item, o, "list") {
+		seen++;
+		if (str_same(json_text(item, "k"), "two"))
+			continue;
+		break;
+	}
+	assert_int_equal(seen, 3);
+}
+
+static void a_key_with_dots_is_found_as_a_member_and_not_by_path(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *o =
+		json_make("a:o none:s list:o", json_make("b:s", "path"), NULL, json_object_new_array());
+	json_object_object_add(o, "a.b", json_object_new_string("member"));
+	assert_string_equal(json_text(json_member(o, "a.b"), ""), "member");
+	assert_string_equal(json_text(o, "a.b"), "path");
+	assert_null(json_member(o, "none"));
+	assert_null(json_member(o, "absent"));
+	assert_null(json_member(o, NULL));
+	assert_null(json_member(NULL, "a"));
+	assert_null(json_member(json_at(o, "list"), "0"));
 }
 
 static void json_that_is_malformed_or_too_deep_is_refused(void **state)
@@ -204,6 +226,7 @@ int main(void)
 		cmocka_unit_test(error_context_is_prepended_and_json_carries_all),
 		cmocka_unit_test(an_error_of_a_node_names_it_once),
 		cmocka_unit_test(json_is_built_and_read_by_path),
+		cmocka_unit_test(a_key_with_dots_is_found_as_a_member_and_not_by_path),
 		cmocka_unit_test(json_that_is_malformed_or_too_deep_is_refused),
 		cmocka_unit_test(names_and_paths_that_could_harm_are_refused),
 		cmocka_unit_test(programs_are_run_by_argv_with_input_output_status_and_limit),
