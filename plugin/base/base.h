@@ -1,11 +1,11 @@
-/* base: what every room stands on - errors, logs, JSON, programs, files, strings.
+/* base: what all other rooms use - errors, log lines, JSON, strings, files, programs, time.
  *
- * Conventions of the whole tree (DESIGN of the project: "Errors"):
- *   - A function that can fail takes `struct vmm_error **err` last and returns a negative
- *     number if and only if it has set *err. Nothing else is promised about its results then.
- *   - Strings and objects returned through pointers belong to the caller unless said otherwise.
- *   - Sizes are bytes, times are microseconds since the epoch or milliseconds for time limits;
- *     the name says which (`_us`, `_ms`).
+ * Conventions of the whole tree:
+ *   - A function that can fail takes `struct vmm_error **err` last and returns a negative number if and only if it has
+ *     set *err. Its other results are undefined then.
+ *   - Strings and objects returned through pointers belong to the caller unless the comment says otherwise.
+ *   - Sizes are in bytes. Points in time are microseconds since the epoch (`_us`), time limits are milliseconds
+ *     (`_ms`).
  */
 #ifndef VMM_BASE_H
 #define VMM_BASE_H
@@ -38,72 +38,75 @@
 enum vmm_exit {
 	VMM_DONE = 0,		/* done */
 	VMM_FAILED = 1,		/* failed, guest safe on the source */
-	VMM_USAGE = 2,		/* wrong words, malformed configuration */
-	VMM_BLOCKED = 3,	/* a check or a veto says no */
+	VMM_USAGE = 2,		/* wrong arguments, malformed configuration */
+	VMM_BLOCKED = 3,	/* refused by a check or by a hook's veto */
 	VMM_NOT_PERMITTED = 4,	/* not permitted */
 	VMM_NOT_FOUND = 5,	/* no such guest, node or task */
 	VMM_BUSY = 6,		/* busy or locked */
 	VMM_CANCELLED = 7,	/* cancelled */
-	VMM_LEFTOVERS = 8,	/* done, but work after the commit is left over */
-	VMM_NEEDS_DECISION = 9, /* needs an administrator's word */
+	VMM_LEFTOVERS = 8,	/* done, but not all work after the commit could be finished */
+	VMM_NEEDS_DECISION = 9, /* needs an administrator's decision */
 };
 
 struct vmm_error {
 	enum vmm_exit exit;
 	char code[40]; /* stable, lower case with dashes: "target-unreachable" */
 	char *message; /* names the object and says what is wrong */
-	char *hint;    /* what to do about it, or NULL */
+	char *hint;    /* the remedy, or NULL */
 };
 
-/* Each sets *err (which must be NULL before) and returns -1, so that callers write `return error_set(...)`.
- * `err` itself may be NULL where the caller does not care. */
+/* Sets *err and returns -1, so that callers write `return error_set(...)`. An error that *err had before is freed.
+ * `err` itself may be NULL where the caller needs no error; that holds for all functions here. */
 int error_set(struct vmm_error **err, enum vmm_exit exit, const char *code, const char *format, ...) VMM_PRINTF(4, 5);
 
-/* As error_set with exit VMM_FAILED; appends ": " and the system's words for `number` (an errno). The code is
- * derived from the errno: "no-space" for ENOSPC, "io-error" for EIO, "not-permitted" for EACCES and EPERM,
- * "not-there" for ENOENT, "system" otherwise. */
+/* As error_set with exit VMM_FAILED; appends ": " and the system's text for `number` (an errno). The code follows from
+ * the errno: "no-space" for ENOSPC and EDQUOT, "io-error" for EIO, "not-permitted" for EACCES and EPERM, "not-there"
+ * for ENOENT, "system" otherwise. */
 int error_errno(struct vmm_error **err, int number, const char *format, ...) VMM_PRINTF(3, 4);
 
-/* Adds (or replaces) the hint of an error that is set; returns -1. */
+/* Sets the hint of an error that is set, in place of one that it had; returns -1. */
 int error_hint(struct vmm_error **err, const char *format, ...) VMM_PRINTF(2, 3);
 
 /* Prepends "context: " to the message of an error that is set; returns -1. */
 int error_context(struct vmm_error **err, const char *format, ...) VMM_PRINTF(2, 3);
 
-/* Says which node an error that is set comes from: prepends "NODE: ", unless it begins with the node's name already ("node2: no
- * way to ...", "node node2 has no ..."): what goes from node to node is told once where it was. Returns -1. */
+/* Prepends "NODE: ", the node that an error comes from, unless the message begins with that node's name already
+ * ("node2: the ssh connection is lost", "node node2 has no ..."): an error that is passed on from node to node names
+ * the node once. Returns -1. */
 int error_on_node(struct vmm_error **err, const char *node);
 
 /* Frees *err and sets it to NULL. Harmless on NULL. */
 void error_clear(struct vmm_error **err);
 
-/* Moves `from` into *err where *err is not set yet, else frees `from`. For clean-up that may fail after a failure. */
+/* Moves `from` into *err if *err is not set yet, else frees `from`. For clean-up that fails after another failure: the
+ * first error is kept. */
 void error_take(struct vmm_error **err, struct vmm_error *from);
 
-/* True where err is set and has that code. */
+/* True if err is set and has that code. */
 bool error_is(const struct vmm_error *err, const char *code);
 
-/* {"code","message","hint","exit"} of an error, and back. error_from_json sets *err and returns -1. */
+/* An error as {"code","message","hint","exit"}, and back. error_from_json sets *err and returns -1; an "exit" that is
+ * not one of vmm_exit becomes VMM_FAILED. */
 struct json_object *error_to_json(const struct vmm_error *err);
 int error_from_json(struct vmm_error **err, struct json_object *json);
 
-/* ------------------------------------------------------------------ logs (log.c) */
+/* ------------------------------------------------------------------ log lines (error.c) */
 
-/* One line to stderr, which the supervisor or the caller has pointed where it belongs. Debug lines appear only where
- * VMMIGRATE_DEBUG is set in the environment. */
+/* Writes one line to stderr, which whoever started the program has redirected to its log. Debug lines are written only
+ * if VMMIGRATE_DEBUG is set in the environment. */
 void log_info(const char *format, ...) VMM_PRINTF(1, 2);
 void log_warn(const char *format, ...) VMM_PRINTF(1, 2);
 void log_debug(const char *format, ...) VMM_PRINTF(1, 2);
 
 /* ------------------------------------------------------------------ JSON (json.c) */
 
-/* Builds an object from "key:type key:type ..." and one argument for each key:
- *   s  const char * (NULL gives null)   i  int64_t   d  int   b  int as a boolean
- *   f  double   o  struct json_object * (ownership moves in; NULL gives null)
- *   O  struct json_object * (a new reference is taken) */
+/* Makes an object from "key:type key:type ..." and one argument for each key:
+ *   s  const char * (NULL gives null)   i  int64_t   d  int   b  int as a boolean   f  double
+ *   o  struct json_object * (the object takes ownership; NULL gives null)
+ *   O  struct json_object * (the object takes a reference of its own) */
 struct json_object *json_make(const char *format, ...);
 
-/* Adds the like to an object that exists. */
+/* Sets such members of an object that is there already. */
 void json_put(struct json_object *object, const char *format, ...);
 
 /* The value at a path below `object`: keys joined by dots ("guest.memory"); a number selects from an array; "" is the
@@ -129,20 +132,22 @@ bool json_has(struct json_object *object, const char *path, const char *text);
 /* The string of the array `names` that was probably meant by `typed`, or NULL; borrowed. See base/suggest.h. */
 const char *json_suggest(struct json_object *names, const char *typed);
 
-/* Appends to the array at `key` of `object`, made if it is not there. Ownership of `value` moves in. */
+/* Appends to the array under `key` of `object`, which is made if it is not there. The array takes ownership of
+ * `value`. */
 void json_append(struct json_object *object, const char *key, struct json_object *value);
 
 /* A deep copy. */
 struct json_object *json_copy(struct json_object *object);
 
-/* As json_text, but absent or empty is an error (code "malformed") that names `what` the object is. */
+/* As json_text, but a text that is absent or empty is an error "malformed"; `what` says what the object is. */
 int json_need(struct json_object *object, const char *path, const char *what, const char **text,
 	      struct vmm_error **err);
 
-/* Parses text of `length` bytes (-1: up to its NUL) whose depth is limited to 32. Errors: code "malformed", naming `what`. */
+/* Parses `length` bytes (-1: up to the NUL). Error "malformed", also where values are nested deeper than 32; `what`
+ * says what the text is. */
 int json_parse(const char *text, ssize_t length, const char *what, struct json_object **object, struct vmm_error **err);
 
-/* One line of JSON, no spaces; belongs to the object. */
+/* The object as one line of JSON without spaces; belongs to the object and is valid until it is changed. */
 const char *json_line(struct json_object *object);
 
 /* Loops over the elements of the array at `path`; `element` belongs to the array. The members of an object are walked
@@ -158,114 +163,124 @@ const char *json_line(struct json_object *object);
 
 /* A string that grows. Zero-initialised is empty. */
 struct text {
-	char *data; /* NUL-terminated, or NULL while empty */
-	size_t length, room;
+	char *data;		 /* NUL-terminated, or NULL while empty */
+	size_t length, capacity; /* in bytes; capacity is what is allocated */
 };
 void text_add(struct text *text, const char *format, ...) VMM_PRINTF(2, 3);
 void text_add_bytes(struct text *text, const void *bytes, size_t length);
-/* Hands the string out (never NULL) and empties `text`. */
+/* Returns the string (never NULL), which belongs to the caller, and empties `text`. */
 char *text_take(struct text *text);
 void text_free(struct text *text);
 
-/* asprintf and strdup that end the program on lack of memory, as every allocation of the tree does. */
+/* As asprintf, strdup (NULL gives "") and calloc, but without memory they abort, as all allocations of the tree do. */
 char *str_format(const char *format, ...) VMM_PRINTF(1, 2) VMM_MUST_USE;
 char *str_copy(const char *text) VMM_MUST_USE;
 void *mem_zero(size_t size) VMM_MUST_USE;
 bool str_same(const char *a, const char *b); /* NULL equals NULL only */
 bool str_starts(const char *text, const char *start);
 bool str_ends(const char *text, const char *end);
-/* Makes *slot a copy of text, freeing what was there. */
+/* Frees *slot and makes it a copy of `text` (NULL: NULL). */
 void str_replace(char **slot, const char *text);
 
-/* "11.2 GiB" for people; out belongs to the caller. */
+/* A size for messages: "11.2 GiB". */
 char *str_size(int64_t bytes) VMM_MUST_USE;
 
-/* A name that may become part of a path, an argv or a message: 1 to 200 bytes, no '/', no control characters,
- * not "." or "..", no leading '-'. Error code "bad-name", exit VMM_USAGE, naming `what`. */
+/* Checks that a name may become part of a path, an argv or a message: 1 to 200 bytes, no '/', no control characters,
+ * not "." or "..", no leading '-'. Error "bad-name" (VMM_USAGE); `what` says what has the name. */
 int name_check(const char *name, const char *what, struct vmm_error **err);
 
-/* An absolute path without "." and ".." parts and without control characters. Error code "bad-path". */
+/* Checks that a path is absolute, has no "." or ".." part and no control character, and is shorter than 4096 bytes.
+ * Error "bad-path" (VMM_USAGE). */
 int path_check(const char *path, const char *what, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ files (file.c) */
 
-/* Reads the whole file, at most `limit` bytes (more is an error, "too-large"). NUL-terminated; *length may be NULL. */
+/* Reads the whole file; *data is NUL-terminated, `length` may be NULL. Error "too-large" for more than `limit`
+ * bytes. */
 int file_read(const char *path, size_t limit, char **data, size_t *length, struct vmm_error **err);
 
-/* Writes durably: temporary name beside, fsync, rename over, fsync of the directory. */
+/* Replaces the file durably: writes a temporary file beside it, calls fsync, renames it over the file and calls fsync
+ * for the directory. After an error it has its old content or its new one, never parts of both. */
 int file_write(const char *path, const void *data, size_t length, mode_t mode, struct vmm_error **err);
-/* Allocates room for `length` bytes beside the file (mode 0600), which file_write takes then: so that a disk which is full by then
- * does not hinder it. A file that is written over leaves its own blocks as room for the next time; one that is new takes the
- * room with it. Whoever reserves sees to it that two do not write at once. Error "no-space". */
+/* Allocates a reserve of `length` bytes beside the file (a hidden file of mode 0600). file_write then writes into the
+ * reserve, so that a disk that is full by then cannot make it fail. If the file was there before, its old blocks become
+ * the reserve for the next file_write; if it was not, the reserve is used up. The caller sees to it that nobody else
+ * writes the file at the same time. Error "no-space". */
 int file_reserve(const char *path, size_t length, struct vmm_error **err);
-/* Gives the room back; no error where there is none. */
+/* Removes the reserve; no error if there is none. */
 int file_unreserve(const char *path, struct vmm_error **err);
 
-/* Renames without replacing (RENAME_NOREPLACE) and fsyncs the directory. Error code "exists" where `to` is there. */
+/* Renames durably and never replaces a file. Error "exists" if `to` is there. */
 int file_rename_new(const char *from, const char *to, struct vmm_error **err);
 
-/* Removes one file; no error where it is not there. Fsyncs the directory. */
+/* Removes one file durably; no error if it is not there. */
 int file_remove(const char *path, struct vmm_error **err);
 
-/* Makes the directory and those above it. */
+/* Makes the directory and the missing ones above it, durably; no error if it is there. */
 int dir_make(const char *path, mode_t mode, struct vmm_error **err);
-/* Removes a directory with all in it; no error where it is not there. Follows no links. */
+/* Removes a directory with its contents; no error if it is not there. Symbolic links are removed, not followed. */
 int dir_remove(const char *path, struct vmm_error **err);
+/* Makes names that were added to or removed from the directory durable (fsync). */
 int dir_sync(const char *path, struct vmm_error **err);
-/* Names in a directory, sorted, without those that begin with a dot; an array of strings. Not there: empty. */
+/* The names in a directory, sorted, without those that begin with a dot: an array of strings, empty if there is no such
+ * directory. */
 int dir_list(const char *path, struct json_object **names, struct vmm_error **err);
+/* True if there is anything of that name, also a link that leads nowhere. */
 bool file_there(const char *path);
 
-/* The directory part of a path, and the last part. The first belongs to the caller, the second to `path`. */
+/* The directory of a path ("." for a bare name), and its last part, which points into `path`. */
 char *path_dir(const char *path) VMM_MUST_USE;
 const char *path_base(const char *path);
 
-/* An open file descriptor (O_CLOEXEC) that holds an exclusive flock on `path`, made if need be. Waits up to wait_ms
- * (0: not at all). Error code "locked", exit VMM_BUSY. The lock goes with the descriptor. */
+/* Takes an exclusive flock on the file, which is made if it is not there, and waits up to wait_ms for it (0: does not
+ * wait). Returns the descriptor; closing it releases the lock. Error "locked" (VMM_BUSY). */
 int file_lock(const char *path, int wait_ms, struct vmm_error **err);
 
-/* All of `length`, through short counts and EINTR. 0 or -1 with errno. */
+/* Writes all of `length`, continuing after short writes and EINTR. 0, or -1 with errno. */
 int fd_write_all(int fd, const void *data, size_t length);
-/* Reads up to length bytes until the end of the file; the count, or -1 with errno. */
+/* Reads until `length` bytes are there or the file ends; returns the count, or -1 with errno. */
 ssize_t fd_read_all(int fd, void *data, size_t length);
 
 /* ------------------------------------------------------------------ programs (run.c) */
 
 struct run {
-	const char *const *argv;	/* argv[0] is a path or is looked for in PATH; NULL at the end */
-	const char *const *environment; /* the whole environment, or NULL: PATH, LC_ALL=C.UTF-8 only */
-	const char *input;		/* what it reads on stdin, or NULL: /dev/null */
-	const char *directory;		/* where it runs, or NULL: "/" */
-	int limit_ms;			/* then its whole process group is killed; 0: no limit */
+	const char *const *argv;	/* ends with NULL; argv[0] is a path, or a name that is looked up in PATH */
+	const char *const *environment; /* the whole environment; NULL: PATH and LC_ALL=C.UTF-8 only */
+	const char *input;		/* its stdin; NULL: empty */
+	const char *directory;		/* its working directory; NULL: "/" */
+	int limit_ms;			/* after that its whole process group is killed; 0: no limit */
 };
 
 struct run_result {
 	int status;	     /* exit status, or 128 + signal */
-	bool timed_out;	     /* the limit ended it */
-	char *out, *err_out; /* at most 1 MiB each; belong to the caller */
+	bool timed_out;	     /* it was killed at the limit */
+	char *out, *err_out; /* its stdout and stderr, the first 1 MiB of each */
 };
 
-/* The one way in which programs are run: by argv, never through a shell, in a process group of its own, with no
- * descriptors but 0-2. A non-zero exit is not an error of run_program. Tests replace it with --wrap. */
+/* Runs a program and waits for its end: by argv, never through a shell, in a process group of its own, without any of
+ * our descriptors. All programs that we wait for are run by it. An exit status other than 0 is not an error; a program
+ * that cannot be executed ends with 127. The result is freed with run_result_free. Tests replace this function with
+ * --wrap. */
 int run_program(const struct run *run, struct run_result *result, struct vmm_error **err);
 void run_result_free(struct run_result *result);
-/* Runs it and turns a non-zero exit into an error that ends in its last stderr line. */
+/* The same, but an exit status other than 0 is an error "program-failed" with the last line of stderr, and a program
+ * that was killed at its limit is an error "timed-out"; the result is freed then. */
 int run_checked(const struct run *run, struct run_result *result, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ time, processes (clock.c) */
 
 int64_t clock_now_us(void);    /* wall clock, microseconds since the epoch */
 int64_t clock_steady_ms(void); /* monotonic milliseconds */
-void clock_sleep_ms(int ms);   /* interrupted by nothing but its end */
+void clock_sleep_ms(int ms);   /* sleeps on after a signal */
 
-/* The start time of a process in clock ticks since boot (from /proc/PID/stat), or 0 where there is no such process.
- * A pid with its start time names a process for good. */
+/* The start time of a process in clock ticks since boot (from /proc/PID/stat), or 0 if there is no such process. A pid
+ * is used again for another process; a pid together with its start time is not. */
 uint64_t process_started(pid_t pid);
 
-/* CRC-32C of bytes; `seed` is 0, or the result so far. */
+/* CRC-32C of `length` bytes; `seed` is 0, or the result for the bytes before them. */
 uint32_t crc32c(uint32_t seed, const void *data, size_t length);
 
-/* Random lower-case hexadecimal digits (two for each byte). */
+/* `bytes` random bytes as lower-case hexadecimal digits, two for each byte. */
 char *random_hex(size_t bytes) VMM_MUST_USE;
 
 /* ------------------------------------------------------------------ clean-up functions (used by the macros above) */

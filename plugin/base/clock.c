@@ -1,4 +1,4 @@
-/* clock.c: time, processes, random names, checksums. */
+/* clock.c: time, process start times, random digits, checksums. */
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -33,7 +33,8 @@ uint64_t process_started(pid_t pid)
 	vmm_auto_free char *stat = NULL;
 	if (file_read(path, 65536, &stat, NULL, NULL) < 0)
 		return 0;
-	/* The second field is the name in parentheses and may hold anything; field 22 counts from behind it. */
+	/* The second field is the program's name in parentheses and may contain anything, also ')': search it from the
+	 * end. The start time is field 22. */
 	const char *at = strrchr(stat, ')');
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');

@@ -1,4 +1,4 @@
-/* error.c: the one error convention of the tree. */
+/* error.c: errors and log lines. */
 #include <errno.h>
 #include <string.h>
 
@@ -89,7 +89,7 @@ int error_context(struct vmm_error **err, const char *format, ...)
 	return -1;
 }
 
-/* "node2: ..." and "node2 has ..." begin with node2, "node20: ..." does not. */
+/* "node2: ..." and "node2 has ..." begin with the name node2, "node20: ..." does not. */
 static bool begins_with(const char *text, const char *name)
 {
 	size_t length = strlen(name);
@@ -98,11 +98,11 @@ static bool begins_with(const char *text, const char *name)
 
 int error_on_node(struct vmm_error **err, const char *node)
 {
-	static const char word[] = "node ";
+	static const char prefix[] = "node ";
 	if (!err || !*err)
 		return -1;
 	const char *message = (*err)->message;
-	if (begins_with(message, node) || (str_starts(message, word) && begins_with(message + strlen(word), node)))
+	if (begins_with(message, node) || (str_starts(message, prefix) && begins_with(message + strlen(prefix), node)))
 		return -1;
 	return error_context(err, "%s", node);
 }
@@ -139,7 +139,8 @@ int error_from_json(struct vmm_error **err, struct json_object *json)
 {
 	int64_t exit = json_number(json, "exit");
 	error_set(err, exit >= VMM_FAILED && exit <= VMM_NEEDS_DECISION ? (enum vmm_exit)exit : VMM_FAILED,
-		  json_text_or(json, "code", "unknown"), "%s", json_text_or(json, "message", "an error without words"));
+		  json_text_or(json, "code", "unknown"), "%s",
+		  json_text_or(json, "message", "an error without a message"));
 	if (json_text(json, "hint"))
 		error_hint(err, "%s", json_text(json, "hint"));
 	return -1;
@@ -148,4 +149,36 @@ int error_from_json(struct vmm_error **err, struct json_object *json)
 void vmm_cleanup_error(struct vmm_error **err)
 {
 	error_clear(err);
+}
+
+/* ------------------------------------------------------------------ log lines */
+
+static void log_line(const char *level, const char *format, va_list args)
+{
+	char line[2048];
+	vsnprintf(line, sizeof(line), format, args);
+	fprintf(stderr, "%s%s\n", level, line);
+}
+
+#define LOG_BODY(level)                                                                                                \
+	va_list args;                                                                                                  \
+	va_start(args, format);                                                                                        \
+	log_line(level, format, args);                                                                                 \
+	va_end(args)
+
+void log_info(const char *format, ...)
+{
+	LOG_BODY("");
+}
+
+void log_warn(const char *format, ...)
+{
+	LOG_BODY("warning: ");
+}
+
+void log_debug(const char *format, ...)
+{
+	if (!getenv("VMMIGRATE_DEBUG"))
+		return;
+	LOG_BODY("debug: ");
 }

@@ -38,16 +38,11 @@ static const struct field *find(const struct field *table, const char *name)
 	return NULL;
 }
 
-static struct json_object *value_of(struct json_object *object, const char *name)
-{
-	return object ? json_object_object_get(object, name) : NULL;
-}
-
 static bool is_required(const struct field *field, struct json_object *object)
 {
 	if (!field->when)
 		return field->required;
-	return str_same(json_text(value_of(object, field->when), ""), field->when_is);
+	return str_same(json_text(json_member(object, field->when), ""), field->when_is);
 }
 
 /* Is the value, which is not null, one of the field's type? */
@@ -88,7 +83,7 @@ static const char *type_name(const struct field *field)
 static int check_one(const struct field *field, struct json_object *object, const char *what, const char *code,
 		     struct vmm_error **err)
 {
-	struct json_object *value = value_of(object, field->name);
+	struct json_object *value = json_member(object, field->name);
 	if (!value)
 		return is_required(field, object)
 			       ? error_set(err, VMM_FAILED, code, "%s: \"%s\" is missing", what, field->name)
@@ -151,7 +146,7 @@ int fields_read(const struct field *table, struct json_object *object, const cha
 	if (fields_check(table, object, what, code, false, err) < 0)
 		return -1;
 	for (const struct field *field = table; field->name; field++) {
-		struct json_object *value = value_of(object, field->name);
+		struct json_object *value = json_member(object, field->name);
 		if (value)
 			read_one(field, value, (char *)into + field->offset);
 	}

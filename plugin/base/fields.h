@@ -1,5 +1,5 @@
-/* fields: objects whose fields are known beforehand. A table names each field once, with its type and whether it must be there; checking,
- * reading and writing such an object are made from the table. A JSON null counts as absent.
+/* fields: objects whose fields are known beforehand. A table names each field once, with its type and whether it must
+ * be there; checking, reading and writing such an object are made from the table. A JSON null counts as absent.
  */
 #ifndef VMM_FIELDS_H
 #define VMM_FIELDS_H
@@ -37,14 +37,15 @@ struct field {
 		.offset = offsetof(structure, member)                                                                  \
 	}
 
-/* Checks that the object (NULL: an empty one) has what the table requires, each field with its type. Fields that the table does not know
- * are an error where `strict`, else they are ignored: a newer peer may send them. Error `code` (VMM_FAILED), naming `what` the object
- * is and the field. */
+/* Checks that the object (NULL: an empty one) has what the table requires, each field with its type. Fields that the
+ * table does not know are an error where `strict`, else they are ignored: a newer peer may send them. Error `code`
+ * (VMM_FAILED), naming `what` the object is and the field. */
 int fields_check(const struct field *table, struct json_object *object, const char *what, const char *code, bool strict,
 		 struct vmm_error **err);
 
-/* Checks the object as above (not strict) and fills the struct *into from it. Members whose fields are absent keep what they have; those
- * that own something are NULL before. After an error *into holds what was read so far; fields_free frees it. */
+/* Checks the object as above (not strict) and fills the struct *into from it. Members whose fields are absent keep what
+ * they have; those that own something are NULL before. After an error *into holds what was read so far; fields_free
+ * frees it. */
 int fields_read(const struct field *table, struct json_object *object, const char *what, const char *code, void *into,
 		struct vmm_error **err);
 /* The object of a struct; belongs to the caller. Strings and objects that are NULL are left out. */

@@ -1,4 +1,5 @@
-/* file.c: files and directories, written so that what was said to be on disk is on disk. */
+/* file.c: files and directories. What a function reports as written is on the disk: it calls fsync for the file and for
+ * its directory. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -84,55 +85,57 @@ static int sync_above(const char *path, struct vmm_error **err)
 	return dir_sync(dir, err);
 }
 
-/* Hidden, so that what a crash leaves of it is not taken for a file of the directory. */
+/* Path of a helper file beside `path`. It is hidden, so that one that a crash left behind does not show in dir_list. */
 static char *hidden(const char *path, const char *what)
 {
 	vmm_auto_free char *dir = path_dir(path);
 	return str_format("%s/.%s.%s", dir, path_base(path), what);
 }
 
-static char *room_of(const char *path)
+static char *reserve_path(const char *path)
 {
 	return hidden(path, "room");
 }
 
 int file_reserve(const char *path, size_t length, struct vmm_error **err)
 {
-	vmm_auto_free char *room = room_of(path);
-	vmm_auto_close int fd = open(room, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	vmm_auto_free char *reserve = reserve_path(path);
+	vmm_auto_close int fd = open(reserve, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return error_errno(err, errno, "reserve room for %s", path);
+		return error_errno(err, errno, "reserve space for %s", path);
 	int number = posix_fallocate(fd, 0, (off_t)length);
 	if (number == 0)
 		return 0;
-	unlink(room);
-	return error_errno(err, number, "reserve room for %s", path);
+	unlink(reserve);
+	return error_errno(err, number, "reserve space for %s", path);
 }
 
 int file_unreserve(const char *path, struct vmm_error **err)
 {
-	vmm_auto_free char *room = room_of(path);
-	return unlink(room) < 0 && errno != ENOENT ? error_errno(err, errno, "remove %s", room) : 0;
+	vmm_auto_free char *reserve = reserve_path(path);
+	return unlink(reserve) < 0 && errno != ENOENT ? error_errno(err, errno, "remove %s", reserve) : 0;
 }
 
-/* All of the file under its temporary name, on the disk. Blocks that are there are written over before any is given up. */
+/* Writes the whole content to the helper file and syncs it. The file is truncated after the write and not before it:
+ * its blocks are written over, and none has to be allocated on a disk that may be full. */
 static int write_beside(int fd, const void *data, size_t length)
 {
 	return fd_write_all(fd, data, length) < 0 || ftruncate(fd, (off_t)length) < 0 ? -1 : fsync(fd);
 }
 
-/* The file that was there becomes the room, with the blocks that it has. */
-static int replace_by_room(const char *room, const char *path)
+/* Exchanges the two names: the old file becomes the reserve, with its blocks. If there is no old file, or the
+ * filesystem cannot exchange names, the reserve is used up. */
+static int replace_by_reserve(const char *reserve, const char *path)
 {
-	return renameat2(AT_FDCWD, room, AT_FDCWD, path, RENAME_EXCHANGE) == 0 ? 0 : rename(room, path);
+	return renameat2(AT_FDCWD, reserve, AT_FDCWD, path, RENAME_EXCHANGE) == 0 ? 0 : rename(reserve, path);
 }
 
 int file_write(const char *path, const void *data, size_t length, mode_t mode, struct vmm_error **err)
 {
-	vmm_auto_free char *room = room_of(path);
-	vmm_auto_close int reserved = open(room, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	vmm_auto_free char *reserve = reserve_path(path);
+	vmm_auto_close int reserved = open(reserve, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (reserved >= 0) {
-		if (write_beside(reserved, data, length) < 0 || replace_by_room(room, path) < 0)
+		if (write_beside(reserved, data, length) < 0 || replace_by_reserve(reserve, path) < 0)
 			return error_errno(err, errno, "write %s", path);
 		return sync_above(path, err);
 	}
@@ -153,7 +156,7 @@ int file_rename_new(const char *from, const char *to, struct vmm_error **err)
 	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0) {
 		if (errno == EEXIST)
 			return error_set(err, VMM_FAILED, "exists", "rename %s: %s is there already", from, to);
-		/* A filesystem without RENAME_NOREPLACE (FUSE): a hard link refuses just as firmly. */
+		/* Some filesystems (FUSE) do not know RENAME_NOREPLACE. A hard link never replaces a file either. */
 		if (errno != EINVAL || link(from, to) < 0)
 			return errno == EEXIST ? error_set(err, VMM_FAILED, "exists", "rename %s: %s is there already",
 							   from, to)

@@ -1,4 +1,4 @@
-/* json.c: JSON objects as the tree uses them, on json-c. */
+/* json.c: making, reading and parsing JSON objects, on json-c. */
 #include <ctype.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* run.c: the one way in which programs are run. */
+/* run.c: runs programs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -38,7 +38,7 @@ static int pipes_open(struct pipes *p)
 	return -1;
 }
 
-/* Only async-signal-safe calls between fork and exec. */
+/* Never returns. Makes only async-signal-safe calls: other threads of ours may hold locks at the moment of the fork. */
 static void child(const struct run *run, struct pipes *p)
 {
 	setpgid(0, 0);
@@ -54,12 +54,13 @@ static void child(const struct run *run, struct pipes *p)
 	const char *const *env = run->environment ? run->environment : run_plain_environment;
 	if (chdir(run->directory ? run->directory : "/") == 0)
 		execvpe(run->argv[0], (char *const *)run->argv, (char *const *)env);
-	const char *words = strerrordesc_np(errno);
-	(void)!write(2, words, strlen(words));
+	const char *reason = strerrordesc_np(errno);
+	(void)!write(2, reason, strlen(reason));
 	_exit(127);
 }
 
-static void keep(struct text *text, int *fd)
+/* Reads what the program has written, and closes the pipe at its end. What is over the limit is read, but not kept. */
+static void read_output(struct text *text, int *fd)
 {
 	char block[16384];
 	ssize_t got = read(*fd, block, sizeof(block));
@@ -69,11 +70,12 @@ static void keep(struct text *text, int *fd)
 		vmm_cleanup_close(fd);
 		return;
 	}
-	size_t room = RUN_OUTPUT_LIMIT - text->length;
-	text_add_bytes(text, block, (size_t)got < room ? (size_t)got : room);
+	size_t left = RUN_OUTPUT_LIMIT - text->length;
+	text_add_bytes(text, block, (size_t)got < left ? (size_t)got : left);
 }
 
-static void feed(const char **input, int *fd)
+/* Writes as much input as the pipe takes, and closes the pipe when all is written or the program reads no more. */
+static void write_input(const char **input, int *fd)
 {
 	ssize_t done = write(*fd, *input, strlen(*input));
 	if (done > 0)
@@ -82,8 +84,9 @@ static void feed(const char **input, int *fd)
 		vmm_cleanup_close(fd);
 }
 
-/* Moves bytes both ways until the program has closed its output or the limit is over; true where it is over. */
-static bool converse(const struct run *run, struct pipes *p, struct text *out, struct text *err)
+/* Writes the program's input and reads its output until it has closed both outputs. Returns true if the time limit was
+ * reached before that. */
+static bool exchange(const struct run *run, struct pipes *p, struct text *out, struct text *err)
 {
 	const char *input = run->input ? run->input : "";
 	int64_t end = run->limit_ms ? clock_steady_ms() + run->limit_ms : INT64_MAX;
@@ -98,11 +101,11 @@ static bool converse(const struct run *run, struct pipes *p, struct text *out, s
 		if (poll(set, 3, run->limit_ms ? (int)left : -1) <= 0)
 			continue;
 		if (set[0].revents)
-			keep(out, &p->out[0]);
+			read_output(out, &p->out[0]);
 		if (set[1].revents)
-			keep(err, &p->err[0]);
+			read_output(err, &p->err[0]);
 		if (set[2].revents)
-			feed(&input, &p->in[1]);
+			write_input(&input, &p->in[1]);
 	}
 	return false;
 }
@@ -136,7 +139,7 @@ int run_program(const struct run *run, struct run_result *result, struct vmm_err
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
 	sigaction(SIGPIPE, &ignore, &before);
 	vmm_auto_text struct text out = {0}, err_out = {0};
-	result->timed_out = converse(run, &p, &out, &err_out);
+	result->timed_out = exchange(run, &p, &out, &err_out);
 	if (result->timed_out)
 		kill(-pid, SIGKILL);
 	pipes_close(&p);
@@ -154,7 +157,7 @@ void run_result_free(struct run_result *result)
 	*result = (struct run_result){0};
 }
 
-/* The last line that has something in it; written over `text`. */
+/* The last line of `text` that is not blank, without its end; changes `text`. */
 static const char *last_line(char *text)
 {
 	size_t length = strlen(text);

@@ -67,9 +67,9 @@ char *str_size(int64_t bytes)
 
 void text_add_bytes(struct text *text, const void *bytes, size_t length)
 {
-	if (text->length + length + 1 > text->room) {
-		text->room = (text->length + length + 1) * 2;
-		text->data = realloc(text->data, text->room);
+	if (text->length + length + 1 > text->capacity) {
+		text->capacity = (text->length + length + 1) * 2;
+		text->data = realloc(text->data, text->capacity);
 		if (!text->data)
 			abort();
 	}
@@ -124,7 +124,7 @@ int name_check(const char *name, const char *what, struct vmm_error **err)
 	else if (strchr(name, '/'))
 		wrong = "has a '/'";
 	else if (!strcmp(name, ".") || !strcmp(name, ".."))
-		wrong = "is a directory's own";
+		wrong = "names a directory itself";
 	else if (*name == '-')
 		wrong = "begins with '-'";
 	return wrong ? error_set(err, VMM_USAGE, "bad-name", "%s: the name \"%s\" %s", what, name, wrong) : 0;
