@@ -1,4 +1,5 @@
-/* carry.c: bytes between a descriptor here and a command there, both ways at once, until both have ended. */
+/* carry.c: forwards bytes between a local descriptor and a command on the peer, in both directions, until both have
+ * ended. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,9 +11,10 @@
 enum {
 	BUFFER = 512 << 10,
 	WAIT_MS = 1000,
-	LAST_WORDS_MS = 10000, /* after our side has ended the far command has that long to say something */
+	ANSWER_MS = 10000, /* after the local end, the command may be silent for so long */
 };
 
+/* One direction: `have` bytes from `at` on were read and are still to be written. */
 struct flow {
 	char *data;
 	size_t at, have;
@@ -20,14 +22,14 @@ struct flow {
 
 struct carry {
 	struct ssh *ssh;
-	struct stream *stream, *beside;
+	struct stream *stream, *control;
 	int fd;
 	uint64_t *moved;
-	struct flow up, down;
-	bool ended_here; /* nothing more comes from fd */
-	bool gone_here;	 /* and it takes nothing more */
-	bool told_peer;
-	int64_t heard_ms; /* when something last came from there */
+	struct flow up, down; /* to the peer, from the peer */
+	bool local_ended;     /* nothing more comes from fd */
+	bool local_gone;      /* fd takes nothing more */
+	bool eof_sent;	      /* the peer knows that no more will come */
+	int64_t heard_ms;     /* when something last came from the peer, or the local side ended */
 };
 
 static void count(struct carry *c, size_t bytes)
@@ -35,17 +37,17 @@ static void count(struct carry *c, size_t bytes)
 	__atomic_add_fetch(c->moved, bytes, __ATOMIC_RELAXED);
 }
 
-/* From here into the buffer, and from the buffer to the peer. Returns true where something moved. */
+/* Reads from fd and writes to the peer, once each. Returns whether anything moved. */
 static bool move_up(struct carry *c, struct vmm_error **err)
 {
 	bool moved = false;
-	if (!c->up.have && !c->ended_here) {
+	if (!c->up.have && !c->local_ended) {
 		ssize_t got = read(c->fd, c->up.data, BUFFER);
 		if (got > 0) {
 			c->up = (struct flow){c->up.data, 0, (size_t)got};
 			moved = true;
 		} else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-			c->ended_here = true;
+			c->local_ended = true;
 			c->heard_ms = clock_steady_ms();
 		}
 	}
@@ -58,13 +60,14 @@ static bool move_up(struct carry *c, struct vmm_error **err)
 		count(c, (size_t)put);
 		moved |= put > 0;
 	}
-	if (c->ended_here && !c->up.have && !c->told_peer) {
+	if (c->local_ended && !c->up.have && !c->eof_sent) {
 		stream_finish(c->stream);
-		c->told_peer = true;
+		c->eof_sent = true;
 	}
 	return moved;
 }
 
+/* Reads from the peer and writes to fd, once each. Returns whether anything moved. */
 static bool move_down(struct carry *c, struct vmm_error **err)
 {
 	bool moved = false;
@@ -79,7 +82,7 @@ static bool move_down(struct carry *c, struct vmm_error **err)
 			moved = true;
 		}
 	}
-	if (c->down.have && c->gone_here)
+	if (c->down.have && c->local_gone)
 		c->down.have = 0;
 	if (c->down.have) {
 		ssize_t put = write(c->fd, c->down.data + c->down.at, c->down.have);
@@ -88,7 +91,7 @@ static bool move_down(struct carry *c, struct vmm_error **err)
 			c->down.have -= (size_t)put;
 			moved = true;
 		} else if (put < 0 && errno != EAGAIN && errno != EINTR) {
-			c->gone_here = true;
+			c->local_gone = true;
 		}
 	}
 	return moved;
@@ -98,16 +101,16 @@ static int wait_for_either(struct carry *c, struct vmm_error **err)
 {
 	struct pollfd set[2];
 	ssh_wait_for(c->ssh, &set[0]);
-	short events = (short)((c->up.have || c->ended_here ? 0 : POLLIN) | (c->down.have ? POLLOUT : 0));
+	short events = (short)((c->up.have || c->local_ended ? 0 : POLLIN) | (c->down.have ? POLLOUT : 0));
 	set[1] = (struct pollfd){events ? c->fd : -1, events, 0};
 	poll(set, 2, WAIT_MS);
 	return ssh_process(c->ssh, 0, err);
 }
 
-/* Its own reader is not at work meanwhile: what comes there waits for it. */
-static int look_beside(struct carry *c, struct vmm_error **err)
+/* Only looks whether the control stream has ended: what arrives on it is left for its own reader. */
+static int check_control(struct carry *c, struct vmm_error **err)
 {
-	if (!c->beside || ssh_waits(c->beside))
+	if (!c->control || ssh_is_open(c->control))
 		return 0;
 	return error_set(err, VMM_FAILED, "link-lost", "the agent there has ended");
 }
@@ -123,21 +126,21 @@ static int carry_on(struct carry *c, struct vmm_error **err)
 			error_take(err, problem);
 			return -1;
 		}
-		/* Its end is nothing that moves, and the last that is heard. */
+		/* The command's end counts as nothing that moved, and nothing follows it: do not wait then. */
 		if (!moved && !ssh_ended(c->stream, NULL) && wait_for_either(c, err) < 0)
 			return -1;
-		if (look_beside(c, err) < 0)
+		if (check_control(c, err) < 0)
 			return -1;
-		if (c->ended_here && clock_steady_ms() - c->heard_ms > LAST_WORDS_MS)
-			return error_set(err, VMM_FAILED, "link-silent", "the far side does not end");
+		if (c->local_ended && clock_steady_ms() - c->heard_ms > ANSWER_MS)
+			return error_set(err, VMM_FAILED, "link-silent", "the command on the other node does not end");
 	}
 	return 0;
 }
 
-int ssh_carry(struct ssh *ssh, struct stream *stream, struct stream *beside, int fd, uint64_t *moved,
+int ssh_carry(struct ssh *ssh, struct stream *stream, struct stream *control, int fd, uint64_t *moved,
 	      struct vmm_error **err)
 {
-	struct carry c = {.ssh = ssh, .stream = stream, .beside = beside, .fd = fd, .moved = moved};
+	struct carry c = {.ssh = ssh, .stream = stream, .control = control, .fd = fd, .moved = moved};
 	c.up.data = mem_zero(BUFFER);
 	c.down.data = mem_zero(BUFFER);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

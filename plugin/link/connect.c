@@ -1,4 +1,4 @@
-/* connect.c: a TCP connection to a node, with an error of its own for each way in which it can fail. */
+/* connect.c: TCP connections to a node. Each way to fail has an error code of its own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -32,7 +32,7 @@ static int refused(const struct ssh_peer *peer, int number, struct vmm_error **e
 		error_set(err, VMM_BLOCKED, "connection-refused", "%s: nothing listens on %s port %d", peer->name,
 			  address, port);
 		return error_hint(
-			err, "start sshd on %s: systemctl start ssh; where it listens elsewhere, set port in [node %s]",
+			err, "start sshd on %s: systemctl start ssh; if it uses another port, set port in [node %s]",
 			peer->name, peer->name);
 	case ETIMEDOUT:
 		error_set(err, VMM_BLOCKED, "connection-timeout", "%s: %s port %d does not answer", peer->name, address,
@@ -40,13 +40,13 @@ static int refused(const struct ssh_peer *peer, int number, struct vmm_error **e
 		return error_hint(err, "is %s up? ping %s; does a firewall drop TCP port %d?", peer->name, address,
 				  port);
 	default:
-		error_set(err, VMM_BLOCKED, "no-route", "%s: no way to %s port %d: %s", peer->name, address, port,
+		error_set(err, VMM_BLOCKED, "no-route", "%s: no route to %s port %d: %s", peer->name, address, port,
 			  strerror(number));
-		return error_hint(err, "look at the addresses and routes of this node: ip route get %s", address);
+		return error_hint(err, "check the addresses and routes of this node: ip route get %s", address);
 	}
 }
 
-/* Connects to one address until then; the descriptor, or -1 with errno. */
+/* Connects to one address, until the time `until` at the latest; returns the descriptor, or -1 with errno. */
 static int connect_one(const struct addrinfo *to, int64_t until)
 {
 	int fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);

@@ -1,19 +1,19 @@
 /* exec.c: streams over the exec channels of an ssh session.
  *
- * Whoever waits, be it to read or to write, lets libssh take in what arrives for all channels; each keeps at most one
- * window (1.25 MiB) of it unread, so memory is bounded. A writer whose window is closed reads for its own stream as
- * well (stream_aside): two sides that both write never wait on each other. libssh closes a slow reader's window only if
- * whoever reads takes all that is there: see take_in.
+ * Whoever waits, to read or to write, makes libssh receive for all channels of the session. libssh buffers at most one
+ * window (1.25 MiB) for each channel, so that memory is bounded. A writer whose window is closed also receives for its
+ * own stream (receive_buffer), so that two sides that both write first do not wait for each other. libssh lets the
+ * window of a slow reader close only if each read takes all that has arrived: see receive().
  */
 #include <string.h>
 
-#include "ssh-own.h"
+#include "ssh-internal.h"
 
 enum {
 	WRITE_AT_ONCE = 1 << 20,
-	SAID_LIMIT = 65536, /* of stderr the end is kept */
-	SLICE_MS = 1000,
-	LAST_WORDS_MS = 1000, /* the exit status follows the end of the output */
+	STDERR_LIMIT = 65536,  /* bytes of stderr that are kept: the last ones */
+	SLICE_MS = 1000,       /* longest single wait */
+	EXIT_STATUS_MS = 1000, /* how long the exit status may follow after the end of the output */
 };
 
 struct ssh_stream {
@@ -21,14 +21,15 @@ struct ssh_stream {
 	struct ssh *ssh;
 	ssh_channel channel;
 	struct ssh_channel_callbacks_struct callbacks;
-	struct stream_aside aside;
-	struct text said;   /* stderr */
-	char *killed_by;    /* the signal that ended the command, or NULL */
-	int status;	    /* -1: not known */
-	bool ended, closed; /* it will send no more; it has closed the channel */
+	struct receive_buffer buffer;
+	struct text stderr_text;
+	char *killed_by; /* name of the signal that ended the command, or NULL */
+	int status;	 /* exit status; -1: not known */
+	bool ended;	 /* the other side sends no more */
+	bool closed;	 /* the other side has closed the channel */
 };
 
-/* ------------------------------------------------------------------ what the peer says */
+/* ------------------------------------------------------------------ callbacks of libssh */
 
 static void on_status(ssh_session session, ssh_channel channel, int status, void *user)
 {
@@ -36,10 +37,10 @@ static void on_status(ssh_session session, ssh_channel channel, int status, void
 	((struct ssh_stream *)user)->status = status;
 }
 
-static void on_signal(ssh_session session, ssh_channel channel, const char *name, int core, const char *words,
+static void on_signal(ssh_session session, ssh_channel channel, const char *name, int core, const char *message,
 		      const char *language, void *user)
 {
-	(void)session, (void)channel, (void)core, (void)words, (void)language;
+	(void)session, (void)channel, (void)core, (void)message, (void)language;
 	str_replace(&((struct ssh_stream *)user)->killed_by, name);
 }
 
@@ -49,26 +50,29 @@ static void on_close(ssh_session session, ssh_channel channel, void *user)
 	((struct ssh_stream *)user)->closed = true;
 }
 
-/* Keeps the window from filling with what the command says on stderr. */
-static void listen_to_stderr(struct ssh_stream *s)
+/* ------------------------------------------------------------------ reading */
+
+/* Reads what the command has written to stderr: it would fill the channel's window otherwise. */
+static void read_stderr(struct ssh_stream *s)
 {
 	char data[4096];
 	int got;
 	while (ssh_channel_poll(s->channel, 1) > 0 &&
 	       (got = ssh_channel_read_nonblocking(s->channel, data, sizeof(data), 1)) > 0)
-		text_add_bytes(&s->said, data, (size_t)got);
-	if (s->said.length > SAID_LIMIT) {
-		size_t over = s->said.length - SAID_LIMIT;
-		memmove(s->said.data, s->said.data + over, SAID_LIMIT + 1);
-		s->said.length = SAID_LIMIT;
+		text_add_bytes(&s->stderr_text, data, (size_t)got);
+	if (s->stderr_text.length > STDERR_LIMIT) {
+		size_t over = s->stderr_text.length - STDERR_LIMIT;
+		memmove(s->stderr_text.data, s->stderr_text.data + over, STDERR_LIMIT + 1);
+		s->stderr_text.length = STDERR_LIMIT;
 	}
 }
 
-/* Takes in what has arrived: as much as fits to `data`, the rest aside. All or nothing is taken of it, since each read
- * makes libssh open the whole window again. The count in data; -1 where the connection is lost. */
-static ssize_t take_in(struct ssh_stream *s, void *data, size_t length, struct vmm_error **err)
+/* Reads all that has arrived: what fits into `data`, the rest into the receive buffer. It never reads only a part,
+ * since each read makes libssh open the whole window again, and libssh's own buffer would grow without limit. Returns
+ * the number of bytes in `data`; error "link-lost". */
+static ssize_t receive(struct ssh_stream *s, void *data, size_t length, struct vmm_error **err)
 {
-	listen_to_stderr(s);
+	read_stderr(s);
 	int there = ssh_channel_poll(s->channel, 0);
 	if (there == SSH_EOF)
 		s->ended = true;
@@ -79,7 +83,7 @@ static ssize_t take_in(struct ssh_stream *s, void *data, size_t length, struct v
 		char more[65536];
 		bool direct = taken < length;
 		size_t room = direct ? length - taken : sizeof(more);
-		/* cppcheck-suppress nullPointerArithmetic ; direct only where data has room */
+		/* cppcheck-suppress nullPointerArithmetic ; direct only if data has room */
 		char *to = direct ? (char *)data + taken : more;
 		int got = ssh_channel_read_nonblocking(s->channel, to,
 						       (uint32_t)(room < (size_t)there ? room : (size_t)there), 0);
@@ -88,7 +92,7 @@ static ssize_t take_in(struct ssh_stream *s, void *data, size_t length, struct v
 		if (direct)
 			taken += (size_t)got;
 		else
-			stream_aside_put(&s->aside, more, (size_t)got);
+			receive_buffer_put(&s->buffer, more, (size_t)got);
 		there -= got;
 	}
 	return (ssize_t)taken;
@@ -97,10 +101,10 @@ static ssize_t take_in(struct ssh_stream *s, void *data, size_t length, struct v
 ssize_t ssh_read_some(struct stream *stream, void *data, size_t length, struct vmm_error **err)
 {
 	struct ssh_stream *s = (struct ssh_stream *)stream;
-	size_t aside = stream_aside_take(&s->aside, data, length);
+	size_t aside = receive_buffer_take(&s->buffer, data, length);
 	if (aside || s->ended)
 		return (ssize_t)aside;
-	return take_in(s, data, length, err);
+	return receive(s, data, length, err);
 }
 
 bool ssh_ended(struct stream *stream, bool *closed)
@@ -108,10 +112,10 @@ bool ssh_ended(struct stream *stream, bool *closed)
 	struct ssh_stream *s = (struct ssh_stream *)stream;
 	if (closed)
 		*closed = s->closed;
-	return s->ended && s->aside.text.length == s->aside.taken;
+	return s->ended && s->buffer.text.length == s->buffer.taken;
 }
 
-bool ssh_waits(struct stream *stream)
+bool ssh_is_open(struct stream *stream)
 {
 	struct ssh_stream *s = (struct ssh_stream *)stream;
 	return !s->ended && !s->closed && !ssh_channel_is_eof(s->channel);
@@ -134,17 +138,19 @@ static ssize_t exec_read(struct stream *stream, void *data, size_t length, int w
 	}
 }
 
-/* The command has closed its end: says so in its own last words. */
+/* ------------------------------------------------------------------ writing */
+
+/* Error for a write to a command that has ended: contains the last line that it wrote to stderr. */
 static int command_ended(struct ssh_stream *s, struct vmm_error **err)
 {
 	int status;
-	vmm_auto_free char *said = ssh_stderr(&s->base, &status);
-	size_t length = strlen(said);
-	while (length && said[length - 1] == '\n')
-		said[--length] = 0;
-	char *line = strrchr(said, '\n');
+	vmm_auto_free char *stderr_text = ssh_stderr(&s->base, &status);
+	size_t length = strlen(stderr_text);
+	while (length && stderr_text[length - 1] == '\n')
+		stderr_text[--length] = 0;
+	char *line = strrchr(stderr_text, '\n');
 	return error_set(err, VMM_FAILED, "link-lost", "%s: the agent there has ended%s%s", s->ssh->name,
-			 *said ? ": " : "", line ? line + 1 : said);
+			 *stderr_text ? ": " : "", line ? line + 1 : stderr_text);
 }
 
 ssize_t ssh_write_some(struct stream *stream, const void *data, size_t length, struct vmm_error **err)
@@ -179,18 +185,21 @@ static int exec_write(struct stream *stream, const void *data, size_t length, st
 			return error_set(err, VMM_FAILED, "link-silent",
 					 "%s: the other side has taken nothing for %d s", s->ssh->name,
 					 FRAME_SILENCE_MS / 1000);
-		if ((!stream_aside_full(&s->aside) && take_in(s, NULL, 0, err) < 0) ||
+		if ((!receive_buffer_full(&s->buffer) && receive(s, NULL, 0, err) < 0) ||
 		    ssh_process(s->ssh, SLICE_MS, err) < 0)
 			return -1;
 	}
-	/* Nothing of ours waits in libssh while the caller is busy elsewhere. sshd always reads its socket. */
+	/* Flush libssh's buffer: the caller may do something else for long. This does not wait for the command, since
+	 * sshd always reads its socket. */
 	return ssh_blocking_flush(s->ssh->session, FRAME_SILENCE_MS) == SSH_OK ? 0 : ssh_lost(s->ssh, err);
 }
+
+/* ------------------------------------------------------------------ ending, starting */
 
 static void exec_finish(struct stream *stream)
 {
 	struct ssh_stream *s = (struct ssh_stream *)stream;
-	/* A channel that was refused has no number at the peer: what we said of it would be taken for another one's. */
+	/* A channel that sshd refused has no number of its own there: our EOF would end another channel. */
 	if (s->ssh->lost || s->closed || !ssh_channel_is_open(s->channel))
 		return;
 	ssh_channel_send_eof(s->channel);
@@ -205,8 +214,8 @@ static void exec_close(struct stream *stream)
 	ssh_channel_free(s->channel);
 	if (!s->ssh->lost)
 		ssh_blocking_flush(s->ssh->session, SSH_CLOSE_MS);
-	text_free(&s->aside.text);
-	text_free(&s->said);
+	text_free(&s->buffer.text);
+	text_free(&s->stderr_text);
 	free(s->killed_by);
 	free(s);
 }
@@ -218,9 +227,10 @@ static const struct stream_ops exec_ops = {
 	.close = exec_close,
 };
 
-/* One of libssh's requests, that is to be made again and again until it has an answer; SSH_AGAIN where none comes. */
-static int insist(struct ssh *ssh, int (*request)(ssh_channel channel, const char *command), ssh_channel channel,
-		  const char *command)
+/* Repeats a request of libssh until it is answered, as a non-blocking session requires. SSH_AGAIN if there is no answer
+ * within SSH_CHANNEL_MS. */
+static int request_until_answered(struct ssh *ssh, int (*request)(ssh_channel channel, const char *command),
+				  ssh_channel channel, const char *command)
 {
 	int64_t until = clock_steady_ms() + SSH_CHANNEL_MS, left;
 	int rc;
@@ -238,8 +248,8 @@ static int open_channel(ssh_channel channel, const char *command)
 
 static int start_command(struct ssh *ssh, ssh_channel channel, const char *command)
 {
-	int rc = insist(ssh, open_channel, channel, command);
-	return rc == SSH_OK ? insist(ssh, ssh_channel_request_exec, channel, command) : rc;
+	int rc = request_until_answered(ssh, open_channel, channel, command);
+	return rc == SSH_OK ? request_until_answered(ssh, ssh_channel_request_exec, channel, command) : rc;
 }
 
 int ssh_exec(struct ssh *ssh, const char *command, struct stream **stream, struct vmm_error **err)
@@ -281,13 +291,13 @@ int ssh_exec(struct ssh *ssh, const char *command, struct stream **stream, struc
 char *ssh_stderr(struct stream *stream, int *status)
 {
 	struct ssh_stream *s = (struct ssh_stream *)stream;
-	int64_t until = clock_steady_ms() + LAST_WORDS_MS;
+	int64_t until = clock_steady_ms() + EXIT_STATUS_MS;
 	while (s->ended && !s->closed && s->status < 0 && !s->killed_by && clock_steady_ms() < until)
-		if (ssh_process(s->ssh, LAST_WORDS_MS / 10, NULL) < 0)
+		if (ssh_process(s->ssh, EXIT_STATUS_MS / 10, NULL) < 0)
 			break;
-	listen_to_stderr(s);
+	read_stderr(s);
 	*status = s->status;
-	return s->killed_by ? str_format("%s%skilled by SIG%s", s->said.data ? s->said.data : "",
-					 s->said.length ? "\n" : "", s->killed_by)
-			    : str_copy(s->said.data);
+	return s->killed_by ? str_format("%s%skilled by SIG%s", s->stderr_text.data ? s->stderr_text.data : "",
+					 s->stderr_text.length ? "\n" : "", s->killed_by)
+			    : str_copy(s->stderr_text.data);
 }

@@ -1,4 +1,5 @@
-/* frames.c: messages on a stream. Everything that arrives is checked and limited before a byte of it is believed. */
+/* frames.c: frames on a stream. The header of a frame that arrives is checked, and its length limited, before memory is
+ * allocated for it. */
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -7,10 +8,10 @@
 enum {
 	HEADER = 12,
 	HELLO_LIMIT = 65536,
-	FIRST_WRITE = 32768, /* the header travels in one packet with that much of the payload */
+	FIRST_WRITE = 32768, /* bytes that are sent by the first write: the header and the beginning of the payload */
 };
 
-/* The first byte is in no text: a shell's greeting is never taken for a frame. */
+/* The first byte appears in no ASCII or UTF-8 text, so that what a login shell prints is never taken for a frame. */
 static const uint8_t magic[4] = {0xf6, 'V', 'M', 'M'};
 
 int frame_send(struct stream *s, uint8_t type, uint8_t flags, const void *data, size_t length, struct vmm_error **err)
@@ -45,10 +46,10 @@ int frame_send_json(struct stream *s, uint8_t type, struct json_object *json, st
 
 static int not_a_frame(struct vmm_error **err)
 {
-	return error_set(err, VMM_FAILED, "not-our-agent", "what comes over the link is not a frame of vmmigrate");
+	return error_set(err, VMM_FAILED, "not-our-agent", "what the other side has sent is not a frame of vmmigrate");
 }
 
-/* Words that are shorter than a header are no link that was lost. */
+/* Text that is shorter than a header is "not-our-agent" too, and not "link-lost". */
 static int receive_header(struct stream *s, uint8_t header[HEADER], int wait_ms, struct vmm_error **err)
 {
 	size_t there = 0;
@@ -78,8 +79,7 @@ int frame_receive(struct stream *s, size_t limit, int wait_ms, struct frame *fra
 	length = ntohl(length);
 	if (length > limit)
 		return error_set(err, VMM_FAILED, "frame-too-large",
-				 "a frame of type %d announces %u bytes, more than the %zu that are admitted",
-				 header[4], length, limit);
+				 "a frame of type %d has %u bytes, and %zu is the limit", header[4], length, limit);
 	frame->type = header[4];
 	frame->flags = header[5];
 	frame->length = length;
@@ -115,7 +115,8 @@ static int send_hello(struct stream *s, struct vmm_error **err)
 static int not_our_agent(const char *peer, struct vmm_error **err)
 {
 	error_set(err, VMM_BLOCKED, "not-our-agent", "%s: what answers there is not vmmigrate's agent", peer);
-	return error_hint(err, "install the package vmmigrate on %s; a login there must print nothing by itself", peer);
+	return error_hint(err, "install the package vmmigrate on %s; a login there must not print anything by itself",
+			  peer);
 }
 
 static int check_protocol(const char *peer, struct json_object *hello, struct vmm_error **err)
@@ -125,12 +126,12 @@ static int check_protocol(const char *peer, struct json_object *hello, struct vm
 	if (!str_same(json_text(hello, "agent"), "vmmigrate") || json_count(hello, "protocol") < 2)
 		return not_our_agent(peer, err);
 	if (major < VMM_PROTOCOL_MAJOR || (major == VMM_PROTOCOL_MAJOR && minor < VMM_PROTOCOL_MINOR - 1)) {
-		error_set(err, VMM_BLOCKED, "agent-too-old", "%s: its vmmigrate %s is too old for %s here", peer,
+		error_set(err, VMM_BLOCKED, "agent-too-old", "%s: vmmigrate %s there is too old for %s here", peer,
 			  version, VMM_VERSION);
 		return error_hint(err, "upgrade the package vmmigrate on %s", peer);
 	}
 	if (major > VMM_PROTOCOL_MAJOR || minor > VMM_PROTOCOL_MINOR + 1) {
-		error_set(err, VMM_BLOCKED, "agent-too-new", "%s: its vmmigrate %s is too new for %s here", peer,
+		error_set(err, VMM_BLOCKED, "agent-too-new", "%s: vmmigrate %s there is too new for %s here", peer,
 			  version, VMM_VERSION);
 		return error_hint(err, "upgrade the package vmmigrate on this node");
 	}

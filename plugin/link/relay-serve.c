@@ -1,5 +1,5 @@
-/* relay-serve.c: the far side of the relay. One connection: the agent's stdin and stdout on one hand, a unix socket of
- * this node on the other. */
+/* relay-serve.c: the peer's side of the relay, run by its agent. It connects the agent's stdin and stdout with a unix
+ * socket of this node. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,11 +13,10 @@ static const char libvirt_socket[] = "/run/libvirt/libvirt-sock";
 static const char migration_start[] = "/run/libvirt/qemu/vmmigrate/memory.tunnelmigrate.dest.";
 
 enum {
-	NAME_LIMIT =
-		48, /* of what follows migration_start: the whole stays far below the 108 bytes of a socket's path */
-	NAME_KEPT = 36,
+	NAME_LIMIT = 48, /* bytes after migration_start, so that the path fits into the 108 bytes of a socket address */
+	NAME_KEPT = 36,	 /* bytes of a name that is shortened; its checksum follows */
 	BUFFER = 256 << 10,
-	ROUNDS = 8, /* of one direction, before the other has its turn */
+	ROUNDS = 8, /* reads and writes of one direction, before the other has its turn */
 };
 
 /* ------------------------------------------------------------------ names */
@@ -47,7 +46,8 @@ char *relay_migration_socket(const char *task)
 	char kept[NAME_KEPT + 1] = "";
 	if (plain_name(task))
 		return str_format("%s%s", migration_start, task);
-	/* A name that is too long or odd is cut and cleaned; its checksum keeps it apart from others like it. */
+	/* A name that is too long or has odd characters is shortened, and those characters are replaced. The checksum
+	 * of the whole name distinguishes it from names that look alike then. */
 	for (size_t i = 0; i < NAME_KEPT && task[i]; i++)
 		kept[i] = task[i] != '.' && plain(task[i]) ? task[i] : '_';
 	return str_format("%s%s-%08x", migration_start, kept, crc32c(0, task, strlen(task)));
@@ -55,13 +55,13 @@ char *relay_migration_socket(const char *task)
 
 /* ------------------------------------------------------------------ carrying */
 
-/* One direction. */
-struct lane {
+/* Bytes that go from one descriptor to another. */
+struct direction {
 	int from, to;
 	char *data;
 	size_t at, have; /* what was read and is still to be written */
-	bool ended;	 /* nothing more will come */
-	bool broken;	 /* nothing more can be given */
+	bool ended;	 /* nothing more can be read */
+	bool broken;	 /* nothing more can be written */
 };
 
 static bool would_wait(ssize_t count)
@@ -69,7 +69,7 @@ static bool would_wait(ssize_t count)
 	return count < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-static void lane_fill(struct lane *l)
+static void direction_fill(struct direction *l)
 {
 	ssize_t got = read(l->from, l->data, BUFFER);
 	if (got > 0) {
@@ -80,7 +80,7 @@ static void lane_fill(struct lane *l)
 	}
 }
 
-static void lane_empty(struct lane *l)
+static void direction_empty(struct direction *l)
 {
 	ssize_t put = write(l->to, l->data + l->at, l->have);
 	if (put > 0) {
@@ -91,32 +91,32 @@ static void lane_empty(struct lane *l)
 	}
 }
 
-static void lane_move(struct lane *l)
+static void direction_move(struct direction *l)
 {
 	for (int round = 0; round < ROUNDS && !l->broken; round++) {
 		if (!l->have && !l->ended)
-			lane_fill(l);
+			direction_fill(l);
 		if (!l->have)
 			return;
-		lane_empty(l);
+		direction_empty(l);
 		if (l->have)
 			return;
 	}
 }
 
-static bool lane_over(const struct lane *l)
+static bool direction_over(const struct direction *l)
 {
 	return l->broken || (l->ended && !l->have);
 }
 
-/* What to wait for at an end that `in` reads from and `out` writes to; -1 once it has hung up and nothing is left to
- * wait for, since poll would report the hang-up again and again. */
-static struct pollfd wait_at(int fd, const struct lane *in, const struct lane *out, bool hung_up)
+/* What to poll for on a descriptor that `in` reads from and `out` writes to (either may be NULL). One that has hung up
+ * is left out if no event of it is needed: poll would return at once each time. */
+static struct pollfd wait_at(int fd, const struct direction *in, const struct direction *out, bool hung_up)
 {
 	short events = 0;
-	if (in && !in->have && !lane_over(in))
+	if (in && !in->have && !direction_over(in))
 		events |= POLLIN;
-	if (out && out->have && !lane_over(out))
+	if (out && out->have && !direction_over(out))
 		events |= POLLOUT;
 	return (struct pollfd){.fd = hung_up && !events ? -1 : fd, .events = events};
 }
@@ -127,28 +127,29 @@ enum {
 	SOCKET,
 };
 
-/* Until both directions are over, or the socket or both of ours have been closed by the other side. */
+/* Moves bytes in both directions until both are over, or until the receiver of the direction that is left has hung
+ * up. */
 static void carry(struct stream *stream, int in, int out, int fd)
 {
-	struct lane there = {.from = in, .to = fd, .data = mem_zero(BUFFER)};
-	struct lane back = {.from = fd, .to = out, .data = mem_zero(BUFFER)};
-	bool hung_up[3] = {false, false, false}, there_told = false, back_told = false;
+	struct direction there = {.from = in, .to = fd, .data = mem_zero(BUFFER)};
+	struct direction back = {.from = fd, .to = out, .data = mem_zero(BUFFER)};
+	bool hung_up[3] = {false, false, false}, eof_to_socket = false, eof_to_peer = false;
 	for (;;) {
-		lane_move(&there);
-		lane_move(&back);
-		if (lane_over(&there) && !there_told) {
-			there_told = true;
+		direction_move(&there);
+		direction_move(&back);
+		if (direction_over(&there) && !eof_to_socket) {
+			eof_to_socket = true;
 			shutdown(fd, SHUT_WR);
 		}
-		if (lane_over(&back) && !back_told) {
-			back_told = true;
+		if (direction_over(&back) && !eof_to_peer) {
+			eof_to_peer = true;
 			stream_finish(stream);
 		}
-		if ((there_told && back_told) || (back_told && hung_up[SOCKET]) || (there.ended && hung_up[OUT]))
+		if ((eof_to_socket && eof_to_peer) || (eof_to_peer && hung_up[SOCKET]) || (there.ended && hung_up[OUT]))
 			break;
 		struct pollfd p[3] = {
 			[IN] = wait_at(in, &there, NULL, hung_up[IN]),
-			[OUT] = wait_at(back_told ? -1 : out, NULL, &back, hung_up[OUT]),
+			[OUT] = wait_at(eof_to_peer ? -1 : out, NULL, &back, hung_up[OUT]),
 			[SOCKET] = wait_at(fd, &back, &there, hung_up[SOCKET]),
 		};
 		poll(p, 3, -1);
@@ -159,12 +160,14 @@ static void carry(struct stream *stream, int in, int out, int fd)
 	free(back.data);
 }
 
-static int reach(const char *path, struct vmm_error **err)
+/* Returns the descriptor. Error "relay-refused". */
+static int connect_socket(const char *path, struct vmm_error **err)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	if (!relay_allowed(path)) {
-		error_set(err, VMM_NOT_PERMITTED, "relay-refused", "%s is not a socket that the relay may reach", path);
-		return error_hint(err, "only %s and migration sockets of vmmigrate are", libvirt_socket);
+		error_set(err, VMM_NOT_PERMITTED, "relay-refused", "%s is not a socket that the relay may connect to",
+			  path);
+		return error_hint(err, "it connects to %s and to migration sockets of vmmigrate only", libvirt_socket);
 	}
 	memcpy(to.sun_path, path, strlen(path));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -181,11 +184,11 @@ static int reach(const char *path, struct vmm_error **err)
 int relay_serve(struct stream *stream, const char *path, struct vmm_error **err)
 {
 	int in, out;
-	vmm_auto_close int fd = reach(path, err);
+	vmm_auto_close int fd = connect_socket(path, err);
 	if (fd < 0)
 		return -1;
 	stream_fds(stream, &in, &out);
-	/* sshd holds back the end of our output as long as stderr is open. */
+	/* sshd does not report the end of our stdout while stderr is open. */
 	vmm_auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0)
 		dup2(null, STDERR_FILENO);

@@ -1,6 +1,6 @@
-/* relay.c: carries connections to unix sockets of this node to unix sockets of the peer, each over an exec channel of
- * one ssh session. One thread, one poll; a connection that takes nothing stops only itself, and each holds a few MiB at
- * most.
+/* relay.c: forwards connections to unix sockets of this node to unix sockets of the peer, each over an exec channel of
+ * one ssh session. One thread polls them all. A connection whose receiver takes nothing holds up no other one, and each
+ * uses a few MiB of memory at most.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,39 +15,41 @@
 #include "link.h"
 
 enum {
-	SOCKETS = 8,  /* that one relay listens on */
-	TUNNELS = 32, /* connections at a time; more wait to be accepted */
+	SOCKETS = 8,  /* most sockets that one relay listens on */
+	TUNNELS = 32, /* most connections at a time; further ones wait to be accepted */
 	BUFFER = 256 << 10,
-	ROUNDS = 8, /* of one direction of one tunnel, before the others have their turn */
+	ROUNDS = 8, /* reads and writes of one direction of a tunnel, before the other tunnels have their turn */
 };
 
-/* One connection. `up` goes to the peer, `down` comes from it. */
+/* One direction of a connection: `have` bytes from `at` on were read and are still to be written. */
 struct flow {
 	char *data;
 	size_t at, have;
 };
 
+/* One connection. */
 struct tunnel {
-	int fd;
-	struct stream *stream; /* NULL: the place is free */
+	int fd;		       /* the local side */
+	struct stream *stream; /* the peer; NULL: this entry is free */
 	const struct relay_socket *socket;
-	struct flow up, down;
-	bool local_ended;	    /* it will send no more */
-	bool local_gone;	    /* it has closed altogether */
-	bool told_peer, told_local; /* that the other will send no more */
+	struct flow up, down; /* to the peer, from the peer */
+	bool local_ended;     /* the local side sends no more */
+	bool local_gone;      /* the local side has closed its socket */
+	bool eof_to_peer;     /* the peer knows that the local side sends no more */
+	bool eof_to_local;    /* the local side knows that the peer sends no more */
 };
 
 struct listener {
 	const struct relay_socket *socket;
 	int fd;
-	bool bound; /* the path is ours to remove */
-	char *made; /* the directory that we made for it, or NULL */
+	bool bound; /* the socket was made, and has to be removed */
+	char *made; /* its directory, if we made that; else NULL */
 };
 
 struct relay {
 	struct ssh *ssh;
 	int signals;
-	sigset_t mask; /* as it was before */
+	sigset_t mask; /* signal mask before relay_run */
 	struct listener listeners[SOCKETS];
 	size_t listening;
 	struct tunnel tunnels[TUNNELS];
@@ -68,7 +70,7 @@ static int make_dir(struct listener *l, struct vmm_error **err)
 	return 0;
 }
 
-/* A socket that a relay left behind which was killed. */
+/* Removes a socket that a killed relay has left behind. */
 static void remove_stale(const char *path)
 {
 	struct stat st;
@@ -76,7 +78,8 @@ static void remove_stale(const char *path)
 		unlink(path);
 }
 
-/* Nobody can connect before listen(), so the socket belongs to its owner alone from the first moment on. */
+/* Owner and mode are set between bind() and listen(): nobody can connect before listen(), so nobody but the owner ever
+ * can. */
 static int listen_on(struct listener *l, struct vmm_error **err)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -98,7 +101,7 @@ static int listen_on(struct listener *l, struct vmm_error **err)
 static int listen_on_all(struct relay *r, const struct relay_socket *sockets, size_t count, struct vmm_error **err)
 {
 	if (count > SOCKETS)
-		return error_set(err, VMM_USAGE, "usage", "a relay has %d sockets at most", SOCKETS);
+		return error_set(err, VMM_USAGE, "usage", "a relay listens on %d sockets at most", SOCKETS);
 	for (size_t i = 0; i < count; i++) {
 		struct listener *l = &r->listeners[r->listening++];
 		*l = (struct listener){.socket = &sockets[i], .fd = -1};
@@ -125,7 +128,7 @@ static void stop_listening(struct relay *r)
 
 /* ------------------------------------------------------------------ tunnels */
 
-static struct tunnel *free_place(struct relay *r)
+static struct tunnel *free_tunnel(struct relay *r)
 {
 	for (size_t i = 0; i < TUNNELS; i++)
 		if (!r->tunnels[i].stream)
@@ -136,9 +139,9 @@ static struct tunnel *free_place(struct relay *r)
 static void tunnel_close(struct tunnel *t)
 {
 	int status = -1;
-	vmm_auto_free char *said = t->told_local ? ssh_stderr(t->stream, &status) : NULL;
+	vmm_auto_free char *stderr_text = t->eof_to_local ? ssh_stderr(t->stream, &status) : NULL;
 	if (status > 0)
-		log_warn("relay to %s: %s", t->socket->connect, said);
+		log_warn("relay to %s: %s", t->socket->connect, stderr_text);
 	stream_close(t->stream);
 	close(t->fd);
 	free(t->up.data);
@@ -146,13 +149,13 @@ static void tunnel_close(struct tunnel *t)
 	*t = (struct tunnel){0};
 }
 
-/* Takes a connection and opens its channel. That waits a moment for sshd; what comes for the others meanwhile is kept.
- */
+/* Accepts a connection and opens its channel. This waits for sshd's answer; what arrives for other tunnels meanwhile is
+ * buffered. */
 static void tunnel_open(struct relay *r, struct listener *l)
 {
 	vmm_auto_error struct vmm_error *err = NULL;
 	vmm_auto_free char *command = str_format("relay %s", l->socket->connect);
-	struct tunnel *t = free_place(r);
+	struct tunnel *t = free_tunnel(r);
 	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;
@@ -185,7 +188,7 @@ static void flow_emptied(struct flow *f, ssize_t count)
 	f->have -= (size_t)count;
 }
 
-/* From here to the peer; the bytes that moved, or -1 where the tunnel is broken. */
+/* Moves bytes from the local side to the peer. Returns their count, or -1 if the tunnel is broken. */
 static ssize_t move_up(struct tunnel *t)
 {
 	ssize_t moved = 0;
@@ -207,14 +210,15 @@ static ssize_t move_up(struct tunnel *t)
 		if (t->up.have)
 			break;
 	}
-	if (t->local_ended && !t->up.have && !t->told_peer) {
+	if (t->local_ended && !t->up.have && !t->eof_to_peer) {
 		stream_finish(t->stream);
-		t->told_peer = true;
+		t->eof_to_peer = true;
 	}
 	return moved;
 }
 
-/* From the peer to here. What this side does not take stays in the channel, whose window then closes. */
+/* Moves bytes from the peer to the local side; returns as move_up. What the local side does not take stays in the
+ * channel, whose window closes then, so that the peer stops sending. */
 static ssize_t move_down(struct tunnel *t)
 {
 	ssize_t moved = 0;
@@ -235,22 +239,23 @@ static ssize_t move_down(struct tunnel *t)
 		if (t->down.have)
 			break;
 	}
-	if (!t->down.have && ssh_ended(t->stream, NULL) && !t->told_local) {
+	if (!t->down.have && ssh_ended(t->stream, NULL) && !t->eof_to_local) {
 		shutdown(t->fd, SHUT_WR);
-		t->told_local = true;
+		t->eof_to_local = true;
 	}
 	return moved;
 }
 
-/* Both directions have ended, or one side is gone altogether and has been given all it will take. */
+/* True if both directions have ended, or if one side has closed its socket and nothing is left for the other side. */
 static bool tunnel_over(struct tunnel *t)
 {
 	bool closed = false;
 	bool down_ended = !t->down.have && ssh_ended(t->stream, &closed);
-	return (t->told_peer && t->told_local) || (t->told_peer && t->local_gone) || (down_ended && closed);
+	return (t->eof_to_peer && t->eof_to_local) || (t->eof_to_peer && t->local_gone) || (down_ended && closed);
 }
 
-/* Moves what can be moved without waiting; true where something was. */
+/* Moves what can be moved without waiting, and closes tunnels that are over or broken. Returns whether it did
+ * anything. */
 static bool tunnels_move(struct relay *r)
 {
 	bool any = false;
@@ -271,16 +276,18 @@ static bool tunnels_move(struct relay *r)
 
 /* ------------------------------------------------------------------ the loop */
 
+/* Indices of the descriptors that are polled. */
 enum {
 	SIGNALS,
 	LINK,
 	LISTENERS,
-	PLACES = LISTENERS + SOCKETS,
-	ALL = PLACES + TUNNELS,
+	FIRST_TUNNEL = LISTENERS + SOCKETS,
+	ALL = FIRST_TUNNEL + TUNNELS,
 };
 
-/* A descriptor that has hung up is left out where nothing is awaited of it: poll would report it again and again. */
-static struct pollfd tunnel_waits_for(const struct tunnel *t)
+/* What to poll for. A descriptor that has hung up is left out if no event of it is needed: poll would return at once
+ * each time. */
+static struct pollfd tunnel_events(const struct tunnel *t)
 {
 	short events = 0;
 	if (!t->stream)
@@ -294,7 +301,7 @@ static struct pollfd tunnel_waits_for(const struct tunnel *t)
 
 static void wait_for_all(struct relay *r, struct pollfd *p, bool at_once)
 {
-	bool room = free_place(r) != NULL;
+	bool room = free_tunnel(r) != NULL;
 	p[SIGNALS] = (struct pollfd){.fd = r->signals, .events = POLLIN};
 	ssh_wait_for(r->ssh, &p[LINK]);
 	for (size_t i = 0; i < SOCKETS; i++)
@@ -303,13 +310,13 @@ static void wait_for_all(struct relay *r, struct pollfd *p, bool at_once)
 			.events = POLLIN,
 		};
 	for (size_t i = 0; i < TUNNELS; i++)
-		p[PLACES + i] = tunnel_waits_for(&r->tunnels[i]);
-	/* Where a signal cuts it short nothing is lost, but what poll says then is not valid. */
+		p[FIRST_TUNNEL + i] = tunnel_events(&r->tunnels[i]);
+	/* After an error (EINTR) the revents are undefined. The events will be reported by the next poll. */
 	if (poll(p, ALL, at_once ? 0 : -1) < 0)
 		for (size_t i = 0; i < ALL; i++)
 			p[i].revents = 0;
 	for (size_t i = 0; i < TUNNELS; i++)
-		r->tunnels[i].local_gone |= (p[PLACES + i].revents & (POLLHUP | POLLERR)) != 0;
+		r->tunnels[i].local_gone |= (p[FIRST_TUNNEL + i].revents & (POLLHUP | POLLERR)) != 0;
 }
 
 static int serve(struct relay *r, struct vmm_error **err)
@@ -325,11 +332,11 @@ static int serve(struct relay *r, struct vmm_error **err)
 		if (ssh_process(r->ssh, 0, err) < 0)
 			return -1;
 		for (size_t i = 0; i < r->listening; i++)
-			if (p[LISTENERS + i].revents && free_place(r))
+			if (p[LISTENERS + i].revents && free_tunnel(r))
 				tunnel_open(r, &r->listeners[i]);
 		more = tunnels_move(r);
-		/* While one tunnel was served, libssh may have taken in something for one that had its turn: poll would
-		 * not tell. */
+		/* While one tunnel was served, libssh may have received something for another that was served before
+		 * it. poll does not report that: if the counter has grown, serve all of them again without waiting. */
 		ssh_counters(r->ssh, &sent, &after);
 		more |= after != before;
 	}
@@ -346,7 +353,8 @@ static int catch_signals(struct relay *r, struct vmm_error **err)
 	return r->signals < 0 ? error_errno(err, errno, "signals") : 0;
 }
 
-/* A SIGTERM that was taken is taken for good. */
+/* Restores the signal mask. Pending signals are consumed first: a SIGTERM that has ended the relay must not end the
+ * process as well. */
 static void release_signals(struct relay *r)
 {
 	struct signalfd_siginfo info;
@@ -367,10 +375,10 @@ int relay_run(const struct ssh_peer *peer, const struct relay_socket *sockets, s
 	if (done == 0)
 		done = listen_on_all(r, sockets, count, err);
 	if (done == 0 && ready_fd >= 0 && fd_write_all(ready_fd, "r", 1) < 0)
-		done = error_errno(err, errno, "tell that the relay is ready");
+		done = error_errno(err, errno, "report that the relay is ready");
 	if (done == 0)
 		done = serve(r, err);
-	/* Nobody new first; then those who are connected see their end. */
+	/* First no new connections, then the open ones are closed. */
 	stop_listening(r);
 	for (size_t i = 0; i < TUNNELS; i++)
 		if (r->tunnels[i].stream)

@@ -1,11 +1,11 @@
-/* ssh.c: a session to a node, by libssh: reached, its host's key checked, ourselves proven. What runs over it is in
- * exec.c. */
+/* ssh.c: opens an ssh session to a node with libssh: connects, checks the host key, authenticates. Commands over it are
+ * in exec.c. */
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "ssh-own.h"
+#include "ssh-internal.h"
 
 enum { CONNECT_MS = 10000 };
 
@@ -27,8 +27,8 @@ static int set_options(struct ssh *ssh, const struct ssh_peer *peer, int fd, str
 	const bool no_config = false;
 	const int strict = 1;
 	ssh_session s = ssh->session;
-	/* The user's and the system's ssh_config are not read: what they may change (proxies, names, checks of the
-	 * host's key) is decided here. */
+	/* The user's and the system's ssh_config are not read: they could change the address, add a proxy, or switch
+	 * off the check of the host key. */
 	int rc = ssh_options_set(s, SSH_OPTIONS_PROCESS_CONFIG, &no_config);
 	vmm_auto_free char *host = strchr(ssh_peer_address(peer), ':') ? str_format("[%s]", ssh_peer_address(peer))
 								       : str_copy(ssh_peer_address(peer));
@@ -62,20 +62,20 @@ static int handshake(struct ssh *ssh, const struct ssh_peer *peer, int64_t until
 	if (ssh_connect(ssh->session) == SSH_OK)
 		return 0;
 	if (clock_steady_ms() >= until) {
-		error_set(err, VMM_BLOCKED, "connection-timeout", "%s: %s took the connection, but says nothing",
+		error_set(err, VMM_BLOCKED, "connection-timeout", "%s: %s accepted the connection, but does not answer",
 			  ssh->name, ssh_peer_address(peer));
-		return error_hint(err, "is it sshd that listens there? ssh -v %s", ssh_peer_address(peer));
+		return error_hint(err, "check that sshd listens there: ssh -v %s", ssh_peer_address(peer));
 	}
-	error_set(err, VMM_BLOCKED, "link-lost", "%s: the connection to %s ended in ssh's handshake: %s", ssh->name,
-		  ssh_peer_address(peer), ssh_get_error(ssh->session));
+	error_set(err, VMM_BLOCKED, "link-lost", "%s: the connection to %s ended during the ssh handshake: %s",
+		  ssh->name, ssh_peer_address(peer), ssh_get_error(ssh->session));
 	return error_hint(err,
-			  "look at sshd's log on %s (journalctl -u ssh); too many connections at once "
-			  "(MaxStartups) look like this too",
+			  "see sshd's log on %s (journalctl -u ssh); too many connections at once (MaxStartups) "
+			  "end like this too",
 			  ssh->name);
 }
 
-/* A session with the handshake done; the host's key is not looked at yet. */
-static struct ssh *reach(const struct ssh_peer *peer, struct vmm_error **err)
+/* Connects and does the handshake. The host key is not checked yet. NULL with *err. */
+static struct ssh *connect_session(const struct ssh_peer *peer, struct vmm_error **err)
 {
 	int64_t until = clock_steady_ms() + (peer->connect_ms ? peer->connect_ms : CONNECT_MS);
 	int fd = link_connect(peer, until, err);
@@ -99,7 +99,7 @@ static struct ssh *reach(const struct ssh_peer *peer, struct vmm_error **err)
 	return ssh;
 }
 
-/* ------------------------------------------------------------------ the host's key */
+/* ------------------------------------------------------------------ the host key */
 
 static char *fingerprint_of(ssh_session session)
 {
@@ -108,18 +108,18 @@ static char *fingerprint_of(ssh_session session)
 	size_t length = 0;
 	if (ssh_get_server_publickey(session, &key) != SSH_OK)
 		return str_copy("(no key)");
-	char *words = ssh_get_publickey_hash(key, SSH_PUBLICKEY_HASH_SHA256, &hash, &length) == 0
+	char *shown = ssh_get_publickey_hash(key, SSH_PUBLICKEY_HASH_SHA256, &hash, &length) == 0
 			      ? ssh_get_fingerprint_hash(SSH_PUBLICKEY_HASH_SHA256, hash, length)
 			      : NULL;
-	char *fingerprint = str_copy(words);
-	ssh_string_free_char(words);
+	char *fingerprint = str_copy(shown);
+	ssh_string_free_char(shown);
 	ssh_clean_pubkey_hash(&hash);
 	ssh_key_free(key);
 	return fingerprint;
 }
 
-/* One file at a time: libssh's own merge lets the second file's answer hide the first's. */
-static enum ssh_known_hosts_e look_in(ssh_session session, const char *file)
+/* Looks the host up in one file. If libssh is given two files, the answer for the second hides that for the first. */
+static enum ssh_known_hosts_e look_up(ssh_session session, const char *file)
 {
 	ssh_options_set(session, SSH_OPTIONS_KNOWNHOSTS, file);
 	ssh_options_set(session, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, file);
@@ -144,8 +144,7 @@ static int host_changed(struct ssh *ssh, const struct ssh_peer *peer, const char
 	error_set(err, VMM_BLOCKED, "host-key-changed",
 		  "%s: the host key of %s (%s) is not the one in %s: another machine may be answering", ssh->name,
 		  ssh_peer_address(peer), fingerprint, file);
-	return error_hint(err,
-			  "only if it was installed anew: ssh-keygen -f %s -R '%s', then: vmmigrate node add %s %s",
+	return error_hint(err, "only if it was reinstalled: ssh-keygen -f %s -R '%s', then: vmmigrate node add %s %s",
 			  file, entry, ssh->name, ssh_peer_address(peer));
 }
 
@@ -160,7 +159,7 @@ static int check_host(struct ssh *ssh, const struct ssh_peer *peer, struct vmm_e
 	ssh_options_get(ssh->session, SSH_OPTIONS_KNOWNHOSTS, &path);
 	vmm_auto_free char *ours = str_copy(path);
 	ssh_string_free_char(path);
-	enum ssh_known_hosts_e here = look_in(ssh->session, ours), there = look_in(ssh->session, system_hosts);
+	enum ssh_known_hosts_e here = look_up(ssh->session, ours), there = look_up(ssh->session, system_hosts);
 	if (here == SSH_KNOWN_HOSTS_OK || there == SSH_KNOWN_HOSTS_OK)
 		return 0;
 	if (says_otherwise(here))
@@ -170,7 +169,7 @@ static int check_host(struct ssh *ssh, const struct ssh_peer *peer, struct vmm_e
 	return host_unknown(ssh, peer, ours, err);
 }
 
-/* ------------------------------------------------------------------ who we are */
+/* ------------------------------------------------------------------ authentication */
 
 static int authenticate(struct ssh *ssh, const struct ssh_peer *peer, struct vmm_error **err)
 {
@@ -178,7 +177,7 @@ static int authenticate(struct ssh *ssh, const struct ssh_peer *peer, struct vmm
 	const char *user = peer->user ? peer->user : "root";
 	if (peer->key && ssh_pki_import_privkey_file(peer->key, NULL, NULL, NULL, &key) != SSH_OK) {
 		error_set(err, VMM_BLOCKED, "key-unreadable",
-			  "%s: the private key %s cannot be read, or asks for a passphrase", ssh->name, peer->key);
+			  "%s: the private key %s cannot be read, or needs a passphrase", ssh->name, peer->key);
 		return error_hint(err, "make one: vmmigrate node add %s %s", ssh->name, ssh_peer_address(peer));
 	}
 	int rc = key ? ssh_userauth_publickey(ssh->session, NULL, key)
@@ -194,13 +193,14 @@ static int authenticate(struct ssh *ssh, const struct ssh_peer *peer, struct vmm
 	}
 	ssh_lost(ssh, err);
 	(*err)->exit = VMM_BLOCKED;
-	return error_hint(err, "sshd on %s ended the connection while the key was tried: journalctl -u ssh", ssh->name);
+	return error_hint(err, "sshd on %s ended the connection during authentication: see journalctl -u ssh there",
+			  ssh->name);
 }
 
 int ssh_open(const struct ssh_peer *peer, struct ssh **out, struct vmm_error **err)
 {
 	vmm_auto_error struct vmm_error *why = NULL;
-	struct ssh *ssh = reach(peer, &why);
+	struct ssh *ssh = connect_session(peer, &why);
 	if (!ssh || check_host(ssh, peer, &why) < 0 || authenticate(ssh, peer, &why) < 0) {
 		ssh_close(ssh);
 		error_take(err, why);
@@ -218,7 +218,7 @@ int ssh_open(const struct ssh_peer *peer, struct ssh **out, struct vmm_error **e
 
 int ssh_fingerprint(const struct ssh_peer *peer, char **fingerprint, char **known_hosts_line, struct vmm_error **err)
 {
-	struct ssh *ssh = reach(peer, err);
+	struct ssh *ssh = connect_session(peer, err);
 	if (!ssh)
 		return -1;
 	char *entry = NULL;
@@ -245,10 +245,10 @@ void ssh_close(struct ssh *ssh)
 		ssh_event_remove_session(ssh->event, ssh->session);
 		ssh_event_free(ssh->event);
 	}
-	/* libssh leaves a descriptor open that it was given, unless an error has closed it. */
+	/* libssh does not close a descriptor that it was given, except after an error. */
 	int fd = ssh_get_fd(ssh->session);
 	if (fd >= 0 && ssh->lost)
-		shutdown(fd, SHUT_RDWR); /* nobody hears our farewell: it must not wait */
+		shutdown(fd, SHUT_RDWR); /* so that sending the disconnect message cannot wait */
 	ssh_disconnect(ssh->session);
 	if (fd >= 0)
 		close(fd);
@@ -257,10 +257,10 @@ void ssh_close(struct ssh *ssh)
 	free(ssh);
 }
 
-/* ------------------------------------------------------------------ in a loop of one's own */
+/* ------------------------------------------------------------------ in the caller's poll loop */
 
-/* sshd leaves Nagle's algorithm on: what it says in two small packets waits for our acknowledgement of the first, which the kernel
- * would hold back for 40 ms. Has to be asked for anew each time. */
+/* sshd leaves Nagle's algorithm on: the second of two small packets waits for our acknowledgement of the first, which
+ * the kernel would delay for 40 ms. The option has to be set again before each wait. */
 static void acknowledge_at_once(struct ssh *ssh)
 {
 	const int on = 1;

@@ -1,7 +1,7 @@
-/* stream.c: bytes both ways, and the streams on descriptors: an agent's stdin and stdout, a pair of sockets.
+/* stream.c: the functions of all streams, and streams on descriptors: an agent's stdin and stdout, a pair of sockets.
  *
- * One thread may read while another writes. Who writes while nobody reads puts aside what arrives meanwhile, as the
- * streams of ssh do: two ends that both write first do not wait on each other for ever.
+ * One thread may read while another writes. A writer that has to wait while nobody reads buffers what arrives, as the
+ * streams of ssh do: two sides that both write first do not wait for each other.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,33 +15,33 @@
 
 enum {
 	PIPE_SIZE = 1 << 20,
-	SLICE_MS = 1000, /* the longest single wait, so that time limits hold whatever wakes us */
+	SLICE_MS = 1000, /* longest single wait; time limits are checked in between */
 };
 
 struct fd_stream {
 	struct stream base;
 	int in, out;
 	bool out_is_socket;
-	pthread_mutex_t reading; /* guards `in` and the four below */
-	struct stream_aside aside;
-	bool ended; /* `in` is at its end; what was put aside is still to be read */
+	pthread_mutex_t reading; /* guards reading from `in`, and the two members below */
+	struct receive_buffer buffer;
+	bool ended; /* `in` is at its end; the buffer may still have bytes */
 };
 
-/* ------------------------------------------------------------------ what was put aside */
+/* ------------------------------------------------------------------ the receive buffer */
 
-bool stream_aside_full(const struct stream_aside *aside)
+bool receive_buffer_full(const struct receive_buffer *aside)
 {
-	return aside->text.length - aside->taken >= STREAM_ASIDE_LIMIT;
+	return aside->text.length - aside->taken >= RECEIVE_BUFFER_LIMIT;
 }
 
-void stream_aside_put(struct stream_aside *aside, const void *data, size_t length)
+void receive_buffer_put(struct receive_buffer *aside, const void *data, size_t length)
 {
 	if (aside->taken && aside->taken == aside->text.length)
 		aside->text.length = aside->taken = 0;
 	text_add_bytes(&aside->text, data, length);
 }
 
-size_t stream_aside_take(struct stream_aside *aside, void *data, size_t length)
+size_t receive_buffer_take(struct receive_buffer *aside, void *data, size_t length)
 {
 	size_t left = aside->text.length - aside->taken;
 	length = length < left ? length : left;
@@ -63,7 +63,7 @@ static int lost(struct vmm_error **err, int number)
 	return error_set(err, VMM_FAILED, "link-lost", "the other side of the link is gone: %s", strerror(number));
 }
 
-/* Waits until `fd` is ready; 0 where it is not within wait_ms (-1: for ever). */
+/* Waits until `fd` is ready; returns 0 if it is not within wait_ms (-1: waits without limit). */
 static int wait_for(int fd, short events, int wait_ms)
 {
 	int64_t until = clock_steady_ms() + wait_ms;
@@ -79,7 +79,7 @@ static int wait_for(int fd, short events, int wait_ms)
 
 static ssize_t read_locked(struct fd_stream *f, void *data, size_t length, int wait_ms, struct vmm_error **err)
 {
-	size_t aside = stream_aside_take(&f->aside, data, length);
+	size_t aside = receive_buffer_take(&f->buffer, data, length);
 	if (aside || f->ended)
 		return (ssize_t)aside;
 	for (;;) {
@@ -105,17 +105,18 @@ static ssize_t fd_read(struct stream *s, void *data, size_t length, int wait_ms,
 
 /* ------------------------------------------------------------------ writing */
 
-/* Puts aside what has arrived. False where that is a reader's business, or there is no more to be had. */
-static bool put_aside(struct fd_stream *f)
+/* Moves what has arrived to the receive buffer. Returns false if another thread is reading, if the stream has ended, or
+ * if the buffer is full: then there is no use in polling for more. */
+static bool buffer_arrived(struct fd_stream *f)
 {
 	if (pthread_mutex_trylock(&f->reading) != 0)
 		return false;
-	bool more = !f->ended && !stream_aside_full(&f->aside);
+	bool more = !f->ended && !receive_buffer_full(&f->buffer);
 	if (more && wait_for(f->in, POLLIN, 0)) {
 		char data[65536];
 		ssize_t got = read(f->in, data, sizeof(data));
 		if (got > 0)
-			stream_aside_put(&f->aside, data, (size_t)got);
+			receive_buffer_put(&f->buffer, data, (size_t)got);
 		else if (got == 0 || (errno != EINTR && errno != EAGAIN))
 			f->ended = true;
 	}
@@ -123,12 +124,12 @@ static bool put_aside(struct fd_stream *f)
 	return more;
 }
 
-/* Waits a while until more can be written, and takes in meanwhile what arrives. */
+/* Waits until more can be written or something arrives; not longer than SLICE_MS. */
 static void wait_writable(struct fd_stream *f)
 {
-	bool take = put_aside(f);
+	bool take = buffer_arrived(f);
 	struct pollfd p[2] = {{.fd = f->out, .events = POLLOUT}, {.fd = f->in, .events = POLLIN}};
-	/* Where the incoming side is not ours to read just now, it is looked at again soon. */
+	/* If `in` could not be read just now, try again soon. */
 	poll(p, take ? 2 : 1, take ? SLICE_MS : 20);
 }
 
@@ -173,7 +174,7 @@ static void fd_close(struct stream *s)
 	if (f->out >= 0 && f->out != f->in)
 		close(f->out);
 	close(f->in);
-	text_free(&f->aside.text);
+	text_free(&f->buffer.text);
 	pthread_mutex_destroy(&f->reading);
 	free(f);
 }
@@ -196,7 +197,7 @@ struct stream *stream_on_fds(int in, int out)
 	f->out = out;
 	f->out_is_socket = fstat(out, &st) == 0 && S_ISSOCK(st.st_mode);
 	pthread_mutex_init(&f->reading, NULL);
-	/* A larger pipe saves the writer of large frames many a wake-up; where it is refused nothing is lost. */
+	/* With a larger pipe the writer of large frames is woken up less often. It works without, too. */
 	fcntl(in, F_SETPIPE_SZ, PIPE_SIZE);
 	fcntl(out, F_SETPIPE_SZ, PIPE_SIZE);
 	if (!f->out_is_socket)

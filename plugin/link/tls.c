@@ -1,9 +1,9 @@
-/* tls.c: streams over TLS 1.3 on a TCP connection of their own, where that is faster than ssh. The only file that knows OpenSSL's
- * connections.
+/* tls.c: streams over TLS 1.3 on a TCP connection of their own, for nodes between which TLS is faster than ssh. The
+ * only file that uses OpenSSL's connections.
  *
- * Who may speak is decided by a key that both ends have from a channel they trust: it is an external pre-shared key of TLS, used for
- * one connection; there are no certificates. Sockets do not block, and one lock guards the connection's state, so that one thread may
- * read while another writes.
+ * Both sides authenticate with an external pre-shared key of TLS, which they have exchanged over ssh and use for one
+ * connection only. There are no certificates. The sockets are non-blocking, and one lock guards the connection's state,
+ * so that one thread may read while another writes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,22 +20,23 @@
 #include "link.h"
 
 enum {
-	SLICE_MS = 1000,
-	GREET_MS = 3000, /* a caller that has not shown its key by then is turned away */
+	SLICE_MS = 1000,     /* longest single wait; time limits are checked in between */
+	HANDSHAKE_MS = 3000, /* time limit for connecting, and for the handshake; then the connection is closed */
 	BACKLOG = 8,
-	BUFFER = 256 << 10, /* records of 16 KiB go to the socket and come from it by the dozen */
+	BUFFER = 256 << 10, /* so that many TLS records (16 KiB each) are moved with one system call */
 };
 
 struct tls_stream {
 	struct stream base;
 	int fd;
 	SSL *ssl;
-	pthread_mutex_t lock; /* guards all below, and ssl */
-	struct stream_aside aside;
-	bool reading;	    /* a thread is in read: what comes is its business */
-	bool ended, failed; /* nothing more will come; the connection is of no use */
-	bool finished;	    /* nothing more will be written */
-	int64_t moved_ms;   /* when the socket last took something of what is being written */
+	pthread_mutex_t lock; /* guards ssl and all below */
+	struct receive_buffer buffer;
+	bool reading;	  /* a thread is in tls_read: a writer leaves what arrives to it */
+	bool ended;	  /* the other side has ended its output */
+	bool failed;	  /* the connection is broken */
+	bool finished;	  /* we have ended our output */
+	int64_t moved_ms; /* when the socket last took some of what is being written */
 };
 
 /* ------------------------------------------------------------------ reading and writing */
@@ -45,9 +46,9 @@ static int lost(struct vmm_error **err, const char *why)
 	return error_set(err, VMM_FAILED, "link-lost", "the other side of the link is gone: %s", why);
 }
 
-/* What an operation of OpenSSL that gave `result` wants: 1 to be tried again once the socket is ready for *events, 0 nothing more (the
- * other side has said that it is done), -1 the connection is broken. With the lock. */
-static int wants(struct tls_stream *t, int result, short *events)
+/* Evaluates the result of an operation of OpenSSL that has not succeeded: 1 if it has to be repeated when the socket is
+ * ready for *events, 0 if the other side has ended its output, -1 if the connection is broken. Called with the lock. */
+static int evaluate(struct tls_stream *t, int result, short *events)
 {
 	int number = SSL_get_error(t->ssl, result);
 	ERR_clear_error();
@@ -67,21 +68,23 @@ static int wants(struct tls_stream *t, int result, short *events)
 	}
 }
 
-/* Bytes that are there, 0 at the end, -1 where it is broken, -2 where it has to be waited for *events. With the lock. */
-static ssize_t take(struct tls_stream *t, void *data, size_t length, short *events)
+/* Reads what is there. Returns the count, 0 at the end, -1 if the connection is broken, -2 if there is nothing until
+ * the socket is ready for *events. Called with the lock. */
+static ssize_t read_available(struct tls_stream *t, void *data, size_t length, short *events)
 {
-	size_t aside = stream_aside_take(&t->aside, data, length);
+	size_t aside = receive_buffer_take(&t->buffer, data, length);
 	if (aside || t->ended)
 		return (ssize_t)aside;
 	if (t->failed)
 		return -1;
 	size_t taken = 0, got = 0;
 	int result;
-	/* One record after the other, as long as there are any; what ends it shows again next time. */
+	/* SSL_read_ex returns one record at a time. An end or an error after some bytes shows again in the next
+	 * call. */
 	while ((result = SSL_read_ex(t->ssl, (char *)data + taken, length - taken, &got)) > 0 &&
 	       (taken += got) < length)
 		;
-	int next = result > 0 ? 0 : wants(t, result, events);
+	int next = result > 0 ? 0 : evaluate(t, result, events);
 	return taken ? (ssize_t)taken : next > 0 ? -2 : next;
 }
 
@@ -107,7 +110,7 @@ static ssize_t tls_read(struct stream *s, void *data, size_t length, int wait_ms
 	for (;;) {
 		short events = POLLIN;
 		pthread_mutex_lock(&t->lock);
-		got = take(t, data, length, &events);
+		got = read_available(t, data, length, &events);
 		pthread_mutex_unlock(&t->lock);
 		int64_t left = wait_ms < 0 ? SLICE_MS : until - clock_steady_ms();
 		if (got != -2 || left <= 0)
@@ -116,28 +119,30 @@ static ssize_t tls_read(struct stream *s, void *data, size_t length, int wait_ms
 	}
 	set_reading(t, false);
 	if (got == -1)
-		return lost(err, "the connection has ended without its end being said");
+		return lost(err, "the connection was cut");
 	if (got == -2)
 		return error_set(err, VMM_FAILED, "link-silent", "nothing has come over the link for %d ms", wait_ms);
 	return got;
 }
 
-/* Takes in what has come, where nobody reads: two ends that both write first do not wait on each other. With the lock. */
-static void put_aside(struct tls_stream *t)
+/* Moves what has arrived to the receive buffer if no thread is reading, so that two sides that both write first do not
+ * wait for each other. Called with the lock. */
+static void buffer_arrived(struct tls_stream *t)
 {
 	char data[16384];
 	size_t got = 0;
 	short events;
-	if (t->reading || t->ended || stream_aside_full(&t->aside))
+	if (t->reading || t->ended || receive_buffer_full(&t->buffer))
 		return;
 	int result = SSL_read_ex(t->ssl, data, sizeof(data), &got);
 	if (result > 0)
-		stream_aside_put(&t->aside, data, got);
+		receive_buffer_put(&t->buffer, data, got);
 	else
-		wants(t, result, &events);
+		evaluate(t, result, &events);
 }
 
-/* Sends what waits in the buffer: as wants() says it, but 0 where nothing is left. With the lock. */
+/* Sends what is in the buffer before the socket. Returns 0 if all is sent, 1 if the socket has to be ready for *events
+ * first, -1 if the connection is broken. Called with the lock. */
 static int flush(struct tls_stream *t, short *events)
 {
 	BIO *out = SSL_get_wbio(t->ssl);
@@ -152,9 +157,9 @@ static int flush(struct tls_stream *t, short *events)
 	return t->failed ? -1 : 1;
 }
 
-/* Takes bytes, or sends off what was taken. The count in *put; 1 where it has to be waited for *events, 0 where that was all, -1 where the
- * connection is broken. With the lock. */
-static int give(struct tls_stream *t, const char *data, size_t length, size_t *put, short *events)
+/* Writes bytes and flushes the buffer. *put is the count of bytes that were accepted. Returns 0 if all of them are
+ * sent, 1 if the socket has to be ready for *events first, -1 if the connection is broken. Called with the lock. */
+static int write_some(struct tls_stream *t, const char *data, size_t length, size_t *put, short *events)
 {
 	if (t->failed)
 		return -1;
@@ -164,7 +169,7 @@ static int give(struct tls_stream *t, const char *data, size_t length, size_t *p
 		size_t n = 0;
 		int result = SSL_write_ex(t->ssl, data + *put, length - *put, &n);
 		*put += n;
-		if (result <= 0 && (next = wants(t, result, events)) == 0)
+		if (result <= 0 && (next = evaluate(t, result, events)) == 0)
 			next = -1;
 	}
 	if (*put)
@@ -172,8 +177,8 @@ static int give(struct tls_stream *t, const char *data, size_t length, size_t *p
 	if (!next)
 		next = flush(t, events);
 	if (next > 0) {
-		put_aside(t);
-		*events |= t->reading || stream_aside_full(&t->aside) ? 0 : POLLIN;
+		buffer_arrived(t);
+		*events |= t->reading || receive_buffer_full(&t->buffer) ? 0 : POLLIN;
 	}
 	return next;
 }
@@ -187,10 +192,10 @@ static int tls_write(struct stream *s, const void *data, size_t length, struct v
 		size_t put;
 		short events = POLLOUT;
 		pthread_mutex_lock(&t->lock);
-		int next = give(t, at, length, &put, &events);
+		int next = write_some(t, at, length, &put, &events);
 		pthread_mutex_unlock(&t->lock);
 		if (next < 0)
-			return lost(err, "it takes nothing any more");
+			return lost(err, "it accepts no more data");
 		if (next == 0)
 			return 0;
 		at += put;
@@ -202,11 +207,11 @@ static int tls_write(struct stream *s, const void *data, size_t length, struct v
 	}
 }
 
-/* Says that this was all; what is on its way still arrives. */
+/* Sends what is buffered and TLS's close_notify, for HANDSHAKE_MS at most. */
 static void tls_finish(struct stream *s)
 {
 	struct tls_stream *t = (struct tls_stream *)s;
-	int64_t until = clock_steady_ms() + GREET_MS;
+	int64_t until = clock_steady_ms() + HANDSHAKE_MS;
 	int result = 0;
 	do {
 		short events = 0;
@@ -214,7 +219,7 @@ static void tls_finish(struct stream *s)
 		if (t->finished || t->failed)
 			result = 0;
 		else if (!(SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN) && (result = SSL_shutdown(t->ssl)) < 0)
-			result = wants(t, result, &events);
+			result = evaluate(t, result, &events);
 		else
 			result = flush(t, &events);
 		t->finished |= result <= 0;
@@ -230,7 +235,7 @@ static void tls_free(struct tls_stream *t)
 	SSL_free(t->ssl);
 	if (t->fd >= 0)
 		close(t->fd);
-	text_free(&t->aside.text);
+	text_free(&t->buffer.text);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
@@ -241,9 +246,9 @@ static void tls_close(struct stream *s)
 	tls_free((struct tls_stream *)s);
 }
 
-/* ------------------------------------------------------------------ who has the key */
+/* ------------------------------------------------------------------ the key, the handshake */
 
-/* TLS_AES_128_GCM_SHA256: what OpenSSL calls it in a session. */
+/* TLS_AES_128_GCM_SHA256: its number in TLS. */
 static const unsigned char cipher_id[] = {0x13, 0x01};
 static const char identity[] = "vmmigrate";
 
@@ -258,7 +263,7 @@ static SSL_SESSION *session_of(SSL *ssl, const char *key)
 	return NULL;
 }
 
-/* The connection's key hangs on its SSL object for as long as it greets. */
+/* Callbacks of OpenSSL. During the handshake, the SSL object's app data is the connection's key. */
 static int client_key(SSL *ssl, const EVP_MD *md, const unsigned char **id, size_t *id_length, SSL_SESSION **session)
 {
 	(void)md;
@@ -275,7 +280,7 @@ static int server_key(SSL *ssl, const unsigned char *id, size_t id_length, SSL_S
 	return 1;
 }
 
-/* The socket behind a buffer. */
+/* A BIO for the socket with a buffer before it, or NULL. */
 static BIO *buffered(int fd)
 {
 	BIO *socket = BIO_new_socket(fd, BIO_NOCLOSE), *buffer = BIO_new(BIO_f_buffer());
@@ -305,21 +310,21 @@ static SSL *ssl_new(bool server, int fd, const char *key)
 	if (context && SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) &&
 	    SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256") && SSL_CTX_set_num_tickets(context, 0)) {
 		SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-		/* A server that shows a certificate in place of the key is nobody we know. */
+		/* A server that offers a certificate in place of the key must not be accepted. */
 		SSL_CTX_set_verify(context, server ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
 		SSL_CTX_set_psk_use_session_callback(context, client_key);
 		SSL_CTX_set_psk_find_session_callback(context, server_key);
 		ssl = SSL_new(context);
 	}
-	SSL_CTX_free(context); /* the connection holds it */
+	SSL_CTX_free(context); /* the connection has a reference of its own */
 	if (ssl && ssl_on(ssl, fd) && SSL_set_app_data(ssl, (void *)key))
 		return ssl;
 	SSL_free(ssl);
 	return NULL;
 }
 
-/* Shakes hands until then: both ends have the key, or it fails. */
-static bool greet(SSL *ssl, int fd, bool server, int64_t until)
+/* Does the handshake until the time `until` at the latest. True if both sides have the key. */
+static bool handshake(SSL *ssl, int fd, bool server, int64_t until)
 {
 	for (;;) {
 		int result = server ? SSL_accept(ssl) : SSL_connect(ssl);
@@ -334,7 +339,7 @@ static bool greet(SSL *ssl, int fd, bool server, int64_t until)
 	}
 }
 
-/* A stream on the socket, which it takes; NULL where the other side has another key. */
+/* Makes a stream on the socket, which it closes in any case. NULL if the handshake fails. */
 static struct stream *stream_with(int fd, bool server, const char *key, int64_t until)
 {
 	static const struct stream_ops ops = {
@@ -344,7 +349,7 @@ static struct stream *stream_with(int fd, bool server, const char *key, int64_t 
 	struct tls_stream *t = mem_zero(sizeof(*t));
 	*t = (struct tls_stream){.base.ops = &ops, .fd = fd, .ssl = ssl_new(server, fd, key)};
 	pthread_mutex_init(&t->lock, NULL);
-	if (t->ssl && greet(t->ssl, fd, server, until)) {
+	if (t->ssl && handshake(t->ssl, fd, server, until)) {
 		SSL_set_app_data(t->ssl, NULL);
 		return &t->base;
 	}
@@ -357,25 +362,26 @@ int tls_connect(const struct ssh_peer *peer, int port, const char *key, struct s
 	struct ssh_peer there = *peer;
 	vmm_auto_error struct vmm_error *why = NULL;
 	if (strlen(key) != TLS_KEY || port < 1 || port > 65535)
-		return error_set(err, VMM_FAILED, "not-our-agent", "%s: no key, or no port, for data", peer->name);
+		return error_set(err, VMM_FAILED, "not-our-agent", "%s: its answer has no valid key or port for data",
+				 peer->name);
 	there.port = port;
-	int fd = link_connect(&there, clock_steady_ms() + GREET_MS, &why);
+	int fd = link_connect(&there, clock_steady_ms() + HANDSHAKE_MS, &why);
 	if (fd < 0) {
 		error_set(err, VMM_BLOCKED, "data-port", "%s: its port %d for data cannot be reached (%s)", peer->name,
 			  port, why->message);
 		return error_hint(
 			err,
-			"Open the ports of data_ports in [migration] of vmmigrate.conf in the firewall of %s, or "
-			"copy over ssh, without --data=tls.",
+			"Open the ports data_ports ([migration] in vmmigrate.conf) in the firewall of %s, or copy over "
+			"ssh, without --data=tls.",
 			peer->name);
 	}
-	*stream = stream_with(fd, false, key, clock_steady_ms() + GREET_MS);
+	*stream = stream_with(fd, false, key, clock_steady_ms() + HANDSHAKE_MS);
 	if (*stream)
 		return 0;
-	error_set(err, VMM_BLOCKED, "data-key", "%s: what listens on its port %d does not have our key", peer->name,
-		  port);
-	return error_hint(err,
-			  "Does something between the nodes redirect that port? Copy over ssh, without --data=tls.");
+	error_set(err, VMM_BLOCKED, "data-key", "%s: the program that listens on its port %d does not have our key",
+		  peer->name, port);
+	return error_hint(
+		err, "Check whether the port is redirected between the nodes, or copy over ssh, without --data=tls.");
 }
 
 /* ------------------------------------------------------------------ listening */
@@ -385,7 +391,7 @@ struct tls_listener {
 	char key[TLS_KEY + 1];
 };
 
-/* A socket on that port, 0 for any; -1 where it is not free. */
+/* A socket that listens on that port (0: any free port), or -1. */
 static int listen_on(const char *address, int port)
 {
 	const struct addrinfo want = {.ai_socktype = SOCK_STREAM,
@@ -407,7 +413,8 @@ static int listen_on(const char *address, int port)
 	return fd;
 }
 
-/* One of a range, and not always the first one: the next connection may want one at the same time. */
+/* Listens on a port of the range, or returns -1. It begins with a random one, since other connections may be looking
+ * for a port at the same time. */
 static int listen_within(const char *address, const char *ports)
 {
 	int first = 0, last = 0, fd = -1;
@@ -425,15 +432,15 @@ static int listen_within(const char *address, const char *ports)
 int tls_listen(const char *address, const char *ports, struct tls_listener **listener, int *port, char key[TLS_KEY + 1],
 	       struct vmm_error **err)
 {
-	struct sockaddr_storage at; /* of either family: the port is at the same place */
+	struct sockaddr_storage at; /* IPv4 or IPv6: the port has the same offset in both */
 	socklen_t size = sizeof(at);
 	vmm_auto_close int fd = listen_within(address, ports);
 	if (fd < 0 || getsockname(fd, (struct sockaddr *)&at, &size) < 0) {
-		error_set(err, VMM_BLOCKED, "data-port", "no port of %s is free for data",
-			  ports ? ports : "any number");
+		error_set(err, VMM_BLOCKED, "data-port", "no port of %s is free for data", ports ? ports : "this node");
 		return error_hint(
-			err, "Give data_ports in [migration] of vmmigrate.conf a range of free ports there, or copy "
-			     "over ssh, without --data=tls.");
+			err,
+			"Set data_ports in [migration] of vmmigrate.conf there to a range of free ports, or copy over "
+			"ssh, without --data=tls.");
 	}
 	vmm_auto_free char *made = random_hex(TLS_KEY / 2);
 	memcpy(key, made, TLS_KEY + 1);
@@ -453,13 +460,13 @@ int tls_accept(struct tls_listener *listener, int wait_ms, struct stream **strea
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd < 0)
 			continue;
-		int64_t greeted = clock_steady_ms() + GREET_MS;
-		*stream = stream_with(fd, true, listener->key, greeted < until ? greeted : until);
+		int64_t shaken_by = clock_steady_ms() + HANDSHAKE_MS;
+		*stream = stream_with(fd, true, listener->key, shaken_by < until ? shaken_by : until);
 		if (*stream)
 			return 0;
 	}
 	return error_set(err, VMM_FAILED, "link-silent",
-			 "nobody with our key has come to the port for data within %d ms", wait_ms);
+			 "nobody with our key has connected to the port for data within %d ms", wait_ms);
 }
 
 void tls_listener_close(struct tls_listener *listener)

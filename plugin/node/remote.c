@@ -45,7 +45,7 @@ static int line_join(struct line *line, const char *node, const char *words, str
 		     struct vmm_error **err)
 {
 	line_take(line);
-	int done = agent_beside(line->ssh, node, words, stream, err);
+	int done = agent_open_channel(line->ssh, node, words, stream, err);
 	line->streams += done == 0;
 	line_give(line);
 	return done;
@@ -283,7 +283,7 @@ static int carry_tree(struct remote_node *remote, const char *task, const char *
 	struct stream *stream = NULL;
 	vmm_auto_close int line = fd;
 	vmm_auto_free char *asked = str_format("tree %s", task);
-	int done = agent_beside(remote->line->ssh, remote->base.name, asked, &stream, err);
+	int done = agent_open_channel(remote->line->ssh, remote->base.name, asked, &stream, err);
 	if (done == 0)
 		done = ask_for_tree(stream, place, checksum, err);
 	if (done == 0) {
