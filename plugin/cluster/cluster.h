@@ -1,50 +1,62 @@
-/* cluster: which nodes and storages there are, from /etc/vmmigrate/vmmigrate.conf. */
+/* cluster: the nodes and storages of the configuration (/etc/vmmigrate/vmmigrate.conf), and how a node joins the
+ * cluster. */
 #ifndef VMM_CLUSTER_H
 #define VMM_CLUSTER_H
 
 #include "base/base.h"
 #include "link/link.h"
 
-/* The configuration as JSON:
- *   "self"      our own node's name ([migration] self = NAME, else the host name without its domain)
+/* Reads the configuration as JSON; *config belongs to the caller:
+ *   "self"      the name of this node: [migration] self = NAME, else the host name up to its first dot
  *   "node"      {NAME: {"address","port","user","maintenance"}}
  *   "storage"   {NAME: {"kind","path","shared","keep_seed"}}
- *   "migration" {"network","type","data_ports","bwlimit","max_downtime","keep_tasks" (seconds),...}
- * A file that is not there is an empty configuration. A malformed one is an error "bad-configuration" (VMM_USAGE) that names
- * file and line and says what is wrong: unknown section or key (near names are suggested), bad number, bad name, a key twice. */
+ *   "migration" {"network","type","data_ports","bwlimit" (KiB/s),"max_downtime" (ms),"keep_tasks" (seconds)}
+ * Keys that the file does not set are absent. Names of nodes and storages are sorted, and looked up with json_member. A
+ * file that is not there is an empty configuration. A malformed file is an error "bad-configuration" (VMM_USAGE) with
+ * file, line and reason: an unknown section or key (similar ones are suggested), a bad value or name, something set
+ * twice. */
 int cluster_load(const char *path, struct json_object **config, struct vmm_error **err);
 
-/* The node's ssh peer (strings are borrowed from config and etc_dir's key files `id_vmmigrate`, `known_hosts`). `paths` keeps
- * the two built strings and is freed with cluster_peer_free. Error "target-unknown" (VMM_BLOCKED) suggests near names. */
+/* How to reach a node by ssh: its address, port and user from the configuration, with the key id_vmmigrate and the file
+ * known_hosts in etc_dir. Strings of `ssh` belong to config and to the peer, which is freed with cluster_peer_free
+ * before config is. Error "target-unknown" (VMM_BLOCKED) for a node that is not configured; its hint suggests similar
+ * names. */
 struct cluster_peer {
 	struct ssh_peer ssh;
-	char *key, *known_hosts;
+	char *name, *key, *known_hosts; /* the node's name, and two paths */
 };
 int cluster_peer(struct json_object *config, const char *etc_dir, const char *node, struct cluster_peer *peer,
 		 struct vmm_error **err);
 void cluster_peer_free(struct cluster_peer *peer);
 
-/* Adds (or changes the address of) a [node NAME] section, keeping everything else of the file as it is. */
+/* Sets the address of a node in the file, and adds its section [node NAME] if there is none. All other bytes of the
+ * file stay. Errors "bad-name" and "bad-configuration"; the file is not changed then. */
 int cluster_add_node(const char *path, const char *name, const char *address, struct vmm_error **err);
 
-/* `vmmigrate node add NAME ADDRESS` (join.c): fetches the node's host key and compares it with those that are known; makes our
- * own key pair if there is none; has the node authorise our key and give us its own - with our key where it is accepted already,
- * else with the administrator's own ssh access (keys of the user, or of an agent) - and tests both directions. Each key may do
- * nothing but start vmmigrate-agent. Both nodes are written into both configurations. Idempotent.
- *   *report: {"node","address","fingerprint","known" (the host key was), "tests":[{"from","to","ok"}]}
- * With an unknown host key and without `accept` nothing is changed: error "host-key-unknown", whose message has the fingerprint,
- * so that the caller can ask. Further errors: those of ssh_open; "wrong-name" where the machine calls itself otherwise; "agent-missing";
- * "ssh-refused" where the administrator's own access does not suffice. */
+/* `vmmigrate node add NAME ADDRESS`:
+ *   - fetches the node's host key and compares it with the known ones
+ *   - makes our key pair if there is none
+ *   - asks the node to accept our key and to send its own: over our key if the node accepts it already, else over the
+ *     administrator's own ssh access (keys of the user or of ssh-agent)
+ *   - writes both nodes into both configurations, and tests the connection in both directions.
+ * The nodes' keys can start vmmigrate-agent and nothing else. It may be repeated; what is done already stays.
+ *   *report: {"node","address","fingerprint","known" (was the host key known?),"tests":[{"from","to","ok"}]}
+ * If the host key is not known and `accept` is false, nothing is changed: error "host-key-unknown", whose message has
+ * the fingerprint, so that the caller can ask the administrator. Further errors: those of ssh_open; "wrong-name" if the
+ * machine has another node name; "agent-missing"; "ssh-refused" if the administrator's own ssh access does not work. */
 int cluster_join(const char *etc_dir, const char *name, const char *address, bool accept, struct json_object **report,
 		 struct vmm_error **err);
 
-/* The other side of cluster_join (the engine's verb node-accept, run by root there). Request: {"name","address","port"?,"key","host_key",
- * "you":{"name","address","port"?}}; reply: {"name","key"}. Connects back to see that the host key is the one said. */
+/* The other side of cluster_join: the engine's verb node-accept, which root runs on the node that is added.
+ *   request: {"name","address","port"?,"key","host_key","you":{"name","address","port"?}}
+ *   *reply:  {"name","key"}
+ * It connects back and checks that the host key there is the one in the request. Only then it writes anything. Errors
+ * "malformed", "bad-name", "wrong-name", "host-key-changed", and those of ssh_open. */
 int cluster_accept(const char *etc_dir, struct json_object *request, struct json_object **reply,
 		   struct vmm_error **err);
 
-/* Connects to the node with our own key and exchanges hellos with its agent. Errors: those of ssh_open, "agent-missing",
- * "not-our-agent", "agent-too-old", "agent-too-new". */
+/* Connects to the node with our key and exchanges hellos with its agent. Errors are those of cluster_peer and
+ * agent_open. */
 int cluster_test(struct json_object *config, const char *etc_dir, const char *node, struct vmm_error **err);
 
 #endif

@@ -1,11 +1,11 @@
-/* config.c: vmmigrate.conf to JSON. libinih takes the lines apart; the tables here know every section and key. */
+/* config.c: parses vmmigrate.conf to JSON. libinih splits the lines; the tables here define all sections and keys. */
 #include <arpa/inet.h>
 #include <ini.h>
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
 
-#include "cluster/config.h"
+#include "cluster/cluster-internal.h"
 
 enum { CONFIG_LIMIT = 1 << 20 };
 
@@ -19,21 +19,21 @@ static const struct config_key node_keys[] = {
 
 static const struct config_key storage_keys[] = {
 	{"kind", CONFIG_CHOICE, "dir|block|network|null", 0, 0,
-	 "What volumes are there: files, block devices, or disks that QEMU reaches over the network; dir without it."},
+	 "Kind of its volumes: files, block devices, or disks that QEMU reaches over the network; dir without it."},
 	{"path", CONFIG_PATH, NULL, 0, 0,
 	 "Directory of the volumes. Without it, that of the libvirt pool of the same name."},
 	{"shared", CONFIG_FLAG, NULL, 0, 0,
-	 "Whether every node sees the same volumes there. It is proven before a migration; without it, recognised."},
+	 "Whether all nodes see the same volumes there. Checked before each migration; recognised without it."},
 	{"keep_seed", CONFIG_KEEP, NULL, 1, 36500,
-	 "Volumes that have moved away stay as a seed, which makes the way back short: yes, no, or for so many days."},
+	 "Whether a volume that has moved away stays as a seed for a faster way back: yes, no, or the number of days."},
 };
 
 static const struct config_key migration_keys[] = {
-	{"self", CONFIG_NODE, NULL, 0, 0, "Name of this node; the host name, up to its first dot, without it."},
+	{"self", CONFIG_NODE, NULL, 0, 0, "Name of this node; the host name up to its first dot without it."},
 	{"network", CONFIG_NETWORK, NULL, 0, 0, "Network that migrations use, as 192.0.2.0/24."},
 	{"type", CONFIG_CHOICE, "secure|insecure", 0, 0, "Whether memory moves encrypted; secure without it."},
 	{"data_ports", CONFIG_PORTS, NULL, 0, 0,
-	 "TCP ports of this node, as 49216-49279, at which it takes disks that come over TLS (--data=tls)."},
+	 "TCP ports of this node, as 49216-49279, on which it receives disks over TLS (--data=tls)."},
 	{"bwlimit", CONFIG_NUMBER, NULL, 0, INT64_C(1) << 40, "Limit of a migration's rate in KiB/s; 0 is none."},
 	{"max_downtime", CONFIG_NUMBER, NULL, 1, 2000000, "Longest pause of a live migration in milliseconds."},
 	{"keep_tasks", CONFIG_DURATION, NULL, 0, 0,
@@ -41,24 +41,26 @@ static const struct config_key migration_keys[] = {
 };
 
 const struct config_section config_sections[] = {
-	{"node", true, node_keys, VMM_COUNT(node_keys), "A node of the cluster, this one too."},
-	{"storage", true, storage_keys, VMM_COUNT(storage_keys), "A storage that is not to be left to be recognised."},
+	{"node", true, node_keys, VMM_COUNT(node_keys), "A node of the cluster; this node may have a section too."},
+	{"storage", true, storage_keys, VMM_COUNT(storage_keys),
+	 "A storage whose properties are not to be recognised automatically."},
 	{"migration", false, migration_keys, VMM_COUNT(migration_keys), "Defaults for migrations from this node."},
 };
 const size_t config_section_count = VMM_COUNT(config_sections);
 
-/* ------------------------------------------------------------------ what is being read */
+/* ------------------------------------------------------------------ the reader */
 
 struct reader {
 	const char *file, *at;		      /* at: the rest of the text */
-	int line;			      /* that was read last, from 1 */
-	struct json_object *config, *lines;   /* lines: {where a section or key was said: its line} */
-	const struct config_section *section; /* that the line is in, or NULL */
-	char where[128];		      /* "node node2" */
-	struct json_object *into;	      /* borrowed from config */
-	struct vmm_error *problem;	      /* the first */
+	int line;			      /* number of the line that was read last, from 1 */
+	struct json_object *config, *lines;   /* lines: {"[node a]" or "\"port\" of [node a]": its line number} */
+	const struct config_section *section; /* the section of that line, or NULL */
+	char where[128];		      /* its heading, "[node node2]" */
+	struct json_object *into;	      /* its object; belongs to config */
+	struct vmm_error *problem;	      /* the first error, or NULL */
 };
 
+/* Sets the problem, unless there is one already; returns -1. */
 static int malformed(struct reader *r, const char *format, ...) VMM_PRINTF(2, 3);
 static int malformed(struct reader *r, const char *format, ...)
 {
@@ -66,15 +68,16 @@ static int malformed(struct reader *r, const char *format, ...)
 		return -1;
 	va_list args;
 	va_start(args, format);
-	char *words;
-	if (vasprintf(&words, format, args) < 0)
+	char *reason;
+	if (vasprintf(&reason, format, args) < 0)
 		abort();
 	va_end(args);
-	error_set(&r->problem, VMM_USAGE, "bad-configuration", "%s:%d: %s", r->file, r->line, words);
-	free(words);
+	error_set(&r->problem, VMM_USAGE, "bad-configuration", "%s:%d: %s", r->file, r->line, reason);
+	free(reason);
 	return -1;
 }
 
+/* Takes ownership of `known`, the names that would be right. */
 static int malformed_name(struct reader *r, const char *what, const char *name, struct json_object *known)
 {
 	const char *near = json_suggest(known, name);
@@ -90,8 +93,8 @@ static int malformed_name(struct reader *r, const char *what, const char *name, 
 	return -1;
 }
 
-/* Remembers where something was said; false where it was said before. */
-static bool first_time(struct reader *r, const char *what)
+/* Remembers the line of a section or key. Returns false, with the problem set, if it was there before. */
+static bool is_new(struct reader *r, const char *what)
 {
 	struct json_object *before = json_member(r->lines, what);
 	if (before) {
@@ -197,7 +200,8 @@ static struct json_object *text_if(bool fits, const char *value)
 	return fits ? json_object_new_string(value) : NULL;
 }
 
-/* The value as JSON, or NULL where it is none, and what it would have to be in *wanted (the caller's to free). */
+/* The value as JSON, or NULL if it is not one of the key's type. *wanted says what it has to be; belongs to the
+ * caller. */
 static struct json_object *value_of(const struct config_key *key, const char *value, char **wanted)
 {
 	switch (key->type) {
@@ -241,7 +245,7 @@ static struct json_object *value_of(const struct config_key *key, const char *va
 
 /* ------------------------------------------------------------------ sections and keys */
 
-static struct json_object *section_words(void)
+static struct json_object *section_names(void)
 {
 	struct json_object *words = json_object_new_array();
 	for (size_t i = 0; i < config_section_count; i++)
@@ -249,7 +253,7 @@ static struct json_object *section_words(void)
 	return words;
 }
 
-static struct json_object *key_words(const struct config_section *section)
+static struct json_object *key_names(const struct config_section *section)
 {
 	struct json_object *words = json_object_new_array();
 	for (size_t i = 0; i < section->key_count; i++)
@@ -257,15 +261,14 @@ static struct json_object *key_words(const struct config_section *section)
 	return words;
 }
 
-static const struct config_section *section_named(const char *word)
+static const struct config_section *section_named(const char *name)
 {
 	for (size_t i = 0; i < config_section_count; i++)
-		if (str_same(config_sections[i].name, word))
+		if (str_same(config_sections[i].name, name))
 			return &config_sections[i];
 	return NULL;
 }
 
-/* What stands between the brackets of a section's line, which may have a comment behind it; NULL where it is none. */
 char *config_section_of(const char *line, size_t length)
 {
 	while (length && (*line == ' ' || *line == '\t')) {
@@ -281,26 +284,26 @@ char *config_section_of(const char *line, size_t length)
 	return str_format("%.*s", (int)(end > from ? end - from : 0), from);
 }
 
-/* "node node2": the section begins, named or not. libinih tells of a section only with its first key, and a node needs
- * none. */
-static int begin_section(struct reader *r, const char *words)
+/* Begins the section with that heading: "migration", or "node node2". We find sections ourselves, since libinih reports
+ * a section only with its first key, and a section may have none. */
+static int begin_section(struct reader *r, const char *heading)
 {
-	size_t length = strcspn(words, " \t");
-	vmm_auto_free char *kind = str_format("%.*s", (int)length, words);
-	const char *name = words + length + strspn(words + length, " \t");
+	size_t length = strcspn(heading, " \t");
+	vmm_auto_free char *kind = str_format("%.*s", (int)length, heading);
+	const char *name = heading + length + strspn(heading + length, " \t");
 	r->section = section_named(kind);
 	r->into = json_member(r->config, kind);
 	if (!r->section)
-		return malformed_name(r, "section", kind, section_words());
+		return malformed_name(r, "section", kind, section_names());
 	if (r->section->named != (*name != 0))
 		return malformed(r, r->section->named ? "[%s] needs a name: [%s NAME]" : "[%s] has no name", kind,
 				 kind);
-	if (strlen(words) > CONFIG_NAME_LIMIT)
-		return malformed(r, "[%s]: longer than %d characters", words, CONFIG_NAME_LIMIT);
+	if (strlen(heading) > CONFIG_NAME_LIMIT)
+		return malformed(r, "[%s]: longer than %d characters", heading, CONFIG_NAME_LIMIT);
 	if (*name && (str_same(kind, "node") ? !config_node_name(name) : name_check(name, kind, NULL) < 0))
 		return malformed(r, "\"%s\" cannot be the name of a %s (letters, digits, '-' and '_')", name, kind);
 	snprintf(r->where, sizeof(r->where), "[%s%s%s]", kind, *name ? " " : "", name);
-	if (!first_time(r, r->where))
+	if (!is_new(r, r->where))
 		return -1;
 	if (*name) {
 		struct json_object *own = json_object_new_object();
@@ -314,24 +317,24 @@ static int take_key(struct reader *r, const char *name, const char *value)
 {
 	vmm_auto_free char *where = str_format("\"%s\" of %s", name, r->where), *wanted = NULL;
 	if (!r->section)
-		return malformed(r, "\"%s\" stands before the first [section]", name);
+		return malformed(r, "\"%s\" is before the first [section]", name);
 	for (size_t i = 0; i < r->section->key_count; i++) {
 		const struct config_key *key = &r->section->keys[i];
 		if (!str_same(key->name, name))
 			continue;
-		if (!first_time(r, where))
+		if (!is_new(r, where))
 			return -1;
 		struct json_object *json = value_of(key, value, &wanted);
 		if (!json)
-			return malformed(r, "%s is \"%s\", and should be %s", name, value, wanted);
+			return malformed(r, "%s is \"%s\", but has to be %s", name, value, wanted);
 		json_object_object_add(r->into, name, json);
 		return 0;
 	}
-	return malformed_name(r, "key", name, key_words(r->section));
+	return malformed_name(r, "key", name, key_names(r->section));
 }
 
-/* libinih's callbacks. It reads a line, takes it apart and hands it over before it reads the next, so that r->line is
- * right. */
+/* Callback of libinih, which reads the next line. libinih reports the key of a line before it reads another, so that
+ * r->line is right in next_key. */
 static char *next_line(char *line, int room, void *context)
 {
 	struct reader *r = context;
@@ -341,7 +344,7 @@ static char *next_line(char *line, int room, void *context)
 	const char *text = r->at;
 	r->line++;
 	r->at += length + (r->at[length] == '\n');
-	skip = strspn(text, " \t\r"); /* an indented key is a key, and no continuation */
+	skip = strspn(text, " \t\r"); /* libinih would take an indented line for the continuation of a value */
 	text += skip < length ? skip : length;
 	length -= skip < length ? skip : length;
 	if (length + 2 > (size_t)room) {
@@ -356,6 +359,7 @@ static char *next_line(char *line, int room, void *context)
 	return line;
 }
 
+/* Callback of libinih for each key; 0 is an error. */
 static int next_key(void *context, const char *section, const char *name, const char *value)
 {
 	(void)section;
@@ -363,7 +367,7 @@ static int next_key(void *context, const char *section, const char *name, const 
 	return r->problem ? 0 : take_key(r, name, value) == 0;
 }
 
-/* ------------------------------------------------------------------ the whole */
+/* ------------------------------------------------------------------ the whole file */
 
 static void sort_by_name(struct json_object *config, const char *key)
 {
@@ -433,7 +437,8 @@ int cluster_load(const char *path, struct json_object **config, struct vmm_error
 	}
 	error_clear(&trouble);
 	if (text && strlen(text) != length)
-		return error_set(err, VMM_USAGE, "bad-configuration", "%s: has a NUL byte, and is no text", path);
+		return error_set(err, VMM_USAGE, "bad-configuration", "%s: has a NUL byte, so it is not a text file",
+				 path);
 	if (config_parse(path, text ? text : "", config, err) < 0)
 		return -1;
 	vmm_auto_free char *self = own_name(*config);

@@ -1,26 +1,25 @@
-/* join.c: how a node becomes part of the cluster - `vmmigrate node add`, and its other side. */
+/* join.c: how a node joins the cluster - `vmmigrate node add`, and its other side. */
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "cluster/config.h"
-#include "cluster/keys.h"
+#include "cluster/cluster-internal.h"
 
 enum { JOIN_LIMIT_MS = 60000, JOIN_REPLY_LIMIT = 1 << 20 };
 
 static const char system_hosts[] = "/etc/ssh/ssh_known_hosts";
 
-/* One join, on the node where it is asked for. */
+/* One `node add`, on the node where it is called: `self` adds `name`. */
 struct join {
-	const struct cluster_places *places;
+	const struct cluster_paths *paths;
 	char *conf, *known_hosts;
 	struct json_object *config;
-	const char *self, *name, *address; /* ours, and the other's */
-	int port, own_port;		   /* 0: 22 */
-	const char *user;		   /* NULL: root */
-	char *own_address;		   /* as the other sees it */
+	const char *self, *name, *address; /* this node's name; the other node's name and address */
+	int port, own_port;		   /* of the other node's sshd, and of ours; 0: 22 */
+	const char *user;		   /* as whom we log in there; NULL: root */
+	char *own_address;		   /* the address by which the other node reaches us */
 	struct host_key peer_key;
 };
 
@@ -38,9 +37,9 @@ static struct json_object *section_of(struct json_object *config, const char *no
 	return json_member(json_at(config, "node"), node);
 }
 
-/* ------------------------------------------------------------------ words with the other node's programs */
+/* ------------------------------------------------------------------ requests to the other node */
 
-/* Runs a command of the agent there, gives it the request and takes its reply. */
+/* Runs a command of the other node's agent with the request as its stdin; *reply is its stdout. */
 static int ask_stream(struct ssh *ssh, const char *command, struct json_object *request, struct json_object **reply,
 		      struct vmm_error **err)
 {
@@ -62,8 +61,8 @@ static int ask_stream(struct ssh *ssh, const char *command, struct json_object *
 	return json_parse(answer.data ? answer.data : "", -1, "reply", reply, err);
 }
 
-/* A reply is what the verb gives, or its error. */
-static int look_at_reply(const char *node, struct json_object *reply, struct vmm_error **err)
+/* Sets the error that the reply of a verb contains, if it does. */
+static int check_reply(const char *node, struct json_object *reply, struct vmm_error **err)
 {
 	if (!json_at(reply, "error"))
 		return 0;
@@ -87,27 +86,29 @@ int cluster_test(struct json_object *config, const char *etc_dir, const char *no
 	return status;
 }
 
-/* ------------------------------------------------------------------ the administrator's own access */
+/* ------------------------------------------------------------------ the administrator's own ssh access */
 
+/* The error for an ssh that has printed no reply. */
 static int refused(const struct join *join, struct run_result *result, struct vmm_error **err)
 {
 	const char *user = join->user ? join->user : "root";
-	char *words = result->err_out;
-	words[strcspn(words, "\r\n")] = 0;
+	char *stderr_text = result->err_out;
+	stderr_text[strcspn(stderr_text, "\r\n")] = 0;
 	if (result->status == 126 || result->status == 127) {
-		error_set(err, VMM_BLOCKED, "agent-missing", "node %s has no %s", join->name, join->places->engine);
+		error_set(err, VMM_BLOCKED, "agent-missing", "node %s has no %s", join->name, join->paths->engine);
 		return error_hint(err, "Install the package vmmigrate on %s.", join->name);
 	}
-	error_set(err, VMM_BLOCKED, "ssh-refused", "your own ssh access to %s@%s does not suffice: %s", user,
+	error_set(err, VMM_BLOCKED, "ssh-refused", "your own ssh access to %s@%s does not work: %s", user,
 		  join->address,
-		  *words	      ? words
+		  *stderr_text	      ? stderr_text
 		  : result->timed_out ? "it took too long"
-				      : "it said nothing");
-	return error_hint(err, "This must work without a question: ssh -p %d %s@%s true (ssh-copy-id makes it so).",
+				      : "ssh has printed no reason");
+	return error_hint(err, "This command must work without a password: ssh -p %d %s@%s true (see ssh-copy-id).",
 			  join->port ? join->port : 22, user, join->address);
 }
 
-/* The environment that finds the administrator's keys and agent, and no more of it. */
+/* "NAME=VALUE", or NULL if the variable is not set. ssh gets only the variables by which it finds the administrator's
+ * keys and ssh-agent. */
 static char *from_environment(const char *name)
 {
 	const char *value = getenv(name);
@@ -119,10 +120,10 @@ static int ask_as_administrator(const struct join *join, struct json_object *req
 {
 	vmm_auto_free char *hosts = str_format("UserKnownHostsFile=\"%s\"", join->known_hosts);
 	vmm_auto_free char *port = str_format("%d", join->port ? join->port : 22);
-	vmm_auto_free char *agent = from_environment("SSH_AUTH_SOCK"), *home = from_environment("HOME");
-	vmm_auto_free char *command = str_format("%s node-accept", join->places->engine);
+	vmm_auto_free char *ssh_agent = from_environment("SSH_AUTH_SOCK"), *home = from_environment("HOME");
+	vmm_auto_free char *command = str_format("%s node-accept", join->paths->engine);
 	const char *environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8", home ? home : "HOME=/root",
-				     agent, NULL};
+				     ssh_agent, NULL};
 	const char *const argv[] = {"ssh",   "-T",
 				    "-o",    "BatchMode=yes",
 				    "-o",    "StrictHostKeyChecking=yes",
@@ -146,11 +147,12 @@ static int ask_as_administrator(const struct join *join, struct json_object *req
 	return status;
 }
 
-/* With our own key where it is accepted already, so that a second `node add` needs no other access. */
+/* Asks over our own key if the node accepts it already, so that a second `node add` needs no access of the
+ * administrator. */
 static int ask_accept(const struct join *join, struct json_object *request, struct json_object **reply,
 		      struct vmm_error **err)
 {
-	vmm_auto_free char *key = str_format("%s/id_vmmigrate", join->places->etc);
+	vmm_auto_free char *key = str_format("%s/id_vmmigrate", join->paths->etc);
 	const struct ssh_peer peer = {.name = join->name,
 				      .address = join->address,
 				      .port = join->port,
@@ -162,22 +164,23 @@ static int ask_accept(const struct join *join, struct json_object *request, stru
 	ssh_close(ssh);
 	if (!done && ask_as_administrator(join, request, reply, err) < 0)
 		return -1;
-	return look_at_reply(join->name, *reply, err);
+	return check_reply(join->name, *reply, err);
 }
 
 /* ------------------------------------------------------------------ node add */
 
-/* Our address on the way to the other node. Connecting a datagram socket sends nothing. */
+/* Our address: the configured one, else the one from which packets to the other node are sent. Connecting a UDP socket
+ * tells it and sends nothing. */
 static int find_own_address(struct join *join, struct vmm_error **err)
 {
-	const char *said = json_text(section_of(join->config, join->self), "address");
+	const char *configured = json_text(section_of(join->config, join->self), "address");
 	const struct addrinfo want = {.ai_socktype = SOCK_DGRAM};
 	struct addrinfo *to = NULL;
 	struct sockaddr_storage own;
 	socklen_t length = sizeof(own);
 	char text[NI_MAXHOST] = "";
-	if (said) {
-		join->own_address = str_copy(said);
+	if (configured) {
+		join->own_address = str_copy(configured);
 		return 0;
 	}
 	if (getaddrinfo(join->address, "22", &want, &to) == 0) {
@@ -188,7 +191,7 @@ static int find_own_address(struct join *join, struct vmm_error **err)
 		freeaddrinfo(to);
 	}
 	if (!config_address(text)) {
-		error_set(err, VMM_BLOCKED, "no-route", "which address of ours %s sees is not to be found out",
+		error_set(err, VMM_BLOCKED, "no-route", "it cannot be found out by which address %s reaches this node",
 			  join->name);
 		return error_hint(err, "Set address in [node %s] of %s.", join->self, join->conf);
 	}
@@ -196,12 +199,12 @@ static int find_own_address(struct join *join, struct vmm_error **err)
 	return 0;
 }
 
-/* What the other node is asked to accept: our name and address, our key, and the host key that our sshd shows there. */
+/* Makes the request of node-accept: our name, address and key, and the host key that sshd shows at our address. */
 static int make_request(struct join *join, struct json_object **request, struct vmm_error **err)
 {
 	vmm_auto_free char *key = NULL;
 	vmm_auto_host_key struct host_key own = {0};
-	if (key_own(join->places->etc, join->self, &key, err) < 0 || find_own_address(join, err) < 0)
+	if (key_own(join->paths->etc, join->self, &key, err) < 0 || find_own_address(join, err) < 0)
 		return -1;
 	const struct ssh_peer self = {.name = join->self,
 				      .address = join->own_address,
@@ -215,27 +218,27 @@ static int make_request(struct join *join, struct json_object **request, struct 
 	return 0;
 }
 
-/* The way back is tested by the other node, which is asked with our key. */
+/* Asks the other node, over our key, to test its connection to this node. */
 static int test_back(const struct join *join, struct json_object *config, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *request = json_make("api:d name:s forwarded:b", 1, join->self, 1),
 					 *reply = NULL;
 	struct cluster_peer peer;
 	struct ssh *ssh = NULL;
-	if (cluster_peer(config, join->places->etc, join->name, &peer, err) < 0)
+	if (cluster_peer(config, join->paths->etc, join->name, &peer, err) < 0)
 		return -1;
 	int status = ssh_open(&peer.ssh, &ssh, err);
 	if (status == 0)
 		status = ask_stream(ssh, "verb node-test", request, &reply, err);
 	ssh_close(ssh);
 	cluster_peer_free(&peer);
-	if (status < 0 || look_at_reply(join->name, reply, err) < 0)
+	if (status < 0 || check_reply(join->name, reply, err) < 0)
 		return -1;
 	if (json_true(reply, "tests.0.ok"))
 		return 0;
 	if (json_at(reply, "tests.0.error"))
 		return error_from_json(err, json_at(reply, "tests.0.error"));
-	return error_set(err, VMM_FAILED, "malformed", "%s says nothing of its test", join->name);
+	return error_set(err, VMM_FAILED, "malformed", "%s has not reported the result of its test", join->name);
 }
 
 static int test_both(const struct join *join, struct json_object *report, struct vmm_error **err)
@@ -243,7 +246,7 @@ static int test_both(const struct join *join, struct json_object *report, struct
 	vmm_auto_json struct json_object *config = NULL;
 	if (cluster_load(join->conf, &config, err) < 0)
 		return -1;
-	if (cluster_test(config, join->places->etc, join->name, err) < 0)
+	if (cluster_test(config, join->paths->etc, join->name, err) < 0)
 		return error_context(err, "%s is added, but the test from here to there failed", join->name);
 	json_append(report, "tests", json_make("from:s to:s ok:b", join->self, join->name, 1));
 	if (test_back(join, config, err) < 0)
@@ -252,14 +255,15 @@ static int test_both(const struct join *join, struct json_object *report, struct
 	return 0;
 }
 
-static int carry_out(struct join *join, struct json_object *report, struct vmm_error **err)
+/* Exchanges the keys, writes the files and tests both directions. */
+static int add_node(struct join *join, struct json_object *report, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *request = NULL, *reply = NULL;
 	const char *key;
 	if (make_request(join, &request, err) < 0 || ask_accept(join, request, &reply, err) < 0 ||
 	    json_need(reply, "key", "reply of the node", &key, err) < 0)
 		return -1;
-	if (key_authorize(join->places->authorized_keys, join->places->agent, join->name, key, err) < 0 ||
+	if (key_authorize(join->paths->authorized_keys, join->paths->agent, join->name, key, err) < 0 ||
 	    cluster_add_node(join->conf, join->name, join->address, err) < 0 ||
 	    cluster_add_node(join->conf, join->self, join->own_address, err) < 0)
 		return -1;
@@ -271,13 +275,13 @@ static int unknown(const struct join *join, struct vmm_error **err)
 	error_set(err, VMM_BLOCKED, "host-key-unknown", "the host key of %s (%s) is not known: %s", join->name,
 		  join->address, join->peer_key.fingerprint);
 	return error_hint(err,
-			  "Compare it with what that machine says: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; "
+			  "Compare it with the key on that machine: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; "
 			  "then: vmmigrate node add %s %s --accept",
 			  join->name, join->address);
 }
 
-/* Looks at the host key. An unknown one goes on only if the administrator has agreed. */
-static int meet(struct join *join, bool accept, struct json_object **report, struct vmm_error **err)
+/* Fetches and checks the host key, and begins the report. An unknown key is remembered if `accept` is set. */
+static int check_host_key(struct join *join, bool accept, struct json_object **report, struct vmm_error **err)
 {
 	const struct ssh_peer peer = {
 		.name = join->name, .address = join->address, .port = join->port, .known_hosts = join->known_hosts};
@@ -294,12 +298,12 @@ static int meet(struct join *join, bool accept, struct json_object **report, str
 	return known ? 0 : host_key_remember(&join->peer_key, join->known_hosts, err);
 }
 
-static int begin(struct join *join, const struct cluster_places *places, const char *name, const char *address,
+static int begin(struct join *join, const struct cluster_paths *paths, const char *name, const char *address,
 		 struct vmm_error **err)
 {
-	*join = (struct join){.places = places, .name = name, .address = address};
-	join->conf = str_format("%s/vmmigrate.conf", places->etc);
-	join->known_hosts = str_format("%s/known_hosts", places->etc);
+	*join = (struct join){.paths = paths, .name = name, .address = address};
+	join->conf = str_format("%s/vmmigrate.conf", paths->etc);
+	join->known_hosts = str_format("%s/known_hosts", paths->etc);
 	if (cluster_node_check(name, address, err) < 0 || cluster_load(join->conf, &join->config, err) < 0)
 		return -1;
 	join->self = json_text(join->config, "self");
@@ -314,16 +318,16 @@ static int begin(struct join *join, const struct cluster_places *places, const c
 	return 0;
 }
 
-int cluster_join_at(const struct cluster_places *places, const char *name, const char *address, bool accept,
+int cluster_join_at(const struct cluster_paths *paths, const char *name, const char *address, bool accept,
 		    struct json_object **report, struct vmm_error **err)
 {
 	struct join join;
 	*report = NULL;
-	int status = begin(&join, places, name, address, err);
+	int status = begin(&join, paths, name, address, err);
 	if (status == 0)
-		status = meet(&join, accept, report, err);
+		status = check_host_key(&join, accept, report, err);
 	if (status == 0)
-		status = carry_out(&join, *report, err);
+		status = add_node(&join, *report, err);
 	join_free(&join);
 	if (status == 0)
 		return 0;
@@ -341,8 +345,8 @@ static int wrong_name(const char *self, const char *wanted, struct vmm_error **e
 			  wanted);
 }
 
-/* A port of a request: 0 where it is not said. */
-static int port_of(struct json_object *object, int *port, struct vmm_error **err)
+/* The port in a request, 0 if there is none. */
+static int read_port(struct json_object *object, int *port, struct vmm_error **err)
 {
 	int64_t number = json_number(object, "port");
 	if (number < 0 || number > 65535)
@@ -351,25 +355,27 @@ static int port_of(struct json_object *object, int *port, struct vmm_error **err
 	return 0;
 }
 
-/* Connects back, and remembers the host key if it is the one that we were told over the administrator's connection. */
-static int meet_back(const char *known_hosts, const struct ssh_peer *peer, const char *told, struct vmm_error **err)
+/* Connects back, and remembers the host key if it is the expected one, which came over the administrator's
+ * connection. */
+static int check_host_key_back(const char *known_hosts, const struct ssh_peer *peer, const char *expected,
+			       struct vmm_error **err)
 {
 	vmm_auto_host_key struct host_key seen = {0};
 	if (host_key_fetch(peer, &seen, err) < 0)
 		return error_context(err, "the way back to %s", peer->name);
-	if (str_same(seen.key, told))
+	if (str_same(seen.key, expected))
 		return host_key_remember(&seen, known_hosts, err);
-	error_set(err, VMM_BLOCKED, "host-key-changed", "what answers at %s is not node %s: its host key is %s",
+	error_set(err, VMM_BLOCKED, "host-key-changed", "the machine at %s is not node %s: its host key is %s",
 		  peer->address, peer->name, seen.fingerprint);
-	return error_hint(err, "Set the address at which %s is reached from other nodes in its own [node %s].",
+	return error_hint(err, "Set address in [node %s] on %s itself to the address by which other nodes reach it.",
 			  peer->name, peer->name);
 }
 
-int cluster_accept_at(const struct cluster_places *places, struct json_object *request, struct json_object **reply,
+int cluster_accept_at(const struct cluster_paths *paths, struct json_object *request, struct json_object **reply,
 		      struct vmm_error **err)
 {
-	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", places->etc), *key = NULL;
-	vmm_auto_free char *known_hosts = str_format("%s/known_hosts", places->etc);
+	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc), *key = NULL;
+	vmm_auto_free char *known_hosts = str_format("%s/known_hosts", paths->etc);
 	vmm_auto_json struct json_object *config = NULL;
 	const char *what = "node-accept", *name, *address, *their_key, *host_key, *you, *your_address;
 	int port = 0, your_port = 0;
@@ -379,8 +385,8 @@ int cluster_accept_at(const struct cluster_places *places, struct json_object *r
 	    json_need(request, "key", what, &their_key, err) < 0 ||
 	    json_need(request, "host_key", what, &host_key, err) < 0 ||
 	    json_need(request, "you.name", what, &you, err) < 0 ||
-	    json_need(request, "you.address", what, &your_address, err) < 0 || port_of(request, &port, err) < 0 ||
-	    port_of(json_at(request, "you"), &your_port, err) < 0 || cluster_node_check(name, address, err) < 0 ||
+	    json_need(request, "you.address", what, &your_address, err) < 0 || read_port(request, &port, err) < 0 ||
+	    read_port(json_at(request, "you"), &your_port, err) < 0 || cluster_node_check(name, address, err) < 0 ||
 	    cluster_node_check(you, your_address, err) < 0 || cluster_load(conf, &config, err) < 0)
 		return -1;
 	const char *self = json_text(config, "self");
@@ -391,27 +397,27 @@ int cluster_accept_at(const struct cluster_places *places, struct json_object *r
 	if (!key_is_public(their_key))
 		return error_set(err, VMM_USAGE, "malformed", "the key of node %s is no ed25519 key", name);
 	const struct ssh_peer back = {.name = name, .address = address, .port = port, .known_hosts = known_hosts};
-	if (key_own(places->etc, self, &key, err) < 0 || meet_back(known_hosts, &back, host_key, err) < 0 ||
+	if (key_own(paths->etc, self, &key, err) < 0 || check_host_key_back(known_hosts, &back, host_key, err) < 0 ||
 	    cluster_add_node_at(conf, name, address, port, err) < 0 ||
 	    cluster_add_node_at(conf, self, your_address, your_port, err) < 0 ||
-	    key_authorize(places->authorized_keys, places->agent, name, their_key, err) < 0)
+	    key_authorize(paths->authorized_keys, paths->agent, name, their_key, err) < 0)
 		return -1;
 	*reply = json_make("api:d name:s key:s", 1, self, key);
 	return 0;
 }
 
-/* ------------------------------------------------------------------ where it is installed */
+/* ------------------------------------------------------------------ installed paths */
 
-/* sshd looks in the home that the system knows, whatever HOME says. */
+/* sshd uses the home directory of the user database, not the variable HOME. */
 static char *installed_authorized_keys(void)
 {
 	const struct passwd *user = getpwuid(geteuid());
 	return str_format("%s/.ssh/authorized_keys", user ? user->pw_dir : "/root");
 }
 
-static struct cluster_places installed(const char *etc_dir, const char *authorized_keys)
+static struct cluster_paths installed(const char *etc_dir, const char *authorized_keys)
 {
-	return (struct cluster_places){
+	return (struct cluster_paths){
 		.etc = etc_dir,
 		.authorized_keys = authorized_keys,
 		.agent = "/usr/libexec/vmmigrate/vmmigrate-agent",
@@ -423,13 +429,13 @@ int cluster_join(const char *etc_dir, const char *name, const char *address, boo
 		 struct vmm_error **err)
 {
 	vmm_auto_free char *authorized_keys = installed_authorized_keys();
-	const struct cluster_places places = installed(etc_dir, authorized_keys);
-	return cluster_join_at(&places, name, address, accept, report, err);
+	const struct cluster_paths paths = installed(etc_dir, authorized_keys);
+	return cluster_join_at(&paths, name, address, accept, report, err);
 }
 
 int cluster_accept(const char *etc_dir, struct json_object *request, struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_free char *authorized_keys = installed_authorized_keys();
-	const struct cluster_places places = installed(etc_dir, authorized_keys);
-	return cluster_accept_at(&places, request, reply, err);
+	const struct cluster_paths paths = installed(etc_dir, authorized_keys);
+	return cluster_accept_at(&paths, request, reply, err);
 }

@@ -1,15 +1,15 @@
-/* keys.c: our key pair, who may come in with which, and the host keys that we know. */
+/* keys.c: our key pair, the keys of other nodes in authorized_keys, and host keys in known_hosts. */
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cluster/keys.h"
+#include "cluster/cluster-internal.h"
 
 enum { KEYS_LIMIT = 4 << 20, KEYGEN_LIMIT_MS = 20000 };
 
 static const char key_type[] = "ssh-ed25519 ";
 
-/* ------------------------------------------------------------------ our own */
+/* ------------------------------------------------------------------ our key pair */
 
 static int make_pair(const char *path, const char *self, struct vmm_error **err)
 {
@@ -17,7 +17,7 @@ static int make_pair(const char *path, const char *self, struct vmm_error **err)
 	vmm_auto_free char *public = str_format("%s.pub", path), *comment = str_format("vmmigrate@%s", self);
 	const char *const argv[] = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", fresh, NULL};
 	struct run_result result;
-	/* What an interrupted run has left would make ssh-keygen ask. */
+	/* If an interrupted run has left these files, ssh-keygen would ask whether to overwrite them. */
 	if (file_remove(fresh, err) < 0 || file_remove(fresh_public, err) < 0 || file_remove(public, err) < 0)
 		return -1;
 	if (run_checked(&(struct run){.argv = argv, .limit_ms = KEYGEN_LIMIT_MS}, &result, err) < 0) {
@@ -39,7 +39,7 @@ int key_own(const char *etc, const char *self, char **public, struct vmm_error *
 		error_context(err, "read our key %s", path);
 		return error_hint(err, "Move it away; `vmmigrate node add` makes another.");
 	}
-	/* Type and key; the comment, if there is one, goes. */
+	/* Keep type and base64; cut off the comment, if there is one. */
 	char *at = result.out;
 	at += strcspn(at, " \n");
 	at += *at == ' ';
@@ -68,7 +68,7 @@ bool key_is_public(const char *key)
 
 typedef bool line_fn(const char *line, void *context);
 
-/* The file (NULL where there is none) without the lines that `drop` picks, and with `add` at its end. */
+/* The text (NULL: empty) without the lines for which `drop` returns true, and with the line `add` at its end. */
 static char *edited(const char *text, line_fn *drop, void *context, const char *add)
 {
 	vmm_auto_text struct text out = {0};
@@ -96,7 +96,8 @@ static bool holds_line(const char *text, const char *line)
 	return false;
 }
 
-/* Puts `line` into the file, and takes out those that `drop` picks, unless it is there already. */
+/* Adds the line to the file and removes those for which `drop` returns true; does nothing if the line is there already.
+ * `mode` is the mode of a file that is made. */
 static int put_line(const char *path, mode_t mode, line_fn *drop, void *context, const char *line,
 		    struct vmm_error **err)
 {
@@ -112,13 +113,13 @@ static int put_line(const char *path, mode_t mode, line_fn *drop, void *context,
 	return file_write(to, written, strlen(written), info.st_mode & 0777, err);
 }
 
-/* ------------------------------------------------------------------ who may come in */
+/* ------------------------------------------------------------------ authorized_keys */
 
 struct key_line {
 	const char *base64, *comment, *command;
 };
 
-/* The same key with other powers, or an older key of the same node. */
+/* True for a line with the same key (it may allow more than our line), and for an older key of the same node. */
 static bool is_superseded(const char *line, void *context)
 {
 	const struct key_line *key = context;
@@ -130,7 +131,8 @@ int key_authorize(const char *authorized_keys, const char *agent, const char *no
 {
 	if (!key_is_public(key))
 		return error_set(err, VMM_USAGE, "malformed", "the key of node %s is no ed25519 key", node);
-	/* exec: a login shell that stays would hold the agent's output open, and a half-closed relay would never end there. */
+	/* exec: a login shell that keeps running would hold the agent's stdout open, and a half-closed connection of
+	 * the relay would never end. */
 	vmm_auto_free char *command = str_format("restrict,command=\"exec %s\" ", agent);
 	vmm_auto_free char *comment = str_format(" vmmigrate@%s", node);
 	vmm_auto_free char *line = str_format("%s%s%s", command, key, comment);
@@ -167,11 +169,11 @@ static int changed(const struct host_key *host_key, const char *file, struct vmm
 	error_set(err, VMM_BLOCKED, "host-key-changed",
 		  "the host key of %s (%s) is not the one in %s: another machine may be answering", host_key->host,
 		  host_key->fingerprint, file);
-	return error_hint(err, "Only if it was installed anew: ssh-keygen -f %s -R '%s', then again.", file,
+	return error_hint(err, "Only if it was reinstalled: ssh-keygen -f %s -R '%s', then add it again.", file,
 			  host_key->host);
 }
 
-/* ssh-keygen finds hashed names and patterns too: "[@MARKER ]NAMES TYPE BASE64", and comments. */
+/* ssh-keygen -F finds hashed names and patterns too. It prints lines "[@MARKER ]NAMES TYPE BASE64" and comments. */
 int host_key_known(const struct host_key *host_key, const char *file, bool *known, struct vmm_error **err)
 {
 	const char *const argv[] = {"ssh-keygen", "-F", host_key->host, "-f", file, NULL};

@@ -1,10 +1,10 @@
-/* nodes.c: the nodes of the configuration - found by name, reached, added. */
+/* nodes.c: finds a node of the configuration by its name, and adds nodes to the file. */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cluster/config.h"
+#include "cluster/cluster-internal.h"
 
 enum { CONF_LIMIT = 1 << 20 };
 
@@ -40,14 +40,11 @@ int cluster_peer(struct json_object *config, const char *etc_dir, const char *no
 		return -1;
 	if (!section)
 		return unknown(node, nodes, err);
-	/* The name as the configuration has it lives as long as config does; the caller's may not. */
-	struct json_object_iter at;
-	const char *name = NULL;
-	json_object_object_foreachC(nodes, at) if (str_same(at.key, node)) name = at.key;
+	peer->name = str_copy(node);
 	peer->key = str_format("%s/id_vmmigrate", etc_dir);
 	peer->known_hosts = str_format("%s/known_hosts", etc_dir);
 	peer->ssh = (struct ssh_peer){
-		.name = name,
+		.name = peer->name,
 		.address = json_text(section, "address"),
 		.port = (int)json_number(section, "port"),
 		.user = json_text(section, "user"),
@@ -59,14 +56,15 @@ int cluster_peer(struct json_object *config, const char *etc_dir, const char *no
 
 void cluster_peer_free(struct cluster_peer *peer)
 {
+	free(peer->name);
 	free(peer->key);
 	free(peer->known_hosts);
 	*peer = (struct cluster_peer){0};
 }
 
-/* ------------------------------------------------------------------ another node in the file */
+/* ------------------------------------------------------------------ adding a node to the file */
 
-/* Is this line the key's? */
+/* Does this line set the key? */
 static bool is_key(const char *line, size_t length, const char *key)
 {
 	while (length && (*line == ' ' || *line == '\t')) {
@@ -81,12 +79,13 @@ static bool is_key(const char *line, size_t length, const char *key)
 	return *line == '=' || *line == ':';
 }
 
-/* The text with `key = value` said of the node; all other bytes are as they were. */
+/* The text with `key = value` in the node's section: in place of the line that sets the key, else as the section's
+ * first line, else in a new section at the end. All other bytes stay. Belongs to the caller. */
 static char *with_key(const char *text, const char *name, const char *key, const char *value)
 {
 	vmm_auto_text struct text out = {0};
 	vmm_auto_free char *wanted = str_format("node %s", name);
-	const char *after = NULL, *old = NULL; /* the end of the section's own line; the line that says the key */
+	const char *after = NULL, *old = NULL; /* the end of the section's heading; the line that sets the key */
 	bool inside = false;
 	for (const char *at = text; *at;) {
 		size_t length = strcspn(at, "\n"), whole = length + (at[length] == '\n');
@@ -122,10 +121,10 @@ int cluster_node_check(const char *name, const char *address, struct vmm_error *
 	return 0;
 }
 
-static bool says(struct json_object *config, const char *name, const char *key, const char *value)
+static bool is_set(struct json_object *config, const char *name, const char *key, const char *value)
 {
-	struct json_object *said = json_member(json_member(json_at(config, "node"), name), key);
-	return said && str_same(json_object_get_string(said), value);
+	struct json_object *old = json_member(json_member(json_at(config, "node"), name), key);
+	return old && str_same(json_object_get_string(old), value);
 }
 
 static int set_key(const char *path, const char *name, const char *key, const char *value, struct vmm_error **err)
@@ -136,9 +135,9 @@ static int set_key(const char *path, const char *name, const char *key, const ch
 	struct stat info = {.st_mode = 0644};
 	if (cluster_load(path, &before, err) < 0)
 		return -1;
-	if (says(before, name, key, value))
+	if (is_set(before, name, key, value))
 		return 0;
-	/* A link stays a link, and what it leads to is written. */
+	/* If the path is a symbolic link, write the file that it leads to, and keep the link. */
 	const char *to = realpath(path, real) ? real : path;
 	if (stat(to, &info) == 0 && file_read(to, CONF_LIMIT, &text, NULL, err) < 0)
 		return -1;

@@ -1,5 +1,5 @@
 /* Any vmmigrate.conf. */
-#include "cluster/config.h"
+#include "cluster/cluster-internal.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)

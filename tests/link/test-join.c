@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-#include "cluster/keys.h"
+#include "cluster/cluster-internal.h"
 #include "own-sshd.h"
 
 /* ------------------------------------------------------------------ the nodes */
@@ -33,7 +33,7 @@ struct world {
 	pid_t agent;		/* ssh-agent with the administrator's key */
 };
 
-static struct cluster_places places_of(const char *dir, const struct machine *other)
+static struct cluster_paths paths_of(const char *dir, const struct machine *other)
 {
 	static char etc[256], keys[256], agent[4400];
 	char self[4096] = "";
@@ -42,7 +42,7 @@ static struct cluster_places places_of(const char *dir, const struct machine *ot
 	snprintf(etc, sizeof(etc), "%s/etc", dir);
 	snprintf(keys, sizeof(keys), "%s/authorized_keys", dir);
 	snprintf(agent, sizeof(agent), "%s agent %s", self, dir);
-	return (struct cluster_places){etc, keys, agent, other ? other->engine : "none"};
+	return (struct cluster_paths){etc, keys, agent, other ? other->engine : "none"};
 }
 
 static void put(const char *path, const char *text)
@@ -175,8 +175,8 @@ static int leave(void **state)
 static int join(struct world *w, bool accept, struct json_object **report, struct vmm_error **err)
 {
 	vmm_auto_free char *dir = str_format("%s/n1", w->dir);
-	const struct cluster_places places = places_of(dir, &w->node[1]);
-	return cluster_join_at(&places, "n2", "127.0.0.1", accept, report, err);
+	const struct cluster_paths paths = paths_of(dir, &w->node[1]);
+	return cluster_join_at(&paths, "n2", "127.0.0.1", accept, report, err);
 }
 
 /* ------------------------------------------------------------------ what runs on the nodes */
@@ -184,8 +184,8 @@ static int join(struct world *w, bool accept, struct json_object **report, struc
 static int play_agent(const char *dir)
 {
 	const char *asked = getenv("SSH_ORIGINAL_COMMAND");
-	const struct cluster_places places = places_of(dir, NULL);
-	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", places.etc), *input = mem_zero(65536);
+	const struct cluster_paths paths = paths_of(dir, NULL);
+	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths.etc), *input = mem_zero(65536);
 	vmm_auto_json struct json_object *config = NULL, *request = NULL, *reply = NULL, *hello = NULL;
 	vmm_auto_error struct vmm_error *err = NULL;
 	if (str_same(asked, "agent")) {
@@ -201,14 +201,14 @@ static int play_agent(const char *dir)
 		if (cluster_load(conf, &config, NULL) < 0)
 			return 1;
 		const char *name = json_text(request, "name");
-		int status = cluster_test(config, places.etc, name, &err);
+		int status = cluster_test(config, paths.etc, name, &err);
 		reply = json_make("tests:o", json_object_new_array());
 		json_append(reply, "tests",
 			    json_make("from:s to:s ok:b error:o", json_text(config, "self"), name, status == 0,
 				      err ? error_to_json(err) : NULL));
 	} else if (!str_same(asked, "verb node-accept")) {
 		return 127;
-	} else if (cluster_accept_at(&places, request, &reply, &err) < 0) {
+	} else if (cluster_accept_at(&paths, request, &reply, &err) < 0) {
 		reply = json_make("error:o", error_to_json(err));
 	}
 	return puts(json_line(reply)) < 0;
@@ -342,7 +342,7 @@ static void a_request_that_could_harm_is_refused_and_writes_nothing(void **state
 		{"name", NULL},
 	};
 	vmm_auto_free char *dir = str_format("%s/n2", w->dir), *keys = get(w->node[1].keys);
-	const struct cluster_places places = places_of(dir, NULL);
+	const struct cluster_paths paths = paths_of(dir, NULL);
 	assert_true(key_is_public(key));
 	for (size_t i = 0; i < VMM_COUNT(bad); i++) {
 		vmm_auto_json struct json_object *reply = NULL;
@@ -351,7 +351,7 @@ static void a_request_that_could_harm_is_refused_and_writes_nothing(void **state
 				  key, key, json_make("name:s address:s", "n2", "127.0.0.1"));
 		json_object_object_add(request, bad[i][0], bad[i][1] ? json_object_new_string(bad[i][1]) : NULL);
 		vmm_auto_error struct vmm_error *err = NULL;
-		assert_int_equal(cluster_accept_at(&places, request, &reply, &err), -1);
+		assert_int_equal(cluster_accept_at(&paths, request, &reply, &err), -1);
 		assert_non_null(err);
 	}
 	vmm_auto_free char *after = get(w->node[1].keys), *conf = get(w->node[1].conf);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cluster/config.h"
+#include "cluster/cluster-internal.h"
 
 static struct json_object *parse(const char *text)
 {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-#include "cluster/config.h"
+#include "cluster/cluster-internal.h"
 
 static int enter(void **state)
 {

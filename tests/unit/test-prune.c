@@ -5,7 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cluster/config.h"
+#include "cluster/cluster-internal.h"
 #include "engine/engine.h"
 
 static const int64_t hour_us = INT64_C(3600) * 1000000;
