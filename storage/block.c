@@ -1,5 +1,6 @@
-/* block.c: volumes that are block devices - logical volumes, LUNs, whole disks. An administrator makes them, under names of
- * their own in a directory (/dev/vg0, or one of links); we fill the one that is named, and never make or remove any. */
+/* block.c: volumes that are block devices - logical volumes, LUNs, whole disks. An administrator makes them and gives
+ * them names in a directory (/dev/vg0, or a directory of links). We fill the device that has the volume's name, and
+ * never make or remove one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 
 #include "storage.h"
 
-/* A definition may also name a device as a file. */
+/* A definition may also give a device the type "file". */
 static bool block_is_mine(struct json_object *volume)
 {
 	const char *type = json_text(volume, "type"), *path = json_text(volume, "path");
@@ -23,13 +24,13 @@ static int block_describe(struct json_object *volume, struct vmm_error **err)
 	if (fd < 0 || device_size(fd, path, &size, err) < 0)
 		return -1;
 	json_put(volume, "size:i allocated:i", (int64_t)size, (int64_t)size);
-	vmm_auto_free char *same = device_identity(fd);
-	if (same)
-		json_put(volume, "identity:s", same);
+	vmm_auto_free char *identity = device_identity(fd);
+	if (identity)
+		json_put(volume, "identity:s", identity);
 	return image_describe(volume, err);
 }
 
-/* How much room there is for devices, nobody but an administrator knows. */
+/* There is no free space to report: only the administrator makes devices. */
 static int block_examine(struct json_object *storage, struct vmm_error **err)
 {
 	(void)err;
@@ -37,8 +38,8 @@ static int block_examine(struct json_object *storage, struct vmm_error **err)
 	return 0;
 }
 
-/* "/dev/vg0/disk" lies on "vg0", "/dev/sdb" on "dev". */
-static void block_place(struct json_object *volume, char **name, char **path)
+/* "/dev/vg0/disk" is on the storage "vg0", "/dev/sdb" on "dev". */
+static void block_default_storage(struct json_object *volume, char **name, char **path)
 {
 	*path = path_dir(json_text(volume, "path"));
 	*name = str_copy(str_starts(*path, "/dev/") ? *path + 5 : *path + 1);
@@ -49,7 +50,8 @@ static void block_place(struct json_object *volume, char **name, char **path)
 		str_replace(name, "block");
 }
 
-/* By its name each time: what number a device has may change from one boot to the next, which device is meant does not. */
+/* Opens by the volume's own path each time. It may be a link of the administrator's: the device numbers behind it can
+ * change from one boot to the next. */
 static int block_open(const char *path, bool writable, struct vmm_error **err)
 {
 	if (path_check(path, "volume", err) < 0)
@@ -70,7 +72,7 @@ static int block_allocate(const char *path, uint64_t size, uint64_t size_needed,
 		vmm_auto_free char *needed = str_size((int64_t)size), *had = str_size((int64_t)room);
 		error_set(err, VMM_BLOCKED, "no-space", "the block device %s is too small (need %s, have %s)", path,
 			  needed, had);
-		return error_hint(err, "Make it larger (lvextend), or choose another place (--targetstorage).");
+		return error_hint(err, "Make it larger (lvextend), or choose another storage (--targetstorage).");
 	}
 	int opened = fd;
 	fd = -1;
@@ -97,7 +99,7 @@ const struct storage_ops storage_block = {
 	.is_mine = block_is_mine,
 	.describe = block_describe,
 	.examine = block_examine,
-	.place = block_place,
+	.default_storage = block_default_storage,
 	.allocate = block_allocate,
 	.open = block_open,
 	.publish = block_publish,

@@ -1,4 +1,5 @@
-/* device.c: one block device - its size, what it is called everywhere, and whether this system uses it. */
+/* device.c: block devices - size, identity across nodes, whether they were written to, whether this system uses
+ * them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -31,21 +32,22 @@ int device_open(const char *path, int flags, struct vmm_error **err)
 
 int device_size(int fd, const char *path, uint64_t *size, struct vmm_error **err)
 {
-	return ioctl(fd, BLKGETSIZE64, size) < 0 ? error_errno(err, errno, "ask %s for its size", path) : 0;
+	return ioctl(fd, BLKGETSIZE64, size) < 0 ? error_errno(err, errno, "get the size of %s", path) : 0;
 }
 
-/* ------------------------------------------------------------------ what it is called */
+/* ------------------------------------------------------------------ identity, writes */
 
-static char *in_sysfs(dev_t device, const char *name)
+/* The path in /sys of a file of the device. */
+static char *sysfs_path(dev_t device, const char *name)
 {
 	return str_format("/sys/dev/block/%u:%u/%s", major(device), minor(device), name);
 }
 
-/* The first line of a file of the device in /sys, or NULL. */
+/* The first line of such a file, or NULL. */
 static char *attribute(dev_t device, const char *name)
 {
 	char line[256];
-	vmm_auto_free char *path = in_sysfs(device, name);
+	vmm_auto_free char *path = sysfs_path(device, name);
 	vmm_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t got = fd < 0 ? -1 : fd_read_all(fd, line, sizeof(line) - 1);
 	if (got <= 0)
@@ -55,8 +57,8 @@ static char *attribute(dev_t device, const char *name)
 	return *line ? str_copy(line) : NULL;
 }
 
-/* Device-mapper's UUID (for LVM those of the group and the volume, for multipath the WWID), else the disk's WWID with
- * the number of the partition. A name that a node makes up itself (sdb, a loop device) is none. */
+/* Device-mapper's UUID (LVM: the UUIDs of group and volume; multipath: the WWID), else the disk's WWID with the number
+ * of the partition. Names that each node assigns by itself (sdb, loop0) identify nothing. */
 char *device_identity(int fd)
 {
 	struct stat info;
@@ -75,8 +77,8 @@ char *device_identity(int fd)
 	return NULL;
 }
 
-/* A device counts the sectors that were written and discarded; a node of it has no times. How many writes there were says nothing:
- * a flush counts for one. */
+/* The kernel counts the sectors that were written and discarded. The modification time of the device node does not
+ * change with its content, and the number of write requests also grows with each flush. */
 char *device_written(int fd)
 {
 	struct stat info;
@@ -90,9 +92,9 @@ char *device_written(int fd)
 	return str_format("%llu sectors written, %llu discarded", written, discarded);
 }
 
-/* ------------------------------------------------------------------ who uses it */
+/* ------------------------------------------------------------------ whether it is in use */
 
-/* Where it is mounted for us, or NULL. */
+/* Its mount point in our mount namespace, or NULL. */
 static char *mount_point(dev_t device)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
@@ -111,23 +113,23 @@ static char *mount_point(dev_t device)
 	return found;
 }
 
-/* In words, as far as it is known. */
-static char *user_of(const char *path)
+/* A sentence that says what uses the device, as far as it is known; belongs to the caller. */
+static char *describe_use(const char *path)
 {
 	struct stat info;
 	if (stat(path, &info) < 0)
 		return str_copy("this system uses it");
-	vmm_auto_free char *point = mount_point(info.st_rdev), *dir = in_sysfs(info.st_rdev, "holders");
+	vmm_auto_free char *point = mount_point(info.st_rdev), *dir = sysfs_path(info.st_rdev, "holders");
 	vmm_auto_json struct json_object *holders = NULL;
 	if (point)
 		return str_format("it is mounted at %s", point);
 	if (dir_list(dir, &holders, NULL) == 0 && json_count(holders, ""))
-		return str_format("it is a part of %s", json_text(json_object_array_get_idx(holders, 0), ""));
-	return str_copy("it, or a part of it, is mounted, swapped to or held otherwise");
+		return str_format("it is a part of %s", json_text(holders, "0"));
+	return str_copy("it, or a part of it, is mounted, swapped to or in use otherwise");
 }
 
-/* The kernel gives a device that anything of the system holds to nobody alone. Others who ask the same at this moment are soon
- * done. */
+/* O_EXCL on a block device fails with EBUSY if the system uses it (mount, swap, device-mapper, RAID). Another program
+ * that opens it with O_EXCL for such a test closes it at once: so it is tried again for a moment. */
 int device_unused(const char *path, struct vmm_error **err)
 {
 	int64_t end = clock_steady_ms() + PROBE_WAIT_MS;
@@ -141,7 +143,7 @@ int device_unused(const char *path, struct vmm_error **err)
 			break;
 		clock_sleep_ms(PROBE_PAUSE_MS);
 	}
-	vmm_auto_free char *user = user_of(path);
-	error_set(err, VMM_BLOCKED, "volume-taken", "the block device %s is in use: %s", path, user);
-	return error_hint(err, "See who uses it (lsblk %s), or name another device.", path);
+	vmm_auto_free char *use = describe_use(path);
+	error_set(err, VMM_BLOCKED, "volume-taken", "the block device %s is in use: %s", path, use);
+	return error_hint(err, "See what uses it (lsblk %s), or use another device.", path);
 }

@@ -1,4 +1,4 @@
-/* dir.c: volumes that are files (or directories) in a directory, on a filesystem of whatever sort. */
+/* dir.c: volumes that are files (or directories) in a directory, on any filesystem. */
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -25,7 +25,7 @@ static int dir_examine(struct json_object *storage, struct vmm_error **err)
 	struct statvfs room;
 	if (statvfs(path, &room) < 0) {
 		if (errno != ENOENT && errno != ENOTDIR)
-			return error_errno(err, errno, "look at the storage in %s", path);
+			return error_errno(err, errno, "examine the storage in %s", path);
 		json_put(storage, "active:b free:i total:i", 0, (int64_t)0, (int64_t)0);
 		return 0;
 	}
@@ -42,7 +42,7 @@ static int dir_allocate(const char *path, uint64_t size, uint64_t size_needed, s
 	vmm_auto_free char *dir = path_dir(path);
 	struct statvfs room;
 	if (statvfs(dir, &room) < 0)
-		return error_errno(err, errno, "look at the free space in %s", dir);
+		return error_errno(err, errno, "get the free space in %s", dir);
 	return plain_allocate(path, size, size_needed, (uint64_t)room.f_bavail * room.f_frsize, err);
 }
 
@@ -51,7 +51,7 @@ const struct storage_ops storage_dir = {
 	.is_mine = dir_is_mine,
 	.describe = dir_describe,
 	.examine = dir_examine,
-	.place = plain_place,
+	.default_storage = plain_default_storage,
 	.allocate = dir_allocate,
 	.open = plain_open,
 	.publish = plain_publish,

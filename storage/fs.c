@@ -1,4 +1,4 @@
-/* fs.c: which filesystem a path is on, and whether other nodes could see the same one. */
+/* fs.c: the filesystem that a path is on, and whether other nodes may have mounted the same one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 
 #include "storage.h"
 
-/* Filesystems that one machine alone can have mounted. All others are held to be shared until the contrary is proven:
- * to take a shared directory for a local one would let a copy overwrite its own source. */
+/* Filesystems that only one node can have mounted at a time. All others may be shared until that is disproved: if a
+ * shared directory were taken for a local one, a copy would overwrite its own source. */
 static const struct {
 	const char *type;
 	unsigned long magic; /* of statfs(2) */
@@ -19,7 +19,7 @@ static const struct {
 	{"reiserfs", 0x52654973}, {"vfat", 0x4d44},	{"exfat", 0x2011bab0},	  {"devtmpfs", 0x01021994},
 };
 
-/* For messages, where the table of mounts does not tell. */
+/* Names for messages, for a mount that /proc/self/mountinfo does not list. */
 static const struct {
 	const char *type;
 	unsigned long magic;
@@ -47,7 +47,7 @@ static const char *type_by_magic(unsigned long magic)
 	return "unknown";
 }
 
-/* Undoes the octal escapes of /proc/self/mountinfo, in place. */
+/* Decodes the octal escapes of /proc/self/mountinfo within the text itself. */
 static void unescape(char *text)
 {
 	char *to = text;
@@ -62,8 +62,9 @@ static void unescape(char *text)
 	*to = 0;
 }
 
-/* One line: id parent major:minor root MOUNT options tags... - TYPE source options. */
-static bool line_is(char *line, uint64_t id, struct storage_fs *fs)
+/* Reads a line "id parent major:minor root MOUNT options tags... - TYPE source options"; false if it is of another
+ * mount. */
+static bool read_mount(char *line, uint64_t id, struct storage_fs *fs)
 {
 	char *rest, *dash = strstr(line, " - "), *field = line;
 	if (strtoull(line, &rest, 10) != id || *rest != ' ' || !dash)
@@ -80,21 +81,22 @@ static bool line_is(char *line, uint64_t id, struct storage_fs *fs)
 	return true;
 }
 
-/* Where the mount is not in the table (it lies outside of our root), fs stays as it was. */
-static void look_in_mounts(uint64_t id, struct storage_fs *fs)
+/* Sets type and mount point from the table of mounts. They stay NULL if it does not list the mount, which is so for one
+ * outside of our root directory. */
+static void look_up_mount(uint64_t id, struct storage_fs *fs)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	vmm_auto_free char *line = NULL;
 	size_t room = 0;
 	while (mounts && getline(&line, &room, mounts) > 0)
-		if (line_is(line, id, fs))
+		if (read_mount(line, id, fs))
 			break;
 	if (mounts)
 		fclose(mounts);
 }
 
-/* The path itself, or the nearest directory above it that is there. */
-static int nearest(const char *path, char **found, struct statx *info, struct vmm_error **err)
+/* Finds the path itself, or the nearest directory above it that is there; *found belongs to the caller. */
+static int find_nearest(const char *path, char **found, struct statx *info, struct vmm_error **err)
 {
 	*found = str_copy(path);
 	while (statx(AT_FDCWD, *found, 0, STATX_MNT_ID, info) < 0) {
@@ -116,15 +118,15 @@ int storage_fs_look(const char *path, struct storage_fs *fs, struct vmm_error **
 	vmm_auto_free char *there = NULL;
 	struct statx info;
 	*fs = (struct storage_fs){0};
-	if (nearest(path, &there, &info, err) < 0)
+	if (find_nearest(path, &there, &info, err) < 0)
 		return -1;
 	fs->mount_id = info.stx_mnt_id;
-	look_in_mounts(fs->mount_id, fs);
+	look_up_mount(fs->mount_id, fs);
 	if (!fs->type) {
-		struct statfs words;
-		if (statfs(there, &words) < 0)
-			return error_errno(err, errno, "look at the filesystem of %s", path);
-		fs->type = str_copy(type_by_magic((unsigned long)words.f_type));
+		struct statfs info_fs;
+		if (statfs(there, &info_fs) < 0)
+			return error_errno(err, errno, "get the filesystem of %s", path);
+		fs->type = str_copy(type_by_magic((unsigned long)info_fs.f_type));
 		fs->mount = str_copy("/");
 	}
 	fs->sharing = storage_fs_sharing(fs->type);

@@ -1,20 +1,21 @@
-/* image.c: what an image file says of itself, by qemu-img. */
+/* image.c: reads an image's header with qemu-img. */
 #include <string.h>
 
 #include "storage.h"
 
 enum { IMAGE_LIMIT_MS = 30000 };
 
-/* The format is always named, so that a raw disk on which a guest wrote the header of another format is never believed.
- * An absolute path is never taken for a protocol ("nbd:..."): qemu looks for the colon before the first slash only. -U:
- * the image may be in use. */
-static int ask(const char *path, const char *format, struct json_object **info, struct vmm_error **err)
+/* Runs qemu-img info. The format is always given: qemu-img must not detect it, since a guest may have written the
+ * header of another format to its raw disk. An absolute path is never taken for a protocol ("nbd:..."), since QEMU
+ * looks for the colon before the first slash only. -U: the image may be in use. */
+static int read_info(const char *path, const char *format, struct json_object **info, struct vmm_error **err)
 {
 	const char *const argv[] = {"qemu-img", "info", "-U", "--output=json", "-f", format, "--", path, NULL};
 	struct run_result result;
 	if (run_checked(&(struct run){.argv = argv, .limit_ms = IMAGE_LIMIT_MS}, &result, err) < 0) {
 		error_context(err, "read the header of %s (%s)", path, format);
-		return error_hint(err, "Is qemu-utils installed, and the image whole? `qemu-img check` tells.");
+		return error_hint(err,
+				  "Check that qemu-utils is installed and that the image is intact (qemu-img check).");
 	}
 	int status = json_parse(result.out, -1, "qemu-img info", info, err);
 	run_result_free(&result);
@@ -29,7 +30,7 @@ int image_describe(struct json_object *volume, struct vmm_error **err)
 		return 0;
 	}
 	vmm_auto_json struct json_object *info = NULL;
-	if (name_check(format, "format", err) < 0 || ask(path, format, &info, err) < 0)
+	if (name_check(format, "format", err) < 0 || read_info(path, format, &info, err) < 0)
 		return -1;
 	json_put(volume, "virtual_size:i snapshots:d", json_number(info, "virtual-size"),
 		 (int)json_count(info, "snapshots"));

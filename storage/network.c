@@ -1,5 +1,5 @@
-/* network.c: disks that qemu itself reaches over the network - iSCSI, RBD, NBD, Gluster, Sheepdog. The same source
- * element means the same disk on every node, so that there is nothing to copy, to allocate, or to look at from here. */
+/* network.c: disks that QEMU itself reaches over the network - iSCSI, RBD, NBD, Gluster, Sheepdog. The same source
+ * element means the same disk on every node, so that nothing has to be copied, allocated or examined. */
 #include <string.h>
 
 #include "storage.h"
@@ -15,8 +15,8 @@ static int network_describe(struct json_object *volume, struct vmm_error **err)
 	return json_need(volume, "source", json_text_or(volume, "target", "network disk"), &source, err);
 }
 
-/* The protocol names the storage: "rbd". */
-static void network_place(struct json_object *volume, char **name, char **path)
+/* The storage is named after the protocol: "rbd". */
+static void network_default_storage(struct json_object *volume, char **name, char **path)
 {
 	static const char attribute[] = "protocol=";
 	const char *found = strstr(json_text_or(volume, "source", ""), attribute);
@@ -34,5 +34,5 @@ const struct storage_ops storage_network = {
 	.kind = "network",
 	.is_mine = network_is_mine,
 	.describe = network_describe,
-	.place = network_place,
+	.default_storage = network_default_storage,
 };

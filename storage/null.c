@@ -1,5 +1,5 @@
-/* null.c: storage for tests of the engine, without root. Volumes are plain files in a directory whose nature two marker
- * files tell: with `.shared` it may be shared, and `.free` holds the number of bytes that are free. */
+/* null.c: storage for tests of the engine, without root. Volumes are plain files in a directory. Two files in it set
+ * its properties: if `.shared` is there, it may be shared; `.free` contains the number of free bytes. */
 #include <string.h>
 
 #include "storage.h"
@@ -35,8 +35,9 @@ static int null_examine(struct json_object *storage, struct vmm_error **err)
 	return 0;
 }
 
-/* The directory's own name, so that two machines in one have storages of the same name. */
-static void null_place(struct json_object *volume, char **name, char **path)
+/* The storage is named after the last part of its path, so that two nodes on one machine can have storages of the same
+ * name. */
+static void null_default_storage(struct json_object *volume, char **name, char **path)
 {
 	*path = path_dir(json_text(volume, "path"));
 	*name = str_copy(path_base(*path));
@@ -53,14 +54,14 @@ const struct storage_ops storage_null = {
 	.is_mine = null_is_mine,
 	.describe = null_describe,
 	.examine = null_examine,
-	.place = null_place,
+	.default_storage = null_default_storage,
 	.allocate = null_allocate,
 	.open = plain_open,
 	.publish = plain_publish,
 	.remove = plain_remove,
 };
 
-/* ------------------------------------------------------------------ trees on it */
+/* ------------------------------------------------------------------ trees on null storage */
 
 static bool null_tree_is_mine(struct json_object *volume)
 {
@@ -90,11 +91,11 @@ static int null_tree_remove(const char *path, struct vmm_error **err)
 
 const struct storage_ops storage_null_tree = {
 	.kind = "null-tree",
-	.on = "null",
+	.storage_kind = "null",
 	.tree = true,
 	.is_mine = null_tree_is_mine,
 	.describe = null_tree_describe,
-	.place = null_place,
+	.default_storage = null_default_storage,
 	.allocate = null_tree_allocate,
 	.publish = null_tree_publish,
 	.remove = null_tree_remove,

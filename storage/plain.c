@@ -1,4 +1,4 @@
-/* plain.c: a volume that is one plain file, whatever the directory is that it lies in. */
+/* plain.c: what all kinds have in common whose volumes are plain files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -9,7 +9,8 @@
 static int missing(const char *path, struct vmm_error **err)
 {
 	error_set(err, VMM_BLOCKED, "volume-missing", "the volume %s is not there", path);
-	return error_hint(err, "Is its storage mounted? Else the guest's definition names a file that is gone.");
+	return error_hint(
+		err, "Check that its storage is mounted; else the guest's definition names a file that was removed.");
 }
 
 int plain_describe(struct json_object *volume, struct vmm_error **err)
@@ -18,7 +19,7 @@ int plain_describe(struct json_object *volume, struct vmm_error **err)
 	struct stat info;
 	if (stat(path, &info) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? missing(path, err)
-							   : error_errno(err, errno, "look at the volume %s", path);
+							   : error_errno(err, errno, "examine the volume %s", path);
 	json_put(volume, "uid:i gid:i mode:d", (int64_t)info.st_uid, (int64_t)info.st_gid, (int)(info.st_mode & 0777));
 	if (S_ISDIR(info.st_mode)) {
 		json_put(volume, "directory:b", 1);
@@ -35,10 +36,10 @@ static int no_space(const char *path, uint64_t need, uint64_t have, struct vmm_e
 {
 	vmm_auto_free char *dir = path_dir(path), *needed = str_size((int64_t)need), *had = str_size((int64_t)have);
 	error_set(err, VMM_BLOCKED, "no-space", "no space in %s (need %s, have %s)", dir, needed, had);
-	return error_hint(err, "Free some space there, or choose another place (--targetstorage) or another node.");
+	return error_hint(err, "Free some space there, or choose another storage (--targetstorage) or another node.");
 }
 
-int plain_room(const char *path, uint64_t need, uint64_t free, struct vmm_error **err)
+int plain_check_space(const char *path, uint64_t need, uint64_t free, struct vmm_error **err)
 {
 	return need > free ? no_space(path, need, free, err) : 0;
 }
@@ -49,7 +50,7 @@ int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64
 		return -1;
 	if (size > INT64_MAX)
 		return error_set(err, VMM_USAGE, "malformed", "volume %s: a size of %ju bytes", path, (uintmax_t)size);
-	if (plain_room(path, size_needed, free, err) < 0)
+	if (plain_check_space(path, size_needed, free, err) < 0)
 		return -1;
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -59,13 +60,13 @@ int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64
 		int number = errno;
 		unlink(path);
 		close(fd);
-		return error_errno(err, number, "give the volume %s its size of %ju bytes", path, (uintmax_t)size);
+		return error_errno(err, number, "set the size of the volume %s to %ju bytes", path, (uintmax_t)size);
 	}
 	return fd;
 }
 
-/* O_NONBLOCK keeps a FIFO of that name from holding us up; on a regular file it means nothing. A link is followed for
- * reading alone: what we write to is always a file that we made. */
+/* O_NONBLOCK: opening a FIFO of that name must not wait; it has no effect on a regular file. A link is followed for
+ * reading only: a file that we write to is always one that we made. */
 int plain_open(const char *path, bool writable, struct vmm_error **err)
 {
 	if (path_check(path, "volume", err) < 0)
@@ -81,12 +82,12 @@ int plain_open(const char *path, bool writable, struct vmm_error **err)
 	return fd;
 }
 
-static int give_owner(int fd, const char *path, struct json_object *volume, struct vmm_error **err)
+static int set_owner(int fd, const char *path, struct json_object *volume, struct vmm_error **err)
 {
 	uid_t uid = json_at(volume, "uid") ? (uid_t)json_number(volume, "uid") : (uid_t)-1;
 	gid_t gid = json_at(volume, "gid") ? (gid_t)json_number(volume, "gid") : (gid_t)-1;
 	if (fchown(fd, uid, gid) < 0)
-		return error_errno(err, errno, "give %s to its owner", path);
+		return error_errno(err, errno, "set the owner of %s", path);
 	if (json_at(volume, "mode") && fchmod(fd, (mode_t)json_number(volume, "mode") & 0777) < 0)
 		return error_errno(err, errno, "set the mode of %s", path);
 	return 0;
@@ -103,7 +104,7 @@ int plain_rename(const char *temporary, const char *final, struct vmm_error **er
 	}
 	error_clear(&trouble);
 	error_set(err, VMM_BLOCKED, "volume-taken", "%s is there already", final);
-	return error_hint(err, "Move it out of the way, or use --replace to set it aside.");
+	return error_hint(err, "Move it away, or use --replace to set it aside.");
 }
 
 int plain_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
@@ -111,7 +112,7 @@ int plain_publish(const char *temporary, const char *final, struct json_object *
 	if (path_check(final, "volume", err) < 0)
 		return -1;
 	vmm_auto_close int fd = plain_open(temporary, true, err);
-	if (fd < 0 || give_owner(fd, temporary, volume, err) < 0)
+	if (fd < 0 || set_owner(fd, temporary, volume, err) < 0)
 		return -1;
 	if (fsync(fd) < 0)
 		return error_errno(err, errno, "sync the volume %s", temporary);
@@ -123,8 +124,8 @@ int plain_remove(const char *path, struct vmm_error **err)
 	return path_check(path, "volume", err) < 0 ? -1 : file_remove(path, err);
 }
 
-/* "/" is "root", "/srv/vm store" is "srv-vm store". */
-void plain_place(struct json_object *volume, char **name, char **path)
+/* The mount point "/" gives the name "root", "/srv/vm store" gives "srv-vm store". */
+void plain_default_storage(struct json_object *volume, char **name, char **path)
 {
 	struct storage_fs fs = {0};
 	*path = str_copy(storage_fs_look(json_text(volume, "path"), &fs, NULL) == 0 ? fs.mount : "/");

@@ -1,10 +1,10 @@
-/* storage.c: the list of kinds, and which storage a volume lies on. */
+/* storage.c: the list of kinds, the list of storages, and which of them a volume is on. */
 #include <limits.h>
 #include <string.h>
 
 #include "storage.h"
 
-/* In the order in which they are asked. */
+/* In the order in which is_mine is called. */
 static const struct storage_ops *const kinds[] = {&storage_network, &storage_block, &storage_dir,
 						  &storage_tree,    &storage_null,  &storage_null_tree};
 
@@ -42,7 +42,8 @@ char *storage_temporary(const char *path, const char *task)
 	vmm_auto_free char *name = str_format(".vmmigrate-%s-%s", task, base);
 	if (strlen(name) <= NAME_MAX)
 		return str_format("%s%s%s", dir, slash, name);
-	/* Too long for a file's name: cut between two characters, and the checksum keeps it apart from its like. */
+	/* Too long for a file name: shorten it between two UTF-8 characters. The checksum distinguishes it from other
+	 * names with the same beginning. */
 	size_t room = NAME_MAX - (strlen(name) - strlen(base)) - 9;
 	while (room && ((unsigned char)base[room] & 0xc0) == 0x80)
 		room--;
@@ -50,16 +51,16 @@ char *storage_temporary(const char *path, const char *task)
 			  base);
 }
 
-char *storage_working_place(const char *kind, const char *path, const char *task)
+char *storage_working_path(const char *kind, const char *path, const char *task)
 {
 	const struct storage_ops *ops = storage_kind(kind);
 	return ops && ops->device ? str_copy(path) : storage_temporary(path, task);
 }
 
-/* ------------------------------------------------------------------ which storage holds a volume */
+/* ------------------------------------------------------------------ the storage of a volume */
 
-/* Is `path` the directory, or below it? "/srv/vm" holds "/srv/vm/a" and not "/srv/vmx". */
-static bool below(const char *path, const char *dir)
+/* Is `path` the directory itself, or below it? "/srv/vm/a" is below "/srv/vm", "/srv/vmx" is not. */
+static bool is_below(const char *path, const char *dir)
 {
 	size_t length = strlen(dir);
 	while (length && dir[length - 1] == '/')
@@ -67,7 +68,7 @@ static bool below(const char *path, const char *dir)
 	return !strncmp(path, dir, length) && (path[length] == '/' || !path[length]);
 }
 
-/* A storage whose own directory is not there cannot be compared, and belongs to whom the names say. */
+/* Is the directory on the mount of `fs`? If it is not there, its mount is unknown, and the path alone decides. */
 static bool on_mount_of(const char *dir, const struct storage_fs *fs)
 {
 	struct storage_fs own = {0};
@@ -78,16 +79,17 @@ static bool on_mount_of(const char *dir, const struct storage_fs *fs)
 	return same;
 }
 
-/* Devices lie among devices, and files (and trees) among files. */
+/* A storage holds either devices, or files and trees. */
 static bool may_hold(struct json_object *storage, const struct storage_ops *ops)
 {
 	const struct storage_ops *of = storage_kind(json_text(storage, "kind"));
 	return (of && of->device) == ops->device;
 }
 
-/* The storage from `source` with the longest path that holds the volume under either of its names. */
-static struct json_object *holder(struct json_object *storages, const char *source, const struct storage_ops *ops,
-				  const char *path, const char *real, const struct storage_fs *fs)
+/* The storage of that "source" which holds the volume, by its path or by its real path (links resolved). If several do,
+ * the one with the longest path. NULL if none does. */
+static struct json_object *find_holder(struct json_object *storages, const char *source, const struct storage_ops *ops,
+				       const char *path, const char *real, const struct storage_fs *fs)
 {
 	struct json_object *best = NULL;
 	size_t longest = 0;
@@ -96,7 +98,7 @@ static struct json_object *holder(struct json_object *storages, const char *sour
 		if (!dir || !str_same(json_text(storage, "source"), source) || strlen(dir) < longest ||
 		    !may_hold(storage, ops))
 			continue;
-		if ((below(path, dir) || below(real, dir)) && on_mount_of(dir, fs)) {
+		if ((is_below(path, dir) || is_below(real, dir)) && on_mount_of(dir, fs)) {
 			best = storage;
 			longest = strlen(dir);
 		}
@@ -104,15 +106,14 @@ static struct json_object *holder(struct json_object *storages, const char *sour
 	return best;
 }
 
-/* What is known of the sharing before anybody has looked. */
-static const char *nature(const char *kind)
+/* The sharing of a storage that is not examined yet. */
+static const char *initial_sharing(const char *kind)
 {
 	return str_same(kind, storage_network.kind) ? "network" : "maybe";
 }
 
-/* One storage that cannot be looked at (a stale mount) is not active, and says why; the others are none the worse for
- * it. */
-static void examine(struct json_object *storage)
+/* A storage that cannot be examined (a stale mount) becomes inactive and says why. The others are not affected. */
+static void examine_storage(struct json_object *storage)
 {
 	const struct storage_ops *ops = storage_kind(json_text(storage, "kind"));
 	vmm_auto_error struct vmm_error *problem = NULL;
@@ -120,21 +121,22 @@ static void examine(struct json_object *storage)
 		json_put(storage, "active:b problem:s", 0, problem->message);
 }
 
-/* The storage that the volume's kind makes for it, shared with other volumes by its name. */
-static struct json_object *make(struct json_object *volume, const struct storage_ops *ops, struct json_object *storages)
+/* The storage that the volume's kind makes for it: one from the list, if there is one of that name, else a new one. */
+static struct json_object *default_storage(struct json_object *volume, const struct storage_ops *ops,
+					   struct json_object *storages)
 {
 	vmm_auto_free char *name = NULL, *path = NULL;
-	ops->place(volume, &name, &path);
-	json_each (known, storages, "") {
+	ops->default_storage(volume, &name, &path);
+	json_each (known, storages, "")
 		if (str_same(json_text(known, "name"), name) && str_same(json_text(known, "source"), "mount"))
 			return known;
-	}
-	struct json_object *storage = json_make("name:s kind:s source:s active:b declared:b sharing:s", name,
-						ops->on ? ops->on : ops->kind, "mount", 1, 0, nature(ops->kind));
+	struct json_object *storage =
+		json_make("name:s kind:s source:s active:b declared:b sharing:s", name,
+			  ops->storage_kind ? ops->storage_kind : ops->kind, "mount", 1, 0, initial_sharing(ops->kind));
 	if (path)
 		json_put(storage, "path:s", path);
 	json_object_array_add(storages, storage);
-	examine(storage);
+	examine_storage(storage);
 	return storage;
 }
 
@@ -146,23 +148,24 @@ int storage_at(struct json_object *volume, struct json_object *storages, struct 
 	if (storage_of(volume, &ops, err) < 0)
 		return -1;
 	if (!path) {
-		*storage = make(volume, ops, storages);
+		*storage = default_storage(volume, ops, storages);
 		return 0;
 	}
 	struct storage_fs fs = {0};
-	/* What names a device is often a link, out of the directory of its storage. */
+	/* A device's path is often a link that leads out of its storage's directory: look at the directory of the
+	 * link. */
 	vmm_auto_free char *dir = path_dir(path);
 	if (path_check(path, json_text_or(volume, "target", "volume"), err) < 0 ||
 	    storage_fs_look(ops->device ? dir : path, &fs, err) < 0)
 		return -1;
 	char resolved[PATH_MAX];
 	const char *real = realpath(path, resolved) ? resolved : path;
-	*storage = holder(storages, "config", ops, path, real, &fs);
+	*storage = find_holder(storages, "config", ops, path, real, &fs);
 	if (!*storage)
-		*storage = holder(storages, "pool", ops, path, real, &fs);
+		*storage = find_holder(storages, "pool", ops, path, real, &fs);
 	storage_fs_free(&fs);
 	if (!*storage)
-		*storage = make(volume, ops, storages);
+		*storage = default_storage(volume, ops, storages);
 	return 0;
 }
 
@@ -184,7 +187,7 @@ int storage_describe(struct json_object *volume, struct json_object *storages, s
 
 /* ------------------------------------------------------------------ all storages */
 
-static struct json_object *named(struct json_object *list, const char *name)
+static struct json_object *find_by_name(struct json_object *list, const char *name)
 {
 	json_each (one, list, "")
 		if (str_same(json_text(one, "name"), name))
@@ -192,7 +195,7 @@ static struct json_object *named(struct json_object *list, const char *name)
 	return NULL;
 }
 
-/* The kind that holds the volumes of a libvirt pool of that type, or NULL. */
+/* The kind of storage that a libvirt pool of that type is, or NULL. */
 static const char *kind_of_pool(const char *type)
 {
 	static const char *const of[][2] = {
@@ -206,20 +209,21 @@ static const char *kind_of_pool(const char *type)
 	return NULL;
 }
 
-static struct json_object *add(struct json_object *storages, const char *name, const char *kind, const char *source,
-			       const char *path, bool active)
+static struct json_object *add_storage(struct json_object *storages, const char *name, const char *kind,
+				       const char *source, const char *path, bool active)
 {
 	struct json_object *storage = json_make("name:s kind:s source:s declared:b active:b sharing:s", name, kind,
-						source, 0, (int)active, nature(kind));
+						source, 0, (int)active, initial_sharing(kind));
 	if (path && path_check(path, name, NULL) == 0)
 		json_put(storage, "path:s", path);
 	json_object_array_add(storages, storage);
 	if (active)
-		examine(storage);
+		examine_storage(storage);
 	return storage;
 }
 
-/* What the configuration leaves open is taken from the pool of the same name. */
+/* Adds a storage of the configuration. What its section does not set is taken from the pool of the same name (or
+ * NULL). */
 static int add_configured(struct json_object *storages, const char *name, struct json_object *section,
 			  struct json_object *pool, struct vmm_error **err)
 {
@@ -231,7 +235,7 @@ static int add_configured(struct json_object *storages, const char *name, struct
 		return error_set(err, VMM_USAGE, "bad-configuration", "%s: kind \"%s\" is not known", what, kind);
 	if (path && path_check(path, what, err) < 0)
 		return -1;
-	struct json_object *storage = add(storages, name, kind, "config", path, true);
+	struct json_object *storage = add_storage(storages, name, kind, "config", path, true);
 	if (json_at(section, "shared"))
 		json_put(storage, "declared:b sharing:s", 1, json_true(section, "shared") ? "maybe" : "local");
 	if (json_at(section, "keep_seed"))
@@ -247,15 +251,16 @@ int storage_list(struct json_object *configured, struct json_object *pools, stru
 	if (configured) {
 		json_object_object_foreach(configured, name, section)
 		{
-			if (add_configured(list, name, section, named(pools, name), err) < 0)
+			if (add_configured(list, name, section, find_by_name(pools, name), err) < 0)
 				return -1;
 		}
 	}
 	json_each (pool, pools, "") {
 		const char *name = json_text(pool, "name"), *kind = kind_of_pool(json_text(pool, "type"));
-		if (name && kind && !named(list, name))
-			add(list, name, kind, "pool", str_same(kind, "network") ? NULL : json_text(pool, "path"),
-			    json_true(pool, "active"));
+		if (name && kind && !find_by_name(list, name))
+			add_storage(list, name, kind, "pool",
+				    str_same(kind, "network") ? NULL : json_text(pool, "path"),
+				    json_true(pool, "active"));
 	}
 	*storages = json_object_get(list);
 	return 0;

@@ -1,28 +1,38 @@
-/* storage: where volumes lie. Each kind is one file that ends in its const ops table, listed in storage.c.
+/* storage: what volumes are stored on. Each kind of storage is one file that ends in its const ops table; storage.c
+ * lists the kinds.
  *
- * A *volume* is a JSON object, as guest/ finds it in a definition and storage_describe completes it:
+ * A *volume* is a JSON object. guest/ makes it from a guest's definition:
  *   "target"    name within the guest: "vda", "nvram", "tpm"
- *   "type"      "file" | "block" | "network" | "null" (how the definition names it)
- *   "path"      absolute path of the file, directory or device ("network": absent)
- *   "format"    "raw" | "qcow2" | ...; a directory's is "tree" once it is described
- *   "source"    network: the source element in one line, canonical; equal text = the same disk
+ *   "type"      how the definition names it: "file" | "dir" | "tree" | "block" | "network" | "null" | "null-tree"
+ *   "path"      absolute path of the file, directory or device; absent for "network"
+ *   "format"    "raw" | "qcow2" | ...
+ *   "source"    "network" only: the definition's source element in one line, in canonical form; equal text = same disk
  * storage_describe adds:
- *   "storage"   name of the storage: the [storage NAME] section, the libvirt pool, else a name made from the mount point
- *   "kind"      ops->kind
- *   "size"      bytes of the host file or device (not the guest's view)
- *   "allocated" bytes that are allocated
- *   "virtual_size" bytes of the guest's view
- *   "uid","gid","mode"  owner and permission bits of the host file, which publish gives to its copy
- *   "directory" true where the path is a directory (the state of a TPM, a container's root); sizes are absent then
+ *   "storage"   name of the storage that it is on: a [storage NAME] section, a libvirt pool, or made of the mount point
+ *   "kind"      kind of the volume (storage_ops.kind)
+ *   "size"      bytes of the host's file or device, not of the disk that the guest sees
+ *   "allocated" bytes of that which are allocated
+ *   "virtual_size"     bytes of the disk that the guest sees
+ *   "uid","gid","mode" owner and permission bits of the file, which publish sets for its copy "directory" true if the
+ *   path is a directory (the state of a TPM, a container's root)
+ *   "tree"      true for a directory tree; "format" is "tree" then, "size" is what is allocated, "files" their number
  *   "backing"   path of the backing file, if it has one
  *   "data_file" path of the external data file of a qcow2 image, if it has one: the image alone is not the whole volume
- *   "snapshots" count of internal snapshots (qcow2)
- *   "identity"  block devices: what names the device on every node that sees it (LVM's UUIDs, a WWN); absent: not known
- *   "sharing"   "network" (reachable from everywhere by its nature), "maybe" (a network or cluster filesystem, or declared
- *               shared: to be proven), "local"
- * A *storage* is a JSON object: "name","kind","path","fs" ("ext4","fuse.glusterfs",..),"free" bytes,"total","active" (bool),
- *   "sharing" as above, "problem" (why it could not be looked at), "declared" (true where the configuration says shared=), "keep_seed" (as configured: bool, or days),
- *   "source" ("config"|"pool"|"mount").
+ *   "snapshots" number of internal snapshots (qcow2)
+ *   "identity"  what names a block device on every node that sees it (LVM's UUIDs, a WWN); absent if nothing does
+ *   "sharing"   "network": every node reaches it; "local": this node only; "maybe": it may be shared, which has to be
+ *               proven (a network or cluster filesystem, or the configuration says shared = yes)
+ *
+ * A *storage* is a JSON object:
+ *   "name"
+ *   "kind"      "dir" | "block" | "network" | "null"
+ *   "source"    "config": a [storage NAME] section; "pool": a libvirt pool; "mount": made for a volume on none of these
+ *   "path"      its directory, if it has one
+ *   "active"    false if it cannot be used now; "problem" says why, if it could not be examined
+ *   "fs","free","total"  filesystem ("ext4", "fuse.glusterfs"), free bytes, bytes in all
+ *   "sharing"   as above
+ *   "declared"  true if the configuration says shared = yes or no
+ *   "keep_seed" as configured: a boolean, or a number of days
  */
 #ifndef VMM_STORAGE_H
 #define VMM_STORAGE_H
@@ -30,119 +40,142 @@
 #include "base/base.h"
 
 struct storage_ops {
-	const char *kind; /* "dir", "tree", "block", "network", "null"; stable, shown to people */
-	const char *on;	  /* the kind of the storages that hold such volumes; NULL: the same word */
-	bool tree;	  /* a volume is a directory tree, which goes by copy/tree.h and not as one image */
-	bool device; /* a volume is a device: it is there before it is filled, has its name from the start, and stays */
+	const char *kind;	  /* stable name, shown to users */
+	const char *storage_kind; /* kind of the storages that hold such volumes; NULL: the same as `kind` */
+	bool tree;		  /* a volume is a directory tree and is copied file by file, not as one image */
+	bool device;		  /* a volume is a device: it exists before it is filled, keeps its name, and stays */
 
-	/* Is this volume of this kind? Asked in the order of the list; looks at the JSON only. */
+	/* Is the volume of this kind? Called in the order of the list in storage.c until one says so; looks at the JSON
+	 * only. */
 	bool (*is_mine)(struct json_object *volume);
 
-	/* Completes volume (size, allocated, backing, snapshots). Missing file: error "volume-missing" naming it. */
+	/* Called by storage_describe, on the node where the volume is. Adds to the JSON what is true of this volume:
+	 * sizes, owner, backing file, snapshots, ... Error "volume-missing" if it is not there, "volume-odd" if it is
+	 * something else than the kind expects. */
 	int (*describe)(struct json_object *volume, struct vmm_error **err);
 
-	/* Completes a storage object that has "path": fs, free, total, active, sharing. NULL: nothing to say. */
+	/* Called once for each active storage that has a "path", when storages are listed. Sets "fs", "free", "total",
+	 * "active" and "sharing". An error makes the storage inactive and becomes its "problem". NULL: there is nothing
+	 * to find out. */
 	int (*examine)(struct json_object *storage, struct vmm_error **err);
 
-	/* Name and path of the storage that is made for a volume which neither the configuration nor a pool claims; both belong
-	 * to the caller. *path is NULL where the storage has no directory. Cannot fail. */
-	void (*place)(struct json_object *volume, char **name, char **path);
+	/* Called for a volume that is on no configured storage and in no pool. Returns the name of a storage that is
+	 * made for it, and its directory or NULL; both belong to the caller. Volumes that give the same name share the
+	 * storage. Cannot fail. */
+	void (*default_storage)(struct json_object *volume, char **name, char **path);
 
-	/* The members below are called only for volumes with the action "copy"; a kind that is never copied leaves them NULL.
-	 * `path` is the temporary or final place, already checked with path_check. */
+	/* The members below are called on the target, for volumes that are copied (`open` on the source too). A kind
+	 * whose volumes are never copied leaves them NULL. Paths are checked with path_check. */
 
-	/* Makes an empty volume of `size` bytes at `path`, which must not exist; mode 0600, sparse. Error "no-space" where it
-	 * cannot fit `size_needed` bytes of data. Opens it for reading and writing: the descriptor is the caller's.
-	 * A device has to be there, with any content: "volume-missing"; "no-space" where it is smaller, "volume-taken" where this
-	 * system uses it. May be called again. */
+	/* Makes an empty, sparse volume of `size` bytes (mode 0600) at `path` and returns a descriptor for reading and
+	 * writing, which belongs to the caller. Error "volume-taken" if there is something at the path, "no-space" if
+	 * `size_needed` bytes of data do not fit.
+	 * A device has to be there, with any content; this may be repeated for it. Error "volume-missing" if it is not,
+	 * "no-space" if it is smaller than `size`, "volume-taken" if this system uses it. */
 	int (*allocate)(const char *path, uint64_t size, uint64_t size_needed, struct vmm_error **err);
-	/* Opens an existing volume; returns the descriptor. A device that this system uses is not opened for writing:
-	 * "volume-taken". */
+	/* Opens a volume that is there; the descriptor belongs to the caller. Error "volume-missing", "volume-odd". A
+	 * device that this system uses is not opened for writing: "volume-taken". NULL for trees. */
 	int (*open)(const char *path, bool writable, struct vmm_error **err);
-	/* Gives the volume its final name, durably, never over an existing one (error "volume-taken"); owner and mode are the
-	 * volume's "uid", "gid" and "mode" where it has them. Error "volume-missing" where `temporary` is not there. A device,
-	 * whose places are one, is synced and no more. */
+	/* Called when the copy is complete. Sets owner and mode from the volume's "uid", "gid" and "mode", as far as it
+	 * has them (those of a tree were copied with it), syncs the data and renames it durably from `temporary` to
+	 * `final`, where it never replaces anything: error "volume-taken". Error "volume-missing" if nothing is at
+	 * `temporary`. A device has one path only, and is just synced. */
 	int (*publish)(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err);
-	/* Removes it; no error where it is gone already. A device stays, with what it holds. */
+	/* Removes a volume that was left by a migration, or an incomplete copy; no error if it is not there. A device
+	 * stays, with its content. */
 	int (*remove)(const char *path, struct vmm_error **err);
 };
 
 extern const struct storage_ops storage_dir, storage_tree, storage_block, storage_network, storage_null,
 	storage_null_tree;
 
-/* The ops of a volume (by "kind" if set, else by is_mine). Error "storage-unknown" names the volume and its type. */
+/* The ops of a volume: of its "kind" if that is set, else of the kind that says is_mine. Error "storage-unknown". */
 int storage_of(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err);
 
-/* The ops of that name, or NULL. */
+/* The ops of that kind, or NULL. */
 const struct storage_ops *storage_kind(const char *kind);
 
-/* Completes the volume and says which storage it is on; `storages` is what storage_list gave. A volume on a directory that is
- * in no storage so far gets one named after its mount point, appended to `storages`. */
+/* Adds to the volume what is listed above. `storages` is what storage_list has returned; a storage that is made for the
+ * volume is appended to it. Errors are those of storage_of and describe, and "bad-path". */
 int storage_describe(struct json_object *volume, struct json_object *storages, struct vmm_error **err);
 
-/* The storage that a volume (with "path" or "source", which need not be there yet) lies on; borrowed from `storages`, to which
- * it is appended if it is new. A storage holds what is below its path *and on the same mount*: a network filesystem that is
- * mounted inside of a local storage is a storage of its own. Never NULL on success. */
+/* Finds the storage that a volume is on, by its "path" (which need not exist yet) or "source". *storage belongs to
+ * `storages`; one that is made for the volume is appended. A storage holds what is below its path *and on the same
+ * mount*: a filesystem that is mounted inside of a storage is a storage of its own. *storage is never NULL on
+ * success. */
 int storage_at(struct json_object *volume, struct json_object *storages, struct json_object **storage,
 	       struct vmm_error **err);
 
-/* All storages: those of the configuration ("storage" object of the cluster's configuration: name → {path, shared, …}), and
- * the libvirt pools (array of {name,type,path,active}), examined. The configuration wins over a pool of the same name. */
+/* Makes the list of all storages, and examines them: those of the configuration (its object "storage": {NAME: {"kind",
+ * "path","shared","keep_seed"}}), and the libvirt pools (array of {"name","type","path","active"}). The configuration
+ * wins over a pool of the same name; what it does not set is taken from that pool. Error "bad-configuration". */
 int storage_list(struct json_object *configured, struct json_object *pools, struct json_object **storages,
 		 struct vmm_error **err);
 
-/* The temporary place of a volume whose final place is `path`, for a task: "<dir>/.vmmigrate-<task>-<base>". */
+/* The temporary path of a volume that will be at `path`, for a task: "<dir>/.vmmigrate-<task>-<base>". The last part is
+ * shortened, with a checksum, if it would be too long for a file name. */
 char *storage_temporary(const char *path, const char *task) VMM_MUST_USE;
 
-/* Where a volume of that kind is while it is filled: its temporary place; of a device its own. */
-char *storage_working_place(const char *kind, const char *path, const char *task) VMM_MUST_USE;
+/* The path at which a volume of that kind is filled: its temporary path, or a device's own path. */
+char *storage_working_path(const char *kind, const char *path, const char *task) VMM_MUST_USE;
 
-/* Proof of sharing for directories: token_place writes "<dir>/.vmmigrate-token-<random>" and returns its name; the other node
- * looks with token_there (after a sync and with attribute caches in mind: up to 3 s); token_remove takes it away. */
-int storage_token_place(const char *dir, char **token, struct vmm_error **err);
+/* Proof that a directory is the same one on two nodes (token.c): one node writes a file with a random name,
+ * "<dir>/.vmmigrate-token-<32 hexadecimal digits>", and the other node looks whether it has it too. *token is the name
+ * and belongs to the caller. Looking takes up to 3 s on filesystems that may be shared, since their caches may be old.
+ * A token that is not such a name is an error "bad-name". Removing one that is not there is no error. */
+int storage_token_write(const char *dir, char **token, struct vmm_error **err);
 int storage_token_there(const char *dir, const char *token, bool *there, struct vmm_error **err);
 int storage_token_remove(const char *dir, const char *token, struct vmm_error **err);
 
-/* ------------------------------------------------------------------ for the kinds */
+/* ------------------------------------------------------------------ filesystems (fs.c) */
 
-/* What a path (or the nearest directory above it that is there) lies on. */
+/* The filesystem of a path, or of the nearest directory above it that is there. */
 struct storage_fs {
 	char *type;	     /* "ext4", "nfs4", "fuse.glusterfs" */
 	char *mount;	     /* mount point */
-	uint64_t mount_id;   /* the same for two paths: the same mount */
+	uint64_t mount_id;   /* equal for two paths on the same mount */
 	const char *sharing; /* "local", or "maybe" for every filesystem that is not known to be local */
 };
 int storage_fs_look(const char *path, struct storage_fs *fs, struct vmm_error **err);
 void storage_fs_free(struct storage_fs *fs);
-/* The class of a filesystem by its name. */
+/* The sharing of a filesystem of that type. */
 const char *storage_fs_sharing(const char *type);
 
-/* The storage that a mount point makes. */
-void plain_place(struct json_object *volume, char **name, char **path);
-/* size, allocated, uid, gid, mode of the file at the volume's path. Error "volume-missing". */
-int plain_describe(struct json_object *volume, struct vmm_error **err);
-/* allocate, for a directory with `free` bytes of room. */
-int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64_t free, struct vmm_error **err);
-/* Error "no-space" where `need` bytes are not free. */
-int plain_room(const char *path, uint64_t need, uint64_t free, struct vmm_error **err);
-/* Opens a block device; error "volume-missing", or "volume-odd" where it is something else. */
-int device_open(const char *path, int flags, struct vmm_error **err);
-/* Bytes of it. */
-int device_size(int fd, const char *path, uint64_t *size, struct vmm_error **err);
-/* What names it on every node that sees it, or NULL; the caller's. */
-char *device_identity(int fd);
-/* What changes when anybody writes to it; what is still in memory is written first. Belongs to the caller. */
-char *device_written(int fd) VMM_MUST_USE;
-/* Does this system use it - is it mounted, swapped to, a part of another device? Error "volume-taken" says what is known. */
-int device_unused(const char *path, struct vmm_error **err);
+/* ------------------------------------------------------------------ volumes that are plain files (plain.c)
+ *
+ * Members of storage_ops, and parts of them, for kinds whose volumes are files or directories. */
 
-/* The final name, durably, never over another. */
+/* The storage of the volume's mount point. */
+void plain_default_storage(struct json_object *volume, char **name, char **path);
+/* Sets "size", "allocated", "uid", "gid" and "mode" of the file at the volume's path, or "directory". Errors
+ * "volume-missing", "volume-odd". */
+int plain_describe(struct json_object *volume, struct vmm_error **err);
+/* As allocate, in a directory that has `free` bytes of free space. */
+int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64_t free, struct vmm_error **err);
+/* Error "no-space" if `need` is more than `free` (bytes). */
+int plain_check_space(const char *path, uint64_t need, uint64_t free, struct vmm_error **err);
+/* Renames durably. Error "volume-taken" if there is something at `final`. */
 int plain_rename(const char *temporary, const char *final, struct vmm_error **err);
 int plain_open(const char *path, bool writable, struct vmm_error **err);
 int plain_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err);
 int plain_remove(const char *path, struct vmm_error **err);
 
-/* virtual_size, backing, data_file, snapshots: from the image's header (`qemu-img info`); a raw one has none to be read. */
+/* Sets "virtual_size", "snapshots", "backing" and "data_file" from the image's header (image.c, `qemu-img info`). A raw
+ * image has none: its virtual size is its size. */
 int image_describe(struct json_object *volume, struct vmm_error **err);
+
+/* ------------------------------------------------------------------ block devices (device.c) */
+
+/* Opens a block device with the flags of open(2) and returns the descriptor. Errors "volume-missing", "volume-odd". */
+int device_open(const char *path, int flags, struct vmm_error **err);
+/* Its size in bytes. */
+int device_size(int fd, const char *path, uint64_t *size, struct vmm_error **err);
+/* What names it on every node that sees it, or NULL; belongs to the caller. */
+char *device_identity(int fd);
+/* A text that changes when anything is written to the device ("" if it cannot be found out). Dirty pages are written
+ * first. */
+char *device_written(int fd) VMM_MUST_USE;
+/* Error "volume-taken" if this system uses the device: if it is mounted, swapped to, or part of another device. */
+int device_unused(const char *path, struct vmm_error **err);
 
 #endif

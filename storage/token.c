@@ -1,5 +1,5 @@
-/* token.c: is a directory of this node the same one on another? A file with a name that nobody could guess, written
- * here, is there too, or it is not. Volumes are not touched for it. */
+/* token.c: proves whether a directory of this node is the same one on another node: a file with a random name, which is
+ * written on one node, is there on the other node or not. No volume is written to for that. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,11 +11,11 @@
 
 enum {
 	TOKEN_BYTES = 16,
-	TOKEN_WAIT_MS = 3000, /* what an attribute cache of NFS may lag behind for a directory that has just changed */
+	TOKEN_WAIT_MS = 3000, /* NFS may take so long to show a change of a directory (its attribute cache) */
 	TOKEN_PAUSE_MS = 100,
 };
 
-/* Tokens come from the other node: nothing but what storage_token_place makes may be looked for or removed. */
+/* Tokens come from the other node: only names as storage_token_write makes them may be looked for or removed. */
 static int token_check(const char *dir, const char *token, struct vmm_error **err)
 {
 	if (path_check(dir, "storage", err) < 0)
@@ -26,7 +26,7 @@ static int token_check(const char *dir, const char *token, struct vmm_error **er
 	return error_set(err, VMM_USAGE, "bad-name", "\"%s\" is not the name of a token", token ? token : "");
 }
 
-int storage_token_place(const char *dir, char **token, struct vmm_error **err)
+int storage_token_write(const char *dir, char **token, struct vmm_error **err)
 {
 	if (path_check(dir, "storage", err) < 0)
 		return -1;
@@ -43,7 +43,7 @@ int storage_token_place(const char *dir, char **token, struct vmm_error **err)
 	return status;
 }
 
-/* Reads the directory afresh, since a lookup by name alone may be answered from the cache. */
+/* Reads the whole directory, since a lookup of the name alone may be answered from a cache. */
 static bool in_directory(const char *dir, const char *token)
 {
 	DIR *names = opendir(dir);

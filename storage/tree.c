@@ -1,4 +1,4 @@
-/* tree.c: volumes that are directory trees, such as a container's root. They lie on the storages of dir.c. */
+/* tree.c: volumes that are directory trees, such as a container's root. They are on storages of the kind "dir". */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ static bool tree_is_mine(struct json_object *volume)
 enum { DEPTH_MOST = 512 };
 
 struct sum {
-	double blocks;
+	double blocks; /* of 512 bytes; a fraction where a file has further names outside of the tree */
 	int64_t files;
 };
 
@@ -36,7 +36,7 @@ static void add(struct sum *sum, const struct stat *info)
 	sum->files++;
 }
 
-/* Takes the descriptor. What goes while we look is passed over: the guest may run. */
+/* Closes the descriptor. Files that are removed meanwhile are skipped: the guest may be running. */
 static void add_directory(struct sum *sum, int fd, int depth)
 {
 	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
@@ -56,7 +56,8 @@ static void add_directory(struct sum *sum, int fd, int depth)
 		closedir(directory);
 }
 
-/* What is allocated, and how many files and directories there are; a file of many names counts once in all. */
+/* Bytes that are allocated, and the number of names in the tree. A file with several hard links is counted once for its
+ * size, since each of its names counts for a part of it. */
 static int sum_up(const char *path, int64_t *allocated, int64_t *files, struct vmm_error **err)
 {
 	struct sum sum = {0};
@@ -65,7 +66,7 @@ static int sum_up(const char *path, int64_t *allocated, int64_t *files, struct v
 	if (fd < 0 || fstat(fd, &info) < 0) {
 		int number = errno;
 		vmm_cleanup_close(&fd);
-		return error_errno(err, number, "look at the tree %s", path);
+		return error_errno(err, number, "examine the tree %s", path);
 	}
 	add(&sum, &info);
 	add_directory(&sum, fd, 0);
@@ -90,7 +91,7 @@ static int tree_describe(struct json_object *volume, struct vmm_error **err)
 
 /* ------------------------------------------------------------------ allocate, publish */
 
-/* On btrfs a tree is a subvolume of its own, as LXC makes them. */
+/* On btrfs a tree becomes a subvolume, as LXC makes them. */
 static int make_directory(const char *path, const char *dir, struct vmm_error **err)
 {
 	struct statfs fs;
@@ -118,15 +119,16 @@ static int tree_allocate(const char *path, uint64_t size, uint64_t size_needed, 
 	if (path_check(path, "volume", err) < 0)
 		return -1;
 	if (statvfs(dir, &room) < 0)
-		return error_errno(err, errno, "look at the free space in %s", dir);
-	if (plain_room(path, size_needed, (uint64_t)room.f_bavail * room.f_frsize, err) < 0 ||
+		return error_errno(err, errno, "get the free space in %s", dir);
+	if (plain_check_space(path, size_needed, (uint64_t)room.f_bavail * room.f_frsize, err) < 0 ||
 	    make_directory(path, dir, err) < 0)
 		return -1;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? error_errno(err, errno, "open the directory %s", path) : fd;
 }
 
-/* Owner and mode of the tree came with it. All of its filesystem is synced: no file of it has been so far. */
+/* Owner and mode of the tree were copied with it. The whole filesystem is synced, since none of the tree's files is
+ * yet. */
 static int tree_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
@@ -140,8 +142,8 @@ static int tree_publish(const char *temporary, const char *final, struct json_ob
 
 /* ------------------------------------------------------------------ remove */
 
-/* What is mounted in it is somebody else's. */
-static int nothing_mounted(const char *path, struct vmm_error **err)
+/* Error "mounted" if anything is mounted inside of the tree: that does not belong to it and must not be removed. */
+static int check_mounts(const char *path, struct vmm_error **err)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	vmm_auto_free char *line = NULL, *real = realpath(path, NULL);
@@ -160,8 +162,9 @@ static int nothing_mounted(const char *path, struct vmm_error **err)
 		       : 0;
 }
 
-/* The receiver of a copy that was given up ends in a moment; what it wrote meanwhile would stay. */
-static int await_writer(const char *path, struct vmm_error **err)
+/* Waits until the receiver of a cancelled copy has ended, which holds a lock on the directory: what it writes during
+ * the removal would stay. Error "volume-in-use". */
+static int wait_for_writer(const char *path, struct vmm_error **err)
 {
 	enum { WAIT_MS = 10000, PAUSE_MS = 20 };
 	vmm_auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -182,7 +185,7 @@ static int remove_all(const char *path, struct vmm_error **err)
 	FTSENT *entry;
 	int done = 0;
 	if (!walk)
-		return error_errno(err, errno, "look at the tree %s", path);
+		return error_errno(err, errno, "read the tree %s", path);
 	while (done == 0 && (entry = fts_read(walk)))
 		if (entry->fts_info != FTS_D && remove(entry->fts_accpath) < 0 && errno != ENOENT)
 			done = error_errno(err, errno, "remove %s", entry->fts_path);
@@ -197,18 +200,18 @@ static int tree_remove(const char *path, struct vmm_error **err)
 	if (!file_there(path))
 		return 0;
 	vmm_auto_free char *dir = path_dir(path);
-	if (nothing_mounted(path, err) < 0 || await_writer(path, err) < 0 || remove_all(path, err) < 0)
+	if (check_mounts(path, err) < 0 || wait_for_writer(path, err) < 0 || remove_all(path, err) < 0)
 		return -1;
 	return dir_sync(dir, err);
 }
 
 const struct storage_ops storage_tree = {
 	.kind = "tree",
-	.on = "dir",
+	.storage_kind = "dir",
 	.tree = true,
 	.is_mine = tree_is_mine,
 	.describe = tree_describe,
-	.place = plain_place,
+	.default_storage = plain_default_storage,
 	.allocate = tree_allocate,
 	.publish = tree_publish,
 	.remove = tree_remove,

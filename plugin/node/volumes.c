@@ -25,7 +25,7 @@ static int volume_check(struct json_object *args, const char *task, struct json_
 	    json_need(*volume, "temporary", "volume", &temporary, err) < 0 || path_check(to, "volume", err) < 0 ||
 	    kind_here(*volume, ops, err) < 0)
 		return -1;
-	vmm_auto_free char *expected = storage_working_place((*ops)->kind, to, task);
+	vmm_auto_free char *expected = storage_working_path((*ops)->kind, to, task);
 	if (strcmp(expected, temporary))
 		return error_set(err, VMM_FAILED, "bad-path", "volume %s: %s is not its temporary place", to,
 				 temporary);
@@ -324,7 +324,7 @@ int local_token(struct local_node *node, struct json_object *args, struct json_o
 		return -1;
 	if (!strcmp(what, "place")) {
 		vmm_auto_free char *placed = NULL;
-		if (storage_token_place(dir, &placed, err) < 0)
+		if (storage_token_write(dir, &placed, err) < 0)
 			return -1;
 		*reply = json_make("token:s", placed);
 		return 0;

@@ -71,7 +71,7 @@ static struct json_object *plan_volume(const struct facts *facts, struct json_ob
 	bool copied = action != VOLUME_KEEP;
 	const char *to = copied ? volume_place(facts, volume, index) : path,
 		   *kind = volume_kind_there(facts, volume, index);
-	vmm_auto_free char *temporary = copied && task ? storage_working_place(kind, to, task) : NULL;
+	vmm_auto_free char *temporary = copied && task ? storage_working_path(kind, to, task) : NULL;
 	struct json_object *planned = json_copy(volume);
 	json_put(planned, "device:s action:s size:i allocated:i readonly:b to_storage:s from:s to:s",
 		 json_text_or(volume, "device", "disk"), copied ? "copy" : "keep", json_number(volume, "size"),

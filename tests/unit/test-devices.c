@@ -61,7 +61,7 @@ static struct pool *device_of(void **state)
 static void a_device_is_filled_in_place_and_stays_when_it_is_given_up(void **state)
 {
 	struct pool *pool = device_of(state);
-	vmm_auto_free char *place = storage_working_place("block", pool->link, "n1-7");
+	vmm_auto_free char *place = storage_working_path("block", pool->link, "n1-7");
 	assert_string_equal(place, pool->link);
 	vmm_auto_close int fd = storage_block.allocate(place, SIZE, SIZE, NULL);
 	assert_true(fd >= 0);

@@ -370,7 +370,7 @@ static void a_token_is_seen_in_its_directory_alone_and_goes_again(void **state)
 	assert_int_equal(dir_make(one, 0755, NULL) + dir_make(two, 0755, NULL), 0);
 	vmm_auto_free char *token = NULL;
 	bool there = false;
-	assert_int_equal(storage_token_place(one, &token, NULL), 0);
+	assert_int_equal(storage_token_write(one, &token, NULL), 0);
 	assert_int_equal(storage_token_there(one, token, &there, NULL), 0);
 	assert_true(there);
 	int64_t began = clock_steady_ms();
@@ -401,7 +401,7 @@ static void what_is_no_token_is_neither_looked_for_nor_removed(void **state)
 	assert_true(file_there(path));
 	vmm_auto_free char *token = NULL;
 	vmm_auto_error struct vmm_error *err = NULL;
-	assert_int_equal(storage_token_place("/none/at/all", &token, &err), -1);
+	assert_int_equal(storage_token_write("/none/at/all", &token, &err), -1);
 	assert_non_null(err);
 }
 
