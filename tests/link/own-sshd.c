@@ -1,4 +1,4 @@
-/* own-sshd.c: starts and ends an sshd of the test's own. */
+/* own-sshd.c: starts and stops an sshd for one test. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -37,7 +37,7 @@ static void write_file(const char *path, const char *text)
 	must(file_write(path, text, strlen(text), 0600, NULL) == 0, path);
 }
 
-/* Without root, the names of a namespace are mapped so that we are who we were. */
+/* Without root, a user namespace is needed too; user and group are mapped to themselves. */
 static bool new_namespace(void)
 {
 	uid_t uid = geteuid();
@@ -57,7 +57,7 @@ static bool new_namespace(void)
 	return true;
 }
 
-bool own_room(void)
+bool enter_namespace(void)
 {
 	return new_namespace() && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("tmpfs", "/run", "tmpfs", 0, "mode=755") == 0 &&

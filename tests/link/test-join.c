@@ -1,7 +1,7 @@
-/* How a node becomes part of the cluster, with two real sshds on loopback: what is written, what is refused, and that nothing is
- * changed before the administrator has agreed. Nothing of the machine's own ssh is read or changed.
+/* How a node joins the cluster, with two real sshds on loopback: what is written, what is refused, and that nothing is
+ * changed before the administrator has accepted the host key. Nothing of the machine's own ssh is read or changed.
  *
- * This program also plays what runs on the nodes: `agent DIR` (the forced command) and `engine DIR node-accept`. */
+ * This program is also what sshd starts on the nodes: `agent DIR` (the forced command) and `engine DIR node-accept`. */
 #include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -25,12 +25,12 @@ struct machine {
 	pid_t pid;
 };
 
-struct world {
+struct cluster {
 	char dir[32];
 	char self[4096];
 	const char *user;
 	struct machine node[2]; /* n1 asks, n2 is added */
-	pid_t agent;		/* ssh-agent with the administrator's key */
+	pid_t agent;		/* an ssh-agent with the administrator's key */
 };
 
 static struct cluster_paths paths_of(const char *dir, const struct machine *other)
@@ -56,7 +56,7 @@ static char *get(const char *path)
 	return file_read(path, 1 << 20, &text, NULL, NULL) == 0 ? text : str_copy("");
 }
 
-static void start_sshd(struct world *w, struct machine *m, const char *dir)
+static void start_sshd(struct cluster *w, struct machine *m, const char *dir)
 {
 	vmm_auto_free char *config = str_format("%s/sshd_config", dir), *log = str_format("%s/log", dir);
 	vmm_auto_free char *text = str_format("ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nAuthorizedKeysFile %s\n"
@@ -87,7 +87,7 @@ static void stop(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-static void make_machine(struct world *w, int i)
+static void make_machine(struct cluster *w, int i)
 {
 	struct machine *m = &w->node[i];
 	vmm_auto_free char *dir = str_format("%s/n%d", w->dir, i + 1);
@@ -105,7 +105,7 @@ static void make_machine(struct world *w, int i)
 	start_sshd(w, m, dir);
 }
 
-static void write_conf(struct world *w, int i, const char *self, const char *peer)
+static void write_conf(struct cluster *w, int i, const char *self, const char *peer)
 {
 	vmm_auto_free char *text = str_format(
 		"# mine\n[migration]\nself = %s\n[node %s]\nport = %d\nuser = %s\n[node %s]\nport = %d\nuser = %s\n",
@@ -113,7 +113,7 @@ static void write_conf(struct world *w, int i, const char *self, const char *pee
 	put(w->node[i].conf, text);
 }
 
-static void start_agent(struct world *w)
+static void start_agent(struct cluster *w)
 {
 	vmm_auto_free char *socket = str_format("%s/agent", w->dir), *key = str_format("%s/administrator", w->dir);
 	vmm_auto_free char *public = str_format("%s.pub", key);
@@ -141,7 +141,7 @@ static void start_agent(struct world *w)
 
 static int enter(void **state)
 {
-	struct world *w = mem_zero(sizeof(*w));
+	struct cluster *w = mem_zero(sizeof(*w));
 	strcpy(w->dir, "/tmp/vmm-join-XXXXXX");
 	w->user = getpwuid(geteuid())->pw_name;
 	if (!mkdtemp(w->dir) || readlink("/proc/self/exe", w->self, sizeof(w->self) - 1) < 0)
@@ -157,7 +157,7 @@ static int enter(void **state)
 
 static int leave(void **state)
 {
-	struct world *w = *state;
+	struct cluster *w = *state;
 	stop(w->agent);
 	unsetenv("SSH_AUTH_SOCK");
 	for (int i = 0; i < 2; i++) {
@@ -172,7 +172,7 @@ static int leave(void **state)
 	return 0;
 }
 
-static int join(struct world *w, bool accept, struct json_object **report, struct vmm_error **err)
+static int join(struct cluster *w, bool accept, struct json_object **report, struct vmm_error **err)
 {
 	vmm_auto_free char *dir = str_format("%s/n1", w->dir);
 	const struct cluster_paths paths = paths_of(dir, &w->node[1]);
@@ -224,7 +224,7 @@ static int play_engine(const char *dir)
 
 static void before_the_administrator_agrees_nothing_is_changed(void **state)
 {
-	struct world *w = *state;
+	struct cluster *w = *state;
 	vmm_auto_free char *conf = get(w->node[0].conf), *keys = get(w->node[0].keys), *theirs = get(w->node[1].keys);
 	vmm_auto_json struct json_object *report = NULL;
 	vmm_auto_error struct vmm_error *err = NULL;
@@ -247,7 +247,7 @@ static void before_the_administrator_agrees_nothing_is_changed(void **state)
 
 static void a_node_is_joined_both_ways_and_again_changes_nothing(void **state)
 {
-	struct world *w = *state;
+	struct cluster *w = *state;
 	vmm_auto_json struct json_object *report = NULL, *again = NULL, *third = NULL;
 	vmm_auto_error struct vmm_error *err = NULL;
 	if (join(w, true, &report, &err) < 0)
@@ -285,8 +285,8 @@ static void a_node_is_joined_both_ways_and_again_changes_nothing(void **state)
 	assert_int_equal(info.st_mode & 0777, 0600);
 }
 
-/* Joins, expecting that it fails with the code, in words that hold `says` and with a hint. */
-static void refused(struct world *w, const char *code, const char *says)
+/* Asserts that joining fails with that code, a message that contains `says`, and a hint. */
+static void refused(struct cluster *w, const char *code, const char *says)
 {
 	vmm_auto_json struct json_object *report = NULL;
 	vmm_auto_error struct vmm_error *err = NULL;
@@ -300,7 +300,7 @@ static void refused(struct world *w, const char *code, const char *says)
 
 static void each_way_to_fail_has_its_own_words(void **state)
 {
-	struct world *w = *state;
+	struct cluster *w = *state;
 	struct machine *peer = &w->node[1];
 	vmm_auto_free char *keys = get(peer->keys), *engine = peer->engine;
 	put(peer->keys, "# nobody\n");
@@ -328,7 +328,7 @@ static void each_way_to_fail_has_its_own_words(void **state)
 
 static void a_request_that_could_harm_is_refused_and_writes_nothing(void **state)
 {
-	struct world *w = *state;
+	struct cluster *w = *state;
 	static const char key[] = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 	static const char *const bad[][2] = {
 		{"name", "a]\n[node b"},
@@ -361,7 +361,7 @@ static void a_request_that_could_harm_is_refused_and_writes_nothing(void **state
 
 static void an_older_key_of_a_node_goes_and_the_lines_of_others_stay(void **state)
 {
-	struct world *w = *state;
+	struct cluster *w = *state;
 	static const char one[] = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 	static const char two[] = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
 	const char *path = w->node[0].keys;
@@ -391,7 +391,7 @@ int main(int argc, char **argv)
 		return play_agent(argv[2]);
 	if (argc == 4 && !strcmp(argv[1], "engine"))
 		return play_engine(argv[2]);
-	if (!own_room()) {
+	if (!enter_namespace()) {
 		printf("no mount namespace of one's own to be had: skipped\n");
 		return 0;
 	}

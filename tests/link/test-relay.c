@@ -1,5 +1,5 @@
-/* What the relay promises: bytes both ways through two unix sockets and an sshd, each half closed by itself, memory
- * that stays bounded, and sockets that are gone when it ends. */
+/* The relay: bytes in both directions through two unix sockets and an sshd, directions that end one by one, bounded
+ * memory, and sockets that are removed at the end. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,16 +22,16 @@ enum { MIB = 1 << 20 };
 static struct own_sshd sshd;
 static char *near_path, *dir_path, *far_path;
 
-/* ------------------------------------------------------------------ the far side, as the agent runs it */
+/* ------------------------------------------------------------------ the peer's side, as the agent runs it */
 
 static int far(void)
 {
-	const char *words = getenv("SSH_ORIGINAL_COMMAND");
+	const char *command = getenv("SSH_ORIGINAL_COMMAND");
 	struct vmm_error *err = NULL;
 	struct stream *s = stream_on_fds(0, 1);
-	int done = words && str_starts(words, "relay ") ? relay_serve(s, words + strlen("relay "), &err) : -1;
+	int done = command && str_starts(command, "relay ") ? relay_serve(s, command + strlen("relay "), &err) : -1;
 	if (done < 0)
-		log_warn("%s", err ? err->message : "not asked to relay");
+		log_warn("%s", err ? err->message : "the command is not \"relay PATH\"");
 	stream_close(s);
 	return done < 0 ? 1 : 0;
 }
@@ -71,7 +71,7 @@ static int connect_to(const char *path)
 	return -1;
 }
 
-/* Its exit tells how it ended: 0 told to, 2 link lost. */
+/* Its exit status: 0 after a signal, 2 if the connection was lost, 1 for other errors. */
 static int run_relay(int ready)
 {
 	struct vmm_error *err = NULL;
@@ -106,8 +106,8 @@ static struct relay_process start_relay(void)
 	return r;
 }
 
-/* Its exit status; what it said is in *said. */
-static int end_relay(struct relay_process *r, int signal, char **said)
+/* Sends the signal (0: none), waits for the end and returns the exit status; *stderr_text may be NULL. */
+static int end_relay(struct relay_process *r, int signal, char **stderr_text)
 {
 	char text[4096] = "";
 	int status;
@@ -116,8 +116,8 @@ static int end_relay(struct relay_process *r, int signal, char **said)
 	waitpid(r->pid, &status, 0);
 	fd_read_all(r->errors, text, sizeof(text) - 1);
 	close(r->errors);
-	if (said)
-		*said = str_copy(text);
+	if (stderr_text)
+		*stderr_text = str_copy(text);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -154,7 +154,7 @@ static void *send_all(void *arg)
 	return NULL;
 }
 
-/* Reads all that comes until the end, which must be that sender's bytes. */
+/* Reads until the end; returns whether that were the bytes of that sender. */
 static bool receive_all(int fd, size_t length, uint32_t seed)
 {
 	char data[65536], want[65536];
@@ -186,7 +186,7 @@ static void sixteen_mib_go_both_ways_at_once(void **state)
 	pthread_t threads[2];
 	int64_t began = clock_steady_ms();
 	pthread_create(&threads[0], NULL, send_all, &up);
-	/* First all goes up while what comes down is left lying; then the other way round. */
+	/* While all of one direction is received, nobody reads the other one. */
 	pthread_create(&threads[1], NULL, send_all, &down);
 	assert_true(receive_all(far_end, up.length, up.seed));
 	assert_true(receive_all(near, down.length, down.seed));
@@ -206,7 +206,7 @@ static void each_half_is_closed_by_itself(void **state)
 	char data[8];
 	int listening = listen_at(far_path);
 	struct relay_process r = start_relay();
-	/* The near side ends first: the far side sees the end and can still speak. */
+	/* The near side ends first: the far side sees the end and can still write. */
 	int near = connect_to(near_path), far_end = accept(listening, NULL, NULL);
 	assert_int_equal(write(near, "ask", 3), 3);
 	shutdown(near, SHUT_WR);
@@ -231,7 +231,7 @@ static void each_half_is_closed_by_itself(void **state)
 	stop_cleanly(&r);
 }
 
-static void a_side_that_closes_altogether_ends_the_other(void **state)
+static void a_side_that_closes_its_socket_ends_the_other(void **state)
 {
 	(void)state;
 	int listening = listen_at(far_path);
@@ -249,10 +249,10 @@ static void a_side_that_closes_altogether_ends_the_other(void **state)
 	stop_cleanly(&r);
 }
 
-static void a_connection_is_closed_where_nobody_listens_there(void **state)
+static void a_connection_is_closed_if_nobody_listens_on_the_peer(void **state)
 {
 	(void)state;
-	vmm_auto_free char *said = NULL;
+	vmm_auto_free char *stderr_text = NULL;
 	unlink(far_path);
 	struct relay_process r = start_relay();
 	int near = connect_to(near_path);
@@ -268,9 +268,9 @@ static void a_connection_is_closed_where_nobody_listens_there(void **state)
 	close(near);
 	close(far_end);
 	close(listening);
-	assert_int_equal(end_relay(&r, SIGTERM, &said), 0);
-	assert_non_null(strstr(said, far_path));
-	assert_non_null(strstr(said, "No such file"));
+	assert_int_equal(end_relay(&r, SIGTERM, &stderr_text), 0);
+	assert_non_null(strstr(stderr_text, far_path));
+	assert_non_null(strstr(stderr_text, "No such file"));
 }
 
 static int64_t used_ms(pid_t pid)
@@ -290,7 +290,7 @@ static size_t resident_kib(pid_t pid)
 	return strtoul(strstr(status, "VmRSS:") + 6, NULL, 10);
 }
 
-/* Sends until nothing more is taken for half a second; the bytes. */
+/* Sends until nothing more is taken for half a second; returns the number of bytes. */
 static size_t send_until_stuck(int fd)
 {
 	static char data[65536];
@@ -303,7 +303,7 @@ static size_t send_until_stuck(int fd)
 	return total;
 }
 
-static void a_side_that_takes_nothing_stops_the_other_and_nobody_spins(void **state)
+static void a_side_that_takes_nothing_stops_the_other_and_costs_no_cpu_time(void **state)
 {
 	(void)state;
 	int listening = listen_at(far_path);
@@ -316,12 +316,12 @@ static void a_side_that_takes_nothing_stops_the_other_and_nobody_spins(void **st
 	int64_t busy = used_ms(r.pid);
 	clock_sleep_ms(1000);
 	assert_true(used_ms(r.pid) - busy <= 50);
-	/* A second connection is not held up by the first. */
+	/* The first connection does not hold up a second one. */
 	int near2 = connect_to(near_path), far2 = accept(listening, NULL, NULL);
 	char byte;
 	assert_int_equal(write(near2, "x", 1), 1);
 	assert_int_equal(fd_read_all(far2, &byte, 1), 1);
-	/* Half-closed connections do not make it spin either. */
+	/* A half-closed connection does not keep the relay busy either. */
 	shutdown(near2, SHUT_WR);
 	assert_int_equal(fd_read_all(far2, &byte, 1), 0);
 	busy = used_ms(r.pid);
@@ -335,8 +335,8 @@ static void a_side_that_takes_nothing_stops_the_other_and_nobody_spins(void **st
 	stop_cleanly(&r);
 }
 
-/* Kills the sshd that serves the session: it started the agent that holds the other end of this connection. */
-static void cut_the_link(int far_end)
+/* Kills the sshd that serves the session: the parent of the agent that has the other end of this connection. */
+static void break_connection(int far_end)
 {
 	struct ucred agent;
 	socklen_t size = sizeof(agent);
@@ -352,7 +352,7 @@ static void cut_the_link(int far_end)
 static void a_lost_link_closes_every_connection_and_ends_the_relay(void **state)
 {
 	(void)state;
-	vmm_auto_free char *said = NULL;
+	vmm_auto_free char *stderr_text = NULL;
 	int listening = listen_at(far_path);
 	struct relay_process r = start_relay();
 	int near[2], far_end[2];
@@ -360,15 +360,15 @@ static void a_lost_link_closes_every_connection_and_ends_the_relay(void **state)
 		near[i] = connect_to(near_path);
 		far_end[i] = accept(listening, NULL, NULL);
 	}
-	cut_the_link(far_end[0]);
+	break_connection(far_end[0]);
 	for (int i = 0; i < 2; i++) {
 		assert_true(ends_within(near[i], 5000));
 		assert_true(ends_within(far_end[i], 5000));
 		close(near[i]);
 		close(far_end[i]);
 	}
-	assert_int_equal(end_relay(&r, 0, &said), 2);
-	assert_non_null(strstr(said, "node2"));
+	assert_int_equal(end_relay(&r, 0, &stderr_text), 2);
+	assert_non_null(strstr(stderr_text, "node2"));
 	assert_false(file_there(near_path));
 	assert_false(file_there(dir_path));
 	close(listening);
@@ -388,7 +388,7 @@ static void its_sockets_belong_to_their_owner_alone_and_replace_stale_ones(void 
 	assert_int_equal(stat(dir_path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0700);
 	assert_int_equal(end_relay(&r, SIGTERM, NULL), 0);
-	/* The directory was there before: it is not ours to remove. */
+	/* The relay has not made the directory, and does not remove it. */
 	assert_false(file_there(near_path));
 	assert_true(file_there(dir_path));
 	assert_int_equal(rmdir(dir_path), 0);
@@ -406,7 +406,7 @@ static void a_peer_that_cannot_be_reached_is_told_before_anything_listens(void *
 	assert_false(file_there(near_path));
 }
 
-static void a_file_in_the_sockets_place_is_left_alone(void **state)
+static void a_file_at_the_sockets_path_is_left_alone(void **state)
 {
 	(void)state;
 	vmm_auto_error struct vmm_error *err = NULL;
@@ -434,8 +434,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && !strcmp(argv[1], "far"))
 		return far();
-	if (!own_room() || dir_make("/run/libvirt/qemu/vmmigrate", 0700, NULL) < 0) {
-		printf("test-relay: skipped, no mount namespace to be had here\n");
+	if (!enter_namespace() || dir_make("/run/libvirt/qemu/vmmigrate", 0700, NULL) < 0) {
+		printf("test-relay: skipped, no mount namespace can be made here\n");
 		return 0;
 	}
 	own_sshd_start(&sshd, "");
@@ -445,13 +445,13 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sixteen_mib_go_both_ways_at_once),
 		cmocka_unit_test(each_half_is_closed_by_itself),
-		cmocka_unit_test(a_side_that_closes_altogether_ends_the_other),
-		cmocka_unit_test(a_connection_is_closed_where_nobody_listens_there),
-		cmocka_unit_test(a_side_that_takes_nothing_stops_the_other_and_nobody_spins),
+		cmocka_unit_test(a_side_that_closes_its_socket_ends_the_other),
+		cmocka_unit_test(a_connection_is_closed_if_nobody_listens_on_the_peer),
+		cmocka_unit_test(a_side_that_takes_nothing_stops_the_other_and_costs_no_cpu_time),
 		cmocka_unit_test(a_lost_link_closes_every_connection_and_ends_the_relay),
 		cmocka_unit_test(its_sockets_belong_to_their_owner_alone_and_replace_stale_ones),
 		cmocka_unit_test(a_peer_that_cannot_be_reached_is_told_before_anything_listens),
-		cmocka_unit_test(a_file_in_the_sockets_place_is_left_alone),
+		cmocka_unit_test(a_file_at_the_sockets_path_is_left_alone),
 		cmocka_unit_test(a_path_too_long_for_a_socket_is_refused),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

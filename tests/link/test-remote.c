@@ -1,5 +1,5 @@
-/* What remote.c promises of connections: calls and the first session share one, whoever uses it, and one more is made only where that
- * has a use. The far side is our agent under a real sshd. */
+/* Which connections remote.c makes: calls and the first session share one, and a further one is made only if it is of
+ * use. The other node is our agent under a real sshd. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@
 
 enum { SIZE = 48 << 20 };
 
-/* Both ends' things lie in the /run that own_room makes. */
+/* Both nodes have their files in the /run that enter_namespace makes. */
 static const struct node_paths paths = {
 	.state = "/run/both/state",
 	.etc = "/run/both/etc",
@@ -39,7 +39,7 @@ static void copy_file(const char *from, const char *to)
 		abort();
 }
 
-/* A node whose sshd has such a configuration. */
+/* Starts an sshd with these lines in its configuration, and opens the node behind it. */
 static struct vmm_node *node_behind(struct own_sshd *sshd, const char *lines)
 {
 	struct vmm_node *node = NULL;
@@ -120,7 +120,7 @@ static int make_source(void)
 {
 	vmm_auto_free uint8_t *data = mem_zero(SIZE);
 	int fd = open("/run/both/source", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	uint64_t state = 88172645463325252u; /* what no one can compress */
+	uint64_t state = 88172645463325252u; /* random data, which cannot be compressed */
 	for (size_t i = 0; i < SIZE; i += sizeof(state)) {
 		state ^= state << 13;
 		state ^= state >> 7;
@@ -153,7 +153,8 @@ static void a_session_shares_the_connection_of_calls(void **state)
 	struct stream *session = session_of(node, false);
 	assert_int_equal(sockets(), before);
 	copy_well(node, session, false);
-	/* A second is for another core: it has its own, also where the first is no more. */
+	/* A second session is to use another core: it gets a connection of its own, even if the first session is
+	 * closed. */
 	struct stream *second = session_of(node, false);
 	assert_int_equal(sockets(), before + 1);
 	stream_close(session);
@@ -226,7 +227,7 @@ static void sessions_over_tls_need_no_other_connection_of_ssh(void **state)
 	struct vmm_node *node = node_behind(&sshd, "");
 	int before = sockets();
 	struct stream *first = session_of(node, true), *second = session_of(node, true);
-	assert_int_equal(sockets(), before + 2); /* those of TLS */
+	assert_int_equal(sockets(), before + 2); /* the two TLS connections */
 	copy_well(node, first, true);
 	copy_well(node, second, false);
 	stream_close(first);
@@ -236,7 +237,7 @@ static void sessions_over_tls_need_no_other_connection_of_ssh(void **state)
 	own_sshd_stop(&sshd);
 }
 
-static void where_sshd_admits_no_second_channel_a_session_connects_anew(void **state)
+static void without_a_second_channel_a_session_makes_a_connection_of_its_own(void **state)
 {
 	(void)state;
 	struct own_sshd sshd;
@@ -260,8 +261,9 @@ int main(int argc, char **argv)
 		stream_close(stream);
 		return status;
 	}
-	if (!own_room() || dir_make("/run/both/etc", 0700, NULL) < 0 || dir_make("/run/both/volumes", 0700, NULL) < 0) {
-		puts("no namespace of our own: skipped");
+	if (!enter_namespace() || dir_make("/run/both/etc", 0700, NULL) < 0 ||
+	    dir_make("/run/both/volumes", 0700, NULL) < 0) {
+		puts("skipped: no mount namespace can be made here");
 		return 0;
 	}
 	const struct CMUnitTest tests[] = {
@@ -270,7 +272,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(neither_calls_nor_new_sessions_wait_for_a_copy_to_end),
 		cmocka_unit_test(a_session_may_be_closed_after_its_node),
 		cmocka_unit_test(sessions_over_tls_need_no_other_connection_of_ssh),
-		cmocka_unit_test(where_sshd_admits_no_second_channel_a_session_connects_anew),
+		cmocka_unit_test(without_a_second_channel_a_session_makes_a_connection_of_its_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Connecting as ssh.c promises it, against a real sshd: every way to fail has its code and its remedy, nothing waits for ever, and no
- * host is believed whose key is not known. */
+/* Connecting, against a real sshd: every way to fail has an error code and a remedy, every wait has a time limit, and a
+ * host whose key is not known is refused. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,7 +16,7 @@
 #include "own-sshd.h"
 
 static struct own_sshd sshd;
-static bool roomy; /* we have a mount namespace of our own */
+static bool isolated; /* we have a mount namespace of our own */
 
 static void fails_with(const struct ssh_peer *peer, const char *code, const char *in_hint)
 {
@@ -69,7 +69,7 @@ static void an_address_that_does_not_answer_times_out(void **state)
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	vmm_auto_close int fd = listen_here(0, &port);
 	to.sin_port = htons((uint16_t)port);
-	/* The queue is full: what comes then gets no answer at all. */
+	/* The queue is full then: further connections get no answer. */
 	for (size_t i = 0; i < VMM_COUNT(waiting); i++) {
 		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		connect(waiting[i], (struct sockaddr *)&to, sizeof(to));
@@ -162,20 +162,20 @@ static void a_changed_host_key_is_refused(void **state)
 	peer.known_hosts = wrong;
 	write_known(wrong, sshd.foreign_key);
 	fails_with(&peer, "host-key-changed", "ssh-keygen -f");
-	/* Nor does a key of another kind do. */
+	/* A known key of another type counts as a changed key too. */
 	vmm_auto_free char *other = str_format("%s/ecdsa", sshd.dir);
 	must_run("ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", other);
 	write_known(wrong, other);
 	fails_with(&peer, "host-key-changed", "ssh-keygen -f");
 }
 
-static void the_systems_known_hosts_are_believed_and_doubted_too(void **state)
+static void the_system_wide_known_hosts_file_is_used_too(void **state)
 {
 	(void)state;
 	vmm_auto_free char *host = str_format("%s/host", sshd.dir);
 	struct ssh_peer peer = own_sshd_peer(&sshd);
 	struct ssh *ssh = NULL;
-	if (!roomy)
+	if (!isolated)
 		skip();
 	peer.known_hosts = "/dev/null";
 	write_known("/etc/ssh/ssh_known_hosts", host);
@@ -186,12 +186,12 @@ static void the_systems_known_hosts_are_believed_and_doubted_too(void **state)
 	assert_int_equal(unlink("/etc/ssh/ssh_known_hosts"), 0);
 }
 
-static void the_users_configuration_cannot_switch_the_check_off(void **state)
+static void ssh_config_cannot_disable_the_check(void **state)
 {
 	(void)state;
 	struct ssh_peer peer = own_sshd_peer(&sshd);
 	static const char lax[] = "Host *\n\tStrictHostKeyChecking no\n";
-	if (!roomy)
+	if (!isolated)
 		skip();
 	assert_int_equal(file_write("/etc/ssh/ssh_config", lax, strlen(lax), 0644, NULL), 0);
 	peer.known_hosts = "/dev/null";
@@ -230,7 +230,7 @@ static void the_fingerprint_is_the_one_that_ssh_keygen_prints(void **state)
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
-	roomy = own_room();
+	isolated = enter_namespace();
 	own_sshd_start(&sshd, "MaxStartups 50\n");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_name_without_address_is_unresolved),
@@ -241,8 +241,8 @@ int main(void)
 		cmocka_unit_test(an_address_without_route_is_told),
 		cmocka_unit_test(an_unknown_host_key_is_refused),
 		cmocka_unit_test(a_changed_host_key_is_refused),
-		cmocka_unit_test(the_systems_known_hosts_are_believed_and_doubted_too),
-		cmocka_unit_test(the_users_configuration_cannot_switch_the_check_off),
+		cmocka_unit_test(the_system_wide_known_hosts_file_is_used_too),
+		cmocka_unit_test(ssh_config_cannot_disable_the_check),
 		cmocka_unit_test(a_foreign_key_is_rejected),
 		cmocka_unit_test(the_fingerprint_is_the_one_that_ssh_keygen_prints),
 	};

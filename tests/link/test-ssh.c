@@ -1,5 +1,5 @@
-/* What ssh.c promises once it is connected, against a real sshd: commands and their ends, both sides may write at once, and a cut link
- * is told from a command's end. */
+/* Commands over a session, against a real sshd: output, stderr and status, both sides writing at once, and a broken
+ * connection that is distinguished from the end of a command. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,16 +15,17 @@ enum { MIB = 1 << 20 };
 
 static struct own_sshd sshd;
 
-/* ------------------------------------------------------------------ the far side */
+/* ------------------------------------------------------------------ the other node */
 
-/* What the forced command runs: this program itself. */
+/* The forced command: this program itself. */
 static int far(void)
 {
-	const char *words = getenv("SSH_ORIGINAL_COMMAND");
+	const char *command = getenv("SSH_ORIGINAL_COMMAND");
 	struct stream *s = stream_on_fds(0, 1);
-	vmm_auto_free char *data = mem_zero(32 * MIB), *line = str_format("words: %s\n", words ? words : "(none)");
+	vmm_auto_free char *data = mem_zero(32 * MIB),
+			   *line = str_format("command: %s\n", command ? command : "(none)");
 	int done = 0;
-	if (!str_same(words, "both write first"))
+	if (!str_same(command, "both write first"))
 		done = stream_write(s, line, strlen(line), NULL);
 	else if ((done = stream_write(s, data, 32 * MIB, NULL)) == 0)
 		done = stream_read_all(s, data, 32 * MIB, 20000, NULL);
@@ -53,7 +54,7 @@ static struct stream *run_there(struct ssh *ssh, const char *command)
 	return s;
 }
 
-/* Reads until the stream's end; the text. */
+/* Reads until the stream's end; the text belongs to the caller. */
 static char *read_text(struct stream *s)
 {
 	struct text text = {0};
@@ -73,9 +74,9 @@ static void status_output_and_stderr_of_a_command_are_told(void **state)
 	struct ssh *ssh = open_peer();
 	struct stream *s = run_there(ssh, "echo out; echo one >&2; echo two >&2; exit 7");
 	int status;
-	vmm_auto_free char *out = read_text(s), *said = ssh_stderr(s, &status);
+	vmm_auto_free char *out = read_text(s), *stderr_text = ssh_stderr(s, &status);
 	assert_string_equal(out, "out\n");
-	assert_string_equal(said, "one\ntwo\n");
+	assert_string_equal(stderr_text, "one\ntwo\n");
 	assert_int_equal(status, 7);
 	stream_close(s);
 	ssh_close(ssh);
@@ -87,10 +88,10 @@ static void a_command_that_is_missing_ends_the_stream_with_127(void **state)
 	struct ssh *ssh = open_peer();
 	struct stream *s = run_there(ssh, "/does/not/exist/agent");
 	int status;
-	vmm_auto_free char *out = read_text(s), *said = ssh_stderr(s, &status);
+	vmm_auto_free char *out = read_text(s), *stderr_text = ssh_stderr(s, &status);
 	assert_string_equal(out, "");
 	assert_int_equal(status, 127);
-	assert_non_null(strstr(said, "/does/not/exist/agent"));
+	assert_non_null(strstr(stderr_text, "/does/not/exist/agent"));
 	stream_close(s);
 	ssh_close(ssh);
 }
@@ -101,10 +102,10 @@ static void a_command_that_a_signal_ended_says_which(void **state)
 	struct ssh *ssh = open_peer();
 	struct stream *s = run_there(ssh, "kill -KILL $$");
 	int status;
-	vmm_auto_free char *out = read_text(s), *said = ssh_stderr(s, &status);
+	vmm_auto_free char *out = read_text(s), *stderr_text = ssh_stderr(s, &status);
 	assert_string_equal(out, "");
 	assert_int_equal(status, -1);
-	assert_string_equal(said, "killed by SIGKILL");
+	assert_string_equal(stderr_text, "killed by SIGKILL");
 	stream_close(s);
 	ssh_close(ssh);
 }
@@ -115,15 +116,15 @@ static void much_stderr_does_not_stop_the_output(void **state)
 	struct ssh *ssh = open_peer();
 	struct stream *s = run_there(ssh, "head -c 8000000 /dev/zero | tr '\\0' e >&2; echo; echo end >&2; echo out");
 	int status;
-	vmm_auto_free char *out = read_text(s), *said = ssh_stderr(s, &status);
+	vmm_auto_free char *out = read_text(s), *stderr_text = ssh_stderr(s, &status);
 	assert_string_equal(out, "\nout\n");
-	assert_true(strlen(said) <= 65536);
-	assert_true(str_ends(said, "eend\n"));
+	assert_true(strlen(stderr_text) <= 65536);
+	assert_true(str_ends(stderr_text, "eend\n"));
 	stream_close(s);
 	ssh_close(ssh);
 }
 
-static void a_forced_command_gets_the_words(void **state)
+static void a_forced_command_gets_the_command_that_was_asked_for(void **state)
 {
 	(void)state;
 	struct ssh *ssh = NULL;
@@ -132,12 +133,12 @@ static void a_forced_command_gets_the_words(void **state)
 	assert_int_equal(ssh_open(&peer, &ssh, NULL), 0);
 	struct stream *s = run_there(ssh, "relay /run/x; id");
 	vmm_auto_free char *out = read_text(s);
-	assert_string_equal(out, "words: relay /run/x; id\n");
+	assert_string_equal(out, "command: relay /run/x; id\n");
 	stream_close(s);
 	ssh_close(ssh);
 }
 
-static void what_is_written_to_an_ended_command_fails_with_its_last_words(void **state)
+static void a_write_to_an_ended_command_fails_with_its_last_line_of_stderr(void **state)
 {
 	(void)state;
 	struct ssh *ssh = open_peer();
@@ -150,7 +151,7 @@ static void what_is_written_to_an_ended_command_fails_with_its_last_words(void *
 	assert_non_null(strstr(err->message, "node2"));
 	assert_non_null(strstr(err->message, "no agent here"));
 	stream_close(s);
-	/* The session outlives it. */
+	/* The session can still be used. */
 	s = run_there(ssh, "echo still");
 	vmm_auto_free char *out = read_text(s);
 	assert_string_equal(out, "still\n");
@@ -190,7 +191,7 @@ static void silence_is_told_after_the_time_given(void **state)
 	assert_int_equal(stream_read(s, &byte, 1, 200, &err), -1);
 	assert_true(error_is(err, "link-silent"));
 	assert_in_range(clock_steady_ms() - began, 200, 1500);
-	/* And works again when there is something. */
+	/* The stream can still be used. */
 	assert_int_equal(stream_write(s, "x", 1, NULL), 0);
 	assert_int_equal(stream_read_all(s, &byte, 1, 5000, NULL), 0);
 	stream_close(s);
@@ -203,7 +204,7 @@ static void fill(uint32_t *data, size_t number)
 		data[i] = (uint32_t)((number << 18 | i) * 2654435761u);
 }
 
-/* 64 MiB go to an echo before any of it is read back; sshd changes keys several times on the way. */
+/* 64 MiB are written before any of it is read back. sshd renegotiates keys several times meanwhile. */
 static void an_echo_of_64_mib_is_whole_though_nobody_reads_meanwhile(void **state)
 {
 	(void)state;
@@ -260,7 +261,7 @@ static void channels_of_one_session_do_not_disturb_each_other(void **state)
 	struct stream *echo = run_there(ssh, "cat"), *deaf = run_there(ssh, "exec sleep 100"),
 		      *loud = run_there(ssh, "yes");
 	vmm_auto_free char *data = mem_zero(MIB), *back = mem_zero(MIB);
-	/* One sends what nobody reads, one takes nothing; the third works. */
+	/* One channel sends what nobody reads, one takes nothing; the third is not affected. */
 	for (int i = 0; i < 8; i++) {
 		memset(data, 'a' + i, MIB);
 		assert_int_equal(stream_write(echo, data, MIB, NULL), 0);
@@ -295,9 +296,8 @@ static void writes_of_a_mebibyte_go_fast(void **state)
 	ssh_close(ssh);
 }
 
-/* ------------------------------------------------------------------ a cut link */
+/* ------------------------------------------------------------------ a broken connection */
 
-/* The pid of the sshd that serves this channel, from the shell that it started. */
 static void carry_one(struct ssh *ssh, struct stream *s)
 {
 	uint64_t moved = 0;
@@ -312,7 +312,8 @@ static void carry_one(struct ssh *ssh, struct stream *s)
 	close(pair[0]);
 }
 
-/* Where its end is not seen at once each takes a second more than a plain read of the same. */
+/* Compares with plain reads of the same output: if the end were not noticed at once, each carry would take a second
+ * more. */
 static void what_is_carried_ends_with_the_command(void **state)
 {
 	(void)state;
@@ -335,6 +336,7 @@ static void what_is_carried_ends_with_the_command(void **state)
 	ssh_close(ssh);
 }
 
+/* The pid of the sshd that serves this channel: the command prints it as its first line. */
 static pid_t server_of(struct stream *s)
 {
 	char line[32] = "";
@@ -400,15 +402,15 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && !strcmp(argv[1], "far"))
 		return far();
-	own_room();
+	enter_namespace();
 	own_sshd_start(&sshd, "MaxSessions 3\nRekeyLimit 16M\nMaxStartups 50\n");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(status_output_and_stderr_of_a_command_are_told),
 		cmocka_unit_test(a_command_that_is_missing_ends_the_stream_with_127),
 		cmocka_unit_test(a_command_that_a_signal_ended_says_which),
 		cmocka_unit_test(much_stderr_does_not_stop_the_output),
-		cmocka_unit_test(a_forced_command_gets_the_words),
-		cmocka_unit_test(what_is_written_to_an_ended_command_fails_with_its_last_words),
+		cmocka_unit_test(a_forced_command_gets_the_command_that_was_asked_for),
+		cmocka_unit_test(a_write_to_an_ended_command_fails_with_its_last_line_of_stderr),
 		cmocka_unit_test(a_channel_too_many_is_refused_and_the_session_goes_on),
 		cmocka_unit_test(silence_is_told_after_the_time_given),
 		cmocka_unit_test(an_echo_of_64_mib_is_whole_though_nobody_reads_meanwhile),

@@ -1,5 +1,5 @@
-/* What tls.c promises: who has the key is served and nobody else, bytes arrive in order both ways at once, an end that was said is
- * told from a cut, and nothing waits for ever. */
+/* TLS streams: only the side that has the key is accepted, bytes arrive in order in both directions at once, an
+ * announced end is distinguished from a broken connection, and every wait has a time limit. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -47,7 +47,7 @@ static struct tls_listener *listening(struct caller *caller)
 	return listener;
 }
 
-/* Two streams that are each other's far end. */
+/* Makes two streams that are connected with each other. */
 static void connected(struct stream *pair[2])
 {
 	struct caller caller;
@@ -75,7 +75,7 @@ static void what_one_end_writes_the_other_reads_until_the_end(void **state)
 	assert_memory_equal(data, "one", 3);
 	assert_int_equal(stream_read(pair[1], data, sizeof(data), WAIT_MS, NULL), 0);
 	assert_int_equal(stream_read(pair[1], data, sizeof(data), WAIT_MS, NULL), 0);
-	/* Half of it is closed; the other half still works. */
+	/* One direction is closed; the other still works. */
 	assert_int_equal(stream_read_all(pair[0], data, 4, WAIT_MS, NULL), 0);
 	assert_memory_equal(data, "back", 4);
 	stream_close(pair[0]);
@@ -124,7 +124,7 @@ static void *read_much(void *argument)
 	return NULL;
 }
 
-/* A thread writes and another reads at each end, at the same time. */
+/* At each end one thread writes while another reads. */
 static void much_crosses_both_ways_at_once(void **state)
 {
 	(void)state;
@@ -164,9 +164,9 @@ static void two_ends_that_both_write_first_do_not_wait_on_each_other(void **stat
 	stream_close(pair[1]);
 }
 
-/* ------------------------------------------------------------------ who is not served */
+/* ------------------------------------------------------------------ connections that are refused */
 
-static void another_key_is_refused_and_the_right_one_still_served(void **state)
+static void another_key_is_refused_and_the_right_one_is_still_accepted(void **state)
 {
 	(void)state;
 	struct caller good, bad;
@@ -199,8 +199,8 @@ static int plain_connection(int port)
 	return fd;
 }
 
-/* One that talks something else, one that hangs up, and one that says nothing at all. */
-static void strangers_are_turned_away_and_the_right_one_is_served_behind_them(void **state)
+/* One stranger speaks another protocol, one closes at once, and one sends nothing at all. */
+static void strangers_are_refused_and_the_right_one_is_accepted_after_them(void **state)
 {
 	(void)state;
 	struct caller caller;
@@ -210,7 +210,7 @@ static void strangers_are_turned_away_and_the_right_one_is_served_behind_them(vo
 	    silent = plain_connection(caller.port);
 	assert_int_equal(send(loud, "GET / HTTP/1.0\r\n\r\n", 18, MSG_NOSIGNAL), 18);
 	close(gone);
-	/* It has waited for its turn by then: what limits its patience is its own. */
+	/* The silent one is accepted last. Each handshake has a time limit of its own. */
 	assert_int_equal(tls_accept(listener, 4000, &stream, NULL), -1);
 	begin_call(&caller);
 	assert_int_equal(tls_accept(listener, WAIT_MS, &stream, NULL), 0);
@@ -223,7 +223,7 @@ static void strangers_are_turned_away_and_the_right_one_is_served_behind_them(vo
 	close(silent);
 }
 
-static void a_port_that_cannot_be_reached_is_named_with_the_way_out(void **state)
+static void a_port_that_cannot_be_reached_is_named_with_a_remedy(void **state)
 {
 	(void)state;
 	struct caller caller;
@@ -238,7 +238,7 @@ static void a_port_that_cannot_be_reached_is_named_with_the_way_out(void **state
 	error_clear(&caller.err);
 }
 
-static void a_range_is_kept_and_one_without_a_free_port_is_refused(void **state)
+static void a_range_of_ports_is_kept_to_and_one_without_a_free_port_is_refused(void **state)
 {
 	(void)state;
 	struct caller caller;
@@ -257,7 +257,7 @@ static void a_range_is_kept_and_one_without_a_free_port_is_refused(void **state)
 	tls_listener_close(second);
 }
 
-static void nobody_is_waited_for_for_ever(void **state)
+static void accepting_has_a_time_limit(void **state)
 {
 	(void)state;
 	struct caller caller;
@@ -273,8 +273,8 @@ static void nobody_is_waited_for_for_ever(void **state)
 
 /* ------------------------------------------------------------------ cuts */
 
-/* A far end that writes, and is killed without a word of an end. */
-static void a_cut_is_told_from_an_end(void **state)
+/* The other end writes, and is killed before it can announce its end. */
+static void a_broken_connection_is_distinguished_from_an_end(void **state)
 {
 	(void)state;
 	struct caller caller;
@@ -302,7 +302,7 @@ static void a_cut_is_told_from_an_end(void **state)
 	tls_listener_close(listener);
 }
 
-static void silence_is_told_from_a_lost_link(void **state)
+static void silence_is_distinguished_from_a_lost_link(void **state)
 {
 	(void)state;
 	struct stream *pair[2];
@@ -323,13 +323,13 @@ int main(void)
 		cmocka_unit_test(what_one_end_writes_the_other_reads_until_the_end),
 		cmocka_unit_test(much_crosses_both_ways_at_once),
 		cmocka_unit_test(two_ends_that_both_write_first_do_not_wait_on_each_other),
-		cmocka_unit_test(another_key_is_refused_and_the_right_one_still_served),
-		cmocka_unit_test(strangers_are_turned_away_and_the_right_one_is_served_behind_them),
-		cmocka_unit_test(a_port_that_cannot_be_reached_is_named_with_the_way_out),
-		cmocka_unit_test(a_range_is_kept_and_one_without_a_free_port_is_refused),
-		cmocka_unit_test(nobody_is_waited_for_for_ever),
-		cmocka_unit_test(a_cut_is_told_from_an_end),
-		cmocka_unit_test(silence_is_told_from_a_lost_link),
+		cmocka_unit_test(another_key_is_refused_and_the_right_one_is_still_accepted),
+		cmocka_unit_test(strangers_are_refused_and_the_right_one_is_accepted_after_them),
+		cmocka_unit_test(a_port_that_cannot_be_reached_is_named_with_a_remedy),
+		cmocka_unit_test(a_range_of_ports_is_kept_to_and_one_without_a_free_port_is_refused),
+		cmocka_unit_test(accepting_has_a_time_limit),
+		cmocka_unit_test(a_broken_connection_is_distinguished_from_an_end),
+		cmocka_unit_test(silence_is_distinguished_from_a_lost_link),
 	};
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);

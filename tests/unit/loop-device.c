@@ -1,4 +1,4 @@
-/* loop-device: a block device for a test. */
+/* loop-device.c: makes a block device for a test. */
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
@@ -23,7 +23,7 @@ int loop_device(const char *backing, uint64_t size, char **name)
 		*name = NULL;
 		if (device < 0)
 			return -1;
-		close(device); /* someone else was quicker */
+		close(device); /* somebody else has taken this number meanwhile */
 	}
 	return -1;
 }

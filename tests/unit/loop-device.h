@@ -4,8 +4,9 @@
 
 #include "base/base.h"
 
-/* A loop device on a file, which is made that long, open for reading and writing; it goes when the last descriptor does. *name
- * ("/dev/loop3") is the caller's. -1 where there can be none: without root, or without loop devices. */
+/* Makes a loop device on a file of `size` bytes and returns a descriptor for reading and writing. The kernel removes
+ * the device when its last descriptor is closed. *name ("/dev/loop3") belongs to the caller. -1 if none can be made:
+ * without root, or without loop devices. */
 int loop_device(const char *backing, uint64_t size, char **name);
 
 #endif

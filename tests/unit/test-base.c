@@ -1,4 +1,4 @@
-/* What base promises: errors, JSON by path, names and paths that are refused, programs run by argv, durable files. */
+/* base: errors, JSON by path, names and paths that are refused, programs run by argv, durable files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,8 +121,8 @@ static void programs_are_run_by_argv_with_input_output_status_and_limit(void **s
 	assert_int_equal(run_program(&(struct run){.argv = cat, .input = "hello"}, &r, NULL), 0);
 	assert_string_equal(r.out, "hello");
 	run_result_free(&r);
-	const char *const words[] = {"printf", "%s", "$(id); 'x'", NULL};
-	assert_int_equal(run_checked(&(struct run){.argv = words}, &r, NULL), 0);
+	const char *const quoting[] = {"printf", "%s", "$(id); 'x'", NULL};
+	assert_int_equal(run_checked(&(struct run){.argv = quoting}, &r, NULL), 0);
 	assert_string_equal(r.out, "$(id); 'x'");
 	run_result_free(&r);
 	const char *const slow[] = {"sleep", "60", NULL};
@@ -173,30 +173,30 @@ static void assert_holds(const char *path, const char *text)
 	assert_string_equal(data, text);
 }
 
-static void a_file_with_room_is_written_without_one_new_block(void **state)
+static void a_file_with_a_reserve_is_written_without_new_blocks(void **state)
 {
 	(void)state;
 	char dir[] = "/tmp/vmm-base-XXXXXX";
 	assert_non_null(mkdtemp(dir));
-	vmm_auto_free char *path = str_format("%s/a", dir), *room = str_format("%s/.a.room", dir);
-	/* New, it takes the room with it. */
+	vmm_auto_free char *path = str_format("%s/a", dir), *reserve = str_format("%s/.a.room", dir);
+	/* A new file uses up the reserve. */
 	assert_int_equal(file_reserve(path, 4096, NULL), 0);
-	ino_t reserved = inode(room);
+	ino_t reserved = inode(reserve);
 	assert_int_not_equal(reserved, 0);
 	assert_int_equal(file_write(path, "a longer one", 12, 0600, NULL), 0);
-	assert_true(inode(path) == reserved && !file_there(room));
+	assert_true(inode(path) == reserved && !file_there(reserve));
 	assert_holds(path, "a longer one");
-	/* Written over, it leaves room for the next time, again and again. */
+	/* If the file was there before, its old blocks become the next reserve, each time. */
 	assert_int_equal(file_reserve(path, 4096, NULL), 0);
-	reserved = inode(room);
+	reserved = inode(reserve);
 	assert_int_equal(file_write(path, "one", 3, 0600, NULL), 0);
-	assert_true(inode(path) == reserved && inode(room) != 0);
+	assert_true(inode(path) == reserved && inode(reserve) != 0);
 	assert_int_equal(file_write(path, "two", 3, 0600, NULL), 0);
-	assert_true(inode(room) == reserved);
+	assert_true(inode(reserve) == reserved);
 	assert_holds(path, "two");
 	assert_int_equal(file_unreserve(path, NULL), 0);
 	assert_int_equal(file_unreserve(path, NULL), 0);
-	assert_false(file_there(room));
+	assert_false(file_there(reserve));
 	assert_int_equal(file_write(path, "three", 5, 0600, NULL), 0);
 	assert_holds(path, "three");
 	assert_int_equal(dir_remove(dir, NULL), 0);
@@ -231,7 +231,7 @@ int main(void)
 		cmocka_unit_test(names_and_paths_that_could_harm_are_refused),
 		cmocka_unit_test(programs_are_run_by_argv_with_input_output_status_and_limit),
 		cmocka_unit_test(files_are_written_whole_and_never_renamed_over_another),
-		cmocka_unit_test(a_file_with_room_is_written_without_one_new_block),
+		cmocka_unit_test(a_file_with_a_reserve_is_written_without_new_blocks),
 		cmocka_unit_test(a_lock_is_held_by_one),
 		cmocka_unit_test(crc32c_gives_the_value_of_rfc_3720),
 	};

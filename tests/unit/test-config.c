@@ -1,5 +1,4 @@
-/* What the configuration promises: every mistake is found and told with its line; what is right is read with its type.
- */
+/* The configuration: every mistake is an error with its line, and every value is read as its type. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +16,7 @@ static struct json_object *parse(const char *text)
 	return config;
 }
 
-static void what_is_right_is_read_with_its_type(void **state)
+static void values_are_read_as_their_type(void **state)
 {
 	(void)state;
 	vmm_auto_json struct json_object *c = parse("\xef\xbb\xbf# comment\r\n"
@@ -50,7 +49,7 @@ static void what_is_right_is_read_with_its_type(void **state)
 	assert_false(json_true(c, "storage.vm store.shared"));
 }
 
-/* Text, the line that has to be named, words that have to be said, words that have to be in the hint (or NULL). */
+/* A text, the line that the message has to name, and what message and hint (NULL: any) have to contain. */
 static const struct {
 	const char *text;
 	int line;
@@ -95,24 +94,24 @@ static const struct {
 	{"address = b\n", 1, "before the first [section]", NULL},
 };
 
-static void every_mistake_is_told_with_file_line_and_what_was_meant(void **state)
+static void every_mistake_is_an_error_with_file_line_and_a_suggestion(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < VMM_COUNT(bad); i++) {
 		vmm_auto_error struct vmm_error *err = NULL;
 		struct json_object *config = NULL;
-		vmm_auto_free char *place = str_format("a.conf:%d: ", bad[i].line);
+		vmm_auto_free char *position = str_format("a.conf:%d: ", bad[i].line);
 		if (config_parse("a.conf", bad[i].text, &config, &err) == 0)
 			fail_msg("taken: %s", bad[i].text);
 		assert_true(error_is(err, "bad-configuration"));
 		assert_int_equal(err->exit, VMM_USAGE);
-		if (!str_starts(err->message, place) || !strstr(err->message, bad[i].says) ||
+		if (!str_starts(err->message, position) || !strstr(err->message, bad[i].says) ||
 		    (bad[i].hint && (!err->hint || !strstr(err->hint, bad[i].hint))))
 			fail_msg("%s for: %s (%s)", err->message, bad[i].text, err->hint ? err->hint : "no hint");
 	}
 }
 
-static void a_line_or_a_name_that_is_too_long_is_told_and_not_cut(void **state)
+static void a_line_or_a_name_that_is_too_long_is_an_error_and_not_truncated(void **state)
 {
 	(void)state;
 	vmm_auto_text struct text line = {0}, name = {0};
@@ -150,11 +149,11 @@ static void no_file_is_an_empty_configuration_and_the_host_names_us(void **state
 	assert_string_equal(json_text(config, "self"), host);
 	assert_int_equal(json_object_object_length(json_at(config, "node")), 0);
 	vmm_auto_error struct vmm_error *err = NULL;
-	assert_int_equal(cluster_load("/proc", &none, &err), -1); /* cannot be read: that is not "no file" */
+	assert_int_equal(cluster_load("/proc", &none, &err), -1); /* a file that cannot be read is an error */
 	assert_non_null(err);
 }
 
-static void the_tables_are_whole(void **state)
+static void the_tables_are_complete(void **state)
 {
 	(void)state;
 	for (size_t s = 0; s < config_section_count; s++) {
@@ -176,7 +175,7 @@ static char *source_file(const char *path)
 	return text;
 }
 
-static void the_example_and_the_manual_know_every_key(void **state)
+static void the_example_and_the_manual_have_every_key(void **state)
 {
 	(void)state;
 	vmm_auto_free char *example = source_file("plugin/cluster/vmmigrate.conf");
@@ -198,7 +197,7 @@ static void the_example_and_the_manual_know_every_key(void **state)
 			const char *key = config_sections[s].keys[k].name;
 			vmm_auto_free char *item = str_format("\n.It Cm %s\n", key);
 			if (!json_at(section, key) || !strstr(manual, item))
-				fail_msg("%s is not told of", key);
+				fail_msg("%s is missing in the example or in the manual", key);
 		}
 	}
 }
@@ -206,13 +205,13 @@ static void the_example_and_the_manual_know_every_key(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_right_is_read_with_its_type),
-		cmocka_unit_test(every_mistake_is_told_with_file_line_and_what_was_meant),
-		cmocka_unit_test(a_line_or_a_name_that_is_too_long_is_told_and_not_cut),
+		cmocka_unit_test(values_are_read_as_their_type),
+		cmocka_unit_test(every_mistake_is_an_error_with_file_line_and_a_suggestion),
+		cmocka_unit_test(a_line_or_a_name_that_is_too_long_is_an_error_and_not_truncated),
 		cmocka_unit_test(the_order_of_sections_makes_no_difference),
 		cmocka_unit_test(no_file_is_an_empty_configuration_and_the_host_names_us),
-		cmocka_unit_test(the_tables_are_whole),
-		cmocka_unit_test(the_example_and_the_manual_know_every_key),
+		cmocka_unit_test(the_tables_are_complete),
+		cmocka_unit_test(the_example_and_the_manual_have_every_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Block devices as volumes: filled under their own name, never made, never removed, never anybody else's. Needs root and loop
- * devices; what needs them is skipped without. */
+/* Block devices as volumes: they are filled at their own path, never made, never removed, and refused if anything else
+ * uses them. Tests that need root and loop devices are skipped without. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 
 enum { MIB = 1 << 20, SIZE = 16 * MIB };
 
-/* A directory with a link "vm100" to a device. */
+/* A directory with a link "vm100" that leads to a loop device; device is -1 if there can be none. */
 struct pool {
 	char *dir, *link, *name;
 	int device;
@@ -123,7 +123,7 @@ static void a_mounted_device_is_not_filled_and_the_mount_point_is_named(void **s
 	assert_non_null(strstr(err->message, point));
 }
 
-/* Several sessions of one copy write to it at once. */
+/* Several sessions of one copy write to the device at the same time. */
 static void a_device_that_we_fill_ourselves_is_not_in_use(void **state)
 {
 	struct pool *pool = device_of(state);

@@ -1,5 +1,5 @@
-/* What frames promise: they arrive whole and in order, and whatever is not one is refused before memory or trust is
- * spent. */
+/* Frames arrive whole and in order. What is not a frame, or is too large, is refused before memory is allocated for
+ * it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,7 +115,7 @@ static void a_frame_too_large_is_not_sent(void **state)
 	assert_int_equal(e->near->sent, 0);
 }
 
-static void random_bytes_never_pass_for_more_than_they_are(void **state)
+static void random_bytes_never_give_a_frame_over_the_limit(void **state)
 {
 	(void)state;
 	uint32_t seed = 12345;
@@ -141,7 +141,7 @@ static void random_bytes_never_pass_for_more_than_they_are(void **state)
 
 /* ------------------------------------------------------------------ hello */
 
-/* Answers with a hello of that kind and returns the code of what comes of it, "" for success. */
+/* Answers our hello with this text and returns the code of the error, "" for success; belongs to the caller. */
 static char *hello_against(struct ends *e, const char *answer, uint8_t type)
 {
 	vmm_auto_error struct vmm_error *err = NULL;
@@ -157,7 +157,7 @@ static char *hello_against(struct ends *e, const char *answer, uint8_t type)
 	return str_copy(rc < 0 ? err->code : "");
 }
 
-static void hello_tells_versions_apart(void **state)
+static void hello_distinguishes_versions(void **state)
 {
 	struct ends *e = *state;
 	static const struct {
@@ -201,7 +201,7 @@ static void both_sides_say_hello_and_learn_the_others_version(void **state)
 	struct ends *e = *state;
 	vmm_auto_json struct json_object *first = NULL, *second = NULL;
 	struct frame f;
-	/* The far side's hello is on its way before the near side waits for it. */
+	/* The far side sends its hello before the near side waits for it. */
 	vmm_auto_free char *code = hello_against(e, "{}", FRAME_HELLO);
 	assert_string_equal(code, "not-our-agent");
 	assert_int_equal(frame_receive(e->far, 65536, 1000, &f, NULL), 0);
@@ -239,8 +239,8 @@ int main(void)
 		WITH_ENDS(a_frame_cut_in_its_header_is_a_lost_link),
 		WITH_ENDS(a_frame_cut_in_its_payload_is_a_lost_link),
 		WITH_ENDS(a_frame_too_large_is_not_sent),
-		cmocka_unit_test(random_bytes_never_pass_for_more_than_they_are),
-		WITH_ENDS(hello_tells_versions_apart),
+		cmocka_unit_test(random_bytes_never_give_a_frame_over_the_limit),
+		WITH_ENDS(hello_distinguishes_versions),
 		WITH_ENDS(hello_of_something_else_is_not_our_agent),
 		WITH_ENDS(both_sides_say_hello_and_learn_the_others_version),
 		WITH_ENDS(an_agent_that_ends_before_its_hello_is_a_lost_link),

@@ -1,4 +1,4 @@
-/* How long a node that is not heard is waited for. */
+/* How long migration_insist tries to reach a node again that is lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static struct lost away(void)
 	return (struct lost){.m = {.patience_ms = PATIENCE_MS, .connect = cannot_connect}, .code = "no-route"};
 }
 
-/* The tries that it took. */
+/* Calls migration_insist, which has to fail, and returns the number of tries. */
 static int insist(struct lost *lost)
 {
 	vmm_auto_error struct vmm_error *err = NULL;

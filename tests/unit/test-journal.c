@@ -1,4 +1,4 @@
-/* Journals: what was written whole is read again, what was torn is as if it had never been. */
+/* Journals: records that were written completely are read again; a record that was not is ignored. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +43,7 @@ static void add(const char *word)
 	journal_close(journal);
 }
 
-/* The words of all records, each with a space behind it. */
+/* Asserts the words of all records; each is followed by a space. */
 static void expect(const char *words)
 {
 	struct journal *journal = opened();

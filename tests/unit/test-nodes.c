@@ -1,5 +1,4 @@
-/* What the nodes promise: a peer is found or its near names are told, and adding one leaves the rest of the file alone.
- */
+/* Nodes: a peer is found, or similar names are suggested; adding a node changes nothing else in the file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

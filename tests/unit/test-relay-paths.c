@@ -1,4 +1,4 @@
-/* Which sockets the relay reaches: libvirt's own and migration sockets that we name, and nothing else. */
+/* Which sockets the relay connects to: libvirt's own and migration sockets of a task, and no others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #define START "/run/libvirt/qemu/vmmigrate/memory.tunnelmigrate.dest."
 
-static void libvirts_socket_and_ours_are_reached(void **state)
+static void libvirts_socket_and_migration_sockets_are_allowed(void **state)
 {
 	(void)state;
 	static const char *const good[] = {"/run/libvirt/libvirt-sock", START "t", START "node1-4711-1a2b3c",
@@ -18,7 +18,7 @@ static void libvirts_socket_and_ours_are_reached(void **state)
 		assert_true(relay_allowed(good[i]));
 }
 
-static void no_other_socket_is_reached(void **state)
+static void no_other_socket_is_allowed(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
@@ -50,7 +50,7 @@ static void no_other_socket_is_reached(void **state)
 		assert_false(relay_allowed(bad[i]));
 }
 
-static void every_task_has_a_migration_socket_of_its_own_that_is_reached(void **state)
+static void every_task_has_a_migration_socket_of_its_own_that_is_allowed(void **state)
 {
 	(void)state;
 	static const char *const tasks[] = {"t",
@@ -78,7 +78,7 @@ static void every_task_has_a_migration_socket_of_its_own_that_is_reached(void **
 		free(paths[i]);
 }
 
-static void the_far_side_refuses_what_is_not_allowed(void **state)
+static void the_peers_side_refuses_what_is_not_allowed(void **state)
 {
 	(void)state;
 	struct stream *pair[2];
@@ -94,10 +94,10 @@ static void the_far_side_refuses_what_is_not_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(libvirts_socket_and_ours_are_reached),
-		cmocka_unit_test(no_other_socket_is_reached),
-		cmocka_unit_test(every_task_has_a_migration_socket_of_its_own_that_is_reached),
-		cmocka_unit_test(the_far_side_refuses_what_is_not_allowed),
+		cmocka_unit_test(libvirts_socket_and_migration_sockets_are_allowed),
+		cmocka_unit_test(no_other_socket_is_allowed),
+		cmocka_unit_test(every_task_has_a_migration_socket_of_its_own_that_is_allowed),
+		cmocka_unit_test(the_peers_side_refuses_what_is_not_allowed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

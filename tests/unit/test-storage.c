@@ -1,5 +1,5 @@
-/* What storage promises: each volume is found on the one storage that holds it, nothing is written over, odd names do
- * no harm, and a directory is proven to be the same one, or not. Needs no root. */
+/* Storage: each volume is found on one storage, nothing is written over, odd names do no harm, and a token proves
+ * whether a directory is the same one. Needs no root. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,7 +56,7 @@ static char *name_of(struct json_object *storages, const char *path)
 	return str_copy(json_text(storage, "name"));
 }
 
-static void a_volume_lies_on_the_longest_configured_path_then_on_a_pool_then_on_its_mount(void **state)
+static void a_volume_is_on_the_longest_configured_path_else_on_a_pool_else_on_its_mount(void **state)
 {
 	const char *dir = *state;
 	vmm_auto_free char *vm = str_format("%s/vm", dir), *deep = str_format("%s/vm/deep/", dir);
@@ -84,8 +84,8 @@ static void a_volume_lies_on_the_longest_configured_path_then_on_a_pool_then_on_
 	}
 	vmm_auto_free char *beside = str_format("%s/vmx/a", dir), *other = str_format("%s/other/a", dir);
 	vmm_auto_free char *one = name_of(storages, beside), *two = name_of(storages, other);
-	assert_string_equal(one, two); /* "vmx" is not below "vm": both lie on the mount's own storage, */
-	assert_int_equal(json_count(storages, ""), 4); /* which is added once */
+	assert_string_equal(one, two); /* "vmx" is not below "vm": both are on the storage of the mount, */
+	assert_int_equal(json_count(storages, ""), 4); /* which was added once */
 	assert_string_equal(json_text(storages, "3.source"), "mount");
 	assert_true(json_number(storages, "3.free") > 0);
 	assert_true(json_true(storages, "1.declared"));
@@ -107,7 +107,7 @@ static void a_volume_is_found_by_the_real_path_behind_a_link(void **state)
 	assert_string_equal(name, "store");
 }
 
-static void another_mount_inside_of_a_storage_is_not_that_storage(void **state)
+static void a_mount_inside_of_a_storage_is_another_storage(void **state)
 {
 	(void)state;
 	struct storage_fs root = {0}, shm = {0};
@@ -128,7 +128,7 @@ static void another_mount_inside_of_a_storage_is_not_that_storage(void **state)
 	assert_string_equal(json_text(storages, "1.path"), mount);
 }
 
-static void network_disks_are_reachable_by_nature_and_have_no_size(void **state)
+static void network_disks_are_reachable_from_every_node_and_have_no_size(void **state)
 {
 	(void)state;
 	vmm_auto_json struct json_object *storages = json_object_new_array();
@@ -202,7 +202,7 @@ static void a_raw_file_is_described_with_its_holes_owner_and_mode(void **state)
 	vmm_auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(ftruncate(fd, 8 << 20), 0);
 	assert_int_equal(pwrite(fd, "QFI\xfb\0\0\0\3", 8, 0),
-			 8); /* a guest may write what it likes: this is no qcow2 image */
+			 8); /* a guest may write this to its raw disk: it is no qcow2 image */
 	assert_int_equal(fchmod(fd, 0640), 0);
 	vmm_auto_json struct json_object *volume = file_volume(*state, "disk: 'ü\".raw", "raw");
 	vmm_auto_json struct json_object *storages = json_object_new_array();
@@ -251,7 +251,7 @@ static void a_damaged_image_and_a_missing_one_have_their_own_errors(void **state
 	assert_non_null(strstr(err->message, "gone.raw"));
 }
 
-static void a_directory_is_told_to_be_one(void **state)
+static void a_directory_is_described_as_one(void **state)
 {
 	vmm_auto_json struct json_object *volume = json_make("target:s type:s path:s", "tpm", "file", *state);
 	vmm_auto_json struct json_object *storages = json_object_new_array();
@@ -281,7 +281,7 @@ static void a_volume_is_made_sparse_and_never_over_another(void **state)
 	assert_int_equal(storage_dir.allocate("/tmp/../x", 1, 0, NULL), -1);
 }
 
-static void lack_of_space_is_told_with_need_and_have_and_leaves_nothing(void **state)
+static void lack_of_space_is_an_error_with_need_and_have_and_leaves_nothing(void **state)
 {
 	const char *dir = *state;
 	vmm_auto_free char *path = str_format("%s/big.raw", dir);
@@ -338,7 +338,7 @@ static void only_plain_files_are_opened_and_links_are_not_written_through(void *
 	assert_int_equal(storage_dir.open(dir, false, NULL), -1);
 }
 
-static void temporary_names_fit_and_stay_apart_however_long_the_name(void **state)
+static void temporary_names_fit_and_differ_however_long_the_name(void **state)
 {
 	(void)state;
 	vmm_auto_free char *plain = storage_temporary("/srv/vm/disk.raw", "n1-7"),
@@ -364,7 +364,7 @@ static void temporary_names_fit_and_stay_apart_however_long_the_name(void **stat
 
 /* ------------------------------------------------------------------ tokens and null storage */
 
-static void a_token_is_seen_in_its_directory_alone_and_goes_again(void **state)
+static void a_token_is_seen_in_its_directory_only_and_is_removed(void **state)
 {
 	vmm_auto_free char *one = str_format("%s/one", (char *)*state), *two = str_format("%s/two", (char *)*state);
 	assert_int_equal(dir_make(one, 0755, NULL) + dir_make(two, 0755, NULL), 0);
@@ -376,7 +376,7 @@ static void a_token_is_seen_in_its_directory_alone_and_goes_again(void **state)
 	int64_t began = clock_steady_ms();
 	assert_int_equal(storage_token_there(two, token, &there, NULL), 0);
 	assert_false(there);
-	assert_true(clock_steady_ms() - began < 1000); /* a local filesystem is not waited for */
+	assert_true(clock_steady_ms() - began < 1000); /* on a local filesystem it does not wait */
 	assert_int_equal(storage_token_there("/none/at/all", token, &there, NULL), 0);
 	assert_false(there);
 	assert_int_equal(storage_token_remove(one, token, NULL), 0);
@@ -384,7 +384,7 @@ static void a_token_is_seen_in_its_directory_alone_and_goes_again(void **state)
 	assert_false(there);
 }
 
-static void what_is_no_token_is_neither_looked_for_nor_removed(void **state)
+static void a_name_that_is_no_token_is_neither_looked_for_nor_removed(void **state)
 {
 	const char *dir = *state;
 	static const char *const bad[] = {"disk.raw", "", ".vmmigrate-token-",
@@ -405,7 +405,7 @@ static void what_is_no_token_is_neither_looked_for_nor_removed(void **state)
 	assert_non_null(err);
 }
 
-static void null_storage_obeys_its_markers(void **state)
+static void null_storage_takes_its_properties_from_two_files(void **state)
 {
 	vmm_auto_free char *one = str_format("%s/alpha", (char *)*state), *two = str_format("%s/beta", (char *)*state);
 	assert_int_equal(dir_make(one, 0755, NULL) + dir_make(two, 0755, NULL), 0);
@@ -425,7 +425,7 @@ static void null_storage_obeys_its_markers(void **state)
 	assert_int_equal(json_number(storages, "1.free"), 1000);
 }
 
-static void a_storage_that_cannot_be_looked_at_is_told_and_does_not_hide_the_others(void **state)
+static void a_storage_that_cannot_be_examined_does_not_hide_the_others(void **state)
 {
 	const char *dir = *state;
 	vmm_auto_json struct json_object *configured =
@@ -439,7 +439,8 @@ static void a_storage_that_cannot_be_looked_at_is_told_and_does_not_hide_the_oth
 	assert_int_equal(storage_list(configured, pools, &storages, NULL), 0);
 	assert_int_equal(json_count(storages, ""), 5);
 	assert_false(json_true(storages, "0.active"));
-	assert_string_equal(json_text(storages, "1.source"), "config"); /* what it does not say is the pool's */
+	assert_string_equal(json_text(storages, "1.source"),
+			    "config"); /* what it does not set is taken from the pool */
 	assert_string_equal(json_text(storages, "1.path"), dir);
 	assert_true(json_true(storages, "1.active") && json_true(storages, "1.declared"));
 	assert_false(json_true(storages, "2.active"));
@@ -452,26 +453,26 @@ static void a_storage_that_cannot_be_looked_at_is_told_and_does_not_hide_the_oth
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(a_volume_lies_on_the_longest_configured_path_then_on_a_pool_then_on_its_mount),
-		test(a_storage_that_cannot_be_looked_at_is_told_and_does_not_hide_the_others),
+		test(a_volume_is_on_the_longest_configured_path_else_on_a_pool_else_on_its_mount),
+		test(a_storage_that_cannot_be_examined_does_not_hide_the_others),
 		test(a_volume_is_found_by_the_real_path_behind_a_link),
-		test(another_mount_inside_of_a_storage_is_not_that_storage),
-		test(network_disks_are_reachable_by_nature_and_have_no_size),
+		test(a_mount_inside_of_a_storage_is_another_storage),
+		test(network_disks_are_reachable_from_every_node_and_have_no_size),
 		test(a_block_device_that_is_not_there_or_is_none_is_named),
 		test(what_is_no_known_type_or_no_path_is_refused_by_name),
 		test(filesystems_that_others_may_see_are_never_called_local),
 		test(a_raw_file_is_described_with_its_holes_owner_and_mode),
 		test(a_qcow2_image_tells_size_snapshots_and_backing_whatever_its_name),
 		test(a_damaged_image_and_a_missing_one_have_their_own_errors),
-		test(a_directory_is_told_to_be_one),
+		test(a_directory_is_described_as_one),
 		test(a_volume_is_made_sparse_and_never_over_another),
-		test(lack_of_space_is_told_with_need_and_have_and_leaves_nothing),
+		test(lack_of_space_is_an_error_with_need_and_have_and_leaves_nothing),
 		test(publishing_gives_mode_and_name_and_refuses_a_name_that_is_taken),
 		test(only_plain_files_are_opened_and_links_are_not_written_through),
-		test(temporary_names_fit_and_stay_apart_however_long_the_name),
-		test(a_token_is_seen_in_its_directory_alone_and_goes_again),
-		test(what_is_no_token_is_neither_looked_for_nor_removed),
-		test(null_storage_obeys_its_markers),
+		test(temporary_names_fit_and_differ_however_long_the_name),
+		test(a_token_is_seen_in_its_directory_only_and_is_removed),
+		test(a_name_that_is_no_token_is_neither_looked_for_nor_removed),
+		test(null_storage_takes_its_properties_from_two_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

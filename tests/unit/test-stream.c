@@ -1,5 +1,5 @@
-/* What streams promise: bytes in order both ways, an end that is seen, silence and loss told apart, and two sides that
- * both write first do not wait on each other.
+/* Streams: bytes arrive in order in both directions, the end is seen, silence and loss are distinguished, and two sides
+ * that both write first do not wait for each other.
  *
  * wrap: clock_steady_ms */
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include "link/link.h"
 
-/* Time runs a hundred times faster while a test says so. */
+/* While it is set, the clock runs a hundred times faster. */
 static _Atomic bool hurry;
 int64_t __real_clock_steady_ms(void);
 int64_t __wrap_clock_steady_ms(void);
@@ -47,7 +47,7 @@ static void what_one_end_writes_the_other_reads_until_the_end(void **state)
 	assert_int_equal(stream_read_all(pair[1], data, 3, 1000, NULL), 0);
 	assert_memory_equal(data, "one", 3);
 	assert_int_equal(stream_read(pair[1], data, sizeof(data), 1000, NULL), 0);
-	/* Half of it is closed; the other half still works. */
+	/* One direction is closed; the other still works. */
 	assert_int_equal(stream_read(pair[0], data, sizeof(data), 1000, NULL), 4);
 	assert_int_equal(pair[0]->sent, 3);
 	assert_int_equal(pair[0]->received, 4);
@@ -56,7 +56,7 @@ static void what_one_end_writes_the_other_reads_until_the_end(void **state)
 	stream_close(NULL);
 }
 
-static void silence_and_a_lost_link_are_told_apart(void **state)
+static void silence_and_a_lost_link_are_distinguished(void **state)
 {
 	(void)state;
 	struct stream *pair[2];
@@ -86,7 +86,7 @@ static void a_side_that_takes_nothing_is_silent(void **state)
 	vmm_auto_free char *data = mem_zero(4 << 20);
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	struct stream *s = stream_on_fds(dup(fds[0]), fds[1]);
-	/* What it writes comes back to itself and is put aside, but for ever it is not. */
+	/* What it writes comes back to itself and fills the receive buffer; then nobody takes anything any more. */
 	hurry = true;
 	int rc = 0;
 	for (int i = 0; rc == 0 && i < 64; i++)
@@ -113,7 +113,7 @@ static void *write_then_read(void *arg)
 	return NULL;
 }
 
-static void two_sides_that_both_write_first_do_not_wait_on_each_other(void **state)
+static void two_sides_that_both_write_first_do_not_wait_for_each_other(void **state)
 {
 	(void)state;
 	struct stream *pair[2];
@@ -165,7 +165,7 @@ static void one_thread_may_read_while_another_writes(void **state)
 	vmm_auto_free char *data = pattern(length);
 	pthread_create(&threads[0], NULL, read_pattern, &readers[0]);
 	assert_int_equal(stream_write(pair[1], data, length, NULL), 0);
-	/* Now 0 writes while both ends are read: what one thread puts aside, the other must get in order. */
+	/* Now 0 writes while both ends are read: what the writer moves to the buffer, the reader must get in order. */
 	pthread_create(&threads[1], NULL, read_pattern, &readers[1]);
 	assert_int_equal(stream_write(pair[0], data, length, NULL), 0);
 	pthread_join(threads[0], NULL);
@@ -202,9 +202,9 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_one_end_writes_the_other_reads_until_the_end),
-		cmocka_unit_test(silence_and_a_lost_link_are_told_apart),
+		cmocka_unit_test(silence_and_a_lost_link_are_distinguished),
 		cmocka_unit_test(a_side_that_takes_nothing_is_silent),
-		cmocka_unit_test(two_sides_that_both_write_first_do_not_wait_on_each_other),
+		cmocka_unit_test(two_sides_that_both_write_first_do_not_wait_for_each_other),
 		cmocka_unit_test(one_thread_may_read_while_another_writes),
 		cmocka_unit_test(a_stream_on_two_pipes_carries_and_ends),
 	};
