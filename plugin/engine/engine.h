@@ -36,12 +36,13 @@ void seeds_prune(const struct node_paths *paths);
 
 /* ------------------------------------------------------------------ other nodes (forward.c) */
 
-/* Carries the verb out on another node, with the same request, marked "forwarded". Where `reply` is NULL, the other node's output is
- * copied line by line to our stdout. */
+/* Carries the verb out on another node, with the same request, marked "forwarded". Where `reply` is NULL, the other
+ * node's output is copied line by line to our stdout. */
 int forward_verb(const struct node_paths *paths, const char *node, const char *verb, struct json_object *request,
 		 struct json_object **reply, struct vmm_error **err);
-/* If the guest of the request is on another node, the verb is carried out there: *done is set, and *reply. Error "no-such-guest"
- * (VMM_NOT_FOUND) where no node has it, with a similar name as the hint; where not all nodes could be asked, the first reason why. */
+/* If the guest of the request is on another node, the verb is carried out there: *done is set, and *reply. Error
+ * "no-such-guest" (VMM_NOT_FOUND) where no node has it, with a similar name as the hint; where not all nodes could be
+ * asked, the first reason why. */
 int forward_to_guest(const struct node_paths *paths, const char *verb, struct json_object *request,
 		     struct json_object **reply, bool *done, struct vmm_error **err);
 /* The same for the node of the request's task. */
@@ -61,19 +62,22 @@ int verbs_no_node(const char *name, struct json_object *names, struct vmm_error 
 #define VMM_LIBEXEC "/usr/libexec/vmmigrate"
 #endif
 
-/* Carries out the task in this process. An error only where it could not begin; how it ended is in the task's result. */
+/* Carries out the task in this process. An error only where it could not begin; how it ended is in the task's result.
+ */
 int worker_run(const struct node_paths *paths, const char *task, struct vmm_error **err);
 /* Starts the task's worker in a process of its own, which neither the terminal's nor the panel's end can end. */
 int worker_detach(const struct node_paths *paths, const char *task, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ recovery (recover-all.c) */
 
-/* Recovers every task of this node whose worker is gone, and every guest that is locked here by such a task of another node. `task` and
- * `guest` (either may be NULL) limit it; `keep` is an administrator's decision, "source" or "target", or NULL. Appends
+/* Recovers every task of this node whose worker is gone, and every guest that is locked here by such a task of another
+ * node. `task` and `guest` (either may be NULL) limit it; `keep` is an administrator's decision, "source" or "target",
+ * or NULL. Appends
  * {"task","outcome","message","exit"} to `recovered`. Error "no-such-task". */
 int recover_all(const struct node_paths *paths, const char *task, const char *guest, const char *keep,
 		struct json_object *recovered, struct vmm_error **err);
-/* True where this node is the target of that task, and the task's own node cannot be asked: then an administrator may decide here. */
+/* True where this node is the target of that task, and the task's own node cannot be asked: then an administrator may
+ * decide here. */
 bool recover_is_ours_to_decide(const struct node_paths *paths, const char *task);
 /* Removes tasks that are over and began longer ago than the setting keep_tasks (in seconds; 30 days without it). */
 void tasks_prune(const struct node_paths *paths, struct json_object *config);

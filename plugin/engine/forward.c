@@ -1,4 +1,4 @@
-/* forward.c: a verb is carried out by the node that it is about, whichever it was typed on. */
+/* forward.c: has a verb carried out by the node that has the guest or the task, on whichever node it was typed. */
 #include <string.h>
 
 #include "engine/engine.h"
@@ -30,8 +30,8 @@ int verbs_no_node(const char *name, struct json_object *names, struct vmm_error 
 	return near ? error_hint(err, "did you mean %s?", near) : error_hint(err, "see the nodes: vmmigrate nodes");
 }
 
-/* Everything up to the end: into `text`, or straight to our stdout. */
-static int drain(struct stream *stream, struct text *text, struct vmm_error **err)
+/* Reads everything up to the end of the stream: into `text`, or to our stdout where `text` is NULL. */
+static int read_answer(struct stream *stream, struct text *text, struct vmm_error **err)
 {
 	char block[16384];
 	for (;;) {
@@ -41,7 +41,7 @@ static int drain(struct stream *stream, struct text *text, struct vmm_error **er
 		if (got == 0)
 			return 0;
 		if (!text && fd_write_all(1, block, (size_t)got) < 0)
-			return 0; /* whoever was reading us is gone */
+			return 0; /* nobody reads our stdout any more */
 		if (text)
 			text_add_bytes(text, block, (size_t)got);
 		if (text && text->length > FORWARD_LIMIT)
@@ -50,20 +50,20 @@ static int drain(struct stream *stream, struct text *text, struct vmm_error **er
 	}
 }
 
-static int converse(struct ssh *ssh, const char *verb, struct json_object *request, struct text *text,
-		    struct vmm_error **err)
+static int ask_engine(struct ssh *ssh, const char *verb, struct json_object *request, struct text *text,
+		      struct vmm_error **err)
 {
-	vmm_auto_free char *words = str_format("verb %s", verb);
+	vmm_auto_free char *command = str_format("verb %s", verb);
 	vmm_auto_json struct json_object *marked = json_copy(request);
 	json_put(marked, "forwarded:b", 1);
 	const char *line = json_line(marked);
 	struct stream *stream;
-	if (ssh_exec(ssh, words, &stream, err) < 0)
+	if (ssh_exec(ssh, command, &stream, err) < 0)
 		return -1;
 	int done = stream_write(stream, line, strlen(line), err);
 	stream_finish(stream);
 	if (done == 0)
-		done = drain(stream, text, err);
+		done = read_answer(stream, text, err);
 	stream_close(stream);
 	return done;
 }
@@ -79,7 +79,7 @@ int forward_verb(const struct node_paths *paths, const char *node, const char *v
 		return -1;
 	int done = ssh_open(&peer.ssh, &ssh, err);
 	if (done == 0) {
-		done = converse(ssh, verb, request, reply ? &text : NULL, err);
+		done = ask_engine(ssh, verb, request, reply ? &text : NULL, err);
 		ssh_close(ssh);
 	}
 	cluster_peer_free(&peer);
@@ -103,13 +103,13 @@ static bool answers_to(struct json_object *guest, const char *who)
 	       str_same(json_text(guest, "uuid"), who);
 }
 
-/* A guest that is looked for on all nodes: what was found, and what would have to be said if it is not. */
+/* The search for a guest on all nodes, and what the error has to say if no node has it. */
 struct search {
 	const struct node_paths *paths;
 	struct json_object *config, *request; /* borrowed */
-	struct json_object *names;	      /* of guests that were seen */
+	struct json_object *names;	      /* ids and names of all guests, to suggest one from */
 	struct text asked;		      /* "node1, node2" */
-	struct vmm_error *silence;	      /* the first of what could not be asked */
+	struct vmm_error *silence;	      /* why the first node that does not answer could not be asked */
 };
 
 static void search_end(struct search *s)
@@ -168,7 +168,7 @@ static char *find_guest(struct search *s)
 	return NULL;
 }
 
-/* Where somebody could not be asked, it is not known that there is none. */
+/* If a node could not be asked, it may have the guest: the error says so in place of "no such guest". */
 static int not_found(struct search *s, struct vmm_error **err)
 {
 	const char *who = json_text(s->request, "guest"), *near = json_suggest(s->names, who);

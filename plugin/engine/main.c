@@ -1,6 +1,7 @@
 /* main.c: vmmigrate-engine VERB - a request in JSON on stdin, a reply in JSON on stdout, the verb's exit status.
  *
- * For our own use: `worker TASK` and `recover-task TASK` (the processes of a task), `relay` (carries a live migration's streams).
+ * For our own use: `worker TASK` and `recover-task TASK` (the processes of a task), `relay` (carries a live migration's
+ * streams).
  */
 #include <signal.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static int answer(const char *name)
 	vmm_auto_json struct json_object *reply = NULL;
 	vmm_auto_error struct vmm_error *err = NULL;
 	if (carry_out(name, &reply, &err) < 0) {
-		/* What was found out before the refusal stays beside it: a plan's findings. */
+		/* The reply keeps what the verb has found out before it failed, such as a plan's findings. */
 		reply = reply ? reply : json_object_new_object();
 		json_put(reply, "error:o", error_to_json(err));
 	}
@@ -73,7 +74,7 @@ static int finish(int done, struct vmm_error *err)
 	if (done == 0)
 		return VMM_DONE;
 	log_warn("%s", held->message);
-	/* Somebody else is at work on it: that is no reason for the supervisor to step in. */
+	/* Another process is at work on the task: success, so that the supervisor does not start recover. */
 	return held->exit == VMM_BUSY ? VMM_DONE : held->exit;
 }
 

@@ -1,8 +1,8 @@
-/* recover-all.c: finishes or undoes what dead workers have left on this node: our own tasks, and guests that a task of another node
- * has locked here.
+/* recover-all.c: finishes or undoes what dead workers have left on this node: our own tasks, and guests that a task of
+ * another node has locked here.
  *
- * A target does not decide by itself whose the guest is: it asks the source, whose guest record says so. If the source cannot be asked,
- * nothing changes, unless an administrator decides.
+ * A target does not decide by itself whose the guest is: it asks the source, whose guest record says so. If the source
+ * cannot be asked, nothing changes, unless an administrator decides.
  */
 #include <string.h>
 
@@ -107,7 +107,8 @@ static int call(struct vmm_node *node, struct json_object *record, enum node_op 
 	return node_call(node, op, args, reply, err);
 }
 
-/* The source has committed, or an administrator has decided so: the guest is this node's, which releases it if it ran before. */
+/* The source has committed, or an administrator has decided so: the guest is this node's, which releases it if it ran
+ * before. */
 static int take_over(struct vmm_node *self, struct json_object *record, int64_t generation, struct vmm_error **err)
 {
 	struct json_object *args = json_make("to:s owner:s generation:i", "committed", self->name, generation);
@@ -127,8 +128,8 @@ static int in_doubt(struct vmm_node *self, struct json_object *record, const cha
 	return error_hint(err, "nothing is started or removed here: see where its newest volumes are");
 }
 
-/* Does what the source's guest record says. The task may be gone there while the record is still locked by it (`task_gone`): then it is
- * unlocked as well. */
+/* Does what the source's guest record says. The task may be gone there while the record is still locked by it
+ * (`task_gone`): then it is unlocked as well. */
 static int follow_source(struct vmm_node *self, struct vmm_node *source, struct json_object *record, bool task_gone,
 			 struct json_object *recovered, struct vmm_error **err)
 {
@@ -163,7 +164,8 @@ static int recover_locked_guest(const struct node_paths *paths, struct vmm_node 
 	vmm_auto_json struct json_object *request = json_make("task:s", task), *answer = NULL, *now = NULL;
 	struct vmm_error *problem = NULL;
 	struct vmm_node *source;
-	/* The source recovers first, since it has the journal. If it is busy or has recovered before, its record still tells. */
+	/* The source recovers first, since it has the journal. If it is busy or has recovered before, its record still
+	 * tells. */
 	forward_verb(paths, name, "recover", request, &answer, &problem);
 	bool task_gone = error_is(problem, "no-such-task");
 	if (problem && !task_gone) {
@@ -188,9 +190,9 @@ static int recover_locked_guest(const struct node_paths *paths, struct vmm_node 
 
 /* ---------------------------------------------------------------- an administrator decides on the target
  *
- * The source has lost its power and may never be back: nothing else lets a target decide. The decision outranks the source's journal: it
- * gives the guest a generation higher than any that the task gave. A source that comes back finds that (migration/recover.c) and gives
- * the guest up. */
+ * The source has lost its power and may never be back: nothing else lets a target decide. The decision outranks the
+ * source's journal: it gives the guest a generation higher than any that the task gave. A source that comes back finds
+ * that (migration/recover.c) and gives the guest up. */
 
 static int keep_here(struct vmm_node *self, struct json_object *record, struct vmm_error **err)
 {

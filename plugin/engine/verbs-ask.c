@@ -1,4 +1,4 @@
-/* verbs-ask.c: verbs that only ask - info, guests, nodes, check, targets, plan. */
+/* verbs-ask.c: verbs that change nothing: info, guests, nodes, check, targets, plan. */
 #include <string.h>
 
 #include "engine/engine.h"
@@ -65,7 +65,7 @@ static int guests_of(const struct node_paths *paths, const char *node, bool self
 	return done;
 }
 
-/* What a node has said: its guests, and which of its hypervisors do not answer. */
+/* Adds a node's guests, and an error for each of its hypervisors that does not answer. */
 static void add_guests(struct json_object *reply, const char *node, struct json_object *said)
 {
 	json_each (guest, said, "guests")
@@ -78,7 +78,7 @@ static void add_guests(struct json_object *reply, const char *node, struct json_
 	}
 }
 
-/* As people count: 9 before 10. */
+/* Numbers in names are compared as numbers: 9 before 10. */
 static int by_id(const void *a, const void *b)
 {
 	return strverscmp(json_text(*(struct json_object *const *)a, "id"),
@@ -190,21 +190,21 @@ static int ask_about(struct question *q, const char *target, struct facts *facts
 	return done;
 }
 
-/* A running guest that could go in three ways: which of them are open? The findings are those of the first that is, or of the
- * first. */
-static struct json_object *check_ways(const struct facts *facts, struct text *ways)
+/* For a running guest that could move in three modes: appends the eligible ones to `modes`, and returns the findings of
+ * the first one that is eligible, or of the first one where none is. */
+static struct json_object *check_modes(const struct facts *facts, struct text *modes)
 {
 	static const enum mode all[] = {MODE_LIVE, MODE_PAUSED, MODE_RESTART};
 	struct json_object *kept = NULL;
 	for (size_t i = 0; i < VMM_COUNT(all); i++) {
 		struct json_object *findings = checks_run(facts, all[i]);
 		bool open = !findings_refuse(findings);
-		if (!kept || (open && !ways->length)) {
+		if (!kept || (open && !modes->length)) {
 			json_object_put(kept);
 			kept = json_object_get(findings);
 		}
 		if (open)
-			text_add(ways, "%s%s", ways->length ? ", " : "", mode_name(all[i]));
+			text_add(modes, "%s%s", modes->length ? ", " : "", mode_name(all[i]));
 		json_object_put(findings);
 	}
 	return kept;
@@ -213,14 +213,15 @@ static struct json_object *check_ways(const struct facts *facts, struct text *wa
 static int check_target(struct question *q, const char *target, struct json_object *reply, struct vmm_error **err)
 {
 	struct facts facts = {0};
-	vmm_auto_text struct text ways = {0};
+	vmm_auto_text struct text modes = {0};
 	int done = ask_about(q, target, &facts, err);
 	if (done == 0) {
 		enum mode mode = plan_mode(&facts);
-		struct json_object *findings = mode == MODE_NONE ? check_ways(&facts, &ways) : checks_run(&facts, mode);
+		struct json_object *findings =
+			mode == MODE_NONE ? check_modes(&facts, &modes) : checks_run(&facts, mode);
 		json_append(reply, "targets",
 			    json_make("node:s eligible:b mode:s findings:o", target, (int)!findings_refuse(findings),
-				      ways.length ? ways.data : mode_name(mode), findings));
+				      modes.length ? modes.data : mode_name(mode), findings));
 		struct json_object *guest = json_at(facts.node[SOURCE], "guest");
 		json_put(guest, "node:s", q->source->name);
 		json_put(reply, "guest:O", guest);
@@ -229,7 +230,7 @@ static int check_target(struct question *q, const char *target, struct json_obje
 	return done;
 }
 
-/* A guest that is nowhere is an error also where there is no other node to ask about. */
+/* Without any other node there is no target to check, but a guest that does not exist is still an error. */
 static int is_here(struct question *q, struct vmm_error **err)
 {
 	struct facts facts = {0};

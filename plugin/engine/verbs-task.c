@@ -1,4 +1,4 @@
-/* verbs-task.c: verbs about tasks - start, tasks, status, log, follow, cancel, recover. */
+/* verbs-task.c: verbs about tasks: start, tasks, status, log, follow, cancel, recover. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -96,7 +96,7 @@ static void gather_peers(const struct node_paths *paths, struct json_object *req
 	}
 }
 
-/* A task that came to no plan may not know its guest's kind. */
+/* A task that ended before it had a plan may not know its guest's kind: then the id alone decides. */
 static bool is_about(struct json_object *task, struct json_object *who)
 {
 	const char *kind = json_text(who, "kind"), *theirs = json_text(task, "kind");
@@ -217,14 +217,14 @@ int verb_cancel(const struct node_paths *paths, struct json_object *request, str
 struct follower {
 	const struct node_paths *paths;
 	const char *task;
-	int64_t from, next; /* sequence numbers: wanted from, to be expected next */
+	int64_t from, next; /* sequence numbers: of the first event that is wanted, and of the next one to come */
 	off_t at;
-	int news; /* inotify of the events, or -1: then they are looked for now and then */
+	int news; /* inotify on the file of events; -1: the file is read every FOLLOW_PAUSE_MS */
 	bool over;
 };
 
-/* Whole lines from where we are: those that were asked for go to stdout. */
-static int pass_on(struct follower *f, const char *path)
+/* Reads the whole lines that are new, and writes those that were asked for to stdout. */
+static int write_new_events(struct follower *f, const char *path)
 {
 	vmm_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
 	vmm_auto_text struct text text = {0};
@@ -251,7 +251,7 @@ static int pass_on(struct follower *f, const char *path)
 	return 0;
 }
 
-/* Waits for more, or a little; true where nobody reads our stdout any more. */
+/* Waits for new events, for FOLLOW_PAUSE_MS at most. True where nobody reads our stdout any more. */
 static bool reader_gone(const struct follower *f)
 {
 	struct pollfd set[] = {{1, 0, 0}, {f->news, POLLIN, 0}};
@@ -263,8 +263,8 @@ static bool reader_gone(const struct follower *f)
 	return set[0].revents & (POLLERR | POLLHUP);
 }
 
-/* The last event of a task that could not write it, since the disk was full: made of its result. */
-static bool pass_on_result(struct follower *f)
+/* A task on a full disk cannot write its last event, but has its result: the event is made from that. */
+static bool write_result_event(struct follower *f)
 {
 	struct task *task;
 	vmm_auto_json struct json_object *result = NULL;
@@ -279,7 +279,8 @@ static bool pass_on_result(struct follower *f)
 	return fd_write_all(1, line, strlen(line)) == 0;
 }
 
-/* Ends with the result; or where the worker is gone and nobody has settled the task for a while. */
+/* Ends with the result, or with an error where the worker is gone and nobody has recovered the task for half a minute.
+ */
 int verb_follow(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		struct vmm_error **err)
 {
@@ -298,14 +299,14 @@ int verb_follow(const struct node_paths *paths, struct json_object *request, str
 	inotify_add_watch(news, path, IN_MODIFY);
 	struct follower f = {.paths = paths, .task = id, .from = json_number(request, "from"), .news = news};
 	int64_t alive_ms = clock_steady_ms();
-	for (off_t seen = 0; pass_on(&f, path) == 0; seen = f.at) {
+	for (off_t seen = 0; write_new_events(&f, path) == 0; seen = f.at) {
 		if (f.over)
 			break;
-		/* Who has said something is alive, and is not asked. */
+		/* A worker that has written an event is alive: its lock is not looked at. */
 		if (f.at != seen || task_alive(paths, id))
 			alive_ms = clock_steady_ms();
 		int64_t dead_ms = clock_steady_ms() - alive_ms;
-		if (dead_ms > FOLLOW_LOST_MS && pass_on_result(&f))
+		if (dead_ms > FOLLOW_LOST_MS && write_result_event(&f))
 			return 0;
 		if (dead_ms > FOLLOW_ORPHAN_MS) {
 			error_set(err, VMM_NEEDS_DECISION, "worker-gone", "task %s has no worker and no result", id);

@@ -1,4 +1,5 @@
-/* worker.c: the processes of a task: the worker that carries it out, and the supervisor that starts recover when the worker ends badly. */
+/* worker.c: the processes of a task: the worker that carries it out, and the supervisor that starts recover when the
+ * worker ends badly. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,8 +8,8 @@
 
 #include "engine/engine.h"
 
-/* Recovers earlier tasks of the same guest that could not be recovered yet, because their target was away: they still lock the guest, and
- * this migration would be refused as busy. */
+/* Recovers earlier tasks of the same guest that could not be recovered yet, because their target was away: they still
+ * lock the guest, and this migration would be refused as busy. */
 static void recover_earlier(const struct node_paths *paths, const char *guest)
 {
 	vmm_auto_json struct json_object *recovered = json_object_new_object();
@@ -48,7 +49,8 @@ static bool ended_well(pid_t pid)
 	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Without systemd this does what a transient unit with ExecStopPost does: runs the worker, then recover if it ended badly. */
+/* Without systemd this does what a transient unit with ExecStopPost does: runs the worker, then recover if it ended
+ * badly. */
 static void supervise(const char *task)
 {
 	if (!ended_well(run_engine("worker", task)))

@@ -1,9 +1,10 @@
-/* facts.c: what both nodes say. Changes nothing, but for one token file in a directory whose sharing is to be proven. */
+/* facts.c: what both nodes say. Changes nothing, but for one token file in a directory whose sharing is to be proven.
+ */
 #include <string.h>
 
 #include "migration/migration.h"
 
-/* A hypervisor that does not answer may have it: then nobody knows. */
+/* If a hypervisor does not answer, it may have the guest: the error says so in place of "no such guest". */
 static int not_found(const char *who, struct vmm_node *source, struct json_object *hosts, struct vmm_error **err)
 {
 	if (hosts) {
@@ -32,8 +33,8 @@ static int ask_source(struct json_object *request, struct vmm_node *source, stru
 	return not_found(who, source, json_at(facts->node[SOURCE], "host"), err);
 }
 
-/* The target has looked at its clock some time between `asked` and `answered` (ours): it differs by what lies outside of them at
- * least, and so much is put between the two nodes' times, however long either took. */
+/* The target read its clock at some time between `asked` and `answered` (our clock). Only what lies outside of these
+ * two is a real difference, so that a slow answer is not taken for a wrong clock. */
 static void compare_clocks(struct facts *facts, int64_t asked, int64_t answered)
 {
 	struct json_object *node = json_at(facts->node[TARGET], "node");
@@ -70,7 +71,7 @@ static int token_call(struct vmm_node *node, const char *what, const char *dir, 
 	return done;
 }
 
-/* A file of one node that the other sees proves that the directory is one and the same; nothing else does. */
+/* A file that one node makes and the other one sees proves that the directory is the same one. */
 static const char *prove(struct vmm_node *source, struct vmm_node *target, const char *dir)
 {
 	vmm_auto_json struct json_object *placed = NULL, *seen = NULL, *removed = NULL;

@@ -18,7 +18,7 @@ static int learn(struct migration *m, struct vmm_error **err)
 	return facts_gather(m->request, m->node[SOURCE], m->node[TARGET], m->config, &m->facts, err);
 }
 
-/* All findings go into the log; a refusal that is the only one is the last line itself. */
+/* All findings go into the log, except a single refusal: it becomes the last line. */
 static int judge(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *findings = checks_run(&m->facts, plan_mode(&m->facts));
@@ -36,7 +36,7 @@ static int judge(struct migration *m, struct vmm_error **err)
 	return refusals ? findings_error(findings, err) : 0;
 }
 
-/* What recover has to know when this process is no more. */
+/* Writes what recover has to know when this process is gone. */
 static int keep_plan(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_free char *boot = NULL;
@@ -66,7 +66,7 @@ static bool was_touched(struct migration *m)
 	return m->journal && phases_journal_has(m, "do", "lock");
 }
 
-/* "guest 101 runs on node1": asked, not assumed. */
+/* "guest 101 is running on node1", as the node says it. */
 static char *whereabouts(struct migration *m, struct json_object *result)
 {
 	vmm_auto_json struct json_object *state = NULL;
@@ -81,7 +81,7 @@ static char *whereabouts(struct migration *m, struct json_object *result)
 	return str_format("guest %s is %s on %s", json_text(m->plan, "id"), json_text_or(state, "state", "?"), node);
 }
 
-/* An end that waits for an administrator's word is none yet. */
+/* A task that waits for an administrator's decision has not ended yet: no hooks. */
 static void run_end_hooks(struct migration *m, const struct vmm_error *err)
 {
 	if (err && err->exit != VMM_NEEDS_DECISION && !m->committed && m->journal)
@@ -104,14 +104,14 @@ static enum vmm_exit exit_of(struct migration *m, const struct vmm_error *err)
 	return json_count(m->leftovers, "left") ? VMM_LEFTOVERS : VMM_DONE;
 }
 
-/* An end that is not the end: recover has something left to do. */
+/* False where recover has something left to do. */
 static bool is_settled(struct migration *m, enum vmm_exit status)
 {
 	return status != VMM_NEEDS_DECISION && !m->pending &&
 	       !(m->committed && status == VMM_LEFTOVERS && !phases_journal_has(m, "done", "unlock"));
 }
 
-/* A guest that was let go and is not running any more: nobody has stopped it that we know of. */
+/* True where the guest was released and does not run any more, though we did not stop it. */
 static bool was_lost(struct migration *m, struct json_object *result)
 {
 	const char *now = json_text(result, "guest_state");
@@ -119,7 +119,7 @@ static bool was_lost(struct migration *m, struct json_object *result)
 	       !str_same(json_text(m->plan, "state"), "paused");
 }
 
-/* What went wrong, how things are now, what to do. */
+/* The last line of the log: what went wrong, where the guest is now, what to do. */
 static char *last_line(struct migration *m, enum vmm_exit status, const struct vmm_error *err,
 		       struct json_object *result)
 {
@@ -145,7 +145,7 @@ enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err)
 	vmm_auto_free char *line = last_line(m, status, held, result);
 	json_put(result, "exit:d message:s settled:b error:o", (int)status, line, (int)is_settled(m, status),
 		 held ? error_to_json(held) : NULL);
-	/* Last, so that a task which has its end has its result. */
+	/* The record "end" comes last: a journal that has it has a result beside it. */
 	task_end(m->task, result);
 	struct vmm_error *problem = NULL;
 	if (m->journal && is_settled(m, status) && was_touched(m) &&
@@ -157,7 +157,7 @@ enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err)
 
 /* ---------------------------------------------------------------- the story */
 
-/* Before the commit: the guest is to be as it was. The first cause is what is told; what hinders the way back outranks it. */
+/* Before the commit: undoes everything. The error is the first cause, unless the roll-back itself fails. */
 static int go_back(struct migration *m, struct vmm_error **err)
 {
 	if (!was_touched(m) || (*err)->exit == VMM_NEEDS_DECISION)

@@ -1,4 +1,5 @@
-/* migration.c: what all parts of a migration use - opening and closing it, calls to its two nodes, the result's statistics. */
+/* migration.c: what all parts of a migration use - opening and closing it, calls to its two nodes, the result's
+ * statistics. */
 #include <string.h>
 
 #include "cluster/cluster.h"

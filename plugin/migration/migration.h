@@ -21,8 +21,8 @@
 
 /* ------------------------------------------------------------------ task (task.c)
  *
- * <state>/tasks/ID/: request, journal, events (JSON lines), log (for people), plan, worker ("PID START"), cancel (there once somebody
- * has asked to cancel), result. Ids are NODE-PID-TIME: they name the node that the task runs on. */
+ * <state>/tasks/ID/: request, journal, events (JSON lines), log (for people), plan, worker ("PID START"), cancel (there
+ * once somebody has asked to cancel), result. Ids are NODE-PID-TIME: they name the node that the task runs on. */
 struct task;
 
 /* Makes the directory and writes the request. */
@@ -49,7 +49,8 @@ bool task_cancelled(struct task *task);
 /* Events. An event that cannot be written (a full disk) is dropped: a migration does not stop because of its log. */
 void task_phase(struct task *task, const char *phase, const char *state, const char *object);
 void task_log(struct task *task, const char *level, const char *format, ...) VMM_PRINTF(3, 4);
-/* `more` (taken) holds what only this phase reports: round, iteration, dirty_rate, downtime_ms. The percentage never decreases. */
+/* `more` (taken) holds what only this phase reports: round, iteration, dirty_rate, downtime_ms. The percentage never
+ * decreases. */
 void task_progress(struct task *task, const char *phase, const char *object, uint64_t done, uint64_t total,
 		   struct json_object *more);
 /* Writes the last event and the file "result"; `result` stays the caller's. */
@@ -84,16 +85,16 @@ struct migration {
 	int (*connect)(struct migration *m, struct vmm_error **err);
 };
 
-/* Opens an existing task to be run or recovered by this process, which is its worker from now on (error "busy" where another lives).
- * *m is all zero before; migration_close frees what is in it, after an error too. */
+/* Opens an existing task to be run or recovered by this process, which is its worker from now on (error "busy" where
+ * another lives). *m is all zero before; migration_close frees what is in it, after an error too. */
 int migration_open(struct migration *m, const struct node_paths *paths, const char *task, struct vmm_error **err);
 void migration_close(struct migration *m);
 
 /* One operation on a side, with task and guest filled in; `args` is taken. */
 int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		   struct json_object **reply, struct vmm_error **err);
-/* The same, but where the node does not answer it reconnects and calls again, for patience_ms in all. The time counts from when the
- * node was first silent: a node that has been silent for all of it is asked once only. */
+/* The same, but where the node does not answer it reconnects and calls again, for patience_ms in all. The time counts
+ * from when the node was first silent: a node that has been silent for all of it is asked once only. */
 int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		     struct json_object **reply, struct vmm_error **err);
 
@@ -111,16 +112,17 @@ void statistics_digest(struct migration *m, struct json_object *volume, const ch
 
 /* ------------------------------------------------------------------ facts (facts.c)
  *
- * Asks both nodes; `target` may be NULL. Changes nothing, but for one token file in a directory whose sharing is to be proven. */
+ * Asks both nodes; `target` may be NULL. Changes nothing, but for one token file in a directory whose sharing is to be
+ * proven. */
 int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target,
 		 struct json_object *config, struct facts *facts, struct vmm_error **err);
 
-/* ------------------------------------------------------------------ the story (migrate.c), and its end without a worker (recover.c) */
+/* ------------------------------------------------------------------ the story (migrate.c, recover.c) */
 
 /* Carries a task's request from facts to result, and writes the result. Returns the exit status. */
 enum vmm_exit migrate_run(struct migration *m);
-/* For a task whose worker is gone: finishes or undoes it by its journal and by what both nodes say. `keep`: an administrator's
- * decision, "source" or "target", or NULL. */
+/* For a task whose worker is gone: finishes or undoes it by its journal and by what both nodes say. `keep`: an
+ * administrator's decision, "source" or "target", or NULL. */
 enum vmm_exit recover_run(struct migration *m, const char *keep);
 /* Writes the result of either; `err` (taken) says how it failed, or is NULL. */
 enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err);
@@ -133,8 +135,8 @@ int phases_forward(struct migration *m, struct vmm_error **err);
 int phases_finish(struct migration *m, struct vmm_error **err);
 /* Undoes, backward, all that the journal says was begun. Error VMM_NEEDS_DECISION where that would not be safe now. */
 int phases_backward(struct migration *m, struct vmm_error **err);
-/* The journal's first record that says `what` ("do", "done", "undone", "commit", "give-up", "hooks", ...) of that phase and object
- * (NULL: of any), or NULL; borrowed from the journal. */
+/* The journal's first record that says `what` ("do", "done", "undone", "commit", "give-up", "hooks", ...) of that phase
+ * and object (NULL: of any), or NULL; borrowed from the journal. */
 struct json_object *phases_journal_find(struct migration *m, const char *what, const char *phase, const char *object);
 bool phases_journal_has(struct migration *m, const char *what, const char *phase);
 
@@ -159,13 +161,14 @@ int resolve(struct migration *m, enum resolution *resolution, struct vmm_error *
 /* Has the whole guest arrived on the target? Three ways to know, for three callers:
  * by the source's journal, and what the target says of the guest (`state`: reply of STATE) where its memory moves; */
 bool arrived_by_journal(struct migration *m, struct json_object *state);
-/* by asking the target, once: the guest is paused there with all its memory. Valid only when the source's is known to be gone; */
+/* by asking the target, once: the guest is paused there with all its memory. Valid only when the source's is known to
+ * be gone; */
 bool arrived_in_memory(struct migration *m);
 /* by the target's own guest record and the state of the guest there, where the source cannot be asked. */
 bool arrived_by_record(struct json_object *record, struct json_object *state);
 
-/* True where an administrator has decided on the target, while this node could not be asked, that the guest is the target's: its
- * generation there is higher than any that the task gives. False where the target cannot be asked. */
+/* True where an administrator has decided on the target, while this node could not be asked, that the guest is the
+ * target's: its generation there is higher than any that the task gives. False where the target cannot be asked. */
 bool target_is_chosen(struct migration *m, int64_t *generation);
 
 #endif

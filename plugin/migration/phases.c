@@ -1,6 +1,6 @@
-/* phases.c: the phases of a migration in one table. They are performed forward, up to the commit and after it; on a failure before the
- * commit they are undone backward. The journal gets a record before and after each step, so that recover can go on from it when the
- * process that began is gone. */
+/* phases.c: the phases of a migration in one table. They are performed forward, up to the commit and after it; on a
+ * failure before the commit they are undone backward. The journal gets a record before and after each step, so that
+ * recover can go on from it when the process that began is gone. */
 #include <string.h>
 
 #include "migration/steps.h"

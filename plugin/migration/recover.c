@@ -1,11 +1,11 @@
 /* recover.c: finishes or undoes a task whose worker is gone, by its journal and by what both nodes say.
  *
- *	journal has end                                nothing to do
- *	an administrator decided that the target       the source gives the guest up
+ *	journal has end                            nothing to do
+ *	an administrator decided that the target   the source gives the guest up
  *	  owns it, while the source was away
- *	journal has the commit                         forward, unless the target has ABANDONED on its disk, which outranks it
- *	handover begun, memory moved                   forward: the commit is written now
- *	else                                           backward
+ *	journal has the commit                     forward, unless the target has ABANDONED on its disk
+ *	handover begun, memory moved               forward: the commit is written now
+ *	else                                       backward
  */
 #include <string.h>
 
@@ -63,8 +63,8 @@ static int after_handover(struct migration *m, struct vmm_error **err)
 	return step_commit(m, NULL, err) < 0 ? -1 : finish(m, err);
 }
 
-/* *unlocked is true where this task no longer locks the guest on the source: only the target's clean-up can be left to do, and the
- * guest may have moved on since. */
+/* *unlocked is true where this task no longer locks the guest on the source: only the target's clean-up can be left to
+ * do, and the guest may have moved on since. */
 static int is_unlocked(struct migration *m, bool *unlocked, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *reply = NULL;
@@ -74,7 +74,8 @@ static int is_unlocked(struct migration *m, bool *unlocked, struct vmm_error **e
 	return 0;
 }
 
-/* Removes the definition here. The volumes may be newer than what the target has: they stay, and are reported as left over. */
+/* Removes the definition here. The volumes may be newer than what the target has: they stay, and are reported as left
+ * over. */
 static int keep_volumes(struct migration *m, struct vmm_error **err)
 {
 	struct json_object *args = json_make("volumes:o keep_seed:b", json_object_new_array(), 0);
@@ -153,7 +154,8 @@ static int may_keep_target(struct migration *m, struct vmm_error **err)
 			 json_text(m->plan, "id"), json_text(m->plan, "target"));
 }
 
-/* The phase settle is marked as done: where the guest did not stay up, the administrator knows, and it is not watched again. */
+/* The phase settle is marked as done: where the guest did not stay up, the administrator knows, and it is not watched
+ * again. */
 static int keep_target(struct migration *m, struct vmm_error **err)
 {
 	const char *target = json_text(m->plan, "target"), *id = json_text(m->plan, "id");
@@ -181,7 +183,8 @@ static int may_keep_source(struct migration *m, struct vmm_error **err)
 			 json_text(m->plan, "source"), json_text(m->plan, "id"));
 }
 
-/* Destroys the guest on the target, where the target can be reached and still holds it for this task: two must not run. */
+/* Destroys the guest on the target, where the target can be reached and still holds it for this task: two must not run.
+ */
 static void end_on_lost_target(struct migration *m)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
@@ -193,8 +196,8 @@ static void end_on_lost_target(struct migration *m)
 			 json_text(m->plan, "target"), problem->message, json_text(m->plan, "id"));
 }
 
-/* The generation is higher than any that this task gave, so that the decision still holds when the target is back. The source's part is
- * done once: after the unlock the guest is no business of this task any more. */
+/* The generation is higher than any that this task gave, so that the decision still holds when the target is back. The
+ * source's part is done once: after the unlock the guest is no business of this task any more. */
 static int keep_source(struct migration *m, struct vmm_error **err)
 {
 	bool unlocked;

@@ -1,11 +1,11 @@
 /* resolve.c: after HANDOVER a return code proves nothing; both nodes are asked which of them has the guest.
  *
- *	guest runs on the target                                     commit
- *	guest is alive on the source (running or paused)             undo: it is destroyed on the target
- *	gone on the source, paused on the target, memory complete    commit
- *	gone on the source, incomplete on the target                 undo: the guest ended by itself
- *	target cannot be asked, guest runs on the source             undo: the target cannot release it without our commit
- *	target cannot be asked, guest does not run on the source     an administrator has to decide
+ *	guest runs on the target                                  commit
+ *	guest is alive on the source (running or paused)          undo: it is destroyed on the target
+ *	gone on the source, paused on the target, memory whole    commit
+ *	gone on the source, incomplete on the target              undo: the guest ended by itself
+ *	target cannot be asked, guest runs on the source          undo: without our commit the target cannot release it
+ *	target cannot be asked, guest does not run on the source  an administrator has to decide
  */
 #include <string.h>
 

@@ -1,9 +1,10 @@
-/* steps-handover.c: from "the source has it" to "the target has it" - handover, commit, release. */
+/* steps-handover.c: the guest changes its owner: handover, commit, release. */
 #include <string.h>
 
 #include "migration/steps.h"
 
-/* On the disk of both before anything moves: whoever wakes up alone knows that it must ask the other. */
+/* Writes the state on both disks before anything moves: a node that comes back alone then knows that it has to ask the
+ * other one. */
 static int advance_both(struct migration *m, const char *to, struct vmm_error **err)
 {
 	return migration_call(m, TARGET, NODE_ADVANCE, json_make("to:s", to), NULL, err) < 0 ||
@@ -45,7 +46,8 @@ static int move_memory(struct migration *m, struct vmm_error **err)
 	return done;
 }
 
-/* The hypervisor is done with the guest that has moved, or not: its word is a hint. */
+/* Waits for the hypervisor's end of the migration of memory. Its return code is only a hint: resolve asks both nodes.
+ */
 static int end_move(struct migration *m, struct vmm_error **err)
 {
 	int done = m->node[SOURCE]->ops->migrate_end(m->node[SOURCE], err);
@@ -87,7 +89,7 @@ int step_handover(struct migration *m, struct json_object *volume, struct vmm_er
 	(void)volume;
 	if (migration_moves_memory(m))
 		return hand_over_memory(m, err);
-	/* From the guest's end on: what was left to copy is over there, verified and in its place. */
+	/* From the guest's shutdown until now: the last round, its verification, and the final paths. */
 	if (m->stopped_ms)
 		json_put(m->statistics, "last_round_ms:i", clock_steady_ms() - m->stopped_ms);
 	return advance_both(m, "handover", err) < 0 ||
@@ -96,18 +98,20 @@ int step_handover(struct migration *m, struct json_object *volume, struct vmm_er
 		       : 0;
 }
 
-/* The target's guest ends before the source's goes on. Where the target cannot be told, the source's guest goes on only if it never
- * stopped: a word may have been given over there, so that both have to be seen first. */
+/* Destroys the guest on the target before it goes on here. If the target cannot be told, the guest goes on here only if
+ * it never stopped: otherwise an administrator may have decided on the target meanwhile, and both nodes have to be seen
+ * first. */
 static int end_on_target(struct migration *m, bool source_runs, struct vmm_error **err)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
 	if (migration_insist(m, TARGET, NODE_ADVANCE, json_make("to:s", "abandoned"), NULL, &problem) == 0 &&
 	    migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, &problem) == 0)
 		return 0;
-	/* No record of ours there: the target was told before, or never knew; or an administrator has said a word there. */
+	/* The target has no record of this task: it was told before, or never knew; or an administrator has decided
+	 * there. */
 	int64_t generation;
 	if (error_is(problem, "wrong-state") && target_is_chosen(m, &generation))
-		return error_set(err, VMM_NEEDS_DECISION, "chosen", "by an administrator's word guest %s is %s's",
+		return error_set(err, VMM_NEEDS_DECISION, "chosen", "by an administrator's decision guest %s is %s's",
 				 json_text(m->plan, "id"), json_text(m->plan, "target"));
 	if (error_is(problem, "wrong-state"))
 		return 0;
@@ -124,8 +128,8 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 		json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
 }
 
-/* A live guest that stands because its memory was to move goes on here; one whose memory has moved and was lost over there starts
- * anew; one that ended by itself stays off. */
+/* A guest that was paused for the move goes on here. A guest whose memory has moved, and was lost on the target, is
+ * started anew. A guest that ended by itself stays off. */
 static int go_on_here(struct migration *m, struct json_object *state, struct vmm_error **err)
 {
 	if (str_same(json_text(state, "state"), "shutoff") && str_same(json_text(state, "reason"), "migrated"))
@@ -134,7 +138,7 @@ static int go_on_here(struct migration *m, struct json_object *state, struct vmm
 	return stands ? migration_call(m, SOURCE, NODE_RELEASE, NULL, NULL, err) : 0;
 }
 
-/* Whatever it was that failed: where the target has the memory and the source has not, there is no way back. */
+/* Whatever failed: if the target has the memory and the source has not, there is no way back. */
 static int has_way_back(struct migration *m, struct vmm_error **err)
 {
 	enum resolution resolution;
@@ -166,9 +170,10 @@ int undo_handover(struct migration *m, struct vmm_error **err)
 
 /* ---------------------------------------------------------------- commit */
 
-/* A write that failed may have reached the disk all the same: doubt. It is undone only once the target has promised on its own
- * disk never to commit; a guest whose memory is the target's already cannot be undone at all. */
-static int doubt(struct migration *m, struct vmm_error **err)
+/* The commit could not be written, but may have reached the disk all the same: it is in doubt. It is undone only after
+ * the target has written ABANDONED to its own disk. A guest whose memory is on the target already cannot be undone at
+ * all. */
+static int commit_in_doubt(struct migration *m, struct vmm_error **err)
 {
 	struct vmm_error *problem = NULL;
 	if (!migration_moves_memory(m) &&
@@ -191,13 +196,13 @@ int step_commit(struct migration *m, struct json_object *volume, struct vmm_erro
 	struct json_object *record = json_make("what:s owner:s generation:i", "commit", json_text(m->plan, "target"),
 					       json_number(m->plan, "generation"));
 	if (journal_add(m->journal, record, err) < 0)
-		return doubt(m, err);
+		return commit_in_doubt(m, err);
 	m->committed = true;
 	return 0;
 }
 
-/* The guest runs over there; what is left of it here is the hypervisor's to remove. */
-static void tidy_up(struct migration *m)
+/* The guest runs on the target: the hypervisor here removes what is left of it. */
+static void end_move_here(struct migration *m)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
 	if (migration_moves_memory(m) && end_move(m, &problem) < 0)
@@ -205,7 +210,7 @@ static void tidy_up(struct migration *m)
 			 problem->message);
 }
 
-/* Ownership first, on both disks, then the first instruction. */
+/* Both nodes write who owns the guest to their disks before it runs its first instruction on the target. */
 int step_release(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
@@ -225,7 +230,7 @@ int step_release(struct migration *m, struct json_object *volume, struct vmm_err
 			json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
 	}
 	m->released_ms = clock_steady_ms();
-	tidy_up(m);
+	end_move_here(m);
 	return json_true(m->plan, "autostart")
 		       ? migration_insist(m, TARGET, NODE_AUTOSTART, json_make("on:b", 1), NULL, err)
 		       : 0;

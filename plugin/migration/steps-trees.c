@@ -1,4 +1,5 @@
-/* steps-trees.c: volumes that are directory trees - rsync in place of the engine for images, a digest in place of its tags. */
+/* steps-trees.c: volumes that are directory trees - rsync in place of the engine for images, a digest in place of its
+ * tags. */
 #include <string.h>
 #include <time.h>
 
@@ -114,8 +115,8 @@ static int look_on_both(struct migration *m, struct json_object *volume, struct 
 	return 0;
 }
 
-/* Names and attributes of all; contents of what was touched since the first push began - rsync takes a file of the same size and time
- * for the same file - or of all. */
+/* Names and attributes of all; contents of what was touched since the first push began - rsync takes a file of the same
+ * size and time for the same file - or of all. */
 static int compare(struct migration *m, struct json_object *volume, bool all, struct tree_digest *here, bool *same,
 		   struct vmm_error **err)
 {
@@ -168,7 +169,8 @@ static int has_seal(struct json_object *volume, uint64_t seal, struct vmm_error 
 				   json_text(volume, "from"));
 }
 
-/* While the target brings it to its disk, the source is looked at once more: other volumes were verified since this one was. */
+/* While the target brings it to its disk, the source is looked at once more: other volumes were verified since this one
+ * was. */
 int tree_step_publish(struct migration *m, struct json_object *volume, struct json_object *args, struct vmm_error **err)
 {
 	const struct tree_look look = {.cover = TREE_SEAL};
@@ -185,8 +187,8 @@ int tree_step_publish(struct migration *m, struct json_object *volume, struct js
 
 /* ---------------------------------------------------------------- the steps */
 
-/* A tree that was not touched since an earlier copy of it needs no rsync: reading both ends at once is quicker than one after the
- * other. A copy that is not nearly whole is not asked. */
+/* A tree that was not touched since an earlier copy of it needs no rsync: reading both ends at once is quicker than one
+ * after the other. A copy that is not nearly whole is not asked. */
 static int is_there_already(struct migration *m, struct json_object *volume, bool *same, struct vmm_error **err)
 {
 	struct tree_digest here;

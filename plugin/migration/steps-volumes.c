@@ -52,9 +52,9 @@ void sessions_drop(struct migration *m)
 
 /* ---------------------------------------------------------------- what has changed since the last round
  *
- * Each round copies a snapshot of the volume. What differs between two snapshots, or between the last one and the volume of the guest
- * that is off, is what the storage says. Tracking only saves time: whatever goes wrong with it is logged, and the next round reads
- * the whole volume again. */
+ * Each round copies a snapshot of the volume. What differs between two snapshots, or between the last one and the
+ * volume of the guest that is off, is what the storage says. Tracking only saves time: whatever goes wrong with it is
+ * logged, and the next round reads the whole volume again. */
 
 /* Takes `problem`. */
 static void tell_doubt(struct migration *m, struct json_object *volume, struct vmm_error *problem)
@@ -229,8 +229,8 @@ static int push(struct migration *m, struct json_object *volume, struct pass *pa
 	return done;
 }
 
-/* What was sent since it was last asked for is read back from the target's storage. Trees are compared once, at the end; until then they
- * are brought to the disk. */
+/* What was sent since it was last asked for is read back from the target's storage. Trees are compared once, at the
+ * end; until then they are brought to the disk. */
 static int prove(struct migration *m, struct json_object *volume, const char *phase, struct vmm_error **err)
 {
 	struct watching watching = {m, phase, json_text(volume, "target"), 0};
@@ -302,9 +302,9 @@ static int round_of_all(struct migration *m, int round, struct vmm_error **err)
 	return 0;
 }
 
-/* A round carries what was written during the one before, to all volumes in turn: what was written to the first while the last one
- * was copied is not left for the time without the guest. Once it is little, or does not get less, the next round is the last one.
- * What the first has sent says nothing of that, unless it was over in no time. */
+/* A round carries what was written during the one before, to all volumes in turn: what was written to the first while
+ * the last one was copied is not left for the time without the guest. Once it is little, or does not get less, the next
+ * round is the last one. What the first has sent says nothing of that, unless it was over in no time. */
 int step_rounds(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	enum { ROUNDS_MOST = 8, ROUND_SMALL = 16 << 20, NO_TIME_MS = 10000 };

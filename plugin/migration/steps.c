@@ -1,13 +1,15 @@
-/* steps.c: the steps round the volumes and the handover - locks, hooks, power on the source, the end. */
+/* steps.c: the steps before and after the volumes and the handover: locks, hooks, shutdown on the source, settle,
+ * confirm, unlock. */
 #include <string.h>
 
 #include "migration/steps.h"
 #include "storage/storage.h"
 
-/* For how long a guest that was let go is watched before the source gives anything up. One that was started anew is watched for
- * seconds: its volumes are at stake. One whose memory has moved ran all along, so that only what its QEMU was given can end it at once
- * (a device's state, an instruction that the CPU lacks, a disk that is refused), and what the source gives up is a definition that
- * the target has as well. */
+/* How long the guest is watched on the target before the source gives anything up. A guest that was started anew is
+ * watched for seconds, because the source removes its volumes afterwards. A guest whose memory has moved was running
+ * all the time: only what the target's QEMU was given can end it (a device's state, an instruction that the CPU lacks,
+ * a disk that is refused), and that shows at once; and the source gives up no more than a definition that the target
+ * has as well. */
 enum { SETTLE_MEMORY_MS = 250, SETTLE_RESTART_MS = 3000, SETTLE_LOOK_MS = 50 };
 
 /* ---------------------------------------------------------------- locks */
@@ -20,7 +22,7 @@ static int lock_side(struct migration *m, enum side side, struct vmm_error **err
 			  json_text(m->plan, side == SOURCE ? "target" : "source"), json_text(m->plan, "kind"),
 			  json_text(m->plan, "id"), json_text(m->plan, "name"), json_text(m->plan, "uuid"),
 			  json_number(m->plan, "generation") - 1);
-	/* What the target has to know, should it be left alone with the guest. */
+	/* The target needs these if the source is lost after the commit and an administrator decides on the target. */
 	json_put(args, "runs:b autostart:b",
 		 (int)(json_true(m->plan, "running") && !str_same(json_text(m->plan, "state"), "paused")),
 		 (int)json_true(m->plan, "autostart"));
@@ -33,8 +35,8 @@ int step_lock(struct migration *m, struct json_object *volume, struct vmm_error 
 	return lock_side(m, SOURCE, err) < 0 || lock_side(m, TARGET, err) < 0 ? -1 : 0;
 }
 
-/* A copy that was cut is not lost. */
-static void tell_kept(struct migration *m, struct json_object *reply)
+/* Says what the target keeps of a copy that was interrupted. */
+static void log_kept(struct migration *m, struct json_object *reply)
 {
 	int64_t bytes = 0;
 	json_each (seed, reply, "kept")
@@ -53,7 +55,7 @@ int abort_on_target(struct migration *m, struct vmm_error **err)
 	vmm_auto_json struct json_object *reply = NULL;
 	m->pending = migration_insist(m, TARGET, NODE_ABORT, NULL, &reply, &problem) < 0;
 	if (!m->pending) {
-		tell_kept(m, reply);
+		log_kept(m, reply);
 		return 0;
 	}
 	if (error_is(problem, "committed"))
@@ -63,7 +65,8 @@ int abort_on_target(struct migration *m, struct vmm_error **err)
 	return 0;
 }
 
-/* The whole node was restarted in the middle, and would have started the guest, had our record not kept it from that. */
+/* If the node was rebooted in the middle, it would have started the guest by autostart, but the guest record refused
+ * that: start it. */
 static int start_after_boot(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_free char *boot = NULL;
@@ -103,11 +106,11 @@ static struct json_object *hook_arguments(struct migration *m, const char *phase
 	return json_make("phase:s id:s environment:o input:O", phase, json_text(m->plan, "id"), environment, m->plan);
 }
 
-/* Words of a reply's list become lines of the log, and warnings where they say so. */
-static void tell(struct migration *m, struct json_object *reply, const char *list, const char *words)
+/* Each item of a reply's list becomes a warning in the log. */
+static void log_warnings(struct migration *m, struct json_object *reply, const char *list, const char *what)
 {
 	json_each (item, reply, list) {
-		task_log(m->task, "warning", "%s: %s", words, json_text_or(item, "", "?"));
+		task_log(m->task, "warning", "%s: %s", what, json_text_or(item, "", "?"));
 		m->warnings++;
 	}
 }
@@ -117,8 +120,8 @@ static int hooks_on(struct migration *m, enum side side, const char *phase, stru
 	vmm_auto_json struct json_object *reply = NULL;
 	if (migration_call(m, side, NODE_HOOKS, hook_arguments(m, phase), &reply, err) < 0)
 		return -1;
-	tell(m, reply, "odd", "hook not run (odd name, or others can write it)");
-	tell(m, reply, "failed", "hook");
+	log_warnings(m, reply, "odd", "hook not run (odd name, or others can write it)");
+	log_warnings(m, reply, "failed", "hook");
 	return 0;
 }
 
@@ -146,7 +149,7 @@ int step_switch_hooks(struct migration *m, struct json_object *volume, struct vm
 
 void hooks_end(struct migration *m, const char *phase)
 {
-	/* Where a node was away, it hears later what the other has heard. */
+	/* If one node was away when the other ran its hooks, it runs those of the same phase now. */
 	phase = json_text_or(phases_journal_find(m, "hooks-end", NULL, NULL), "phase", phase);
 	for (enum side side = SOURCE; side < SIDES; side++) {
 		vmm_auto_error struct vmm_error *problem = NULL;
@@ -169,7 +172,7 @@ int step_post_hooks(struct migration *m, struct json_object *volume, struct vmm_
 
 /* ---------------------------------------------------------------- the guest on the source */
 
-/* Nobody else may have changed what is being moved: the copy would be of something that is no more. */
+/* If somebody has edited the definition meanwhile, the target would get the old one: abort. */
 static int same_definition(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *now = NULL;
@@ -205,8 +208,8 @@ static int restore_autostart(struct migration *m, struct vmm_error **err)
 		       : 0;
 }
 
-/* The wish to shut down cannot be taken back: a guest that was slow to hear it may still go off when all seems undone, and would
- * stay off. So it is watched for a while, and then the log says what may come. */
+/* A shutdown request cannot be withdrawn: a slow guest may still power off after the roll-back, and would stay off. So
+ * it is watched for ten seconds; if it still runs then, the log says what to do should it power off later. */
 static int await_late_stop(struct migration *m, struct vmm_error **err)
 {
 	enum { WATCH_MS = 10000, PAUSE_MS = 100 };
@@ -219,7 +222,7 @@ static int await_late_stop(struct migration *m, struct vmm_error **err)
 		bool goes = str_same(json_text(state, "state"), "shutdown");
 		if (!runs && !goes)
 			return 0;
-		/* One that is on its way down is off in a moment, and cannot be started before. */
+		/* A guest that is shutting down cannot be started before it is off. */
 		if (clock_steady_ms() >= end + (goes ? m->patience_ms : 0))
 			break;
 	}
@@ -228,7 +231,7 @@ static int await_late_stop(struct migration *m, struct vmm_error **err)
 	return 0;
 }
 
-/* It ran, so it runs again. That is where the bytes are: nothing of the source was given up. */
+/* Starts the guest again on the source, which still has all of its volumes. */
 int undo_stop(struct migration *m, struct vmm_error **err)
 {
 	if (await_late_stop(m, err) < 0 ||
@@ -250,8 +253,8 @@ static void add_pairs(struct json_object *list, const char *what, struct json_ob
 	}
 }
 
-/* Where the plan's volumes lie over there, as the definition shall have them. */
-static struct json_object *places(struct migration *m)
+/* The changes that the definition needs on the target: paths of volumes, sources of mounts, names of networks. */
+static struct json_object *definition_changes(struct migration *m)
 {
 	struct json_object *list = json_object_new_array();
 	json_each (volume, m->plan, "volumes")
@@ -268,7 +271,7 @@ int step_define(struct migration *m, struct json_object *volume, struct vmm_erro
 	(void)volume;
 	bool replace = json_true(m->request, "options.replace") || json_true(m->plan, "set_aside");
 	struct json_object *args = json_make("definition:s volumes:o replace:b", json_text(m->plan, "definition"),
-					     places(m), (int)replace);
+					     definition_changes(m), (int)replace);
 	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err);
 }
 
@@ -282,8 +285,8 @@ static int did_not_stay(struct migration *m, struct json_object *state, struct v
 			  task_id(m->task), task_id(m->task));
 }
 
-/* Once let go it does not go back by itself: if it dies now, an administrator decides. It is looked at until the time is up, and
- * once more then. */
+/* A guest that was released does not go back by itself: if it ends now, an administrator decides. It is looked at until
+ * the time is up, and once more then. */
 int step_settle(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
@@ -313,8 +316,8 @@ static struct json_object *copied(struct migration *m)
 	return list;
 }
 
-/* Devices are an administrator's to give up. */
-static void tell_what_stays(struct migration *m, struct json_object *volumes)
+/* Block devices are not removed: only an administrator may do that. */
+static void log_what_stays(struct migration *m, struct json_object *volumes)
 {
 	json_each (volume, volumes, "") {
 		const struct storage_ops *ops = storage_kind(json_text(volume, "kind"));
@@ -324,7 +327,7 @@ static void tell_what_stays(struct migration *m, struct json_object *volumes)
 	}
 }
 
-/* The target has fsynced that it owns the guest. Only now the source gives up anything. */
+/* The source gives nothing up before the target has its ownership on its disk. */
 int step_confirm(struct migration *m, struct json_object *volume, struct vmm_error **err)
 {
 	(void)volume;
@@ -341,7 +344,7 @@ int step_confirm(struct migration *m, struct json_object *volume, struct vmm_err
 		json_object_put(args);
 		return -1;
 	}
-	tell_what_stays(m, json_at(args, "volumes"));
+	log_what_stays(m, json_at(args, "volumes"));
 	if (migration_call(m, SOURCE, NODE_GIVE_UP, args, &left, err) < 0)
 		return -1;
 	json_each (item, left, "left")

@@ -14,12 +14,13 @@ step step_prepare, step_precopy, step_rounds, step_copy, step_verify, step_publi
 step step_handover, step_commit, step_release;					    /* steps-handover.c */
 undo undo_handover;								    /* steps-handover.c */
 
-/* Tells the target to remove what it has made for the task, and to forget the task. Where the target cannot be told, m->pending is
- * set: the target cannot start anything, and recover tells it later. Error "committed" where the target owns the guest. */
+/* Tells the target to remove what it has made for the task, and to forget the task. Where the target cannot be told,
+ * m->pending is set: the target cannot start anything, and recover tells it later. Error "committed" where the target
+ * owns the guest. */
 int abort_on_target(struct migration *m, struct vmm_error **err);
 
-/* Runs the hooks of the end ("post-migrate", "failed" or "cancelled") on each node where pre-migrate hooks were run: one of the three,
- * once. A hook that fails is a warning. */
+/* Runs the hooks of the end ("post-migrate", "failed" or "cancelled") on each node where pre-migrate hooks were run:
+ * one of the three, once. A hook that fails is a warning. */
 void hooks_end(struct migration *m, const char *phase);
 
 /* Closes the sessions of copies that are open. */
@@ -34,14 +35,17 @@ struct watching {
 /* Reports progress; takes `more`. Returns false once somebody has asked to cancel. */
 bool watching_report(const struct watching *watching, uint64_t done, uint64_t total, struct json_object *more);
 
-/* Directory trees in place of images (steps-trees.c); `round` is 0 for the only or last one, *wire counts the bytes sent. */
+/* Directory trees in place of images (steps-trees.c); `round` is 0 for the only or last one, *wire counts the bytes
+ * sent. */
 bool volume_is_tree(struct json_object *volume);
 int tree_step_push(struct migration *m, struct json_object *volume, const char *phase, int round, uint64_t *wire,
 		   struct vmm_error **err);
-/* Has the target write to its disk what has arrived while the guest runs, so that little is left to write after the stop. */
+/* Has the target write to its disk what has arrived while the guest runs, so that little is left to write after the
+ * stop. */
 int tree_step_sync(struct migration *m, struct json_object *volume, struct vmm_error **err);
 int tree_step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err);
-/* NODE_PUBLISH with these arguments, which it takes. Error "source-changed" where the tree was touched since the last push began. */
+/* NODE_PUBLISH with these arguments, which it takes. Error "source-changed" where the tree was touched since the last
+ * push began. */
 int tree_step_publish(struct migration *m, struct json_object *volume, struct json_object *args,
 		      struct vmm_error **err);
 

@@ -1,4 +1,4 @@
-/* task.c: a task's directory - what was asked, what happens, how it ended. */
+/* task.c: a task's directory: the request, the events and the log, the result. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 enum {
 	TASK_FILE_LIMIT = 16 << 20,
 	RESULT_ROOM = 8 << 10,
-	GLANCE_MS = 200, /* whoever looks whether a worker lives holds its lock for a moment */
+	PROBE_MS = 200, /* task_alive takes the lock for a moment: a worker that starts just then waits this long */
 };
 
 struct task {
@@ -19,7 +19,7 @@ struct task {
 	int events; /* append only */
 	int log;
 	int64_t sequence;
-	/* of the phase under way */
+	/* of the phase that is being performed */
 	char *phase;
 	int64_t began_ms, said_ms;
 	double percent, base; /* of the whole task: now, and when the phase began */
@@ -37,7 +37,7 @@ int task_make(const struct node_paths *paths, const char *node, struct json_obje
 	vmm_auto_free char *dir = str_format("%s/tasks/%s", paths->state, *id), *path = str_format("%s/request", dir);
 	vmm_auto_free char *result = str_format("%s/result", dir);
 	const char *line = json_line(request);
-	/* How it ended can be said even if the disk is full by then. */
+	/* Room for the result is reserved, so that it can be written even if the disk is full by then. */
 	if (dir_make(dir, 0700, err) == 0 && file_reserve(result, RESULT_ROOM, err) == 0 &&
 	    file_write(path, line, strlen(line), 0600, err) == 0)
 		return 0;
@@ -47,7 +47,7 @@ int task_make(const struct node_paths *paths, const char *node, struct json_obje
 	return -1;
 }
 
-/* Counts the events that are there, so that numbers go on after a recover. */
+/* Counts the events in the file, so that sequence numbers go on after a recover. */
 static int64_t count_events(const char *path)
 {
 	vmm_auto_free char *text = NULL;
@@ -135,7 +135,7 @@ int task_journal(struct task *task, struct journal **journal, struct vmm_error *
 int task_take(struct task *task, struct vmm_error **err)
 {
 	vmm_auto_free char *lock = task_path(task, "worker.lock"), *worker = task_path(task, "worker");
-	task->lock = file_lock(lock, GLANCE_MS, err);
+	task->lock = file_lock(lock, PROBE_MS, err);
 	if (task->lock < 0)
 		return error_is(*err, "locked") ? (error_clear(err), error_set(err, VMM_BUSY, "busy",
 									       "task %s is being worked on", task->id))

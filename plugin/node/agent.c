@@ -1,7 +1,7 @@
-/* agent.c: the far side - receives frames and calls local.c.
+/* agent.c: the other end of remote.c: receives calls and has local.c do them.
  *
- * One process for each connection, started by sshd as the key's forced command. It ends with its connection; what it has
- * made stays, until the source says ABORT or the task is done.
+ * One process for each connection, started by sshd as the key's forced command. It ends with its connection. What it
+ * has made stays until the source says ABORT or UNLOCK.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "node/node.h"
 #include "node/local.h"
 
-/* ---------------------------------------------------------------- signs of life while a call is carried out */
+/* ---------------------------------------------------------------- ALIVE frames while a call is carried out */
 
 struct pulse {
 	struct stream *stream;
@@ -66,7 +66,8 @@ struct hold {
 	char *pids;
 };
 
-/* Ends the agents and sessions that an earlier connection of the task has left: a line "PID START" for each. */
+/* Kills the agents and sessions that an earlier connection of the task has left; the file has a line "PID START" for
+ * each. */
 static void end_predecessors(const char *path)
 {
 	vmm_auto_free char *text = NULL;
@@ -77,7 +78,8 @@ static void end_predecessors(const char *path)
 		unsigned long long started;
 		if (sscanf(line, "%d %llu", &pid, &started) == 2 && pid > 1 && pid != getpid() &&
 		    process_started(pid) == started)
-			kill(getpgid(pid) == pid && pid != getpgrp() ? -pid : pid, SIGKILL); /* rsync is several */
+			/* rsync is a process group */
+			kill(getpgid(pid) == pid && pid != getpgrp() ? -pid : pid, SIGKILL);
 	}
 	unlink(path);
 }
@@ -92,7 +94,8 @@ static int sign_in(const char *path, struct vmm_error **err)
 	return 0;
 }
 
-/* The lock of a task: a predecessor is ended first, and its end is waited for. Sessions sign in, but do not take the lock. */
+/* Takes the lock of a task: kills its predecessors first and waits until they are gone. Sessions only add themselves to
+ * the file of pids. */
 static int hold_task(const struct node_paths *paths, const char *task, bool alone, struct hold *hold,
 		     struct vmm_error **err)
 {
@@ -199,9 +202,10 @@ static int serve_session(const struct node_paths *paths, const char *task, struc
 	return done;
 }
 
-#define DATA_PORTS "49216-49279" /* those behind libvirt's own */
+#define DATA_PORTS "49216-49279" /* just above libvirt's own range */
 
-/* Listens for the one that has the key, and says over ssh what it is. Only the address that ssh has come to can be reached. */
+/* Listens on a TCP port for a peer that has a fresh key, and sends port and key to the source over ssh. Listens only on
+ * the address that the ssh connection came to. */
 static int offer_tls(const struct node_paths *paths, struct stream *control, struct stream **data,
 		     struct vmm_error **err)
 {
@@ -226,7 +230,7 @@ static int offer_tls(const struct node_paths *paths, struct stream *control, str
 	return done;
 }
 
-/* As a session, but over TLS on a port of its own. */
+/* Serves a session over TLS on a TCP port of its own. */
 static int serve_tls_session(const struct node_paths *paths, const char *task, struct stream *control,
 			     struct vmm_error **err)
 {
@@ -245,14 +249,14 @@ static int serve_tls_session(const struct node_paths *paths, const char *task, s
 	return done;
 }
 
-/* After the place was found to be ours, rsync takes this process over, with its stdin and stdout. */
+/* Checks that the task has made the tree, then executes rsync in this process, with its stdin and stdout. */
 static int serve_tree(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err)
 {
 	struct hold hold;
 	struct frame frame = {0};
 	vmm_auto_json struct json_object *hello = NULL, *call = NULL;
 	vmm_auto_free char *place = NULL;
-	setpgid(0, 0); /* where sshd has not made it so */
+	setpgid(0, 0); /* a group of its own, where sshd has not made one */
 	int done = frame_hello(stream, "the other side", FRAME_SILENCE_MS, &hello, err);
 	if (done == 0)
 		done = frame_receive(stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err);
@@ -272,20 +276,20 @@ static int serve_tree(const struct node_paths *paths, const char *task, struct s
 	return error_errno(err, errno, "run rsync");
 }
 
-int agent_serve(const struct node_paths *paths, const char *words, struct stream *stream)
+int agent_serve(const struct node_paths *paths, const char *command, struct stream *stream)
 {
 	vmm_auto_error struct vmm_error *err = NULL;
 	int done;
-	if (!strcmp(words, "agent") || str_starts(words, "agent "))
-		done = serve_calls(paths, words + strlen("agent") + (words[5] == ' '), stream, &err);
-	else if (str_starts(words, "session "))
-		done = serve_session(paths, words + strlen("session "), stream, &err);
-	else if (str_starts(words, "tls-session "))
-		done = serve_tls_session(paths, words + strlen("tls-session "), stream, &err);
-	else if (str_starts(words, "tree "))
-		done = serve_tree(paths, words + strlen("tree "), stream, &err);
-	else if (str_starts(words, "relay "))
-		done = relay_serve(stream, words + strlen("relay "), &err);
+	if (!strcmp(command, "agent") || str_starts(command, "agent "))
+		done = serve_calls(paths, command + strlen("agent") + (command[5] == ' '), stream, &err);
+	else if (str_starts(command, "session "))
+		done = serve_session(paths, command + strlen("session "), stream, &err);
+	else if (str_starts(command, "tls-session "))
+		done = serve_tls_session(paths, command + strlen("tls-session "), stream, &err);
+	else if (str_starts(command, "tree "))
+		done = serve_tree(paths, command + strlen("tree "), stream, &err);
+	else if (str_starts(command, "relay "))
+		done = relay_serve(stream, command + strlen("relay "), &err);
 	else
 		done = error_set(&err, VMM_USAGE, "usage", "this key is for vmmigrate's own use");
 	if (done < 0)

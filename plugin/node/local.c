@@ -11,12 +11,13 @@ static struct local_node *local_of(struct vmm_node *node)
 
 /* ---------------------------------------------------------------- hosts and guests */
 
-static struct guest_host **place_of(struct local_node *node, const struct guest_ops *ops)
+/* Where the connection to the hypervisor of that kind is kept. */
+static struct guest_host **kept_host(struct local_node *node, const struct guest_ops *ops)
 {
-	size_t place = 0;
-	while (guest_kinds[place] != ops)
-		place++;
-	return &node->hosts[place];
+	size_t kind = 0;
+	while (guest_kinds[kind] != ops)
+		kind++;
+	return &node->hosts[kind];
 }
 
 static void drop_host(struct guest_host **host)
@@ -36,7 +37,7 @@ int local_host_open(struct local_node *node, const struct guest_ops *ops, struct
 		    struct vmm_error **err)
 {
 	struct guest_env env = {.node = node->base.name, .null_root = node->paths->null_root};
-	struct guest_host **kept = place_of(node, ops);
+	struct guest_host **kept = kept_host(node, ops);
 	if (*kept && ops->alive && !ops->alive(*kept))
 		drop_host(kept);
 	*host = *kept;
@@ -48,7 +49,7 @@ void local_host_close(struct local_node *node, struct guest_host *host)
 {
 	if (!host)
 		return;
-	struct guest_host **kept = place_of(node, host->ops);
+	struct guest_host **kept = kept_host(node, host->ops);
 	drop_host(kept);
 	*kept = host;
 }

@@ -12,15 +12,17 @@ struct local_node {
 	const struct node_paths *paths;
 	struct json_object *config;
 	struct local_moving *moving; /* from migrate to migrate_end (live.c) */
-	/* That earlier operations have left open for the next one, in the order of guest_kinds; or NULL. */
+	/* Connections to hypervisors that earlier operations have left open for the next one, in the order of
+	 * guest_kinds; or NULL. */
 	struct guest_host *hosts[GUEST_KINDS_MOST];
 };
 
 typedef int local_op(struct local_node *node, struct json_object *args, struct json_object **reply,
 		     struct vmm_error **err);
 
-/* The host of a kind: an earlier operation's, since a guest stands still while one is opened; it is opened anew where that is of no
- * use any more (libvirtd was restarted in between). local_host_close keeps it for the next operation; NULL is harmless. */
+/* Opens the connection to the hypervisor of a kind, or takes the one that an earlier operation has left open: opening
+ * takes time in which a guest may stand still. A connection that is dead (libvirtd was restarted) is opened anew.
+ * local_host_close keeps it for the next operation; NULL is harmless. */
 int local_host_open(struct local_node *node, const struct guest_ops *ops, struct guest_host **host,
 		    struct vmm_error **err);
 void local_host_close(struct local_node *node, struct guest_host *host);
@@ -39,38 +41,40 @@ int local_guest_open(struct local_node *node, struct json_object *args, struct l
 		     struct vmm_error **err);
 void local_guest_close(struct local_guest *guest);
 
-/* The task that an operation is for: checked to be a name. NULL and an error where it is missing. */
+/* The task that an operation is for; belongs to the arguments. NULL and an error where it is missing or not a name. */
 const char *local_task(struct json_object *args, struct vmm_error **err);
 
-/* Journal of what this node has made for the task, in <state>/tasks/TASK/made; made where it is not there yet. */
+/* The made journal: what this node has made for the task, in <state>/tasks/TASK/made. Creates it where it does not
+ * exist. */
 int local_made_open(struct local_node *node, const char *task, struct journal **made, struct vmm_error **err);
-/* Notes one thing before it is made. Takes `record`. */
+/* Notes in the made journal one thing that is about to be made. Takes `record`. */
 int local_made_note(struct local_node *node, const char *task, struct json_object *record, struct vmm_error **err);
 
-/* Opens the guard for our own start, or for our incoming guest alone, or closes it. */
+/* Has the guard admit our own start or our incoming guest, or nobody (lock.c). */
 enum permit { PERMIT_NONE, PERMIT_START, PERMIT_INCOMING };
 int local_permit(struct local_node *node, const char *guest, const char *task, enum permit permit,
 		 struct vmm_error **err);
 
-/* Tells a kind that has a guard of its own whose the guest is (power.c). */
+/* Tells a kind that has a guard of its own whether this node owns the guest (power.c). */
 int local_own(struct local_node *node, struct json_object *args, bool own, struct vmm_error **err);
 
 /* Ends the relay processes that the task has on this node (undo.c). */
 int local_end_relays(struct local_node *node, const char *task, struct vmm_error **err);
 
-/* Removes the frozen files of the task's volumes (undo.c). */
+/* Removes the snapshots of the task's volumes (undo.c). */
 int local_drop_snapshots(struct local_node *node, const char *task, struct vmm_error **err);
 
-/* Removes what the task has set aside on this node: it has been replaced for good (undo.c). */
+/* Removes what the task has set aside on this node, once the commit has replaced it for good (undo.c). */
 int local_drop_aside(struct local_node *node, const char *task, struct vmm_error **err);
 
-/* A volume that has its final name is ours only while it is the very file that we named. The record "final" of the journal of what was
- * made, before it is named (NULL: an error), and whether it is that file still (undo.c). */
+/* A volume under its final path is ours only as long as it is the same file that we renamed. local_final_note makes the
+ * record "final" of the made journal before the rename (NULL: an error); local_same_file says whether the file at that
+ * path is still that one (undo.c). */
 struct json_object *local_final_note(const char *temporary, const char *to, const char *kind, struct vmm_error **err);
 bool local_same_file(struct json_object *record);
 
-/* For each of a guest's volumes, by its place in the array, what this node finds where it would lie (engine.h: "fit.volumes";
- * places.c). `mapping` (or NULL) is the option targetstorage. */
+/* For each of a guest's volumes, by its place in the array, what this node finds where it would lie (engine.h:
+ * "fit.volumes"; places.c). `mapping` (or NULL) is the option targetstorage. */
 struct json_object *local_places(struct json_object *guest, struct json_object *guests, struct json_object *storages,
 				 struct json_object *mapping);
 
@@ -81,7 +85,7 @@ void device_look(struct json_object *place, struct json_object *volume, const ch
 /* No guest of this node but `guest` ("qemu-100") has it for a disk: error "volume-taken" names the other. */
 int device_unclaimed(struct local_node *node, const char *path, const char *guest, struct vmm_error **err);
 
-/* The directory of a task on this node. */
+/* The directory of a task on this node; belongs to the caller. */
 char *local_task_dir(struct local_node *node, const char *task) VMM_MUST_USE;
 
 /* One file each. */
@@ -101,12 +105,14 @@ local_op local_digest, local_sync;	    /* trees.c */
 int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err);
 int local_session(struct vmm_node *node, const char *task, bool tls, struct stream **session, struct vmm_error **err);
 
-/* trees.c: the place of a tree that the task has made here, under its real path; belongs to the caller. Error "not-ours". */
+/* trees.c: the real path of a tree that the task has made here under the path `name`; belongs to the caller. Error
+ * "not-ours". */
 int local_tree_place(const struct node_paths *paths, const char *task, const char *name, char **place,
 		     struct vmm_error **err);
 int local_tree(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd, uint64_t *wire,
 	       struct vmm_error **err);
-/* live.c. The directory of the socket that a guest's memory crosses by, on either side, is QEMU's user's alone. */
+/* live.c: makes the directory of the socket that carries a guest's memory, on either side; only QEMU's user may enter
+ * it. */
 int local_memory_place(const struct local_guest *g, const char *task, uid_t *user, gid_t *group,
 		       struct vmm_error **err);
 int local_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task, struct guest_migration *migration,

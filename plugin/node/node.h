@@ -1,12 +1,13 @@
-/* node: what can be done on one node, whichever it is.
+/* node: what can be done on one node, this one or another.
  *
- *   local.c    does it here, with guest/ and storage/
- *   remote.c   sends it to the agent of another node
- *   agent.c    receives it there and calls local.c
+ *   operations.h   every operation with the fields of its arguments and reply
+ *   local.c        does it on this node, with guest/ and storage/; its table says which file does which operation
+ *   remote.c       sends it to the agent of another node
+ *   agent.c        receives it there and calls local.c
  *
- * The engine says node_call(m->node[SOURCE], ...) or node_call(m->node[TARGET], ...): that call is all that separates the
- * source from the target, near from far, a test (two local nodes with null guests in one process) from the real thing.
- * Arguments and replies are JSON, so that a call is the same thing in memory and on the wire.
+ * A step of a migration calls node_call(node, OPERATION, ...). Nothing else separates source from target, this node
+ * from another, or a test (two local nodes with null guests in one process) from real nodes. Arguments and replies are
+ * JSON, in memory as on the wire.
  */
 #ifndef VMM_NODE_H
 #define VMM_NODE_H
@@ -21,25 +22,27 @@
 struct vmm_node;
 
 struct node_ops {
-	/* Does one operation. args may be NULL; *reply (may be a NULL pointer) belongs to the caller. */
+	/* Does one operation, without any check (node_call makes them). args may be NULL; *reply belongs to the caller.
+	 */
 	int (*call)(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
 		    struct vmm_error **err);
-	/* A session that copy_serve serves for the volumes that `task` has allocated; `tls`: over TLS on a port of its own in place of
-	 * ssh. Error "data-port" where that port cannot be had or reached. */
+	/* Opens a session: copy_serve serves it on that node, for the volumes that `task` has allocated there. `tls`:
+	 * over TLS on a port of its own in place of ssh. Error "data-port" where no port is free or it cannot be
+	 * reached. */
 	int (*session)(struct vmm_node *node, const char *task, bool tls, struct stream **session,
 		       struct vmm_error **err);
-	/* Has this node receive a tree (copy/tree.h) at `place`, which `task` has allocated, and carries bytes between `fd`,
-	 * which is closed, and the receiver until both ends are done. On any thread; *wire counts. */
+	/* Has this node receive a tree (copy/tree.h) at `place`, which `task` has allocated, and carries bytes between
+	 * `fd`, which is closed, and the receiver until both ends are done. On any thread; *wire counts. */
 	int (*tree)(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd, uint64_t *wire,
 		    struct vmm_error **err);
-	/* Moves a running guest's memory from this node to `peer` (local nodes only). As guest_ops->migrate: it returns 0 as soon as
-	 * the guest's process is gone here. Afterwards, whatever came of it, migrate_end is called. */
+	/* Moves a running guest's memory from this node to `peer` (local nodes only). As guest_ops->migrate: it returns
+	 * 0 as soon as the guest's process is gone here. Afterwards, whatever came of it, migrate_end is called. */
 	int (*migrate)(struct vmm_node *node, struct vmm_node *peer, const char *task,
 		       struct guest_migration *migration, struct json_object *options, struct vmm_error **err);
-	/* Waits until the hypervisor is done with it and says what it says, as guest_ops->migrate_end; ends what carried the memory.
-	 * Called again it does nothing. */
+	/* Waits until the hypervisor is done with it and says what it says, as guest_ops->migrate_end; ends what
+	 * carried the memory. Called again it does nothing. */
 	int (*migrate_end)(struct vmm_node *node, struct vmm_error **err);
-	/* Looks for a lost link and mends it; no error where there is nothing to mend. */
+	/* Connects again where the link is lost; else does nothing. */
 	int (*reconnect)(struct vmm_node *node, struct vmm_error **err);
 	void (*close)(struct vmm_node *node);
 };
@@ -49,12 +52,13 @@ struct vmm_node {
 	char *name;
 };
 
-/* Has a node do one operation. `args` (may be NULL) stays the caller's; *reply belongs to the caller, who may pass NULL. Arguments are
- * checked before they are sent, and the reply when it arrives, against operations.h: error "bad-operation", naming the field. */
+/* Has a node do one operation. `args` (may be NULL) stays the caller's; *reply belongs to the caller, who may pass
+ * NULL. Arguments are checked before they are sent, and the reply when it arrives, against operations.h: error
+ * "bad-operation", naming the field. */
 int node_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
 	      struct vmm_error **err);
-/* The same for a call that has come from another node: checked as well, but fields that this version does not know are ignored, since the
- * other node may be newer. */
+/* The same for a call that has come from another node: checked as well, but fields that this version does not know are
+ * ignored, since the other node may be newer. */
 int node_receive(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
 		 struct vmm_error **err);
 
@@ -71,32 +75,34 @@ extern const struct node_paths node_paths_installed;
 
 /* This node. `paths` is borrowed for the node's life. */
 int node_open_local(const struct node_paths *paths, struct vmm_node **node, struct vmm_error **err);
-/* Another node, over ssh; the agent there is asked to say hello. `task` (or NULL) ends the agents that an earlier connection of
- * the task has left. */
+/* Another node, over ssh; the agent there is asked to say hello. `task` (or NULL) ends the agents that an earlier
+ * connection of the task has left. */
 int node_open_remote(const struct node_paths *paths, const char *name, const char *task, struct vmm_node **node,
 		     struct vmm_error **err);
 void node_close(struct vmm_node *node); /* NULL is harmless */
 
 /* ------------------------------------------------------------------ journal (journal.c)
  *
- * A preallocated file of checksummed records, each durable when journal_add returns. The engine keeps one for each task on the
- * source (what was begun, done, undone, and the commit); each node keeps one for what it has made for a task. A torn
- * last record is as if it had never been written. */
+ * A preallocated file of checksummed records, each durable when journal_add returns. The source keeps one for each task
+ * (what was begun, done, undone, and the commit); each node keeps one, the made journal, of what it has made for a
+ * task. A torn last record counts as not written. */
 struct journal;
 
 enum { JOURNAL_SIZE = 1 << 20 };
 
-/* Makes (preallocating all of it) or opens the journal. Error "no-space" where it cannot be preallocated; "bad-journal" where the
- * file is something else. */
+/* Makes (preallocating all of it) or opens the journal. Error "no-space" where it cannot be preallocated; "bad-journal"
+ * where the file is something else. */
 int journal_open(const char *path, bool make, struct journal **journal, struct vmm_error **err);
-/* Appends a record (an object) and syncs. A failure is doubt: the record may be on the disk or not. Takes `record`. */
+/* Appends a record (an object) and syncs. After a failure the record is in doubt: it may be on the disk or not. Takes
+ * `record`. */
 int journal_add(struct journal *journal, struct json_object *record, struct vmm_error **err);
-/* All records that are whole, in their order; belongs to the journal. */
+/* All records that are whole, in the order in which they were written; belongs to the journal. */
 struct json_object *journal_records(struct journal *journal);
 void journal_close(struct journal *journal); /* NULL is harmless */
 
-/* Tests only: called before each record of any journal of this process is written, and once it is on the disk (`synced`). Where it
- * returns an errno the write fails with that: before, so that the record is not on the disk; afterwards, though it is. */
+/* For tests: called before each record of any journal of this process is written, and again once it is on the disk
+ * (`synced`). Where it returns an errno, journal_add fails with it: before the write, so that the record is not on the
+ * disk; or after it, although it is. */
 typedef int journal_watch_fn(void *context, const char *path, struct json_object *record, bool synced);
 void journal_watch(journal_watch_fn *watch, void *context);
 
@@ -106,13 +112,13 @@ void journal_watch(journal_watch_fn *watch, void *context);
  * `state`: idle, source, target, handover, committed, abandoned. */
 int record_read(const char *state_dir, const char *guest, struct json_object **record, struct vmm_error **err);
 int record_write(const char *state_dir, const char *self, struct json_object *record, struct vmm_error **err);
-/* Room for each change of a record that is there, until it has no task any more: a full disk must not come between a commit and the
- * guest's first instruction. Error "no-space". */
+/* Room for each change of a record that is there, until it has no task any more: a full disk must not come between a
+ * commit and the guest's first instruction. Error "no-space". */
 int record_reserve(const char *state_dir, const char *guest, struct vmm_error **err);
 int record_remove(const char *state_dir, const char *guest, struct vmm_error **err);
 
-/* vmmigrate-agent: serves calls, or a copy session, or a relay, until the stream ends; `words` is what the other side asked for:
- * "agent [TASK]", "session TASK", "tls-session TASK", "tree TASK", "relay PATH". Returns an exit status. */
-int agent_serve(const struct node_paths *paths, const char *words, struct stream *stream);
+/* vmmigrate-agent: serves calls, or a copy session, or a relay, until the stream ends; `command` is what the other side
+ * asked for: "agent [TASK]", "session TASK", "tls-session TASK", "tree TASK", "relay PATH". Returns an exit status. */
+int agent_serve(const struct node_paths *paths, const char *command, struct stream *stream);
 
 #endif

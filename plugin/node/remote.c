@@ -1,4 +1,5 @@
-/* remote.c: another node, over ssh. An operation is a call frame there and a reply frame back; signs of life come in between. */
+/* remote.c: another node, over ssh. An operation is a call frame and a reply frame; the agent sends ALIVE frames in
+ * between. */
 #include <pthread.h>
 #include <string.h>
 
@@ -7,11 +8,13 @@
 
 /* ---------------------------------------------------------------- connections */
 
-/* A connection and the streams on it, which may be several threads': libssh lets one in at a time, so whoever uses it takes the turn. */
+/* A connection and the streams on it, which several threads may use. libssh admits one thread at a time: whoever uses
+ * it takes the turn. */
 struct line {
 	struct ssh *ssh;
-	pthread_mutex_t next, turn; /* who waits for the turn is next: who gives it up does not have it again before */
-	unsigned streams;	    /* guarded by the turn; with the last one the connection ends */
+	pthread_mutex_t next, turn; /* a thread that waits for the turn holds `next`, so that the one that gives the
+				       turn up does not get it again first */
+	unsigned streams;	    /* guarded by the turn; the last one to leave closes the connection */
 };
 
 static void line_take(struct line *line)
@@ -26,11 +29,11 @@ static void line_give(struct line *line)
 	pthread_mutex_unlock(&line->turn);
 }
 
-static int line_open(const struct ssh_peer *peer, const char *words, struct line **line, struct stream **stream,
+static int line_open(const struct ssh_peer *peer, const char *command, struct line **line, struct stream **stream,
 		     struct vmm_error **err)
 {
 	struct ssh *ssh = NULL;
-	if (agent_open(peer, words, &ssh, stream, err) < 0)
+	if (agent_open(peer, command, &ssh, stream, err) < 0)
 		return -1;
 	*line = mem_zero(sizeof(**line));
 	(*line)->ssh = ssh;
@@ -40,12 +43,12 @@ static int line_open(const struct ssh_peer *peer, const char *words, struct line
 	return 0;
 }
 
-/* One more agent on it. */
-static int line_join(struct line *line, const char *node, const char *words, struct stream **stream,
+/* Opens one more stream on it, to an agent of its own. */
+static int line_join(struct line *line, const char *node, const char *command, struct stream **stream,
 		     struct vmm_error **err)
 {
 	line_take(line);
-	int done = agent_open_channel(line->ssh, node, words, stream, err);
+	int done = agent_open_channel(line->ssh, node, command, stream, err);
 	line->streams += done == 0;
 	line_give(line);
 	return done;
@@ -94,8 +97,8 @@ static int remote_reconnect(struct vmm_node *node, struct vmm_error **err)
 	struct remote_node *remote = remote_of(node);
 	if (remote->line)
 		return 0;
-	vmm_auto_free char *words = remote->task ? str_format("agent %s", remote->task) : str_copy("agent");
-	return line_open(&remote->peer.ssh, words, &remote->line, &remote->stream, err);
+	vmm_auto_free char *command = remote->task ? str_format("agent %s", remote->task) : str_copy("agent");
+	return line_open(&remote->peer.ssh, command, &remote->line, &remote->stream, err);
 }
 
 static int await_reply(struct remote_node *remote, struct json_object **reply, struct vmm_error **err)
@@ -144,8 +147,8 @@ static int remote_call(struct vmm_node *node, enum node_op op, struct json_objec
 struct session {
 	struct stream base;
 	struct line *line;
-	struct stream *agent; /* on the line; its end is the agent's end */
-	struct stream *inner; /* what the copy goes over: the same, or TLS */
+	struct stream *agent; /* on the line; closing it ends the agent */
+	struct stream *inner; /* carries the copy: the same stream, or TLS */
 };
 
 /* Taking turns with calls, where it is their connection too. Who reads for long does so in slices (copy/lane.c). */
@@ -204,7 +207,7 @@ static const struct stream_ops session_ops = {
 	.close = session_close,
 };
 
-/* The one answer of an agent that is no agent for calls: {"ok"} or {"error"}. */
+/* The single answer {"ok"} or {"error"} of an agent that serves a session or a tree. */
 static int await_answer(struct stream *stream, struct json_object **reply, struct vmm_error **err)
 {
 	struct frame frame;
@@ -217,7 +220,7 @@ static int await_answer(struct stream *stream, struct json_object **reply, struc
 	return done;
 }
 
-/* Where the other side listens, and the key that it wants to see there. */
+/* Reads from the agent on which port it listens and with which key, and connects there. */
 static int connect_tls(struct remote_node *remote, struct session *session, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *reply = NULL;
@@ -230,15 +233,16 @@ static int connect_tls(struct remote_node *remote, struct session *session, stru
 			   &session->inner, err);
 }
 
-/* The first session shares the connection of calls: making one takes as long as copying a volume that has hardly changed. A second
- * has its own, for another core's cipher. What TLS carries needs no more of ssh than to be told where to go. */
-static int open_session(struct remote_node *remote, const char *words, bool tls, struct session *session,
+/* The first session shares the connection of the calls: opening one takes as long as copying a volume that has hardly
+ * changed. Further sessions get connections of their own, so that each can be encrypted by another core. A TLS session
+ * needs ssh only to hear the port. */
+static int open_session(struct remote_node *remote, const char *command, bool tls, struct session *session,
 			struct vmm_error **err)
 {
 	vmm_auto_error struct vmm_error *refused = NULL;
 	if (remote->line && (tls || remote->line->streams == 1)) {
 		session->line = remote->line;
-		if (line_join(remote->line, remote->base.name, words, &session->agent, &refused) == 0)
+		if (line_join(remote->line, remote->base.name, command, &session->agent, &refused) == 0)
 			return 0;
 		session->line = NULL;
 		if (!error_is(refused, "channel-refused")) {
@@ -247,7 +251,7 @@ static int open_session(struct remote_node *remote, const char *words, bool tls,
 			return -1;
 		}
 	}
-	return line_open(&remote->peer.ssh, words, &session->line, &session->agent, err);
+	return line_open(&remote->peer.ssh, command, &session->line, &session->agent, err);
 }
 
 static int remote_session(struct vmm_node *node, const char *task, bool tls, struct stream **stream,
@@ -256,8 +260,8 @@ static int remote_session(struct vmm_node *node, const char *task, bool tls, str
 	struct remote_node *remote = remote_of(node);
 	struct session *session = mem_zero(sizeof(*session));
 	session->base.ops = &session_ops;
-	vmm_auto_free char *words = str_format("%s %s", tls ? "tls-session" : "session", task);
-	int done = open_session(remote, words, tls, session, err);
+	vmm_auto_free char *command = str_format("%s %s", tls ? "tls-session" : "session", task);
+	int done = open_session(remote, command, tls, session, err);
 	if (!tls)
 		session->inner = session->agent;
 	else if (done == 0)
@@ -276,7 +280,8 @@ static int ask_for_tree(struct stream *stream, const char *place, bool checksum,
 	return frame_send_json(stream, FRAME_CALL, call, err) < 0 ? -1 : await_answer(stream, &reply, err);
 }
 
-/* On a channel beside that of the calls, which wait for it; their agent's end is this one's too. With the turn. */
+/* Carries the tree over a channel beside that of the calls, which wait meanwhile; if the calls' agent ends, so does
+ * this. The caller has the turn. */
 static int carry_tree(struct remote_node *remote, const char *task, const char *place, bool checksum, int fd,
 		      uint64_t *wire, struct vmm_error **err)
 {
@@ -290,14 +295,14 @@ static int carry_tree(struct remote_node *remote, const char *task, const char *
 		done = ssh_carry(remote->line->ssh, stream, remote->stream, line, wire, err);
 		line = -1;
 	}
-	/* What it has said is the cause, also where our next write was the first to hear of its end. */
+	/* The receiver's stderr names the cause, also where our own write noticed its end first. */
 	int status = -1;
 	bool over = done == 0 || (stream && error_is(*err, "link-lost"));
-	vmm_auto_free char *words = over ? ssh_stderr(stream, &status) : NULL;
-	if (words && *words && (done < 0 || status != 0)) {
+	vmm_auto_free char *stderr_text = over ? ssh_stderr(stream, &status) : NULL;
+	if (stderr_text && *stderr_text && (done < 0 || status != 0)) {
 		error_clear(err);
-		done = error_set(err, VMM_FAILED, "tree-failed", "the receiving rsync: %.*s", (int)strcspn(words, "\n"),
-				 words);
+		done = error_set(err, VMM_FAILED, "tree-failed", "the receiving rsync: %.*s",
+				 (int)strcspn(stderr_text, "\n"), stderr_text);
 	}
 	stream_close(stream);
 	return done;

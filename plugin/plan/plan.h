@@ -16,11 +16,13 @@ enum side { SOURCE, TARGET, SIDES };
 
 /* ------------------------------------------------------------------ request (request.c, options.c)
  *
- * A request as a client sends it: {"api":1,"guest":who,"target":node,"options":{...}}. Option names are stored with '_'; a client may
- * write '-' as well. Help, completion and manual pages are made from the table of options; `info` hands it out. */
+ * A request as a client sends it: {"api":1,"guest":who,"target":node,"options":{...}}. Option names are stored with
+ * '_'; a client may write '-' as well. Help, completion and manual pages are made from the table of options; `info`
+ * hands it out. */
 
-/* The type of an option, and its value in a request that was read. Flag: true (an option that is false is left out). Number: an
- * integer. Choice and network (CIDR): a string. List, storages ("other", "from:to") and map ("from=to"): an array of strings. */
+/* The type of an option, and its value in a request that was read. Flag: true (an option that is false is left out).
+ * Number: an integer. Choice and network (CIDR): a string. List, storages ("other", "from:to") and map ("from=to"): an
+ * array of strings. */
 enum option_type {
 	OPTION_FLAG,
 	OPTION_NUMBER,
@@ -47,15 +49,17 @@ extern const size_t request_option_count;
 
 /* The row of that name ('-' and '_' are alike), or NULL. */
 const struct option *option_find(const char *name);
-/* For `info`: an array of {name type(flag|number|choice|network|list) argument choices[] default group help least most}. */
+/* For `info`: an array of {name type(flag|number|choice|network|list) argument choices[] default group help least
+ * most}. */
 struct json_object *options_to_json(void);
 
-/* Reads which guest a raw request is about: its "guest" (100, "100", or "qemu/100" where guests of two kinds have that name) becomes
- * "guest" and, where it is known, "kind" of `request`. Error: VMM_USAGE. */
+/* Reads which guest a raw request is about: its "guest" (100, "100", or "qemu/100" where guests of two kinds have that
+ * name) becomes "guest" and, where it is known, "kind" of `request`. Error: VMM_USAGE. */
 int request_guest(struct json_object *raw, struct json_object *request, struct vmm_error **err);
-/* Reads and normalises a request to {"api":1,"guest":who,"kind"? (where it said qemu/100),"target"?,"options":{...}}. Unknown
- * options, wrong types and modes that exclude each other are "usage" errors that name the option and suggest similar names.
- * Defaults from the configuration's [migration] (config may be NULL) and from the table of options are filled in. */
+/* Reads and normalises a request to {"api":1,"guest":who,"kind"? (where it said qemu/100),"target"?,"options":{...}}.
+ * Unknown options, wrong types and modes that exclude each other are "usage" errors that name the option and suggest
+ * similar names. Defaults from the configuration's [migration] (config may be NULL) and from the table of options are
+ * filled in. */
 int request_read(struct json_object *raw, struct json_object *config, struct json_object **request,
 		 struct vmm_error **err);
 
@@ -63,24 +67,24 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *
  * What both nodes say. They stay JSON, since older and newer nodes meet here; a fact that is absent is not known.
  * Node facts (operation FACTS; node/facts.c):
- *   "node"      {name, version, protocol:[major,minor], arch, time_us, cpus, memory_total, memory_free, hugepages_free (bytes),
- *                maintenance, manager: null|"pve"|"vdsm"|"nova", config: digest of nodes and storages in the configuration,
+ *   "node"      {name, version, protocol:[major,minor], arch, time_us, cpus, memory_total, memory_free, hugepages_free
+ * (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova", config: digest of nodes and storages in the configuration,
  *                bridge_conntrack (bool)}
  *   "host"      {KIND: guest_ops->host_facts, or {"up":false,"error":{code,message,hint}}}
  *   "storages"  array (storage.h)
  *   "bridges"   array of names of the node's bridges
  *   "guest"     guest facts (guest.h) with described volumes, or absent. On the source only.
- *   "guests"    array of short guest facts (guest_ops->list), each with "record" {owner,generation,state,task} where there is one
- *   "record"    the node's guest record of the guest in question, or null: {owner,generation,state,task, peer, since_us,
- *                worker_alive (bool)}
- *   "fit"       target only: guest_ops->fit, and "volumes": one object for each of the guest's volumes, in the same order:
- *                {there (bool: a file of that path exists here), open (bool), missing_dir (bool), same_block (bool: WWN or UUIDs
- *                equal), seed: bytes of the volume that a seed holds here;
- *                where --targetstorage sends it elsewhere: to_storage and, if that storage is known there, to, to_there, to_open;
+ *   "guests"    array of short guest facts (guest_ops->list), each with "record" {owner,generation,state,task} where
+ * there is one "record"    the node's guest record of the guest in question, or null: {owner,generation,state,task,
+ * peer, since_us, worker_alive (bool)} "fit"       target only: guest_ops->fit, and "volumes": one object for each of
+ * the guest's volumes, in the same order: {there (bool: a file of that path exists here), open (bool), missing_dir
+ * (bool), same_block (bool: WWN or UUIDs equal), seed: bytes of the volume that a seed holds here; where
+ * --targetstorage sends it elsewhere: to_storage and, if that storage is known there, to, to_there, to_open;
  *                other_block: bool (the device of that path is proven to be another one);
  *                where its destination is a device that exists: device: {size, busy: why it may not be filled, or null,
  *                same: bool (it is the source itself), other: bool (it is proven not to be)}}
- * On facts->sharing, by storage name: "shared", "local", "unproven": the outcome of the token test (block: of the identity).
+ * On facts->sharing, by storage name: "shared", "local", "unproven": the outcome of the token test (block: of the
+ * identity).
  */
 struct facts {
 	struct json_object *request;
@@ -134,8 +138,8 @@ void finding_hint(struct json_object *finding, const char *format, ...) VMM_PRIN
 /* True where the finding refuses the migration: an error, or an override that is not ignored. */
 bool finding_refuses(struct json_object *finding);
 bool findings_refuse(struct json_object *findings);
-/* The refusal as one error (VMM_BLOCKED; VMM_BUSY where the guest is locked): the first refusing finding's code, message and hint,
- * and the codes of the others. Returns -1, or 0 where nothing refuses. */
+/* The refusal as one error (VMM_BLOCKED; VMM_BUSY where the guest is locked): the first refusing finding's code,
+ * message and hint, and the codes of the others. Returns -1, or 0 where nothing refuses. */
 int findings_error(struct json_object *findings, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ plan (plan.c)
@@ -145,12 +149,11 @@ int findings_error(struct json_object *findings, struct vmm_error **err);
  *  "set_aside": bool (stopped guests on the target are set aside first: "in_the_way": their ids),
  *  "volumes":[{all that describes the volume (storage.h), "action": keep|copy,"to_storage","to_kind",
  *              "from": path here,"to": path there,"temporary": path there while it is copied (a device: "to"),
- *              "media": bool (it is small or read-only and travels in prepare, whatever the mode: no rounds, no last delta),
- *              "track": reflink|none (how later rounds learn what has changed),
- *              "set_aside": bool (a file of that name is on the target and is set aside first)}],
- *  "bytes": to copy,"rounds": bool (they are copied while the guest runs first),"downtime_ms": expected, or null}
- * Errors: "mode-needed" (VMM_BLOCKED) where a running VM could go in three ways and none was named. `task` NULL (a plan that is
- * only shown): no temporary paths. */
+ *              "media": bool (it is small or read-only and travels in prepare, whatever the mode: no rounds, no last
+ * delta), "track": reflink|none (how later rounds learn what has changed), "set_aside": bool (a file of that name is on
+ * the target and is set aside first)}], "bytes": to copy,"rounds": bool (they are copied while the guest runs
+ * first),"downtime_ms": expected, or null} Errors: "mode-needed" (VMM_BLOCKED) where a running VM could go in three
+ * ways and none was named. `task` NULL (a plan that is only shown): no temporary paths. */
 enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named */
 const char *mode_name(enum mode mode);
 enum { PLAN_RESTART_MS = 5000 }; /* hand over and start; not the guest's own shutdown and boot, which nobody knows */

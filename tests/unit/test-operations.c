@@ -1,4 +1,5 @@
-/* The table of a node's operations: what it requires is required on both ends, and what it does not know is not sent. */
+/* The table of a node's operations: what it requires is required on both ends, and what it does not know is not sent.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
