@@ -60,10 +60,10 @@ static struct json_object *read_list(struct json_object *earlier, const char *va
 /* True also for an option that is no choice. */
 static bool is_choice(struct json_object *option, const char *value)
 {
-	each (choice, at(option, "/choices"))
+	each (choice, at(option, "choices"))
 		if (strcmp(json_object_get_string(choice), value) == 0)
 			return true;
-	return count_at(option, "/choices") == 0;
+	return count_at(option, "choices") == 0;
 }
 
 static int wrong_choice(const struct command *command, struct json_object *option, const char *typed, const char *value)
@@ -71,7 +71,7 @@ static int wrong_choice(const struct command *command, struct json_object *optio
 	auto_free char *choices = migration_option_argument(option);
 	struct suggestion suggestion = {.typed = value};
 
-	each (choice, at(option, "/choices"))
+	each (choice, at(option, "choices"))
 		suggest_try(&suggestion, json_object_get_string(choice));
 	if (suggestion.best)
 		return usage_error(command, "--%s takes %s, not '%s'; did you mean %s?", typed, choices, value,
@@ -84,8 +84,8 @@ static int take_migration_option(struct command *command, struct json_object *op
 				 const char *value)
 {
 	struct arguments *arguments = &command->arguments;
-	const char *name = text_at(option, "/name"), *type = text_at(option, "/type"),
-		   *argument = text_at(option, "/argument");
+	const char *name = text_at(option, "name"), *type = text_at(option, "type"),
+		   *argument = text_at(option, "argument");
 	struct json_object *result;
 
 	/* An empty list is most likely a script's variable that was not set, so it is not taken for "none". */
@@ -105,7 +105,7 @@ static int take_migration_option(struct command *command, struct json_object *op
 		return usage_error(command, "--%s takes yes or no, not '%s'", typed, value);
 	if (!result)
 		return usage_error(command, "--%s takes a number (%s), not '%s'", typed, argument, value);
-	if (strcmp(text_at(option, "/group"), "mode") == 0 && json_object_get_boolean(result))
+	if (strcmp(text_at(option, "group"), "mode") == 0 && json_object_get_boolean(result))
 		arguments->mode_given = true;
 	json_object_object_add(arguments->migration_options, name, result);
 	return EXIT_DONE;
@@ -145,8 +145,8 @@ static int unknown_option(struct reader *reader, const char *name)
 	for (size_t i = 0; i < cli_option_count; i++)
 		if (cli_options[i].help)
 			suggest_try(&suggestion, cli_options[i].name);
-	each (option, at(client_info(&reader->command->client), "/options"))
-		suggest_try(&suggestion, text_at(option, "/name"));
+	each (option, at(client_info(&reader->command->client), "options"))
+		suggest_try(&suggestion, text_at(option, "name"));
 	if (suggestion.best) {
 		auto_free char *best = format("%s", suggestion.best);
 
@@ -185,16 +185,16 @@ static int take_long(struct reader *reader, const char *argument)
 	if (own)
 		return take_cli_option(reader, own, value);
 	info = client_info(&reader->command->client);
-	if (has(info, "/error"))
+	if (has(info, "error"))
 		return report_error(reader->command, EXIT_FAILED, info);
-	each (option, at(info, "/options")) {
-		if (!same_option(text_at(option, "/name"), name))
+	each (option, at(info, "options")) {
+		if (!same_option(text_at(option, "name"), name))
 			continue;
 		if (!reader->first_migration_option)
 			reader->first_migration_option = argument;
-		if (strcmp(text_at(option, "/type"), "flag") != 0 && !(value = take_value(reader, value)))
+		if (strcmp(text_at(option, "type"), "flag") != 0 && !(value = take_value(reader, value)))
 			return usage_error(reader->command, "--%s needs a value: %s", name,
-					   text_at(option, "/argument"));
+					   text_at(option, "argument"));
 		return take_migration_option(reader->command, option, name, value);
 	}
 	return unknown_option(reader, name);

@@ -51,27 +51,30 @@ enum {
 
 /* ------------------------------------------------------------------ json.c
  *
- * Values by a path like "/plan/mode". Absent or of another type: NULL, "", 0, false. Borrowed from the object. */
+ * Values below an object by a path of keys joined by dots, as everywhere in the tree: "plan.mode"; a number selects
+ * from an array: "targets.0.mode". If there is no such value, or one of another type: NULL, "", 0, false. All are
+ * borrowed. The object may be NULL. */
 struct json_object *at(struct json_object *object, const char *path);
-const char *text_at(struct json_object *object, const char *path); /* never NULL; numbers as text, too */
+const char *text_at(struct json_object *object, const char *path); /* never NULL; a number is returned as text */
 int64_t number_at(struct json_object *object, const char *path);
 bool true_at(struct json_object *object, const char *path);
-size_t count_at(struct json_object *object, const char *path); /* of an array */
-bool has(struct json_object *object, const char *path);	       /* there, and not null */
+size_t count_at(struct json_object *object, const char *path); /* elements of an array */
+bool has(struct json_object *object, const char *path);	       /* it is there and not null */
 
+/* Walks an array (nothing if it is none): `element` is borrowed. */
 #define each(element, array)                                                                                           \
 	for (size_t element##_i = 0, element##_n = json_array_count(array), element##_once = 1;                        \
 	     element##_i < element##_n; element##_i++, element##_once = 1)                                             \
 		for (struct json_object *element = json_object_array_get_idx(array, element##_i); element##_once;      \
 		     element##_once = 0)
-size_t json_array_count(struct json_object *array); /* 0 where it is no array */
+size_t json_array_count(struct json_object *array); /* 0 if it is no array */
 
-/* {"api":1} and a text member; where the value is NULL, without it. */
+/* Makes a request, {"api":1,name:value}; without the member if the value is NULL. The caller owns it. */
 struct json_object *request_make(const char *name, const char *value);
-/* Adds the like, and returns the request. */
+/* Adds a text to a request, unless the value is NULL. Returns the request. */
 struct json_object *request_and(struct json_object *request, const char *name, const char *value);
 
-/* asprintf that ends the program for lack of memory. */
+/* asprintf that ends the program if there is no memory. */
 char *format(const char *format, ...) PRINTF(1, 2);
 void cleanup_free(void *slot);
 void cleanup_json(struct json_object **object);

@@ -16,12 +16,12 @@ static void print_name(const char *name)
 static void print_choices(struct json_object *options)
 {
 	each (option, options) {
-		if (count_at(option, "/choices") == 0)
+		if (count_at(option, "choices") == 0)
 			continue;
 		fputs("\t", stdout);
-		print_name(text_at(option, "/name"));
+		print_name(text_at(option, "name"));
 		fputs(") COMPREPLY=($(compgen -W '", stdout);
-		each (choice, at(option, "/choices"))
+		each (choice, at(option, "choices"))
 			printf("%s ", json_object_get_string(choice));
 		puts("' -- \"$cur\")); return ;;");
 	}
@@ -29,9 +29,9 @@ static void print_choices(struct json_object *options)
 
 int print_completion(struct command *command)
 {
-	struct json_object *info = client_info(&command->client), *options = at(info, "/options");
+	struct json_object *info = client_info(&command->client), *options = at(info, "options");
 
-	if (has(info, "/error"))
+	if (has(info, "error"))
 		return report_error(command, EXIT_FAILED, info);
 	puts("# bash completion of vmmigrate, made of its tables\n"
 	     "_vmmigrate()\n"
@@ -44,7 +44,7 @@ int print_completion(struct command *command)
 	     "\tesac");
 	fputs("\tif [[ $cur == -* ]]; then\n\t\tCOMPREPLY=($(compgen -W '", stdout);
 	each (option, options)
-		print_name(text_at(option, "/name"));
+		print_name(text_at(option, "name"));
 	for (size_t i = 0; i < cli_option_count; i++)
 		if (cli_options[i].help)
 			print_name(cli_options[i].name);

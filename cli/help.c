@@ -99,7 +99,7 @@ static void print_cli_options(const struct screen *to, const struct verb *verb)
 static char *option_title(struct json_object *option)
 {
 	auto_free char *argument = migration_option_argument(option);
-	char *title = format("--%s%s%s", text_at(option, "/name"), *argument ? " " : "", argument);
+	char *title = format("--%s%s%s", text_at(option, "name"), *argument ? " " : "", argument);
 
 	for (char *p = title + 2; *p && *p != ' '; p++)
 		*p = *p == '_' ? '-' : *p;
@@ -108,10 +108,10 @@ static char *option_title(struct json_object *option)
 
 static char *option_sentence(struct json_object *option)
 {
-	const char *standard = text_at(option, "/default");
+	const char *standard = text_at(option, "default");
 
-	return *standard ? format("%s Default: %s.", text_at(option, "/help"), standard)
-			 : format("%s", text_at(option, "/help"));
+	return *standard ? format("%s Default: %s.", text_at(option, "help"), standard)
+			 : format("%s", text_at(option, "help"));
 }
 
 /* The options of migrations by group, in the order of the engine's table. */
@@ -119,16 +119,16 @@ static void print_options(const struct screen *to, struct json_object *info)
 {
 	const char *group = "";
 
-	if (has(info, "/error")) {
-		fprintf(to->file, "\nThe options cannot be shown: %s\n", text_at(info, "/error/message"));
+	if (has(info, "error")) {
+		fprintf(to->file, "\nThe options cannot be shown: %s\n", text_at(info, "error.message"));
 		return;
 	}
-	each (option, at(info, "/options")) {
+	each (option, at(info, "options")) {
 		auto_free char *title = option_title(option);
 		auto_free char *sentence = option_sentence(option);
 
-		if (strcmp(group, text_at(option, "/group")) != 0) {
-			auto_free char *heading = format("Options: %s", group = text_at(option, "/group"));
+		if (strcmp(group, text_at(option, "group")) != 0) {
+			auto_free char *heading = format("Options: %s", group = text_at(option, "group"));
 
 			print_heading(to, heading);
 		}
@@ -188,8 +188,8 @@ static int print_words(struct command *command)
 	auto_json struct json_object *reply = NULL;
 
 	client_call(&command->client, tasks ? "tasks" : nodes ? "nodes" : "guests", request_make(NULL, NULL), &reply);
-	each (row, at(reply, tasks ? "/tasks" : nodes ? "/nodes" : "/guests"))
-		puts(text_at(row, tasks ? "/task" : nodes ? "/name" : "/id"));
+	each (row, at(reply, tasks ? "tasks" : nodes ? "nodes" : "guests"))
+		puts(text_at(row, tasks ? "task" : nodes ? "name" : "id"));
 	return EXIT_DONE;
 }
 
@@ -234,8 +234,8 @@ int run_version(struct command *command)
 	fprintf(command->out.file, "vmmigrate %s\n", VMM_VERSION);
 	fprintf(command->out.file, "plug-in %s, interface %d\n", command->client.plugin->release,
 		command->client.plugin->version);
-	if (has(info, "/error"))
+	if (has(info, "error"))
 		return report_error(command, EXIT_FAILED, info);
-	fprintf(command->out.file, "engine %s, node %s\n", text_at(info, "/version"), text_at(info, "/node"));
+	fprintf(command->out.file, "engine %s, node %s\n", text_at(info, "version"), text_at(info, "node"));
 	return EXIT_DONE;
 }

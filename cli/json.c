@@ -1,17 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Reading JSON without caring whether it is all there. */
+ * Reads JSON that may lack any part, and makes requests. */
 #include "cli.h"
 
-#include <json-c/json_pointer.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
+
+static struct json_object *member(struct json_object *object, const char *key)
+{
+	if (json_object_is_type(object, json_type_object))
+		return json_object_object_get(object, key);
+	if (json_object_is_type(object, json_type_array) && isdigit((unsigned char)*key))
+		return json_object_array_get_idx(object, strtoul(key, NULL, 10));
+	return NULL;
+}
 
 struct json_object *at(struct json_object *object, const char *path)
 {
-	struct json_object *value = NULL;
+	while (object && *path) {
+		size_t length = strcspn(path, ".");
+		auto_free char *key = format("%.*s", (int)length, path);
 
-	return object && json_pointer_get(object, path, &value) == 0 ? value : NULL;
+		object = member(object, key);
+		path += length + (path[length] == '.');
+	}
+	return object;
 }
 
 const char *text_at(struct json_object *object, const char *path)

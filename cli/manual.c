@@ -62,12 +62,12 @@ static void print_options(struct json_object *options)
 	puts("Of a migration; \\- and _ are alike. Names are those of Proxmox VE where it has one, else those of "
 	     "virsh.");
 	each (option, options) {
-		const char *standard = text_at(option, "/default");
+		const char *standard = text_at(option, "default");
 		auto_free char *argument = migration_option_argument(option);
 
-		if (strcmp(group, text_at(option, "/group")) != 0)
-			printf(".SS %s\n", group = text_at(option, "/group"));
-		print_item("--", text_at(option, "/name"), argument, text_at(option, "/help"));
+		if (strcmp(group, text_at(option, "group")) != 0)
+			printf(".SS %s\n", group = text_at(option, "group"));
+		print_item("--", text_at(option, "name"), argument, text_at(option, "help"));
 		if (*standard) {
 			fputs("Default: ", stdout);
 			put(standard);
@@ -89,12 +89,12 @@ static void print_checks(struct json_object *checks)
 	puts("All findings are reported at once. \\fBerror\\fR refuses; \\fBoverride\\fR refuses unless "
 	     "\\fB\\-\\-ignore\\fR \\fICODE\\fR names it; \\fBwarning\\fR only warns.");
 	each (check, checks) {
-		const char *option = text_at(check, "/option");
+		const char *option = text_at(check, "option");
 
-		if (strcmp(group, text_at(check, "/group")) != 0)
-			printf(".SS %s\n", group = text_at(check, "/group"));
-		print_item("", text_at(check, "/code"), "", text_at(check, "/what"));
-		printf("(\\fB%s\\fR", text_at(check, "/severity"));
+		if (strcmp(group, text_at(check, "group")) != 0)
+			printf(".SS %s\n", group = text_at(check, "group"));
+		print_item("", text_at(check, "code"), "", text_at(check, "what"));
+		printf("(\\fB%s\\fR", text_at(check, "severity"));
 		if (*option) {
 			fputs(", overridden by \\fB\\-\\-", stdout);
 			put_name(option);
@@ -113,18 +113,18 @@ static void print_hooks(struct json_object *hooks)
 	     "/dev/null masks. Where a hook may veto, a non\\-zero exit does so and its last line on stderr is the "
 	     "reason.");
 	each (hook, hooks)
-		print_item("", text_at(hook, "/name"), "", text_at(hook, "/help"));
+		print_item("", text_at(hook, "name"), "", text_at(hook, "help"));
 }
 
 int print_manual(struct command *command)
 {
 	struct json_object *info = client_info(&command->client);
 
-	if (has(info, "/error"))
+	if (has(info, "error"))
 		return report_error(command, EXIT_FAILED, info);
 	print_verbs();
-	print_options(at(info, "/options"));
-	print_checks(at(info, "/checks"));
-	print_hooks(at(info, "/hooks"));
+	print_options(at(info, "options"));
+	print_checks(at(info, "checks"));
+	print_hooks(at(info, "hooks"));
 	return EXIT_DONE;
 }

@@ -19,7 +19,7 @@ static int call_plan(struct command *command, struct json_object **reply)
 {
 	int status = client_call(&command->client, "plan", migration_request(command), reply);
 
-	return status == EXIT_DONE && has(*reply, "/eligible") && !true_at(*reply, "/eligible") ? EXIT_BLOCKED : status;
+	return status == EXIT_DONE && has(*reply, "eligible") && !true_at(*reply, "eligible") ? EXIT_BLOCKED : status;
 }
 
 int run_plan(struct command *command)
@@ -31,26 +31,26 @@ int run_plan(struct command *command)
 		report_json(reply);
 		return status;
 	}
-	if (has(reply, "/plan"))
-		report_plan(&command->out, at(reply, "/plan"));
-	if (has(reply, "/error")) {
+	if (has(reply, "plan"))
+		report_plan(&command->out, at(reply, "plan"));
+	if (has(reply, "error")) {
 		fflush(command->out.file);
 		return report_error(command, status, reply);
 	}
-	if (has(reply, "/plan") && count_at(reply, "/findings") > 0)
+	if (has(reply, "plan") && count_at(reply, "findings") > 0)
 		fputc('\n', command->out.file);
-	report_findings(&command->out, at(reply, "/findings"));
+	report_findings(&command->out, at(reply, "findings"));
 	return status;
 }
 
 static char *stop_question(struct json_object *plan)
 {
 	auto_free char *guest = show_guest(plan);
-	const char *target = text_at(plan, "/target");
+	const char *target = text_at(plan, "target");
 
-	if (has(plan, "/downtime_ms"))
+	if (has(plan, "downtime_ms"))
 		return format("%s is running. It will be shut down, and started on %s: off for about %.1f s.\nGo on?",
-			      guest, target, (double)number_at(plan, "/downtime_ms") / 1000);
+			      guest, target, (double)number_at(plan, "downtime_ms") / 1000);
 	return format("%s is running. It will be shut down, and started on %s: off for as long as that takes.\nGo on?",
 		      guest, target);
 }
@@ -64,10 +64,10 @@ static int ask_first(struct command *command)
 
 	if (status != EXIT_DONE)
 		return report_error(command, status, reply);
-	if (!true_at(reply, "/plan/stops_guest"))
+	if (!true_at(reply, "plan.stops_guest"))
 		return EXIT_DONE;
-	report_findings(&command->out, at(reply, "/findings"));
-	question = stop_question(at(reply, "/plan"));
+	report_findings(&command->out, at(reply, "findings"));
+	question = stop_question(at(reply, "plan"));
 	if (ask(command, question))
 		return EXIT_DONE;
 	fputs("Nothing was changed.\n", command->out.file);
@@ -77,7 +77,7 @@ static int ask_first(struct command *command)
 static void say_started(const struct command *command, struct json_object *reply)
 {
 	const struct screen *out = &command->out;
-	const char *task = text_at(reply, "/task"), *node = text_at(reply, "/node");
+	const char *task = text_at(reply, "task"), *node = text_at(reply, "node");
 
 	if (command->arguments.given[OPTION_JSON]) {
 		report_json(reply);
@@ -106,10 +106,10 @@ int run_migrate(struct command *command)
 	}
 	watch_hold_signals();
 	status = client_call(&command->client, "start", migration_request(command), &reply);
-	if (status != EXIT_DONE || !has(reply, "/task"))
+	if (status != EXIT_DONE || !has(reply, "task"))
 		return report_error(command, status, reply);
 	say_started(command, reply);
 	if (arguments->given[OPTION_DETACH])
 		return EXIT_DONE;
-	return watch_task(command, text_at(reply, "/task"), INTERRUPT_CANCELS);
+	return watch_task(command, text_at(reply, "task"), INTERRUPT_CANCELS);
 }

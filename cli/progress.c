@@ -109,29 +109,29 @@ static size_t make_pieces(struct progress *progress, char **pieces)
 
 	if (!event)
 		return add(pieces, 0, show_duration(now_s() - progress->began_s));
-	count = add(pieces, count, format("%3d %%", (int)number_at(event, "/percent")));
-	if (number_at(event, "/rate") > 0) {
-		auto_free char *rate = show_size(number_at(event, "/rate"));
+	count = add(pieces, count, format("%3d %%", (int)number_at(event, "percent")));
+	if (number_at(event, "rate") > 0) {
+		auto_free char *rate = show_size(number_at(event, "rate"));
 
 		count = add(pieces, count, format("%s/s", rate));
 	}
-	if (has(event, "/eta_s")) {
-		auto_free char *left = show_duration(number_at(event, "/eta_s"));
+	if (has(event, "eta_s")) {
+		auto_free char *left = show_duration(number_at(event, "eta_s"));
 
 		count = add(pieces, count, format("%s left", left));
 	}
-	if (has(event, "/downtime_ms"))
-		count = add(pieces, count, format("downtime %d ms", (int)number_at(event, "/downtime_ms")));
-	if (number_at(event, "/files_total") > 0)
+	if (has(event, "downtime_ms"))
+		count = add(pieces, count, format("downtime %d ms", (int)number_at(event, "downtime_ms")));
+	if (number_at(event, "files_total") > 0)
 		count = add(pieces, count,
-			    format("%lld of %lld files", (long long)number_at(event, "/files"),
-				   (long long)number_at(event, "/files_total")));
-	if (number_at(event, "/round") > 0)
-		count = add(pieces, count, format("round %d", (int)number_at(event, "/round")));
-	if (number_at(event, "/iteration") > 0)
-		count = add(pieces, count, format("iteration %d", (int)number_at(event, "/iteration")));
-	if (number_at(event, "/dirty_rate") > 0) {
-		auto_free char *rate = show_size(number_at(event, "/dirty_rate"));
+			    format("%lld of %lld files", (long long)number_at(event, "files"),
+				   (long long)number_at(event, "files_total")));
+	if (number_at(event, "round") > 0)
+		count = add(pieces, count, format("round %d", (int)number_at(event, "round")));
+	if (number_at(event, "iteration") > 0)
+		count = add(pieces, count, format("iteration %d", (int)number_at(event, "iteration")));
+	if (number_at(event, "dirty_rate") > 0) {
+		auto_free char *rate = show_size(number_at(event, "dirty_rate"));
 
 		count = add(pieces, count, format("dirty %s/s", rate));
 	}
@@ -155,7 +155,7 @@ static void print_bar(const struct screen *screen, int width, int percent)
 /* "undo prepare", "precopy vda" */
 static char *make_title(const struct progress *progress)
 {
-	const char *object = progress->event ? text_at(progress->event, "/object") : progress->object;
+	const char *object = progress->event ? text_at(progress->event, "object") : progress->object;
 	bool undo = strcmp(progress->state, "undo") == 0;
 
 	return format("%s%s%s%s", undo ? "undo " : "", progress->phase, *object ? " " : "", object);
@@ -184,7 +184,7 @@ void progress_draw(struct progress *progress)
 	if (shown > 0)
 		fputs("  ", screen->file);
 	if (bar >= BAR_LEAST)
-		print_bar(screen, bar, (int)number_at(progress->event, "/percent"));
+		print_bar(screen, bar, (int)number_at(progress->event, "percent"));
 	for (size_t i = 0; i < shown; i++)
 		fprintf(screen->file, "%s%s", pieces[i], i + 1 < shown ? "  " : "");
 	fflush(screen->file);
@@ -198,22 +198,22 @@ void progress_draw(struct progress *progress)
 static void print_plain(struct progress *progress)
 {
 	struct json_object *event = progress->event;
-	int64_t percent = number_at(event, "/percent"), now = now_s();
+	int64_t percent = number_at(event, "percent"), now = now_s();
 	auto_free char *title = make_title(progress);
-	auto_free char *done = show_size(number_at(event, "/done"));
-	auto_free char *total = show_size(number_at(event, "/total"));
-	auto_free char *rate = show_size(number_at(event, "/rate"));
-	auto_free char *speed = number_at(event, "/rate") > 0 ? format(", %s/s", rate) : format("%s", "");
+	auto_free char *done = show_size(number_at(event, "done"));
+	auto_free char *total = show_size(number_at(event, "total"));
+	auto_free char *rate = show_size(number_at(event, "rate"));
+	auto_free char *speed = number_at(event, "rate") > 0 ? format(", %s/s", rate) : format("%s", "");
 
 	/* That nothing has been done yet the line of the phase has said. */
-	if (number_at(event, "/done") + number_at(event, "/files") == 0 ||
+	if (number_at(event, "done") + number_at(event, "files") == 0 ||
 	    (percent < progress->plain_percent + PLAIN_STEP && now < progress->plain_s + PLAIN_STEP_S))
 		return;
 	progress->plain_percent = percent - percent % PLAIN_STEP;
 	progress->plain_s = now;
-	auto_free char *files = number_at(event, "/files_total") > 0
-					? format(", %lld of %lld files", (long long)number_at(event, "/files"),
-						 (long long)number_at(event, "/files_total"))
+	auto_free char *files = number_at(event, "files_total") > 0
+					? format(", %lld of %lld files", (long long)number_at(event, "files"),
+						 (long long)number_at(event, "files_total"))
 					: format("%s", "");
 
 	progress_say(progress, "%s: %d %% (%s of %s%s%s)", title, (int)percent, done, total, speed, files);
@@ -237,11 +237,11 @@ static void set_phase(struct progress *progress, const char *phase, const char *
 
 static void take_phase(struct progress *progress, struct json_object *event)
 {
-	const char *state = text_at(event, "/state");
+	const char *state = text_at(event, "state");
 
 	if (strcmp(state, "done") == 0)
 		return;
-	set_phase(progress, text_at(event, "/phase"), text_at(event, "/object"), state);
+	set_phase(progress, text_at(event, "phase"), text_at(event, "object"), state);
 	if (!progress->live && !progress->quiet) {
 		auto_free char *title = make_title(progress);
 
@@ -251,8 +251,8 @@ static void take_phase(struct progress *progress, struct json_object *event)
 
 static void take_progress(struct progress *progress, struct json_object *event)
 {
-	if (strcmp(progress->phase, text_at(event, "/phase")) != 0)
-		set_phase(progress, text_at(event, "/phase"), text_at(event, "/object"), "begin");
+	if (strcmp(progress->phase, text_at(event, "phase")) != 0)
+		set_phase(progress, text_at(event, "phase"), text_at(event, "object"), "begin");
 	json_object_put(progress->event);
 	progress->event = json_object_get(event);
 	if (!progress->live && !progress->quiet)
@@ -261,13 +261,13 @@ static void take_progress(struct progress *progress, struct json_object *event)
 
 static void take_log(struct progress *progress, struct json_object *event)
 {
-	const char *level = text_at(event, "/level");
+	const char *level = text_at(event, "level");
 	bool warning = strcmp(level, "warning") == 0, error = strcmp(level, "error") == 0;
 	auto_free char *line = format("%s%s",
 				      warning ? "warning: "
 				      : error ? "error: "
 					      : "",
-				      text_at(event, "/message"));
+				      text_at(event, "message"));
 
 	if (warning || error || !progress->quiet)
 		say(progress, warning ? YELLOW : error ? RED : PLAIN, line);
@@ -276,8 +276,8 @@ static void take_log(struct progress *progress, struct json_object *event)
 /* Our part of it, from off to on again; and before that the guest's own, which may have worked for a while yet. */
 static void say_downtime(struct progress *progress, struct json_object *event)
 {
-	double off = (double)number_at(event, "/statistics/downtime_ms") / 1000,
-	       shutdown = (double)number_at(event, "/statistics/shutdown_ms") / 1000;
+	double off = (double)number_at(event, "statistics.downtime_ms") / 1000,
+	       shutdown = (double)number_at(event, "statistics.shutdown_ms") / 1000;
 
 	if (shutdown > 0)
 		progress_say(progress, "downtime %.2f s, after a shutdown of %.2f s", off, shutdown);
@@ -287,12 +287,12 @@ static void say_downtime(struct progress *progress, struct json_object *event)
 
 static void take_result(struct progress *progress, struct json_object *event)
 {
-	const char *message = text_at(event, "/message");
-	int exit = (int)number_at(event, "/exit");
+	const char *message = text_at(event, "message");
+	int exit = (int)number_at(event, "exit");
 	bool clean_end = exit == EXIT_DONE && !strstr(message, "WARNINGS");
 	bool half = exit == EXIT_DONE || exit == EXIT_CANCELLED || exit == EXIT_LEFTOVERS;
 
-	if (number_at(event, "/statistics/downtime_ms") > 0 && !progress->quiet)
+	if (number_at(event, "statistics.downtime_ms") > 0 && !progress->quiet)
 		say_downtime(progress, event);
 	say(progress, clean_end ? GREEN : half ? YELLOW : RED, message);
 	set_phase(progress, "", "", "");
@@ -300,7 +300,7 @@ static void take_result(struct progress *progress, struct json_object *event)
 
 void progress_event(struct progress *progress, struct json_object *event)
 {
-	const char *type = text_at(event, "/type");
+	const char *type = text_at(event, "type");
 
 	if (strcmp(type, "phase") == 0)
 		take_phase(progress, event);

@@ -43,7 +43,7 @@ char *show_time(int64_t time_us)
 
 char *show_guest(struct json_object *guest)
 {
-	const char *id = text_at(guest, "/id"), *name = text_at(guest, "/name");
+	const char *id = text_at(guest, "id"), *name = text_at(guest, "name");
 
 	if (json_object_is_type(guest, json_type_string))
 		return format("%s", json_object_get_string(guest));
@@ -70,18 +70,18 @@ static const struct severity severities[] = {
 
 static bool belongs(struct json_object *finding, const struct severity *severity)
 {
-	if (strcmp(text_at(finding, "/severity"), severity->name) != 0)
+	if (strcmp(text_at(finding, "severity"), severity->name) != 0)
 		return false;
-	return severity->name[0] != 'o' || true_at(finding, "/ignored") == severity->ignored;
+	return severity->name[0] != 'o' || true_at(finding, "ignored") == severity->ignored;
 }
 
 static void print_finding(const struct screen *to, struct json_object *finding, enum color code_color)
 {
-	const char *object = text_at(finding, "/object"), *hint = text_at(finding, "/hint");
-	const char *message = text_at(finding, "/message");
+	const char *object = text_at(finding, "object"), *hint = text_at(finding, "hint");
+	const char *message = text_at(finding, "message");
 	bool named = strstr(message, object);
 
-	fprintf(to->file, "  %s%s%s  %s%s%s\n", color(to, code_color), text_at(finding, "/code"), color(to, PLAIN),
+	fprintf(to->file, "  %s%s%s  %s%s%s\n", color(to, code_color), text_at(finding, "code"), color(to, PLAIN),
 		named ? "" : object, named ? "" : ": ", message);
 	if (*hint)
 		fprintf(to->file, "      %s %s\n", to->utf8 ? "→" : "->", hint);
@@ -112,21 +112,21 @@ size_t report_findings(const struct screen *to, struct json_object *findings)
 int report_error(struct command *command, int status, struct json_object *reply)
 {
 	const struct screen *to = &command->err;
-	const char *hint = text_at(reply, "/error/hint");
+	const char *hint = text_at(reply, "error.hint");
 	size_t refusing;
 
 	if (command->arguments.given[OPTION_JSON]) {
 		report_json(reply);
 		return status ? status : EXIT_FAILED;
 	}
-	refusing = report_findings(to, at(reply, "/findings"));
+	refusing = report_findings(to, at(reply, "findings"));
 	fprintf(to->file, "%svmmigrate:%s ", color(to, RED), color(to, PLAIN));
 	if (refusing > 0)
 		fprintf(to->file, "refused for %zu reason%s; nothing was changed\n", refusing,
 			refusing == 1 ? "" : "s");
 	else
 		fprintf(to->file, "%s\n",
-			has(reply, "/error/message") ? text_at(reply, "/error/message") : "failed without a reason");
+			has(reply, "error.message") ? text_at(reply, "error.message") : "failed without a reason");
 	if (*hint && refusing == 0)
 		fprintf(to->file, "  %s\n", hint);
 	return status ? status : EXIT_FAILED;
@@ -137,7 +137,7 @@ void report_problems(const struct command *command, struct json_object *errors)
 	const struct screen *to = &command->err;
 
 	each (error, errors)
-		fprintf(to->file, "%swarning:%s %s\n", color(to, YELLOW), color(to, PLAIN), text_at(error, "/message"));
+		fprintf(to->file, "%swarning:%s %s\n", color(to, YELLOW), color(to, PLAIN), text_at(error, "message"));
 }
 
 void report_json(struct json_object *reply)
@@ -153,7 +153,7 @@ bool call_and_report(struct command *command, const char *verb, struct json_obje
 		report_json(*reply);
 		return false;
 	}
-	if (has(*reply, "/error")) {
+	if (has(*reply, "error")) {
 		*status = report_error(command, *status, *reply);
 		return false;
 	}
@@ -214,12 +214,12 @@ static void print_volumes(const struct screen *to, struct json_object *volumes, 
 
 	table_begin(&table, heads);
 	each (volume, volumes) {
-		auto_free char *size = show_size(number_at(volume, "/size"));
-		const char *from = text_at(volume, "/storage"), *there = text_at(volume, "/to_storage");
+		auto_free char *size = show_size(number_at(volume, "size"));
+		const char *from = text_at(volume, "storage"), *there = text_at(volume, "to_storage");
 
-		table_row(&table, text_at(volume, "/target"), text_at(volume, "/action"), size,
-			  text_at(volume, "/format"), from, strcmp(from, there) == 0 ? "" : there,
-			  rounds ? text_at(volume, "/track") : "", text_at(volume, "/from"));
+		table_row(&table, text_at(volume, "target"), text_at(volume, "action"), size, text_at(volume, "format"),
+			  from, strcmp(from, there) == 0 ? "" : there, rounds ? text_at(volume, "track") : "",
+			  text_at(volume, "from"));
 	}
 	table_end(&table, to);
 }
@@ -227,21 +227,21 @@ static void print_volumes(const struct screen *to, struct json_object *volumes, 
 void report_plan(const struct screen *to, struct json_object *plan)
 {
 	auto_free char *guest = show_guest(plan);
-	auto_free char *bytes = show_size(number_at(plan, "/bytes"));
+	auto_free char *bytes = show_size(number_at(plan, "bytes"));
 
 	print_field(to, "Guest", guest);
-	print_field(to, "From", text_at(plan, "/source"));
-	print_field(to, "To", text_at(plan, "/target"));
-	print_field(to, "Mode", mode_in_words(text_at(plan, "/mode")));
-	print_field(to, "To copy", number_at(plan, "/bytes") > 0 ? bytes : "nothing");
-	if (has(plan, "/downtime_ms")) {
-		auto_free char *downtime = format("about %.1f s", (double)number_at(plan, "/downtime_ms") / 1000);
+	print_field(to, "From", text_at(plan, "source"));
+	print_field(to, "To", text_at(plan, "target"));
+	print_field(to, "Mode", mode_in_words(text_at(plan, "mode")));
+	print_field(to, "To copy", number_at(plan, "bytes") > 0 ? bytes : "nothing");
+	if (has(plan, "downtime_ms")) {
+		auto_free char *downtime = format("about %.1f s", (double)number_at(plan, "downtime_ms") / 1000);
 
 		print_field(to, "Downtime", downtime);
 	}
-	if (count_at(plan, "/volumes") > 0) {
+	if (count_at(plan, "volumes") > 0) {
 		fputc('\n', to->file);
-		print_volumes(to, at(plan, "/volumes"), true_at(plan, "/rounds"));
+		print_volumes(to, at(plan, "volumes"), true_at(plan, "rounds"));
 	}
 }
 

@@ -286,9 +286,9 @@ bool option_goes_with(const struct cli_option *option, const struct verb *verb)
 
 char *migration_option_argument(struct json_object *option)
 {
-	char *text = format("%s", count_at(option, "/choices") ? "" : text_at(option, "/argument"));
+	char *text = format("%s", count_at(option, "choices") ? "" : text_at(option, "argument"));
 
-	each (choice, at(option, "/choices")) {
+	each (choice, at(option, "choices")) {
 		char *longer = format("%s%s%s", text, *text ? "|" : "", json_object_get_string(choice));
 
 		free(text);

@@ -15,18 +15,17 @@ int run_list(struct command *command)
 	if (!call_and_report(command, "guests", request_make("node", positional(command, 0)), &reply, &status))
 		return status;
 	table_begin(&table, heads);
-	each (guest, at(reply, "/guests")) {
-		auto_free char *memory = show_size(number_at(guest, "/memory"));
+	each (guest, at(reply, "guests")) {
+		auto_free char *memory = show_size(number_at(guest, "memory"));
 
-		table_row(&table, text_at(guest, "/id"), text_at(guest, "/name"), text_at(guest, "/kind"),
-			  text_at(guest, "/state"), text_at(guest, "/node"),
-			  number_at(guest, "/memory") > 0 ? memory : "",
-			  number_at(guest, "/vcpus") > 0 ? text_at(guest, "/vcpus") : "");
+		table_row(&table, text_at(guest, "id"), text_at(guest, "name"), text_at(guest, "kind"),
+			  text_at(guest, "state"), text_at(guest, "node"), number_at(guest, "memory") > 0 ? memory : "",
+			  number_at(guest, "vcpus") > 0 ? text_at(guest, "vcpus") : "");
 	}
 	if (table.count == 0)
 		fputs("There are no guests.\n", command->out.file);
 	table_end(&table, &command->out);
-	report_problems(command, at(reply, "/errors"));
+	report_problems(command, at(reply, "errors"));
 	return status;
 }
 
@@ -39,7 +38,7 @@ static char *why_not(struct json_object *findings)
 	size_t more = 0;
 
 	each (finding, findings) {
-		if (strcmp(text_at(finding, "/severity"), "warning") == 0 || true_at(finding, "/ignored"))
+		if (strcmp(text_at(finding, "severity"), "warning") == 0 || true_at(finding, "ignored"))
 			continue;
 		if (first)
 			more++;
@@ -48,8 +47,8 @@ static char *why_not(struct json_object *findings)
 	}
 	if (!first)
 		return format("%s", "");
-	return more ? format("%s: %s (and %zu more)", text_at(first, "/code"), text_at(first, "/message"), more)
-		    : format("%s: %s", text_at(first, "/code"), text_at(first, "/message"));
+	return more ? format("%s: %s (and %zu more)", text_at(first, "code"), text_at(first, "message"), more)
+		    : format("%s: %s", text_at(first, "code"), text_at(first, "message"));
 }
 
 static void print_targets(const struct screen *out, struct json_object *targets)
@@ -59,23 +58,23 @@ static void print_targets(const struct screen *out, struct json_object *targets)
 
 	table_begin(&table, heads);
 	each (target, targets) {
-		auto_free char *why = why_not(at(target, "/findings"));
+		auto_free char *why = why_not(at(target, "findings"));
 
-		table_row(&table, text_at(target, "/node"), true_at(target, "/eligible") ? "yes" : "no",
-			  text_at(target, "/mode"), why);
+		table_row(&table, text_at(target, "node"), true_at(target, "eligible") ? "yes" : "no",
+			  text_at(target, "mode"), why);
 	}
 	table_end(&table, out);
 }
 
 static void print_one_target(const struct screen *out, struct json_object *target)
 {
-	const char *mode = text_at(target, "/mode");
-	bool eligible = true_at(target, "/eligible");
+	const char *mode = text_at(target, "mode");
+	bool eligible = true_at(target, "eligible");
 
-	fprintf(out->file, "%s%s %s%s%s%s\n", color(out, eligible ? GREEN : RED), text_at(target, "/node"),
+	fprintf(out->file, "%s%s %s%s%s%s\n", color(out, eligible ? GREEN : RED), text_at(target, "node"),
 		eligible ? "can take it" : "cannot take it", eligible && *mode ? ": " : "", eligible ? mode : "",
 		color(out, PLAIN));
-	report_findings(out, at(target, "/findings"));
+	report_findings(out, at(target, "findings"));
 }
 
 int run_check(struct command *command)
@@ -88,17 +87,17 @@ int run_check(struct command *command)
 
 	json_object_object_add(request, "options", json_object_get(command->arguments.migration_options));
 	if (call_and_report(command, one ? "check" : "targets", request, &reply, &status)) {
-		auto_free char *guest = show_guest(at(reply, "/guest"));
+		auto_free char *guest = show_guest(at(reply, "guest"));
 
-		if (has(reply, "/guest"))
-			fprintf(command->out.file, "%s is %s\n", guest, text_at(reply, "/guest/state"));
+		if (has(reply, "guest"))
+			fprintf(command->out.file, "%s is %s\n", guest, text_at(reply, "guest.state"));
 		if (one)
-			print_one_target(&command->out, at(reply, "/targets/0"));
-		else if (count_at(reply, "/targets") > 0)
-			print_targets(&command->out, at(reply, "/targets"));
+			print_one_target(&command->out, at(reply, "targets.0"));
+		else if (count_at(reply, "targets") > 0)
+			print_targets(&command->out, at(reply, "targets"));
 		else
 			fputs("There is no other node. Add one with: vmmigrate node add NAME ADDRESS\n",
 			      command->out.file);
 	}
-	return status == EXIT_DONE && one && !true_at(reply, "/targets/0/eligible") ? EXIT_BLOCKED : status;
+	return status == EXIT_DONE && one && !true_at(reply, "targets.0.eligible") ? EXIT_BLOCKED : status;
 }

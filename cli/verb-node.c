@@ -9,11 +9,11 @@
 
 static const char *node_state(struct json_object *node)
 {
-	if (true_at(node, "/self"))
+	if (true_at(node, "self"))
 		return "this node";
-	if (!true_at(node, "/reachable"))
+	if (!true_at(node, "reachable"))
 		return "not reachable";
-	return true_at(node, "/maintenance") ? "maintenance" : "ready";
+	return true_at(node, "maintenance") ? "maintenance" : "ready";
 }
 
 int run_nodes(struct command *command)
@@ -26,9 +26,9 @@ int run_nodes(struct command *command)
 	if (!call_and_report(command, "nodes", request_make(NULL, NULL), &reply, &status))
 		return status;
 	table_begin(&table, heads);
-	each (node, at(reply, "/nodes"))
-		table_row(&table, text_at(node, "/name"), text_at(node, "/address"), node_state(node),
-			  has(node, "/error/message") ? text_at(node, "/error/message") : text_at(node, "/error"));
+	each (node, at(reply, "nodes"))
+		table_row(&table, text_at(node, "name"), text_at(node, "address"), node_state(node),
+			  has(node, "error.message") ? text_at(node, "error.message") : text_at(node, "error"));
 	table_end(&table, &command->out);
 	return status;
 }
@@ -52,8 +52,8 @@ static void print_tests(const struct screen *out, struct json_object *tests)
 
 	table_begin(&table, heads);
 	each (test, tests)
-		table_row(&table, text_at(test, "/from"), text_at(test, "/to"), true_at(test, "/ok") ? "ok" : "failed",
-			  text_at(test, "/error/message"));
+		table_row(&table, text_at(test, "from"), text_at(test, "to"), true_at(test, "ok") ? "ok" : "failed",
+			  text_at(test, "error.message"));
 	if (table.count == 0)
 		fputs("There is no other node. Add one with: vmmigrate node add NAME ADDRESS\n", out->file);
 	table_end(&table, out);
@@ -61,11 +61,11 @@ static void print_tests(const struct screen *out, struct json_object *tests)
 
 static void print_added(const struct screen *out, struct json_object *reply)
 {
-	if (has(reply, "/node"))
-		fprintf(out->file, "%s at %s, host key %s\n", text_at(reply, "/node"), text_at(reply, "/address"),
-			text_at(reply, "/fingerprint"));
-	if (count_at(reply, "/tests") > 0)
-		print_tests(out, at(reply, "/tests"));
+	if (has(reply, "node"))
+		fprintf(out->file, "%s at %s, host key %s\n", text_at(reply, "node"), text_at(reply, "address"),
+			text_at(reply, "fingerprint"));
+	if (count_at(reply, "tests") > 0)
+		print_tests(out, at(reply, "tests"));
 }
 
 static int node_add(struct command *command)
@@ -74,8 +74,8 @@ static int node_add(struct command *command)
 	auto_json struct json_object *reply = NULL;
 	int status = client_call(&command->client, "node-add", add_request(command, accept), &reply);
 
-	if (!accept && ask_possible(command) && strcmp(text_at(reply, "/error/code"), "host-key-unknown") == 0) {
-		fprintf(command->out.file, "%s\n", text_at(reply, "/error/message"));
+	if (!accept && ask_possible(command) && strcmp(text_at(reply, "error.code"), "host-key-unknown") == 0) {
+		fprintf(command->out.file, "%s\n", text_at(reply, "error.message"));
 		if (!ask(command, "Compare it with what that node says on its console. Is it right?")) {
 			fputs("Nothing was changed.\n", command->out.file);
 			return EXIT_CANCELLED;
@@ -88,7 +88,7 @@ static int node_add(struct command *command)
 		return status;
 	}
 	print_added(&command->out, reply);
-	return has(reply, "/error") ? report_error(command, status, reply) : status;
+	return has(reply, "error") ? report_error(command, status, reply) : status;
 }
 
 /* Fails where one of the links does. */
@@ -98,14 +98,14 @@ static int node_test(struct command *command)
 	auto_json struct json_object *reply = NULL;
 	int status = client_call(&command->client, "node-test", request_make("name", name), &reply);
 
-	each (test, at(reply, "/tests"))
-		status = status == EXIT_DONE && !true_at(test, "/ok") ? EXIT_FAILED : status;
+	each (test, at(reply, "tests"))
+		status = status == EXIT_DONE && !true_at(test, "ok") ? EXIT_FAILED : status;
 	if (command->arguments.given[OPTION_JSON])
 		report_json(reply);
-	else if (has(reply, "/error"))
+	else if (has(reply, "error"))
 		report_error(command, status, reply);
 	else
-		print_tests(&command->out, at(reply, "/tests"));
+		print_tests(&command->out, at(reply, "tests"));
 	return status;
 }
 

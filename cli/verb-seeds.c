@@ -9,7 +9,7 @@
 /* "qemu-100" as people type it: "qemu/100"; belongs to the caller. */
 static char *guest_of(struct json_object *seed)
 {
-	char *guest = format("%s", text_at(seed, "/guest"));
+	char *guest = format("%s", text_at(seed, "guest"));
 	char *dash = strchr(guest, '-');
 
 	if (dash)
@@ -19,7 +19,7 @@ static char *guest_of(struct json_object *seed)
 
 static char *age_of(struct json_object *seed)
 {
-	int64_t seconds = (int64_t)time(NULL) - number_at(seed, "/kept_us") / 1000000;
+	int64_t seconds = (int64_t)time(NULL) - number_at(seed, "kept_us") / 1000000;
 
 	if (seconds >= 2 * 86400)
 		return format("%lld days", (long long)(seconds / 86400));
@@ -34,12 +34,12 @@ static int64_t print_seeds(const struct screen *out, struct json_object *seeds)
 
 	table_begin(&table, heads);
 	each (seed, seeds) {
-		auto_free char *guest = guest_of(seed), *space = show_size(number_at(seed, "/allocated")),
-			       *age = age_of(seed), *until = show_time(number_at(seed, "/until_us"));
+		auto_free char *guest = guest_of(seed), *space = show_size(number_at(seed, "allocated")),
+			       *age = age_of(seed), *until = show_time(number_at(seed, "until_us"));
 
-		bytes += number_at(seed, "/allocated");
-		table_row(&table, text_at(seed, "/node"), guest, text_at(seed, "/place"), space, age,
-			  text_at(seed, "/state"), number_at(seed, "/until_us") > 0 ? until : "");
+		bytes += number_at(seed, "allocated");
+		table_row(&table, text_at(seed, "node"), guest, text_at(seed, "place"), space, age,
+			  text_at(seed, "state"), number_at(seed, "until_us") > 0 ? until : "");
 	}
 	table_end(&table, out);
 	return bytes;
@@ -56,17 +56,17 @@ int run_seeds(struct command *command)
 
 	if (!call_and_report(command, "seeds", request, &reply, &status))
 		return status;
-	if (prune && count_at(reply, "/pruned") > 0) {
-		auto_free char *space = show_size(print_seeds(out, at(reply, "/pruned")));
+	if (prune && count_at(reply, "pruned") > 0) {
+		auto_free char *space = show_size(print_seeds(out, at(reply, "pruned")));
 
 		fprintf(out->file, "Removed: %s.\n", space);
 	} else if (prune) {
 		fputs("There was no seed to remove.\n", out->file);
 	}
-	if (count_at(reply, "/seeds") > 0)
-		print_seeds(out, at(reply, "/seeds"));
+	if (count_at(reply, "seeds") > 0)
+		print_seeds(out, at(reply, "seeds"));
 	else if (!prune)
 		fputs("There are no seeds.\n", out->file);
-	report_problems(command, at(reply, "/errors"));
+	report_problems(command, at(reply, "errors"));
 	return status;
 }

@@ -13,10 +13,10 @@ static char *newest_task(struct command *command, const char *guest)
 
 	json_object_object_add(request, "all", json_object_new_boolean(true));
 	client_call(&command->client, "tasks", request, &reply);
-	each (task, at(reply, "/tasks"))
-		if (!newest || number_at(task, "/started") > number_at(newest, "/started"))
+	each (task, at(reply, "tasks"))
+		if (!newest || number_at(task, "started") > number_at(newest, "started"))
 			newest = task;
-	return newest ? format("%s", text_at(newest, "/task")) : NULL;
+	return newest ? format("%s", text_at(newest, "task")) : NULL;
 }
 
 /* What is known of a task, or where the word is none, of the guest of that name: then its "record" is there, too. */
@@ -39,7 +39,7 @@ static int find_task(struct command *command, struct json_object **reply)
 		return status;
 	}
 	status = client_call(&command->client, "status", request_make("task", task), reply);
-	json_object_object_add(*reply, "record", json_object_get(at(of_guest, "/record")));
+	json_object_object_add(*reply, "record", json_object_get(at(of_guest, "record")));
 	return status;
 }
 
@@ -56,9 +56,9 @@ static bool need_task(struct command *command, struct json_object **found, int *
 /* The task's id of what find_task has found; the word itself where it has found nothing. Borrowed. */
 static const char *task_of(const struct command *command, struct json_object *found)
 {
-	const char *task = text_at(found, "/task/task");
+	const char *task = text_at(found, "task.task");
 
-	task = *task ? task : text_at(found, "/record/task");
+	task = *task ? task : text_at(found, "record.task");
 	return *task ? task : positional(command, 0);
 }
 
@@ -66,12 +66,12 @@ static const char *task_of(const struct command *command, struct json_object *fo
 
 static const char *result_text(struct json_object *task)
 {
-	return has(task, "/result/message") ? text_at(task, "/result/message") : text_at(task, "/result");
+	return has(task, "result.message") ? text_at(task, "result.message") : text_at(task, "result");
 }
 
 static bool has_ended(struct json_object *task)
 {
-	return strcmp(text_at(task, "/state"), "ended") == 0;
+	return strcmp(text_at(task, "state"), "ended") == 0;
 }
 
 static int print_tasks(struct command *command, bool everywhere, bool ended)
@@ -86,12 +86,12 @@ static int print_tasks(struct command *command, bool everywhere, bool ended)
 	if (!call_and_report(command, "tasks", request, &reply, &status))
 		return status;
 	table_begin(&table, heads);
-	each (task, at(reply, "/tasks")) {
-		auto_free char *started = show_time(number_at(task, "/started"));
+	each (task, at(reply, "tasks")) {
+		auto_free char *started = show_time(number_at(task, "started"));
 
 		if (ended || !has_ended(task))
-			table_row(&table, text_at(task, "/task"), text_at(task, "/guest"), text_at(task, "/source"),
-				  text_at(task, "/target"), text_at(task, "/mode"), text_at(task, "/state"), started,
+			table_row(&table, text_at(task, "task"), text_at(task, "guest"), text_at(task, "source"),
+				  text_at(task, "target"), text_at(task, "mode"), text_at(task, "state"), started,
 				  result_text(task));
 	}
 	if (table.count == 0)
@@ -99,7 +99,7 @@ static int print_tasks(struct command *command, bool everywhere, bool ended)
 			    : "No task runs. `vmmigrate tasks` shows those that have ended.\n",
 		      command->out.file);
 	table_end(&table, &command->out);
-	report_problems(command, at(reply, "/errors"));
+	report_problems(command, at(reply, "errors"));
 	return status;
 }
 
@@ -116,33 +116,33 @@ static void print_field(const struct screen *out, const char *name, const char *
 
 static void print_task(const struct screen *out, struct json_object *reply)
 {
-	struct json_object *task = at(reply, "/task"), *progress = at(reply, "/progress");
-	auto_free char *started = show_time(number_at(task, "/started"));
-	auto_free char *where = format("%s, %s %s, %d %%", text_at(task, "/state"), text_at(progress, "/phase"),
-				       text_at(progress, "/object"), (int)number_at(progress, "/percent"));
+	struct json_object *task = at(reply, "task"), *progress = at(reply, "progress");
+	auto_free char *started = show_time(number_at(task, "started"));
+	auto_free char *where = format("%s, %s %s, %d %%", text_at(task, "state"), text_at(progress, "phase"),
+				       text_at(progress, "object"), (int)number_at(progress, "percent"));
 
-	print_field(out, "Task", text_at(task, "/task"));
-	print_field(out, "Guest", text_at(task, "/guest"));
-	print_field(out, "From", text_at(task, "/source"));
-	print_field(out, "To", text_at(task, "/target"));
-	print_field(out, "State", has(progress, "/phase") && !has(reply, "/result") ? where : text_at(task, "/state"));
+	print_field(out, "Task", text_at(task, "task"));
+	print_field(out, "Guest", text_at(task, "guest"));
+	print_field(out, "From", text_at(task, "source"));
+	print_field(out, "To", text_at(task, "target"));
+	print_field(out, "State", has(progress, "phase") && !has(reply, "result") ? where : text_at(task, "state"));
 	print_field(out, "Started", started);
-	if (number_at(task, "/result/statistics/kept_bytes") > 0) {
-		auto_free char *kept = show_size(number_at(task, "/result/statistics/kept_bytes"));
+	if (number_at(task, "result.statistics.kept_bytes") > 0) {
+		auto_free char *kept = show_size(number_at(task, "result.statistics.kept_bytes"));
 		auto_free char *words = format("%s of the copy are on %s: the next try goes on from there", kept,
-					       text_at(task, "/target"));
+					       text_at(task, "target"));
 
 		print_field(out, "Kept", words);
 	}
-	print_field(out, "Result", has(reply, "/result") ? result_text(reply) : result_text(task));
+	print_field(out, "Result", has(reply, "result") ? result_text(reply) : result_text(task));
 }
 
 static void print_record(const struct screen *out, struct json_object *record)
 {
 	if (!record)
 		return;
-	print_field(out, "Owner", text_at(record, "/owner"));
-	print_field(out, "Record", text_at(record, "/state"));
+	print_field(out, "Owner", text_at(record, "owner"));
+	print_field(out, "Record", text_at(record, "state"));
 }
 
 int run_status(struct command *command)
@@ -155,20 +155,20 @@ int run_status(struct command *command)
 	if (arguments->count == 0)
 		return print_tasks(command, true, false);
 	status = find_task(command, &reply);
-	follow = strcmp(text_at(reply, "/task/state"), "running") == 0 &&
+	follow = strcmp(text_at(reply, "task.state"), "running") == 0 &&
 		 (arguments->given[OPTION_FOLLOW] || (command->out.terminal && !arguments->given[OPTION_JSON]));
 	if (arguments->given[OPTION_JSON] && !follow) {
 		report_json(reply);
 		return status;
 	}
-	if (has(reply, "/error"))
+	if (has(reply, "error"))
 		return report_error(command, status, reply);
 	if (!arguments->given[OPTION_JSON] && !arguments->given[OPTION_QUIET]) {
-		print_record(&command->out, at(reply, "/record"));
-		if (has(reply, "/task"))
+		print_record(&command->out, at(reply, "record"));
+		if (has(reply, "task"))
 			print_task(&command->out, reply);
 	}
-	return follow ? watch_task(command, text_at(reply, "/task/task"), INTERRUPT_LEAVES) : status;
+	return follow ? watch_task(command, text_at(reply, "task.task"), INTERRUPT_LEAVES) : status;
 }
 
 int run_log(struct command *command)
@@ -181,7 +181,7 @@ int run_log(struct command *command)
 		return status;
 	if (!call_and_report(command, "log", request_make("task", task_of(command, found)), &reply, &status))
 		return status;
-	log = text_at(reply, "/log");
+	log = text_at(reply, "log");
 	fprintf(command->out.file, "%s%s", log, *log && log[strlen(log) - 1] != '\n' ? "\n" : "");
 	return status;
 }
@@ -209,7 +209,7 @@ static struct json_object *recover_request(struct command *command, const char *
 	if (command->arguments.count == 0)
 		return request_make(NULL, NULL);
 	find_task(command, &found);
-	if (has(found, "/record") && !keep)
+	if (has(found, "record") && !keep)
 		return request_make("guest", positional(command, 0));
 	return request_and(request_make("task", task_of(command, found)), "keep", keep);
 }
@@ -218,8 +218,8 @@ static struct json_object *recover_request(struct command *command, const char *
 static int unsettled(struct json_object *recovered)
 {
 	each (task, recovered)
-		if (strcmp(text_at(task, "/outcome"), "unsettled") == 0)
-			return number_at(task, "/exit") ? (int)number_at(task, "/exit") : EXIT_NEEDS_DECISION;
+		if (strcmp(text_at(task, "outcome"), "unsettled") == 0)
+			return number_at(task, "exit") ? (int)number_at(task, "exit") : EXIT_NEEDS_DECISION;
 	return EXIT_DONE;
 }
 
@@ -236,12 +236,12 @@ int run_recover(struct command *command)
 	if (keep && command->arguments.count == 0)
 		return usage_error(command, "--keep needs the task or guest that it is said of");
 	if (!call_and_report(command, "recover", recover_request(command, keep), &reply, &status))
-		return status ? status : unsettled(at(reply, "/recovered"));
+		return status ? status : unsettled(at(reply, "recovered"));
 	table_begin(&table, heads);
-	each (task, at(reply, "/recovered"))
-		table_row(&table, text_at(task, "/task"), text_at(task, "/outcome"), text_at(task, "/message"));
+	each (task, at(reply, "recovered"))
+		table_row(&table, text_at(task, "task"), text_at(task, "outcome"), text_at(task, "message"));
 	if (table.count == 0)
 		fputs("There is nothing to recover.\n", command->out.file);
 	table_end(&table, &command->out);
-	return unsettled(at(reply, "/recovered"));
+	return unsettled(at(reply, "recovered"));
 }

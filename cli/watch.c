@@ -71,7 +71,7 @@ static void cancel(struct watch *watch)
 	watch->cancelled = true;
 	if (client_call(&watch->command->client, "cancel", request_make("task", watch->task), &reply) != EXIT_DONE &&
 	    !watch->command->arguments.given[OPTION_JSON])
-		progress_say(watch->progress, "It is not cancelled: %s", text_at(reply, "/error/message"));
+		progress_say(watch->progress, "It is not cancelled: %s", text_at(reply, "error.message"));
 }
 
 static void take_signals(struct watch *watch)
@@ -92,7 +92,7 @@ static void take_signals(struct watch *watch)
 
 static void take_result(struct watch *watch, struct json_object *result)
 {
-	watch->status = has(result, "/exit") ? (int)number_at(result, "/exit") : EXIT_FAILED;
+	watch->status = has(result, "exit") ? (int)number_at(result, "exit") : EXIT_FAILED;
 }
 
 static void take_event(struct watch *watch, const char *text)
@@ -103,13 +103,13 @@ static void take_event(struct watch *watch, const char *text)
 		return;
 	if (!watch->command->client.raw)
 		clean(event, watch->command->client.utf8, false);
-	if (has(event, "/error") && !has(event, "/type")) {
+	if (has(event, "error") && !has(event, "type")) {
 		json_object_put(watch->broken);
 		watch->broken = json_object_get(event);
 		return;
 	}
-	watch->next = (uint64_t)number_at(event, "/seq") + 1;
-	if (strcmp(text_at(event, "/type"), "result") == 0)
+	watch->next = (uint64_t)number_at(event, "seq") + 1;
+	if (strcmp(text_at(event, "type"), "result") == 0)
 		take_result(watch, event);
 	if (watch->command->client.raw) {
 		puts(text);
@@ -161,7 +161,7 @@ static bool watch_stream(struct watch *watch)
 /* An error that a second try does not mend: there is no such task, it may not be seen, it has no worker. */
 static bool is_final(struct json_object *reply)
 {
-	int exit = (int)number_at(reply, "/error/exit");
+	int exit = (int)number_at(reply, "error.exit");
 
 	return exit == EXIT_USAGE || exit == EXIT_NOT_PERMITTED || exit == EXIT_NOT_FOUND ||
 	       exit == EXIT_NEEDS_DECISION;
@@ -173,7 +173,7 @@ static void give_up(struct watch *watch)
 	watch->status = EXIT_FAILED;
 	if (watch->broken)
 		watch->status =
-			report_error(watch->command, (int)number_at(watch->broken, "/error/exit"), watch->broken);
+			report_error(watch->command, (int)number_at(watch->broken, "error.exit"), watch->broken);
 	if (!watch->command->client.raw && !is_final(watch->broken))
 		progress_say(watch->progress,
 			     "The task cannot be watched any more; it goes on. Look again with: vmmigrate status %s",
@@ -187,13 +187,12 @@ static void look_after(struct watch *watch)
 	struct pollfd fd = {.fd = watch->signals, .events = POLLIN};
 	struct json_object *request = request_make("task", watch->task);
 
-	if (client_call(&watch->command->client, "status", request, &reply) == EXIT_DONE &&
-	    has(reply, "/result/exit")) {
-		take_result(watch, at(reply, "/result"));
+	if (client_call(&watch->command->client, "status", request, &reply) == EXIT_DONE && has(reply, "result.exit")) {
+		take_result(watch, at(reply, "result"));
 		if (watch->command->client.raw)
 			report_json(reply);
 		else
-			progress_say(watch->progress, "%s", text_at(reply, "/result/message"));
+			progress_say(watch->progress, "%s", text_at(reply, "result.message"));
 		return;
 	}
 	poll(&fd, 1, TICK_MS);
