@@ -111,7 +111,7 @@ $(BUILD)/tests/abi/fake-engine: $(BUILD)/tests/abi/fake-engine.o
 abi: $(BUILD)/vmmigrate.so $(BUILD)/tests/abi/test-plugin $(BUILD)/tests/abi/fake-engine
 	tests/abi/run.sh $(BUILD)
 
-cli-tests: $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so
+cli-tests: $(BUILD)/vmmigrate $(BUILD)/vmmigrate.so $(BUILD)/vmmigrate-engine
 	BUILD=$(abspath $(BUILD)) tests/cli/run.sh
 
 # ---------------------------------------------------------------- what is made of the tables

@@ -231,7 +231,7 @@ int run_version(struct command *command)
 		report_json(info);
 		return EXIT_DONE;
 	}
-	fprintf(command->out.file, "vmmigrate %s\n", VMM_VERSION);
+	fputs("vmmigrate " VMM_VERSION "\n", command->out.file);
 	fprintf(command->out.file, "plug-in %s, interface %d\n", command->client.plugin->release,
 		command->client.plugin->version);
 	if (has(info, "error"))
