@@ -5,89 +5,91 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "world.h"
+#include "two-nodes.h"
 
 /* wrap: tree_push */
 
 enum { SEED = 51, SEED_AGAIN = 52, KILLED = 137 };
 
-static struct world *begin(const struct way *way, int node, int call, enum trouble what)
+static struct two_nodes *begin(const struct variant *variant, int node, int call, enum fault what)
 {
-	struct world *w = world_make();
-	world_story(w, "%s: node%d, call %d: %s", way->name, node + 1, call, trouble_names[what]);
-	world_guest(w, NODE1, way, NULL);
-	guest_writes(w, NODE1, way->shared, SEED);
-	world_trouble(w, node, call, what);
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_describe(w, "%s: node%d, call %d: %s", variant->name, node + 1, call, fault_names[what]);
+	two_nodes_guest(w, NODE1, variant, NULL);
+	guest_writes(w, NODE1, variant->shared, SEED);
+	two_nodes_inject(w, node, call, what);
 	return w;
 }
 
-static void end(struct world *w, const struct way *way)
+static void end(struct two_nodes *w, const struct variant *variant)
 {
-	world_heal(w);
-	world_settle(w, NODE1);
-	world_check(w, way, way->runs, SEED);
-	world_again(w, way, SEED_AGAIN);
-	world_free(w);
+	two_nodes_heal(w);
+	two_nodes_recover_all(w, NODE1);
+	two_nodes_check(w, variant, variant->runs, SEED);
+	two_nodes_migrate_again(w, variant, SEED_AGAIN);
+	two_nodes_free(w);
 }
 
 /* ------------------------------------------------------------------ cancel */
 
 /* Either it is undone, or it came too late; and the exit status says which. */
-static bool cancelled_at(const struct way *way, int node, int call, int *undone)
+static bool cancelled_at(const struct variant *variant, int node, int call, int *undone)
 {
-	struct ended ended;
-	struct world *w = begin(way, node, call, CANCELLED);
-	world_migrate(w, NODE1, way->options, &ended);
-	bool struck = w->struck, cancelled = ended.exit == VMM_CANCELLED;
-	if (!ended.settled || (!cancelled && ended.exit != VMM_DONE) || guest_node(w) != (cancelled ? NODE1 : NODE2))
-		world_fail(w, "exit %d: %s", (int)ended.exit, ended.message);
+	struct outcome outcome;
+	struct two_nodes *w = begin(variant, node, call, CANCELLED);
+	two_nodes_migrate(w, NODE1, variant->options, &outcome);
+	bool injected = w->injected, cancelled = outcome.exit == VMM_CANCELLED;
+	if (!outcome.settled || (!cancelled && outcome.exit != VMM_DONE) ||
+	    guest_node(w) != (cancelled ? NODE1 : NODE2))
+		two_nodes_fail(w, "exit %d: %s", (int)outcome.exit, outcome.message);
 	*undone += cancelled;
-	ended_free(&ended);
-	end(w, way);
-	return struck;
+	outcome_free(&outcome);
+	end(w, variant);
+	return injected;
 }
 
 static void a_cancel_is_obeyed_up_to_the_commit_and_comes_too_late_after_it(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++)
+	for (size_t i = 0; i < variant_count; i++)
 		for (int node = 0; node < NODES; node++) {
 			int call = 1, undone = 0;
-			while (cancelled_at(&ways[i], node, call, &undone))
+			while (cancelled_at(&variants[i], node, call, &undone))
 				call++;
 			/* Neither all of them, nor none. */
 			assert_in_range(undone, 3, call - 2);
 		}
 }
 
-/* ------------------------------------------------------------------ a rival */
+/* ------------------------------------------------------------------ two tasks at once */
 
 /* One of the two does it, whichever was first; the other is refused. */
-static bool rivalled_at(const struct way *way, int node, int call, int *busy)
+static bool concurrent_at(const struct variant *variant, int node, int call, int *busy)
 {
-	struct ended ended;
-	struct world *w = begin(way, node, call, RIVAL);
-	w->way = way;
-	world_migrate(w, NODE1, way->options, &ended);
-	bool struck = w->struck;
-	if (struck && (ended.exit == VMM_DONE) == (w->rival == VMM_DONE) && node == NODE1)
-		world_fail(w, "exit %d, the rival's %d: %s", (int)ended.exit, w->rival, ended.message);
-	*busy += struck && w->rival == VMM_BUSY;
-	ended_free(&ended);
-	world_heal(w);
-	world_settle(w, NODE1);
+	struct outcome outcome;
+	struct two_nodes *w = begin(variant, node, call, CONCURRENT_TASK);
+	w->variant = variant;
+	two_nodes_migrate(w, NODE1, variant->options, &outcome);
+	bool injected = w->injected;
+	if (injected && (outcome.exit == VMM_DONE) == (w->concurrent_exit == VMM_DONE) && node == NODE1)
+		two_nodes_fail(w, "exit %d, the other task %d: %s", (int)outcome.exit, w->concurrent_exit,
+			       outcome.message);
+	*busy += injected && w->concurrent_exit == VMM_BUSY;
+	outcome_free(&outcome);
+	two_nodes_heal(w);
+	two_nodes_recover_all(w, NODE1);
 	if (guest_node(w) != NODE2)
-		world_fail(w, "neither has moved the guest");
-	end(w, way);
-	return struck;
+		two_nodes_fail(w, "neither has moved the guest");
+	end(w, variant);
+	return injected;
 }
 
 static void of_two_tasks_one_moves_the_guest_and_the_other_is_refused(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++) {
+	for (size_t i = 0; i < variant_count; i++) {
 		int call = 1, busy = 0;
-		while (rivalled_at(&ways[i], NODE1, call, &busy))
+		while (concurrent_at(&variants[i], NODE1, call, &busy))
 			call++;
 		assert_true(busy > 1);
 	}
@@ -96,17 +98,17 @@ static void of_two_tasks_one_moves_the_guest_and_the_other_is_refused(void **sta
 static void a_guest_that_a_dead_task_holds_names_recover(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++) {
-		struct ended ended;
-		struct world *w = begin(&ways[i], NODE2, 5, KILLED_AFTER);
-		assert_int_equal(world_migrate_apart(w, NODE1, ways[i].options, NULL, NULL), KILLED);
-		world_heal(w);
-		world_migrate(w, NODE1, ways[i].options, &ended);
-		if (ended.exit != VMM_BUSY || strcmp(ended.code, "guest-locked") ||
-		    !strstr(ended.message, "vmmigrate recover node1-"))
-			world_fail(w, "exit %d, code %s: %s", (int)ended.exit, ended.code, ended.message);
-		ended_free(&ended);
-		end(w, &ways[i]);
+	for (size_t i = 0; i < variant_count; i++) {
+		struct outcome outcome;
+		struct two_nodes *w = begin(&variants[i], NODE2, 5, KILLED_AFTER);
+		assert_int_equal(two_nodes_migrate_in_child(w, NODE1, variants[i].options, NULL, NULL), KILLED);
+		two_nodes_heal(w);
+		two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
+		if (outcome.exit != VMM_BUSY || strcmp(outcome.code, "guest-locked") ||
+		    !strstr(outcome.message, "vmmigrate recover node1-"))
+			two_nodes_fail(w, "exit %d, code %s: %s", (int)outcome.exit, outcome.code, outcome.message);
+		outcome_free(&outcome);
+		end(w, &variants[i]);
 	}
 }
 
@@ -115,23 +117,23 @@ static void a_guest_that_a_dead_task_holds_names_recover(void **state)
 static void an_old_copy_is_not_migrated_onto_the_newer_guest(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++) {
-		struct ended ended;
-		struct world *w = begin(&ways[i], NODE1, 0, NO_TROUBLE);
-		world_migrate(w, NODE1, ways[i].options, &ended);
-		assert_int_equal(ended.exit, VMM_DONE);
-		ended_free(&ended);
+	for (size_t i = 0; i < variant_count; i++) {
+		struct outcome outcome;
+		struct two_nodes *w = begin(&variants[i], NODE1, 0, NO_FAULT);
+		two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
+		assert_int_equal(outcome.exit, VMM_DONE);
+		outcome_free(&outcome);
 		/* Somebody brings back what was here from a backup. */
-		static const struct way old = {.name = "an old copy", .options = "{}"};
-		world_guest(w, NODE1, &old, NULL);
+		static const struct variant old = {.name = "an old copy", .options = "{}"};
+		two_nodes_guest(w, NODE1, &old, NULL);
 		guest_writes(w, NODE1, false, SEED + 100);
-		world_migrate(w, NODE1, "{\"replace\":true}", &ended);
-		if (ended.exit != VMM_BLOCKED || strcmp(ended.code, "record-owner"))
-			world_fail(w, "exit %d, code %s: %s", (int)ended.exit, ended.code, ended.message);
-		if (!guest_has(w, NODE2, ways[i].shared, SEED))
-			world_fail(w, "the newer guest is not what it was");
-		ended_free(&ended);
-		world_free(w);
+		two_nodes_migrate(w, NODE1, "{\"replace\":true}", &outcome);
+		if (outcome.exit != VMM_BLOCKED || strcmp(outcome.code, "record-owner"))
+			two_nodes_fail(w, "exit %d, code %s: %s", (int)outcome.exit, outcome.code, outcome.message);
+		if (!volume_holds(w, NODE2, variants[i].shared, SEED))
+			two_nodes_fail(w, "the newer guest is not what it was");
+		outcome_free(&outcome);
+		two_nodes_free(w);
 	}
 }
 

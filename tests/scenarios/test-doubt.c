@@ -1,4 +1,5 @@
-/* Writes that fail, though they may have reached the disk: at every record of every journal, and above all at the commit. */
+/* Writes that fail, though they may have reached the disk: at every record of every journal, and above all at the
+ * commit. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "world.h"
+#include "two-nodes.h"
 
 /* Hundreds of lines about failed writes say nothing here; wrap: log_warn tree_push */
 void __wrap_log_warn(const char *format, ...);
@@ -23,62 +24,62 @@ struct failing {
 	bool written;	  /* it is on the disk all the same */
 	bool for_good;	  /* so do all that follow */
 	bool then_killed; /* the process ends at the next record */
-	bool struck;
+	bool injected;
 };
 
 static int fail_at(void *context, const char *path, struct json_object *record, bool synced)
 {
 	struct failing *f = context;
 	(void)path;
-	if (f->struck && f->then_killed)
+	if (f->injected && f->then_killed)
 		_exit(KILLED);
 	if (!synced)
 		f->seen++;
 	bool now = f->what ? str_same(json_text(record, "what"), f->what) : f->seen == f->at;
-	if (!(f->struck ? f->for_good : now) || synced != f->written)
+	if (!(f->injected ? f->for_good : now) || synced != f->written)
 		return 0;
-	f->struck = true;
+	f->injected = true;
 	return EIO;
 }
 
-static struct world *begin(const struct way *way, const struct failing *f)
+static struct two_nodes *begin(const struct variant *variant, const struct failing *f)
 {
-	struct world *w = world_make();
-	world_story(w, "%s: record %d%s fails%s%s%s", way->name, f->at, f->what ? f->what : "",
-		    f->written ? ", though written" : "", f->for_good ? ", and all that follow" : "",
-		    f->then_killed ? ", then killed" : "");
-	world_guest(w, NODE1, way, NULL);
-	guest_writes(w, NODE1, way->shared, SEED);
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_describe(w, "%s: record %d%s fails%s%s%s", variant->name, f->at, f->what ? f->what : "",
+			   f->written ? ", though written" : "", f->for_good ? ", and all that follow" : "",
+			   f->then_killed ? ", then killed" : "");
+	two_nodes_guest(w, NODE1, variant, NULL);
+	guest_writes(w, NODE1, variant->shared, SEED);
 	return w;
 }
 
-static void end(struct world *w, const struct way *way)
+static void end(struct two_nodes *w, const struct variant *variant)
 {
 	journal_watch(NULL, NULL);
-	world_check_guards(w);
-	world_settle(w, NODE1);
-	world_check(w, way, way->runs, SEED);
-	world_again(w, way, SEED_AGAIN);
-	world_free(w);
+	two_nodes_check_guards(w);
+	two_nodes_recover_all(w, NODE1);
+	two_nodes_check(w, variant, variant->runs, SEED);
+	two_nodes_migrate_again(w, variant, SEED_AGAIN);
+	two_nodes_free(w);
 }
 
 /* False where there was no such record any more. */
-static bool survives(const struct way *way, struct failing f)
+static bool survives(const struct variant *variant, struct failing f)
 {
-	struct world *w = begin(way, &f);
-	struct ended ended;
+	struct two_nodes *w = begin(variant, &f);
+	struct outcome outcome;
 	journal_watch(fail_at, &f);
-	world_migrate(w, NODE1, way->options, &ended);
-	ended_free(&ended);
-	end(w, way);
-	return f.struck;
+	two_nodes_migrate(w, NODE1, variant->options, &outcome);
+	outcome_free(&outcome);
+	end(w, variant);
+	return f.injected;
 }
 
 static void at_every_record(bool written, bool for_good)
 {
-	for (size_t i = 0; i < way_count; i++) {
+	for (size_t i = 0; i < variant_count; i++) {
 		struct failing f = {.at = 1, .written = written, .for_good = for_good};
-		while (survives(&ways[i], f))
+		while (survives(&variants[i], f))
 			f.at++;
 		assert_true(f.at > 15);
 	}
@@ -110,37 +111,37 @@ static void survives_a_disk_that_fails_each_record_and_takes_it(void **state)
 
 /* ------------------------------------------------------------------ the commit */
 
-static bool moves_memory(const struct way *way)
+static bool moves_memory(const struct variant *variant)
 {
-	return !strcmp(way->name, "live") || !strcmp(way->name, "paused");
+	return !strcmp(variant->name, "live") || !strcmp(variant->name, "paused");
 }
 
-static void commit_fails(const struct way *way, bool written)
+static void commit_fails(const struct variant *variant, bool written)
 {
 	struct failing f = {.what = "commit", .written = written};
-	struct world *w = begin(way, &f);
-	struct ended ended;
+	struct two_nodes *w = begin(variant, &f);
+	struct outcome outcome;
 	journal_watch(fail_at, &f);
-	world_migrate(w, NODE1, way->options, &ended);
-	if (!f.struck)
-		world_fail(w, "there was no commit");
+	two_nodes_migrate(w, NODE1, variant->options, &outcome);
+	if (!f.injected)
+		two_nodes_fail(w, "there was no commit");
 	/* Memory that has moved cannot come back; all else does, once the target has promised. */
-	if (moves_memory(way) ? ended.exit != VMM_NEEDS_DECISION || ended.settled
-			      : ended.exit != VMM_FAILED || !ended.settled || guest_node(w) != NODE1)
-		world_fail(w, "exit %d: %s", (int)ended.exit, ended.message);
+	if (moves_memory(variant) ? outcome.exit != VMM_NEEDS_DECISION || outcome.settled
+				  : outcome.exit != VMM_FAILED || !outcome.settled || guest_node(w) != NODE1)
+		two_nodes_fail(w, "exit %d: %s", (int)outcome.exit, outcome.message);
 	journal_watch(NULL, NULL);
-	world_settle(w, NODE1);
-	assert_int_equal(guest_node(w), moves_memory(way) ? NODE2 : NODE1);
-	ended_free(&ended);
-	end(w, way);
+	two_nodes_recover_all(w, NODE1);
+	assert_int_equal(guest_node(w), moves_memory(variant) ? NODE2 : NODE1);
+	outcome_free(&outcome);
+	end(w, variant);
 }
 
 static void a_commit_in_doubt_is_undone_once_the_target_has_abandoned_it(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++) {
-		commit_fails(&ways[i], false);
-		commit_fails(&ways[i], true);
+	for (size_t i = 0; i < variant_count; i++) {
+		commit_fails(&variants[i], false);
+		commit_fails(&variants[i], true);
 	}
 }
 
@@ -150,8 +151,8 @@ static int fail_behind_commit(void *context, const char *path, struct json_objec
 	(void)path;
 	if (synced)
 		return 0;
-	if (f->seen && !f->struck) {
-		f->struck = true;
+	if (f->seen && !f->injected) {
+		f->injected = true;
 		return EIO;
 	}
 	f->seen += str_same(json_text(record, "what"), "commit");
@@ -161,34 +162,35 @@ static int fail_behind_commit(void *context, const char *path, struct json_objec
 static void what_is_committed_is_not_undone_by_a_note_that_fails(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++) {
+	for (size_t i = 0; i < variant_count; i++) {
 		struct failing f = {.what = " behind the commit"};
-		struct world *w = begin(&ways[i], &f);
-		struct ended ended;
+		struct two_nodes *w = begin(&variants[i], &f);
+		struct outcome outcome;
 		journal_watch(fail_behind_commit, &f);
-		world_migrate(w, NODE1, ways[i].options, &ended);
+		two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
 		journal_watch(NULL, NULL);
-		if (!f.struck || ended.exit != VMM_LEFTOVERS || ended.settled)
-			world_fail(w, "exit %d: %s", (int)ended.exit, ended.message);
-		world_settle(w, NODE1);
+		if (!f.injected || outcome.exit != VMM_LEFTOVERS || outcome.settled)
+			two_nodes_fail(w, "exit %d: %s", (int)outcome.exit, outcome.message);
+		two_nodes_recover_all(w, NODE1);
 		assert_int_equal(guest_node(w), NODE2);
-		ended_free(&ended);
-		end(w, &ways[i]);
+		outcome_free(&outcome);
+		end(w, &variants[i]);
 	}
 }
 
-/* The commit may be on the disk, the target may have abandoned it, and the worker is gone before it could note anything more. */
+/* The commit may be on the disk, the target may have abandoned it, and the worker is gone before it could note anything
+ * more. */
 static void the_replay_of_a_doubtful_commit_agrees(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < 2 * way_count; i++) {
-		const struct way *way = &ways[i / 2];
+	for (size_t i = 0; i < 2 * variant_count; i++) {
+		const struct variant *variant = &variants[i / 2];
 		struct failing f = {.what = "commit", .written = i % 2, .then_killed = true};
-		struct world *w = begin(way, &f);
-		int status = world_migrate_apart(w, NODE1, way->options, fail_at, &f);
+		struct two_nodes *w = begin(variant, &f);
+		int status = two_nodes_migrate_in_child(w, NODE1, variant->options, fail_at, &f);
 		if (status != KILLED && status != VMM_NEEDS_DECISION)
-			world_fail(w, "status %d", status);
-		end(w, way);
+			two_nodes_fail(w, "status %d", status);
+		end(w, variant);
 	}
 }
 
@@ -196,30 +198,30 @@ static void the_replay_of_a_doubtful_commit_agrees(void **state)
 static void a_commit_in_doubt_waits_for_a_target_that_is_gone(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++)
+	for (size_t i = 0; i < variant_count; i++)
 		for (int written = 0; written < 2; written++) {
 			struct failing f = {.what = "commit", .written = written};
-			struct world *w = begin(&ways[i], &f);
-			struct ended ended;
+			struct two_nodes *w = begin(&variants[i], &f);
+			struct outcome outcome;
 			/* The commit follows the last call of the handover; find it. */
 			int call = 1;
 			for (; call < 100; call++) {
-				world_free(w);
-				w = begin(&ways[i], &f);
-				f.struck = false;
-				world_trouble(w, NODE2, call, GONE_AFTER);
+				two_nodes_free(w);
+				w = begin(&variants[i], &f);
+				f.injected = false;
+				two_nodes_inject(w, NODE2, call, GONE_AFTER);
 				journal_watch(fail_at, &f);
-				world_migrate(w, NODE1, ways[i].options, &ended);
+				two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
 				journal_watch(NULL, NULL);
-				if (f.struck)
+				if (f.injected)
 					break;
-				ended_free(&ended);
+				outcome_free(&outcome);
 			}
-			if (ended.exit != VMM_NEEDS_DECISION || ended.settled)
-				world_fail(w, "call %d: exit %d: %s", call, (int)ended.exit, ended.message);
-			world_heal(w);
-			ended_free(&ended);
-			end(w, &ways[i]);
+			if (outcome.exit != VMM_NEEDS_DECISION || outcome.settled)
+				two_nodes_fail(w, "call %d: exit %d: %s", call, (int)outcome.exit, outcome.message);
+			two_nodes_heal(w);
+			outcome_free(&outcome);
+			end(w, &variants[i]);
 		}
 }
 

@@ -1,59 +1,60 @@
-/* Whatever fails, at whatever moment: the guest ends on one node, as it was, and the same migration succeeds afterwards. */
+/* Whatever fails, at whatever moment: the guest ends on one node, as it was, and the same migration succeeds
+ * afterwards. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <cmocka.h>
 
-#include "world.h"
+#include "two-nodes.h"
 
 /* wrap: tree_push */
 
 enum { SEED = 11, SEED_AGAIN = 12 };
 
 /* What the task says of its end is so, before anything is mended. */
-static void says_the_truth(struct world *w, const struct ended *ended)
+static void says_the_truth(struct two_nodes *w, const struct outcome *outcome)
 {
-	if (!ended->settled)
+	if (!outcome->settled)
 		return;
 	int at = guest_node(w);
-	bool moved = ended->exit == VMM_DONE || ended->exit == VMM_LEFTOVERS;
+	bool moved = outcome->exit == VMM_DONE || outcome->exit == VMM_LEFTOVERS;
 	if (at != (moved ? NODE2 : NODE1))
-		world_fail(w, "the guest is on node%d, and the task says: %s", at + 1, ended->message);
+		two_nodes_fail(w, "the guest is on node%d, and the task says: %s", at + 1, outcome->message);
 }
 
 /* One fault in one migration. False where there was no such call any more. */
-static bool survives(const struct way *way, int node, int call, enum trouble what)
+static bool survives(const struct variant *variant, int node, int call, enum fault what)
 {
-	struct world *w = world_make();
-	struct ended ended, hopeless = {0};
-	world_story(w, "%s: node%d, call %d: %s", way->name, node + 1, call, trouble_names[what]);
-	world_guest(w, NODE1, way, NULL);
-	guest_writes(w, NODE1, way->shared, SEED);
-	world_trouble(w, node, call, what);
-	world_migrate(w, NODE1, way->options, &ended);
-	bool struck = w->struck;
-	says_the_truth(w, &ended);
-	world_check_guards(w);
+	struct two_nodes *w = two_nodes_make();
+	struct outcome outcome, hopeless = {0};
+	two_nodes_describe(w, "%s: node%d, call %d: %s", variant->name, node + 1, call, fault_names[what]);
+	two_nodes_guest(w, NODE1, variant, NULL);
+	guest_writes(w, NODE1, variant->shared, SEED);
+	two_nodes_inject(w, node, call, what);
+	two_nodes_migrate(w, NODE1, variant->options, &outcome);
+	bool injected = w->injected;
+	says_the_truth(w, &outcome);
+	two_nodes_check_guards(w);
 	/* To no avail while the node is gone, and it must not claim otherwise. */
-	if (!ended.settled)
-		world_recover(w, NODE1, ended.task, NULL, &hopeless);
-	ended_free(&hopeless);
-	world_check_guards(w);
-	world_heal(w);
-	world_settle(w, NODE1);
-	world_check(w, way, way->runs, SEED);
-	world_again(w, way, SEED_AGAIN);
-	ended_free(&ended);
-	world_free(w);
-	return struck;
+	if (!outcome.settled)
+		two_nodes_recover(w, NODE1, outcome.task, NULL, &hopeless);
+	outcome_free(&hopeless);
+	two_nodes_check_guards(w);
+	two_nodes_heal(w);
+	two_nodes_recover_all(w, NODE1);
+	two_nodes_check(w, variant, variant->runs, SEED);
+	two_nodes_migrate_again(w, variant, SEED_AGAIN);
+	outcome_free(&outcome);
+	two_nodes_free(w);
+	return injected;
 }
 
-static void at_every_call(int node, enum trouble what)
+static void at_every_call(int node, enum fault what)
 {
-	for (size_t i = 0; i < way_count; i++) {
+	for (size_t i = 0; i < variant_count; i++) {
 		int call = 1;
-		while (survives(&ways[i], node, call, what))
+		while (survives(&variants[i], node, call, what))
 			call++;
 		assert_true(call > 5);
 	}

@@ -1,5 +1,5 @@
-/* The worker is killed, or the machines lose power, at every record of every journal and at every call: nothing starts that must not,
- * recover settles it, and the same migration succeeds afterwards. */
+/* The worker is killed, or the machines lose power, at every record of every journal and at every call: nothing starts
+ * that must not, recover settles it, and the same migration succeeds afterwards. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-#include "world.h"
+#include "two-nodes.h"
 
 /* wrap: tree_push */
 
@@ -55,55 +55,55 @@ static int kill_at_record(void *context, const char *path, struct json_object *r
 }
 
 /* A guest that did not run is not started at boot either, so that one and the same is expected in the end. */
-static void lose_power(struct world *w, const struct way *way, int power)
+static void lose_power(struct two_nodes *w, const struct variant *variant, int power)
 {
 	for (int node = 0; node < NODES; node++)
 		if (power & (1 << node))
-			machine_dies(w, node);
+			machine_loses_power(w, node);
 	for (int node = 0; node < NODES; node++)
-		if (way->runs && (power & (1 << node)))
+		if (variant->runs && (power & (1 << node)))
 			machine_boots(w, node);
 }
 
 /* From what is left of a killed migration to two good ends. */
-static void mend(struct world *w, const struct way *way, int power)
+static void mend(struct two_nodes *w, const struct variant *variant, int power)
 {
-	world_heal(w);
-	lose_power(w, way, power);
-	world_check_guards(w);
-	world_settle(w, NODE1);
-	world_check(w, way, way->runs, SEED);
-	world_again(w, way, SEED_AGAIN);
+	two_nodes_heal(w);
+	lose_power(w, variant, power);
+	two_nodes_check_guards(w);
+	two_nodes_recover_all(w, NODE1);
+	two_nodes_check(w, variant, variant->runs, SEED);
+	two_nodes_migrate_again(w, variant, SEED_AGAIN);
 }
 
-static struct world *begin(const struct way *way)
+static struct two_nodes *begin(const struct variant *variant)
 {
-	struct world *w = world_make();
-	world_guest(w, NODE1, way, NULL);
-	guest_writes(w, NODE1, way->shared, SEED);
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_guest(w, NODE1, variant, NULL);
+	guest_writes(w, NODE1, variant->shared, SEED);
 	return w;
 }
 
 /* False where the migration came to its end before that record. */
-static bool killed_at_record(const struct way *way, int at, enum moment moment, int power)
+static bool killed_at_record(const struct variant *variant, int at, enum moment moment, int power)
 {
 	struct killer killer = {.at = at, .moment = moment};
-	struct world *w = begin(way);
-	world_story(w, "%s: killed at record %d, %s; power: %s", way->name, at, moment_names[moment],
-		    power_names[power]);
-	int status = world_migrate_apart(w, NODE1, way->options, kill_at_record, &killer);
+	struct two_nodes *w = begin(variant);
+	two_nodes_describe(w, "%s: killed at record %d, %s; power: %s", variant->name, at, moment_names[moment],
+			   power_names[power]);
+	int status = two_nodes_migrate_in_child(w, NODE1, variant->options, kill_at_record, &killer);
 	if (status != KILLED && status != VMM_DONE)
-		world_fail(w, "status %d", status);
-	mend(w, way, status == KILLED ? power : NOBODY);
-	world_free(w);
+		two_nodes_fail(w, "status %d", status);
+	mend(w, variant, status == KILLED ? power : NOBODY);
+	two_nodes_free(w);
 	return status == KILLED;
 }
 
 static void at_every_record(enum moment moment, int power)
 {
-	for (size_t i = 0; i < way_count; i++) {
+	for (size_t i = 0; i < variant_count; i++) {
 		int at = 1;
-		while (killed_at_record(&ways[i], at, moment, power))
+		while (killed_at_record(&variants[i], at, moment, power))
 			at++;
 		assert_true(at > 15);
 	}
@@ -147,29 +147,29 @@ static void survives_the_loss_of_power_of_both_at_each_record(void **state)
 
 /* ------------------------------------------------------------------ calls */
 
-static bool killed_at_call(const struct way *way, int node, int call, enum trouble what, int power)
+static bool killed_at_call(const struct variant *variant, int node, int call, enum fault what, int power)
 {
-	struct world *w = begin(way);
-	world_story(w, "%s: node%d, call %d: %s; power: %s", way->name, node + 1, call, trouble_names[what],
-		    power_names[power]);
-	world_trouble(w, node, call, what);
-	int status = world_migrate_apart(w, NODE1, way->options, NULL, NULL);
+	struct two_nodes *w = begin(variant);
+	two_nodes_describe(w, "%s: node%d, call %d: %s; power: %s", variant->name, node + 1, call, fault_names[what],
+			   power_names[power]);
+	two_nodes_inject(w, node, call, what);
+	int status = two_nodes_migrate_in_child(w, NODE1, variant->options, NULL, NULL);
 	if (status != KILLED && status != VMM_DONE)
-		world_fail(w, "status %d", status);
+		two_nodes_fail(w, "status %d", status);
 	/* A token may have been on its way; that of a dead worker is in nobody's way. */
-	w->struck = status == KILLED;
-	w->trouble.node = NODE1;
-	mend(w, way, status == KILLED ? power : NOBODY);
-	world_free(w);
+	w->injected = status == KILLED;
+	w->fault.node = NODE1;
+	mend(w, variant, status == KILLED ? power : NOBODY);
+	two_nodes_free(w);
 	return status == KILLED;
 }
 
-static void at_every_call(enum trouble what, int power)
+static void at_every_call(enum fault what, int power)
 {
-	for (size_t i = 0; i < way_count; i++)
+	for (size_t i = 0; i < variant_count; i++)
 		for (int node = 0; node < NODES; node++) {
 			int call = 1;
-			while (killed_at_call(&ways[i], node, call, what, power))
+			while (killed_at_call(&variants[i], node, call, what, power))
 				call++;
 			assert_true(call > 5);
 		}

@@ -8,12 +8,12 @@
 #include <cmocka.h>
 
 #include "storage/storage.h"
-#include "world.h"
+#include "two-nodes.h"
 
 #define TASK "node1-1-1"
 
 struct asked {
-	struct world *w;
+	struct two_nodes *w;
 	struct vmm_node *node;
 	char *to, *temporary;
 	struct json_object *args;
@@ -21,10 +21,10 @@ struct asked {
 
 static struct asked ask_node2(void)
 {
-	struct asked a = {.w = world_make()};
+	struct asked a = {.w = two_nodes_make()};
 	struct vmm_error *err = NULL;
 	if (node_open_local(&a.w->machine[NODE2].paths, &a.node, &err) < 0)
-		world_fail(a.w, "%s", err->message);
+		two_nodes_fail(a.w, "%s", err->message);
 	a.to = str_format("%s/disks/" GUEST ".raw", a.w->machine[NODE2].root);
 	a.temporary = storage_temporary(a.to, TASK);
 	struct json_object *volume = json_make("kind:s target:s to:s temporary:s size:i allocated:i", "null", "vda",
@@ -46,14 +46,14 @@ static void asked_free(struct asked *a)
 	free(a->to);
 	free(a->temporary);
 	node_close(a->node);
-	world_free(a->w);
+	two_nodes_free(a->w);
 }
 
 static void must(struct asked *a, enum node_op op)
 {
 	struct vmm_error *err = NULL;
 	if (node_receive(a->node, op, a->args, NULL, &err) < 0)
-		world_fail(a->w, "%s: %s", node_operations[op].name, err->message);
+		two_nodes_fail(a->w, "%s: %s", node_operations[op].name, err->message);
 }
 
 static void refuses(struct asked *a, enum node_op op, const char *code)
@@ -142,7 +142,7 @@ static void a_guest_that_another_owns_is_not_let_go(void **state)
 	(void)state;
 	struct asked a = ask_node2();
 	asked_to_lock(&a, "target");
-	world_guest(a.w, NODE2, &ways[4], NULL);
+	two_nodes_guest(a.w, NODE2, &variants[4], NULL);
 	must(&a, NODE_LOCK);
 	json_put(a.args, "held:b", 1);
 	must(&a, NODE_START);
@@ -155,7 +155,7 @@ static void a_start_that_does_not_say_whether_it_is_held_is_refused(void **state
 	(void)state;
 	struct asked a = ask_node2();
 	asked_to_lock(&a, "target");
-	world_guest(a.w, NODE2, &ways[4], NULL);
+	two_nodes_guest(a.w, NODE2, &variants[4], NULL);
 	must(&a, NODE_LOCK);
 	refuses(&a, NODE_START, "bad-operation");
 	vmm_auto_free char *now = guest_state(a.w, NODE2);
@@ -212,7 +212,7 @@ static void nothing_is_given_up_that_is_not_another_nodes(void **state)
 	asked_to_lock(&a, "source");
 	json_put(a.args, "keep_seed:b", 0);
 	json_append(a.args, "volumes", json_make("from:s kind:s", a.to, "null"));
-	world_guest(a.w, NODE2, &ways[4], NULL);
+	two_nodes_guest(a.w, NODE2, &variants[4], NULL);
 	write_file(a.to, "the guest's");
 	refuses(&a, NODE_GIVE_UP, "wrong-state");
 	must(&a, NODE_LOCK);

@@ -259,7 +259,7 @@ static void shared_is_what_is_proven_and_nothing_else(void **state)
 	}
 }
 
-/* The target's storage is the one of the same name, else the one that the path lies on there, and the nearest of these. */
+/* The target's storage is the one of the same name, else the one that the path lies on there, nearest first. */
 static void the_storage_is_found_by_name_and_then_by_path(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
-/* Rounds while the guest runs: whatever was written meanwhile, to whichever volume, little of it is left for when the guest is off; and
- * what the result says of all that. */
+/* Rounds while the guest runs: whatever was written meanwhile, to whichever volume, little of it is left for when the
+ * guest is off; and what the result says of all that. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,11 +7,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "world.h"
+#include "two-nodes.h"
 
 enum { MIB = 1 << 20, LARGE = 24 * MIB };
 
-static const struct way *const restart = &ways[2];
+static const struct variant *const restart = &variants[2];
 static int until_leap; /* so often the time is asked for, then it leaps */
 
 int64_t __real_clock_steady_ms(void);
@@ -29,13 +29,13 @@ int64_t __wrap_clock_steady_ms(void)
 
 /* ------------------------------------------------------------------ a guest with two disks */
 
-static char *disk(struct world *w, int node, const char *name)
+static char *disk(struct two_nodes *w, int node, const char *name)
 {
 	return str_format("%s/disks/%s", w->machine[node].root, name);
 }
 
 /* What cannot be packed. */
-static void write_disk(struct world *w, int node, const char *name, size_t bytes, uint64_t seed)
+static void write_disk(struct two_nodes *w, int node, const char *name, size_t bytes, uint64_t seed)
 {
 	vmm_auto_free char *path = disk(w, node, name);
 	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -45,10 +45,10 @@ static void write_disk(struct world *w, int node, const char *name, size_t bytes
 		words[i] = seed ^ seed >> 29;
 	}
 	if (fd < 0 || fd_write_all(fd, words, bytes) < 0)
-		world_fail(w, "%s cannot be written", path);
+		two_nodes_fail(w, "%s cannot be written", path);
 }
 
-static bool same_disk(struct world *w, const char *name, const char *kept)
+static bool same_disk(struct two_nodes *w, const char *name, const char *kept)
 {
 	vmm_auto_free char *there = disk(w, NODE2, name), *before = disk(w, NODE1, kept);
 	const char *const argv[] = {"cmp", there, before, NULL};
@@ -60,9 +60,9 @@ static bool same_disk(struct world *w, const char *name, const char *kept)
 	return same;
 }
 
-static struct world *two_disks(void)
+static struct two_nodes *two_disks(void)
 {
-	struct world *w = world_make();
+	struct two_nodes *w = two_nodes_make();
 	struct guest_env env = {.node = "node1", .null_root = w->machine[NODE1].root};
 	struct guest_host *host;
 	vmm_auto_free char *definition =
@@ -84,7 +84,7 @@ static struct world *two_disks(void)
 
 /* The guest writes to vda just before a step, and what it wrote is kept. */
 struct writing {
-	struct world *w;
+	struct two_nodes *w;
 	const char *phase, *object;
 	bool slow; /* the first round takes long */
 	int times;
@@ -110,40 +110,40 @@ static int write_before(void *context, const char *path, struct json_object *rec
 	return 0;
 }
 
-static struct json_object *statistics_of(struct world *w, int node, const char *task)
+static struct json_object *statistics_of(struct two_nodes *w, int node, const char *task)
 {
 	vmm_auto_free char *path = str_format("%s/tasks/%s/result", w->machine[node].state, task), *text = NULL;
 	vmm_auto_json struct json_object *result = NULL;
 	if (file_read(path, 1 << 20, &text, NULL, NULL) < 0 || json_parse(text, -1, path, &result, NULL) < 0)
-		world_fail(w, "%s cannot be read", path);
+		two_nodes_fail(w, "%s cannot be read", path);
 	return json_object_get(json_at(result, "statistics"));
 }
 
 /* What the result says of a migration that succeeds. */
-static struct json_object *moves(struct world *w, int from, const char *options)
+static struct json_object *moves(struct two_nodes *w, int from, const char *options)
 {
-	struct ended ended;
-	world_migrate(w, from, options, &ended);
-	if (ended.exit != VMM_DONE)
-		world_fail(w, "exit %d: %s", (int)ended.exit, ended.message);
-	struct json_object *statistics = statistics_of(w, from, ended.task);
-	ended_free(&ended);
+	struct outcome outcome;
+	two_nodes_migrate(w, from, options, &outcome);
+	if (outcome.exit != VMM_DONE)
+		two_nodes_fail(w, "exit %d: %s", (int)outcome.exit, outcome.message);
+	struct json_object *statistics = statistics_of(w, from, outcome.task);
+	outcome_free(&outcome);
 	return statistics;
 }
 
-static void writes_before(struct world *w, const char *phase, const char *object, bool slow)
+static void writes_before(struct two_nodes *w, const char *phase, const char *object, bool slow)
 {
 	struct writing writing = {w, phase, object, slow, 0};
-	world_story(w, "a write before %s %s", phase, object);
+	two_nodes_describe(w, "a write before %s %s", phase, object);
 	journal_watch(write_before, &writing);
 	vmm_auto_json struct json_object *statistics = moves(w, NODE1, "{\"restart\":true}");
 	journal_watch(NULL, NULL);
 	if (writing.times != 1 || !same_disk(w, "a.raw", "kept"))
-		world_fail(w, "%d writes, and what arrived is not what was written", writing.times);
+		two_nodes_fail(w, "%d writes, and what arrived is not what was written", writing.times);
 	if (json_number(statistics, "last_wire_bytes") > MIB)
-		world_fail(w, "%jd bytes crossed while the guest was off",
-			   (intmax_t)json_number(statistics, "last_wire_bytes"));
-	world_free(w);
+		two_nodes_fail(w, "%jd bytes crossed while the guest was off",
+			       (intmax_t)json_number(statistics, "last_wire_bytes"));
+	two_nodes_free(w);
 }
 
 static void what_was_written_to_one_disk_while_another_was_copied_crosses_before_the_stop(void **state)
@@ -156,7 +156,7 @@ static void what_was_written_to_one_disk_while_another_was_copied_crosses_before
 static void a_first_round_that_took_long_is_followed_by_another(void **state)
 {
 	(void)state;
-	struct world *w = two_disks();
+	struct two_nodes *w = two_disks();
 	vmm_auto_free char *seed = str_format("%s/disks/.vmmigrate-seed-a.raw", w->machine[NODE2].root);
 	vmm_auto_free char *source = disk(w, NODE1, "a.raw");
 	const char *const argv[] = {"cp", source, seed, NULL};
@@ -172,8 +172,8 @@ static void a_first_round_that_took_long_is_followed_by_another(void **state)
 static void the_result_says_what_was_read_what_crossed_and_what_was_there(void **state)
 {
 	(void)state;
-	struct world *w = world_make();
-	world_guest(w, NODE1, restart, NULL);
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_guest(w, NODE1, restart, NULL);
 	guest_writes(w, NODE1, false, 5);
 	vmm_auto_json struct json_object *first =
 		moves(w, NODE1, "{\"restart\":true,\"no_precopy\":true,\"keep_seed\":true}");
@@ -189,8 +189,8 @@ static void the_result_says_what_was_read_what_crossed_and_what_was_there(void *
 	assert_int_equal(json_number(back, "read_bytes"), GUEST_BYTES);
 	assert_int_equal(json_number(back, "present_bytes"), 2 * COPY_LEAF); /* it counts in leaves */
 	assert_true(json_number(back, "wire_bytes") < GUEST_BYTES / 20);
-	world_check(w, restart, true, 5);
-	world_free(w);
+	two_nodes_check(w, restart, true, 5);
+	two_nodes_free(w);
 }
 
 int main(void)

@@ -9,13 +9,13 @@
 #include <cmocka.h>
 
 #include "storage/storage.h"
-#include "world.h"
+#include "two-nodes.h"
 
 enum { BIG = 17 << 20 };
 
 /* A node that is asked to make a copy, as a source asks it. */
 struct target {
-	struct world *w;
+	struct two_nodes *w;
 	struct vmm_node *node;
 	char *to, *temporary, *seed, *sidecar;
 	struct json_object *args;
@@ -33,10 +33,10 @@ static void begin_task(struct target *t, const char *task)
 
 static struct target target_make(void)
 {
-	struct target t = {.w = world_make()};
+	struct target t = {.w = two_nodes_make()};
 	struct vmm_error *err = NULL;
 	if (node_open_local(&t.w->machine[NODE2].paths, &t.node, &err) < 0)
-		world_fail(t.w, "%s", err->message);
+		two_nodes_fail(t.w, "%s", err->message);
 	t.to = str_format("%s/disks/" GUEST ".raw", t.w->machine[NODE2].root);
 	t.seed = str_format("%s/disks/.vmmigrate-seed-" GUEST ".raw", t.w->machine[NODE2].root);
 	t.sidecar = str_format("%s.json", t.seed);
@@ -52,7 +52,7 @@ static void target_free(struct target *t)
 	free(t->seed);
 	free(t->sidecar);
 	node_close(t->node);
-	world_free(t->w);
+	two_nodes_free(t->w);
 }
 
 static struct json_object *ask(struct target *t, enum node_op op, struct json_object *args)
@@ -60,7 +60,7 @@ static struct json_object *ask(struct target *t, enum node_op op, struct json_ob
 	struct vmm_error *err = NULL;
 	struct json_object *reply = NULL;
 	if (node_receive(t->node, op, args, &reply, &err) < 0)
-		world_fail(t->w, "%s: %s", node_operations[op].name, err->message);
+		two_nodes_fail(t->w, "%s: %s", node_operations[op].name, err->message);
 	return reply;
 }
 
@@ -267,35 +267,35 @@ static void the_sidecar_is_for_root_alone_and_says_whose_it_is(void **state)
 
 /* ------------------------------------------------------------------ whole migrations */
 
-static void configure(struct world *w, int node, const char *words)
+static void configure(struct two_nodes *w, int node, const char *words)
 {
 	vmm_auto_free char *path = str_format("%s/vmmigrate.conf", w->machine[node].etc), *text = NULL;
 	struct vmm_error *err = NULL;
 	if (file_read(path, 1 << 16, &text, NULL, &err) < 0)
-		world_fail(w, "%s", err->message);
+		two_nodes_fail(w, "%s", err->message);
 	vmm_auto_free char *more = str_format("%s\n%s", text, words);
 	if (file_write(path, more, strlen(more), 0600, &err) < 0)
-		world_fail(w, "%s", err->message);
+		two_nodes_fail(w, "%s", err->message);
 }
 
-static void moves(struct world *w, int from, const char *options)
+static void moves(struct two_nodes *w, int from, const char *options)
 {
-	struct ended ended;
-	world_migrate(w, from, options, &ended);
-	if (ended.exit != VMM_DONE || guest_node(w) == from)
-		world_fail(w, "exit %d: %s", (int)ended.exit, ended.message);
-	ended_free(&ended);
+	struct outcome outcome;
+	two_nodes_migrate(w, from, options, &outcome);
+	if (outcome.exit != VMM_DONE || guest_node(w) == from)
+		two_nodes_fail(w, "exit %d: %s", (int)outcome.exit, outcome.message);
+	outcome_free(&outcome);
 }
 
-static const struct way *local_way(void)
+static const struct variant *local_variant(void)
 {
-	for (size_t i = 0; i < way_count; i++)
-		if (!strcmp(ways[i].name, "offline, local volume"))
-			return &ways[i];
+	for (size_t i = 0; i < variant_count; i++)
+		if (!strcmp(variants[i].name, "offline, local volume"))
+			return &variants[i];
 	abort();
 }
 
-static char *seed_of(struct world *w, int node)
+static char *seed_of(struct two_nodes *w, int node)
 {
 	return str_format("%s/disks/.vmmigrate-seed-" GUEST ".raw", w->machine[node].root);
 }
@@ -303,16 +303,16 @@ static char *seed_of(struct world *w, int node)
 static void a_seed_stays_and_the_way_back_takes_it_up(void **state)
 {
 	(void)state;
-	struct world *w = world_make();
+	struct two_nodes *w = two_nodes_make();
 	vmm_auto_free char *seed = seed_of(w, NODE1);
-	world_guest(w, NODE1, local_way(), NULL);
+	two_nodes_guest(w, NODE1, local_variant(), NULL);
 	guest_writes(w, NODE1, false, 1);
 	moves(w, NODE1, "{\"keep_seed\":true}");
 	assert_true(file_there(seed));
 	guest_writes(w, NODE2, false, 2);
 	moves(w, NODE2, "{}");
-	world_check(w, local_way(), false, 2); /* nothing of ours lies about */
-	world_free(w);
+	two_nodes_check(w, local_variant(), false, 2); /* nothing of ours lies about */
+	two_nodes_free(w);
 }
 
 static void a_storage_keeps_seeds_where_its_section_says_so(void **state)
@@ -323,18 +323,18 @@ static void a_storage_keeps_seeds_where_its_section_says_so(void **state)
 		bool kept;
 	} rows[] = {{"yes", true}, {"30", true}, {"no", false}};
 	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
-		struct world *w = world_make();
+		struct two_nodes *w = two_nodes_make();
 		vmm_auto_free char *seed = seed_of(w, NODE1);
 		vmm_auto_free char *words = str_format(
 			"[storage disks]\nkind = null\npath = %s/root/disks\nkeep_seed = %s\n", w->dir, rows[i].words);
 		configure(w, NODE1, words);
 		configure(w, NODE2, words);
-		world_guest(w, NODE1, local_way(), NULL);
+		two_nodes_guest(w, NODE1, local_variant(), NULL);
 		guest_writes(w, NODE1, false, 1);
 		moves(w, NODE1, "{}");
 		if (file_there(seed) != rows[i].kept)
 			fail_msg("keep_seed = %s: a seed is %s", rows[i].words, rows[i].kept ? "missing" : "there");
-		world_free(w);
+		two_nodes_free(w);
 	}
 }
 
@@ -343,7 +343,7 @@ static void volumes_go_where_targetstorage_sends_them(void **state)
 	(void)state;
 	static const char *const options[] = {"{\"targetstorage\":\"other\"}", "{\"targetstorage\":\"disks:other\"}"};
 	for (size_t i = 0; i < VMM_COUNT(options); i++) {
-		struct world *w = world_make();
+		struct two_nodes *w = two_nodes_make();
 		vmm_auto_free char *words = str_format("[storage disks]\nkind = null\npath = %s/root/disks\n"
 						       "[storage other]\nkind = null\npath = %s/root/other\n",
 						       w->dir, w->dir);
@@ -354,38 +354,38 @@ static void volumes_go_where_targetstorage_sends_them(void **state)
 			configure(w, node, words);
 			assert_int_equal(mkdir(dir, 0700), 0);
 		}
-		world_guest(w, NODE1, local_way(), NULL);
+		two_nodes_guest(w, NODE1, local_variant(), NULL);
 		guest_writes(w, NODE1, false, 3);
 		moves(w, NODE1, options[i]);
 		assert_true(file_there(there));
 		assert_false(file_there(usual));
 		moves(w, NODE2, "{\"targetstorage\":\"other:disks\"}");
 		assert_false(file_there(there));
-		world_check(w, local_way(), false, 3);
-		world_free(w);
+		two_nodes_check(w, local_variant(), false, 3);
+		two_nodes_free(w);
 	}
 }
 
 static void a_storage_that_is_not_there_is_named_with_one_that_is(void **state)
 {
 	(void)state;
-	struct world *w = world_make();
-	struct ended ended;
+	struct two_nodes *w = two_nodes_make();
+	struct outcome outcome;
 	vmm_auto_free char *words = str_format("[storage disks]\nkind = null\npath = %s/root/disks\n", w->dir);
 	for (int node = 0; node < NODES; node++)
 		configure(w, node, words);
-	world_guest(w, NODE1, local_way(), NULL);
+	two_nodes_guest(w, NODE1, local_variant(), NULL);
 	guest_writes(w, NODE1, false, 3);
 	static const char *const options[] = {"{\"targetstorage\":\"disk\"}", "{\"targetstorage\":\"disk:disks\"}"};
 	for (size_t i = 0; i < VMM_COUNT(options); i++) {
-		world_migrate(w, NODE1, options[i], &ended);
-		assert_int_equal(ended.exit, VMM_BLOCKED);
-		assert_string_equal(ended.code, "storage-missing");
-		assert_non_null(strstr(ended.message, "did you mean disks?"));
-		ended_free(&ended);
+		two_nodes_migrate(w, NODE1, options[i], &outcome);
+		assert_int_equal(outcome.exit, VMM_BLOCKED);
+		assert_string_equal(outcome.code, "storage-missing");
+		assert_non_null(strstr(outcome.message, "did you mean disks?"));
+		outcome_free(&outcome);
 	}
-	world_check(w, local_way(), false, 3);
-	world_free(w);
+	two_nodes_check(w, local_variant(), false, 3);
+	two_nodes_free(w);
 }
 
 int main(void)

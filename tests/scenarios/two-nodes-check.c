@@ -1,11 +1,11 @@
-/* world-check.c: what holds after every end, however it came about. */
+/* two-nodes-check.c: what must hold after every end of a migration, whatever happened before. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <cmocka.h>
 
-#include "world-node.h"
+#include "two-nodes-internal.h"
 
 static void print_log(const char *dir, const char *task)
 {
@@ -15,7 +15,7 @@ static void print_log(const char *dir, const char *task)
 		fprintf(stderr, "---- %s\n%s", path, text);
 }
 
-void world_fail(struct world *w, const char *format, ...)
+void two_nodes_fail(struct two_nodes *w, const char *format, ...)
 {
 	char *words;
 	va_list args;
@@ -31,29 +31,29 @@ void world_fail(struct world *w, const char *format, ...)
 			print_log(dir, json_text(task, ""));
 	}
 	fprintf(stderr, "---- %s\n", w->dir);
-	fail_msg("%s: %s", w->story, words);
+	fail_msg("%s: %s", w->description, words);
 	abort(); /* fail_msg does not return, but does not say so either */
 }
 
 /* ------------------------------------------------------------------ records */
 
-static struct json_object *record_of(struct world *w, int node)
+static struct json_object *record_of(struct two_nodes *w, int node)
 {
 	struct json_object *record;
 	struct vmm_error *err = NULL;
 	if (record_read(w->machine[node].state, "null-" GUEST, &record, &err) < 0)
-		world_fail(w, "%s", err->message);
+		two_nodes_fail(w, "%s", err->message);
 	return record;
 }
 
-bool world_guard_admits(struct world *w, int node)
+bool two_nodes_guard_admits(struct two_nodes *w, int node)
 {
 	vmm_auto_free char *path = str_format("%s/guests/null-" GUEST, w->machine[node].state);
 	vmm_auto_free char *text = NULL;
 	return file_read(path, 1 << 16, &text, NULL, NULL) < 0 || strstr(text, "guard=allow");
 }
 
-static void check_records(struct world *w, int at)
+static void check_records(struct two_nodes *w, int at)
 {
 	static const char *const names[] = {"node1", "node2"};
 	int64_t newest = 0;
@@ -62,49 +62,49 @@ static void check_records(struct world *w, int at)
 		if (!record)
 			continue;
 		if (!str_same(json_text(record, "state"), "idle") || json_text(record, "task"))
-			world_fail(w, "the record on %s is not idle: %s", names[node], json_line(record));
+			two_nodes_fail(w, "the record on %s is not idle: %s", names[node], json_line(record));
 		if (!str_same(json_text(record, "owner"), names[at]))
-			world_fail(w, "the guest is on %s, the record on %s says: %s", names[at], names[node],
-				   json_line(record));
+			two_nodes_fail(w, "the guest is on %s, the record on %s says: %s", names[at], names[node],
+				       json_line(record));
 		if (newest && json_number(record, "generation") != newest)
-			world_fail(w, "the records' generations differ");
+			two_nodes_fail(w, "the records' generations differ");
 		newest = json_number(record, "generation");
 	}
-	if (!world_guard_admits(w, at))
-		world_fail(w, "%s has the guest, and its guard refuses a start", names[at]);
+	if (!two_nodes_guard_admits(w, at))
+		two_nodes_fail(w, "%s has the guest, and its guard refuses a start", names[at]);
 	vmm_auto_json struct json_object *other = record_of(w, !at);
-	if (other && world_guard_admits(w, !at))
-		world_fail(w, "%s does not have the guest, and its guard admits a start", names[!at]);
+	if (other && two_nodes_guard_admits(w, !at))
+		two_nodes_fail(w, "%s does not have the guest, and its guard admits a start", names[!at]);
 }
 
-void world_check_guards(struct world *w)
+void two_nodes_check_guards(struct two_nodes *w)
 {
 	int ready = 0;
 	for (int node = 0; node < NODES; node++) {
 		vmm_auto_free char *state = guest_state(w, node);
-		ready += !str_same(state, "absent") && world_guard_admits(w, node);
+		ready += !str_same(state, "absent") && two_nodes_guard_admits(w, node);
 	}
 	if (ready > 1)
-		world_fail(w, "the guest could be started on both nodes");
+		two_nodes_fail(w, "the guest could be started on both nodes");
 }
 
 /* ------------------------------------------------------------------ what lies about */
 
-static void check_no_strays(struct world *w, const char *dir)
+static void check_no_strays(struct two_nodes *w, const char *dir)
 {
 	DIR *names = opendir(dir);
 	struct dirent *entry;
 	/* A node that could not be asked to take its token away has it still; it is in nobody's way. */
-	bool spare_tokens = w->struck && w->trouble.node == NODE1;
+	bool spare_tokens = w->injected && w->fault.node == NODE1;
 	while (names && (entry = readdir(names)))
 		if (str_starts(entry->d_name, ".vmmigrate-") &&
 		    !(spare_tokens && str_starts(entry->d_name, ".vmmigrate-token-")))
-			world_fail(w, "%s/%s was left behind", dir, entry->d_name);
+			two_nodes_fail(w, "%s/%s was left behind", dir, entry->d_name);
 	if (names)
 		closedir(names);
 }
 
-static void check_tasks(struct world *w, int node)
+static void check_tasks(struct two_nodes *w, int node)
 {
 	static const char *const transient[] = {"open", "made"};
 	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[node].state);
@@ -113,27 +113,27 @@ static void check_tasks(struct world *w, int node)
 	json_each (task, tasks, "") {
 		vmm_auto_free char *request = str_format("%s/%s/request", dir, json_text(task, ""));
 		if (!file_there(request))
-			world_fail(w, "%s/%s was left behind", dir, json_text(task, ""));
+			two_nodes_fail(w, "%s/%s was left behind", dir, json_text(task, ""));
 		for (size_t i = 0; i < VMM_COUNT(transient); i++) {
 			vmm_auto_free char *path = str_format("%s/%s/%s", dir, json_text(task, ""), transient[i]);
 			if (file_there(path))
-				world_fail(w, "%s was left behind", path);
+				two_nodes_fail(w, "%s was left behind", path);
 		}
 	}
 }
 
-static void check_volume(struct world *w, int at, bool shared, unsigned seed)
+static void check_volume(struct two_nodes *w, int at, bool shared, unsigned seed)
 {
 	vmm_auto_free char *elsewhere = str_format("%s/disks/" GUEST ".raw", w->machine[!at].root);
-	if (!guest_has(w, at, shared, seed))
-		world_fail(w, "the guest's volume on node%d is not the newest", at + 1);
+	if (!volume_holds(w, at, shared, seed))
+		two_nodes_fail(w, "the guest's volume on node%d is not the newest", at + 1);
 	if (file_there(elsewhere))
-		world_fail(w, "%s was left behind", elsewhere);
+		two_nodes_fail(w, "%s was left behind", elsewhere);
 }
 
 /* ------------------------------------------------------------------ the guest */
 
-int guest_node(struct world *w)
+int guest_node(struct two_nodes *w)
 {
 	int at = -1;
 	for (int node = 0; node < NODES; node++) {
@@ -141,52 +141,52 @@ int guest_node(struct world *w)
 		if (str_same(state, "absent"))
 			continue;
 		if (at >= 0)
-			world_fail(w, "the guest's definition is on both nodes");
+			two_nodes_fail(w, "the guest's definition is on both nodes");
 		at = node;
 	}
 	if (at < 0)
-		world_fail(w, "the guest's definition is on neither node");
+		two_nodes_fail(w, "the guest's definition is on neither node");
 	return at;
 }
 
-static struct json_object *guest_of(struct world *w, int node)
+static struct json_object *guest_of(struct two_nodes *w, int node)
 {
 	vmm_auto_free char *path = str_format("%s/guests/" GUEST ".json", w->machine[node].root);
 	vmm_auto_free char *text = NULL;
 	struct json_object *guest = NULL;
 	if (file_read(path, 1 << 20, &text, NULL, NULL) < 0 || json_parse(text, -1, path, &guest, NULL) < 0)
-		world_fail(w, "%s cannot be read", path);
+		two_nodes_fail(w, "%s cannot be read", path);
 	return guest;
 }
 
-char *guest_memory(struct world *w, int node)
+char *guest_memory(struct two_nodes *w, int node)
 {
 	vmm_auto_json struct json_object *guest = guest_of(w, node);
 	return json_text(guest, "memory") ? str_copy(json_text(guest, "memory")) : NULL;
 }
 
-static bool memory_moves(const struct way *way)
+static bool memory_moves(const struct variant *variant)
 {
-	return strstr(way->options, "online") || strstr(way->options, "non_live");
+	return strstr(variant->options, "online") || strstr(variant->options, "non_live");
 }
 
-static void check_guest(struct world *w, int at, const struct way *way, bool runs)
+static void check_guest(struct two_nodes *w, int at, const struct variant *variant, bool runs)
 {
 	vmm_auto_json struct json_object *guest = guest_of(w, at);
 	if (!str_same(json_text(guest, "state"), runs ? "running" : "shutoff"))
-		world_fail(w, "the guest is %s on node%d", json_text_or(guest, "state", "?"), at + 1);
+		two_nodes_fail(w, "the guest is %s on node%d", json_text_or(guest, "state", "?"), at + 1);
 	if (!json_true(guest, "autostart"))
-		world_fail(w, "the guest on node%d has lost its autostart", at + 1);
-	if (runs && w->memory && memory_moves(way) && !str_same(json_text(guest, "memory"), w->memory))
-		world_fail(w, "the guest on node%d has lost its memory", at + 1);
+		two_nodes_fail(w, "the guest on node%d has lost its autostart", at + 1);
+	if (runs && w->memory && memory_moves(variant) && !str_same(json_text(guest, "memory"), w->memory))
+		two_nodes_fail(w, "the guest on node%d has lost its memory", at + 1);
 }
 
-void world_check(struct world *w, const struct way *way, bool runs, unsigned seed)
+void two_nodes_check(struct two_nodes *w, const struct variant *variant, bool runs, unsigned seed)
 {
 	int at = guest_node(w);
-	check_guest(w, at, way, runs);
+	check_guest(w, at, variant, runs);
 	check_records(w, at);
-	check_volume(w, at, way->shared, seed);
+	check_volume(w, at, variant->shared, seed);
 	for (int node = 0; node < NODES; node++) {
 		vmm_auto_free char *disks = str_format("%s/disks", w->machine[node].root);
 		check_no_strays(w, disks);

@@ -1,4 +1,4 @@
-/* world.c: two machines, a guest, and tasks that move it. */
+/* two-nodes.c: two machines, a guest, and tasks that move it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -8,9 +8,9 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-#include "world-node.h"
+#include "two-nodes-internal.h"
 
-const struct way ways[] = {
+const struct variant variants[] = {
 	{.name = "live", .options = "{\"online\":true}", .shared = true, .runs = true},
 	{.name = "paused", .options = "{\"non_live\":true}", .shared = true, .runs = true},
 	{.name = "restart, local volume", .options = "{\"restart\":true}", .runs = true},
@@ -19,12 +19,12 @@ const struct way ways[] = {
 	{.name = "offline, shared volume", .options = "{}", .shared = true},
 	{.name = "restart, tree", .options = "{\"restart\":true}", .runs = true, .tree = true},
 };
-const size_t way_count = VMM_COUNT(ways);
+const size_t variant_count = VMM_COUNT(variants);
 
-static void must(struct world *w, int done, struct vmm_error *err)
+static void must(struct two_nodes *w, int done, struct vmm_error *err)
 {
 	if (done < 0)
-		world_fail(w, "%s", err->message);
+		two_nodes_fail(w, "%s", err->message);
 }
 
 /* ------------------------------------------------------------------ machines */
@@ -36,7 +36,7 @@ static const char *scratch(void)
 	return chosen ? chosen : access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 }
 
-static void machine_make(struct world *w, int number)
+static void machine_make(struct two_nodes *w, int number)
 {
 	struct machine *machine = &w->machine[number];
 	struct vmm_error *err = NULL;
@@ -60,25 +60,25 @@ static void machine_make(struct world *w, int number)
 					     .null_root = machine->root};
 }
 
-struct world *world_make(void)
+struct two_nodes *two_nodes_make(void)
 {
-	struct world *w = mem_zero(sizeof(*w));
+	struct two_nodes *w = mem_zero(sizeof(*w));
 	struct vmm_error *err = NULL;
-	vmm_auto_free char *pattern = str_format("%s/vmmigrate-world-XXXXXX", scratch());
+	vmm_auto_free char *pattern = str_format("%s/vmmigrate-two-nodes-XXXXXX", scratch());
 	if (!mkdtemp(pattern))
 		fail_msg("%s: %s", pattern, strerror(errno));
 	w->dir = str_copy(pattern);
-	w->story = str_copy("");
+	w->description = str_copy("");
 	for (int i = 0; i < NODES; i++)
 		machine_make(w, i);
 	vmm_auto_free char *shared = str_format("%s/shared", w->dir), *mark = str_format("%s/.shared", shared);
 	must(w, dir_make(shared, 0700, &err), err);
 	must(w, file_write(mark, "", 0, 0600, &err), err);
-	world_view(w, NODE1);
+	two_nodes_link_root(w, NODE1);
 	return w;
 }
 
-void world_free(struct world *w)
+void two_nodes_free(struct two_nodes *w)
 {
 	dir_remove(w->dir, NULL);
 	for (int i = 0; i < NODES; i++) {
@@ -91,24 +91,24 @@ void world_free(struct world *w)
 	}
 	free(w->memory);
 	free(w->task);
-	free(w->story);
+	free(w->description);
 	free(w->dir);
 	free(w);
 }
 
-void world_story(struct world *w, const char *format, ...)
+void two_nodes_describe(struct two_nodes *w, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	free(w->story);
-	if (vasprintf(&w->story, format, args) < 0)
+	free(w->description);
+	if (vasprintf(&w->description, format, args) < 0)
 		abort();
 	va_end(args);
 }
 
 /* ------------------------------------------------------------------ the guest */
 
-static struct guest_host *host_of(struct world *w, int node)
+static struct guest_host *host_of(struct two_nodes *w, int node)
 {
 	struct guest_env env = {.node = "node", .null_root = w->machine[node].root};
 	struct guest_host *host;
@@ -117,39 +117,39 @@ static struct guest_host *host_of(struct world *w, int node)
 	return host;
 }
 
-void world_guest(struct world *w, int node, const struct way *way, const char *behaviours)
+void two_nodes_guest(struct two_nodes *w, int node, const struct variant *variant, const char *behaviours)
 {
 	struct vmm_error *err = NULL;
 	vmm_auto_free char *words = str_copy(behaviours ? behaviours : "[]");
 	for (char *c = words; *c; c++)
 		if (*c == '\'')
 			*c = '"';
-	vmm_auto_free char *definition =
-		str_format("{\"id\":\"" GUEST
-			   "\",\"name\":\"web\",\"uuid\":\"7e40f1a2-0101-4c3e-9b61-aaaaaaaaaaaa\",\"memory\":1048576,"
-			   "\"behaviours\":%s,\"volumes\":[{\"target\":\"vda\",\"type\":\"%s\",\"format\":\"raw\","
-			   "\"device\":\"disk\","
-			   "\"path\":\"%s/%s/" GUEST ".raw\"}]}",
-			   words, way->tree ? "null-tree" : "null", w->dir, way->shared ? "shared" : "root/disks");
-	if (way->tree)
-		world_tree(w, node);
+	vmm_auto_free char *definition = str_format(
+		"{\"id\":\"" GUEST
+		"\",\"name\":\"web\",\"uuid\":\"7e40f1a2-0101-4c3e-9b61-aaaaaaaaaaaa\",\"memory\":1048576,"
+		"\"behaviours\":%s,\"volumes\":[{\"target\":\"vda\",\"type\":\"%s\",\"format\":\"raw\","
+		"\"device\":\"disk\","
+		"\"path\":\"%s/%s/" GUEST ".raw\"}]}",
+		words, variant->tree ? "null-tree" : "null", w->dir, variant->shared ? "shared" : "root/disks");
+	if (variant->tree)
+		two_nodes_make_tree(w, node);
 	struct guest_host *host = host_of(w, node);
 	must(w, guest_null.define(host, definition, &err), err);
 	must(w, guest_null.autostart(host, GUEST, true, &err), err);
-	if (way->runs)
+	if (variant->runs)
 		must(w, guest_null.start(host, GUEST, false, &err), err);
 	guest_null.close(host);
 	free(w->memory);
 	w->memory = guest_memory(w, node);
 }
 
-void world_forget_memory(struct world *w)
+void two_nodes_forget_memory(struct two_nodes *w)
 {
 	free(w->memory);
 	w->memory = NULL;
 }
 
-static char *volume_path(struct world *w, int node, bool shared)
+static char *volume_path(struct two_nodes *w, int node, bool shared)
 {
 	return shared ? str_format("%s/shared/" GUEST ".raw", w->dir)
 		      : str_format("%s/disks/" GUEST ".raw", w->machine[node].root);
@@ -164,7 +164,7 @@ static void fill(char *bytes, unsigned seed)
 	}
 }
 
-void guest_writes(struct world *w, int node, bool shared, unsigned seed)
+void guest_writes(struct two_nodes *w, int node, bool shared, unsigned seed)
 {
 	static char bytes[GUEST_BYTES];
 	vmm_auto_free char *path = volume_path(w, node, shared);
@@ -172,10 +172,10 @@ void guest_writes(struct world *w, int node, bool shared, unsigned seed)
 	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	fill(bytes, seed);
 	if (fd < 0 || fd_write_all(fd, bytes, sizeof(bytes)) < 0)
-		world_fail(w, "%s: %s", path, strerror(errno));
+		two_nodes_fail(w, "%s: %s", path, strerror(errno));
 }
 
-bool guest_has(struct world *w, int node, bool shared, unsigned seed)
+bool volume_holds(struct two_nodes *w, int node, bool shared, unsigned seed)
 {
 	static char expected[GUEST_BYTES], found[GUEST_BYTES + 1];
 	vmm_auto_free char *path = volume_path(w, node, shared);
@@ -186,7 +186,7 @@ bool guest_has(struct world *w, int node, bool shared, unsigned seed)
 	return fd >= 0 && fd_read_all(fd, found, sizeof(found)) == GUEST_BYTES && !memcmp(expected, found, GUEST_BYTES);
 }
 
-char *guest_state(struct world *w, int node)
+char *guest_state(struct two_nodes *w, int node)
 {
 	struct guest_host *host = host_of(w, node);
 	vmm_auto_json struct json_object *state = NULL;
@@ -199,7 +199,7 @@ char *guest_state(struct world *w, int node)
 /* ------------------------------------------------------------------ power */
 
 /* Tasks of this machine see another boot than the one that they began in. */
-static void forget_boot(struct world *w, int node)
+static void forget_boot(struct two_nodes *w, int node)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[node].state);
 	vmm_auto_json struct json_object *names = NULL;
@@ -218,23 +218,23 @@ static void forget_boot(struct world *w, int node)
 	}
 }
 
-void machine_dies(struct world *w, int node)
+void machine_loses_power(struct two_nodes *w, int node)
 {
 	struct guest_host *host = host_of(w, node);
 	struct vmm_error *err = NULL;
 	must(w, guest_null.destroy(host, GUEST, &err), err);
 	guest_null.close(host);
 	forget_boot(w, node);
-	world_forget_memory(w);
+	two_nodes_forget_memory(w);
 }
 
-void machine_boots(struct world *w, int node)
+void machine_boots(struct two_nodes *w, int node)
 {
 	struct guest_host *host = host_of(w, node);
 	vmm_auto_json struct json_object *facts = NULL;
 	struct vmm_error *err = NULL;
 	if (guest_null.facts(host, GUEST, &facts, NULL) == 0 && json_true(facts, "autostart") &&
-	    str_same(json_text(facts, "state"), "shutoff") && world_guard_admits(w, node))
+	    str_same(json_text(facts, "state"), "shutoff") && two_nodes_guard_admits(w, node))
 		must(w, guest_null.start(host, GUEST, false, &err), err);
 	guest_null.close(host);
 }
@@ -242,99 +242,100 @@ void machine_boots(struct world *w, int node)
 /* ------------------------------------------------------------------ tasks */
 
 /* The migration first: what the engine hands to `connect` is this. */
-struct play {
+struct test_migration {
 	struct migration m;
-	struct world *w;
+	struct two_nodes *w;
 };
 
 static int connect_other(struct migration *m, struct vmm_error **err)
 {
-	struct world *w = ((struct play *)m)->w;
+	struct two_nodes *w = ((struct test_migration *)m)->w;
 	const char *target = json_text(m->request, "target");
 	int number = str_same(target, "node1") ? NODE1 : NODE2;
 	if (w->gone[number])
 		return error_set(err, VMM_FAILED, "link-lost", "%s cannot be reached", target);
-	return world_node(w, number, &m->node[TARGET], err);
+	return two_nodes_open_node(w, number, &m->node[TARGET], err);
 }
 
-void ended_free(struct ended *ended)
+void outcome_free(struct outcome *outcome)
 {
-	free(ended->message);
-	free(ended->task);
-	*ended = (struct ended){0};
+	free(outcome->message);
+	free(outcome->task);
+	*outcome = (struct outcome){0};
 }
 
-static void read_result(struct world *w, struct play *play, struct ended *ended)
+static void read_result(struct two_nodes *w, struct test_migration *migration, struct outcome *outcome)
 {
 	vmm_auto_json struct json_object *result = NULL;
 	struct vmm_error *err = NULL;
-	must(w, task_read(play->m.task, "result", &result, &err), err);
-	ended->settled = json_true(result, "settled");
-	ended->message = str_copy(json_text_or(result, "message", "no result"));
-	snprintf(ended->code, sizeof(ended->code), "%s", json_text_or(result, "error.code", ""));
+	must(w, task_read(migration->m.task, "result", &result, &err), err);
+	outcome->settled = json_true(result, "settled");
+	outcome->message = str_copy(json_text_or(result, "message", "no result"));
+	snprintf(outcome->code, sizeof(outcome->code), "%s", json_text_or(result, "error.code", ""));
 }
 
-static void play_open(struct world *w, struct play *play, int from, const char *task)
+static void test_migration_open(struct two_nodes *w, struct test_migration *migration, int from, const char *task)
 {
 	struct vmm_error *err = NULL;
-	*play = (struct play){.w = w};
-	w->home = from;
+	*migration = (struct test_migration){.w = w};
+	w->engine_node = from;
 	w->calls[NODE1] = w->calls[NODE2] = 0;
 	str_replace(&w->task, task);
-	world_view(w, from);
-	must(w, migration_open(&play->m, &w->machine[from].paths, task, &err), err);
-	play->m.connect = connect_other;
-	play->m.patience_ms = 0;
-	node_close(play->m.node[SOURCE]);
-	must(w, world_node(w, from, &play->m.node[SOURCE], &err), err);
+	two_nodes_link_root(w, from);
+	must(w, migration_open(&migration->m, &w->machine[from].paths, task, &err), err);
+	migration->m.connect = connect_other;
+	migration->m.patience_ms = 0;
+	node_close(migration->m.node[SOURCE]);
+	must(w, two_nodes_open_node(w, from, &migration->m.node[SOURCE], &err), err);
 }
 
-void world_migrate(struct world *w, int from, const char *options, struct ended *ended)
+void two_nodes_migrate(struct two_nodes *w, int from, const char *options, struct outcome *outcome)
 {
 	vmm_auto_json struct json_object *asked = NULL, *raw = NULL, *request = NULL;
 	struct vmm_error *err = NULL;
-	struct play play;
-	*ended = (struct ended){0};
+	struct test_migration migration;
+	*outcome = (struct outcome){0};
 	must(w, json_parse(options, -1, "options", &asked, &err), err);
 	raw = json_make("api:d guest:s target:s options:O", 1, GUEST, from == NODE1 ? "node2" : "node1", asked);
 	must(w, request_read(raw, NULL, &request, &err), err);
-	must(w, task_make(&w->machine[from].paths, from == NODE1 ? "node1" : "node2", request, &ended->task, &err),
+	must(w, task_make(&w->machine[from].paths, from == NODE1 ? "node1" : "node2", request, &outcome->task, &err),
 	     err);
-	play_open(w, &play, from, ended->task);
-	ended->exit = migrate_run(&play.m);
-	read_result(w, &play, ended);
-	migration_close(&play.m);
+	test_migration_open(w, &migration, from, outcome->task);
+	outcome->exit = migrate_run(&migration.m);
+	read_result(w, &migration, outcome);
+	migration_close(&migration.m);
 }
 
-int world_migrate_apart(struct world *w, int from, const char *options, journal_watch_fn *watch, void *context)
+int two_nodes_migrate_in_child(struct two_nodes *w, int from, const char *options, journal_watch_fn *watch,
+			       void *context)
 {
 	int status;
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct ended ended;
+		struct outcome outcome;
 		journal_watch(watch, context);
-		world_migrate(w, from, options, &ended);
-		_exit((int)ended.exit);
+		two_nodes_migrate(w, from, options, &outcome);
+		_exit((int)outcome.exit);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		world_fail(w, "a process of its own: %s", strerror(errno));
-	w->view = 0; /* it has left it as it was when it ended */
+		two_nodes_fail(w, "a process of its own: %s", strerror(errno));
+	w->root_node = 0; /* it has left it as it was when it ended */
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-void world_recover(struct world *w, int from, const char *task, const char *keep, struct ended *ended)
+void two_nodes_recover(struct two_nodes *w, int from, const char *task, const char *keep, struct outcome *outcome)
 {
-	struct play play;
-	*ended = (struct ended){.task = str_copy(task)};
-	play_open(w, &play, from, task);
-	json_object_put(play.m.request);
-	play.m.request = NULL;
-	ended->exit = recover_run(&play.m, keep);
-	read_result(w, &play, ended);
-	migration_close(&play.m);
+	struct test_migration migration;
+	*outcome = (struct outcome){.task = str_copy(task)};
+	test_migration_open(w, &migration, from, task);
+	json_object_put(migration.m.request);
+	migration.m.request = NULL;
+	outcome->exit = recover_run(&migration.m, keep);
+	read_result(w, &migration, outcome);
+	migration_close(&migration.m);
 }
 
-static bool is_settled(struct world *w, int node, const char *id)
+static bool is_settled(struct two_nodes *w, int node, const char *id)
 {
 	struct task *task;
 	vmm_auto_json struct json_object *result = NULL;
@@ -347,7 +348,7 @@ static bool is_settled(struct world *w, int node, const char *id)
 }
 
 /* True where nothing is left. */
-static bool settle_once(struct world *w, int from)
+static bool settle_once(struct two_nodes *w, int from)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[from].state);
 	vmm_auto_json struct json_object *names = NULL;
@@ -355,32 +356,32 @@ static bool settle_once(struct world *w, int from)
 	bool all = true;
 	must(w, dir_list(dir, &names, &err), err);
 	json_each (name, names, "") {
-		struct ended ended;
+		struct outcome outcome;
 		if (is_settled(w, from, json_text(name, "")))
 			continue;
-		world_recover(w, from, json_text(name, ""), NULL, &ended);
-		all &= ended.settled;
-		ended_free(&ended);
+		two_nodes_recover(w, from, json_text(name, ""), NULL, &outcome);
+		all &= outcome.settled;
+		outcome_free(&outcome);
 	}
 	return all;
 }
 
-void world_settle(struct world *w, int from)
+void two_nodes_recover_all(struct two_nodes *w, int from)
 {
 	for (int attempt = 0; attempt < 3; attempt++)
 		if (settle_once(w, from))
 			return;
-	world_fail(w, "recover does not settle it");
+	two_nodes_fail(w, "recover does not settle it");
 }
 
-void world_again(struct world *w, const struct way *way, unsigned seed)
+void two_nodes_migrate_again(struct two_nodes *w, const struct variant *variant, unsigned seed)
 {
 	int from = guest_node(w);
-	struct ended ended;
-	guest_writes(w, from, way->shared, seed);
-	world_migrate(w, from, way->options, &ended);
-	if (ended.exit != VMM_DONE || !ended.settled || guest_node(w) == from)
-		world_fail(w, "the second try: exit %d: %s", (int)ended.exit, ended.message);
-	world_check(w, way, way->runs, seed);
-	ended_free(&ended);
+	struct outcome outcome;
+	guest_writes(w, from, variant->shared, seed);
+	two_nodes_migrate(w, from, variant->options, &outcome);
+	if (outcome.exit != VMM_DONE || !outcome.settled || guest_node(w) == from)
+		two_nodes_fail(w, "the second try: exit %d: %s", (int)outcome.exit, outcome.message);
+	two_nodes_check(w, variant, variant->runs, seed);
+	outcome_free(&outcome);
 }

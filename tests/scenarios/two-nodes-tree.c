@@ -1,5 +1,6 @@
-/* world-tree.c: a guest whose volume is a directory tree. In place of rsync a few lines copy it, within this process: a test that is
- * linked with `wrap: tree_push` has thousands of migrations. What rsync does is test-tree.c's to prove. */
+/* two-nodes-tree.c: a guest whose volume is a directory tree. A few lines copy it in this process instead of rsync,
+ * since a test that is linked with `wrap: tree_push` has thousands of migrations. What rsync does is test-tree.c's to
+ * prove. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -10,18 +11,18 @@
 #include <cmocka.h>
 
 #include "copy/tree.h"
-#include "world-node.h"
+#include "two-nodes-internal.h"
 
 #define STAYS "stays"
 
 /* ------------------------------------------------------------------ what the guest has in it */
 
-void world_tree(struct world *w, int node)
+void two_nodes_make_tree(struct two_nodes *w, int node)
 {
 	vmm_auto_free char *path = str_format("%s/disks/" GUEST ".raw/" STAYS, w->machine[node].root);
 	vmm_auto_free char *link = str_format("%s/link", path);
 	if (dir_make(path, 0750, NULL) < 0 || (symlink("nowhere", link) < 0 && errno != EEXIST))
-		world_fail(w, "%s: %s", path, strerror(errno));
+		two_nodes_fail(w, "%s: %s", path, strerror(errno));
 }
 
 static bool is_tree(const char *path)

@@ -1,5 +1,5 @@
-/* What a target does about a guest that a task of another node has locked on it: it asks the source, and what it cannot know it leaves
- * alone. wrap: node_open_remote forward_verb tree_push */
+/* What a target does about a guest that a task of another node has locked on it: it asks the source, and what it cannot
+ * know it leaves alone. wrap: node_open_remote forward_verb tree_push */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,13 +7,13 @@
 #include <cmocka.h>
 
 #include "engine/engine.h"
-#include "world-node.h"
+#include "two-nodes-internal.h"
 
 enum { SEED = 71, SEED_AGAIN = 72, KILLED = 137 };
 
 /* ------------------------------------------------------------------ the way from node2 to node1 */
 
-static struct world *the_world;
+static struct two_nodes *nodes;
 
 int __wrap_node_open_remote(const struct node_paths *paths, const char *name, const char *task, struct vmm_node **node,
 			    struct vmm_error **err);
@@ -25,9 +25,9 @@ int __wrap_node_open_remote(const struct node_paths *paths, const char *name, co
 {
 	(void)paths, (void)task;
 	assert_string_equal(name, "node1");
-	if (the_world->gone[NODE1])
+	if (nodes->gone[NODE1])
 		return error_set(err, VMM_FAILED, "no-route", "node1 cannot be reached");
-	return world_node(the_world, NODE1, node, err);
+	return two_nodes_open_node(nodes, NODE1, node, err);
 }
 
 /* What the command on node1 would do. */
@@ -38,137 +38,139 @@ int __wrap_forward_verb(const struct node_paths *paths, const char *node, const 
 	const char *task = json_text(request, "task");
 	assert_string_equal(node, "node1");
 	assert_string_equal(verb, "recover");
-	if (the_world->gone[NODE1])
+	if (nodes->gone[NODE1])
 		return error_set(err, VMM_FAILED, "no-route", "node1 cannot be reached");
-	vmm_auto_free char *path = str_format("%s/tasks/%s/request", the_world->machine[NODE1].state, task);
+	vmm_auto_free char *path = str_format("%s/tasks/%s/request", nodes->machine[NODE1].state, task);
 	if (!file_there(path))
 		return error_set(err, VMM_NOT_FOUND, "no-such-task", "no task %s", task);
-	world_settle(the_world, NODE1);
-	the_world->home = NODE2;
-	world_view(the_world, NODE2);
+	two_nodes_recover_all(nodes, NODE1);
+	nodes->engine_node = NODE2;
+	two_nodes_link_root(nodes, NODE2);
 	return 0;
 }
 
 /* `recover`, with a word or none, on node2: the only outcome it tells of. */
-static const char *settles(struct world *w, const char *keep)
+static const char *settles(struct two_nodes *w, const char *keep)
 {
 	static const char *const outcomes[] = {"settled", "unsettled"};
 	vmm_auto_json struct json_object *told = json_object_new_object();
 	struct vmm_error *err = NULL;
-	the_world = w;
-	w->home = NODE2;
-	world_view(w, NODE2);
+	nodes = w;
+	w->engine_node = NODE2;
+	two_nodes_link_root(w, NODE2);
 	if (recover_all(&w->machine[NODE2].paths, NULL, NULL, keep, told, &err) < 0)
-		world_fail(w, "%s", err->message);
+		two_nodes_fail(w, "%s", err->message);
 	for (size_t i = 0; i < VMM_COUNT(outcomes); i++)
 		if (str_same(json_text(told, "recovered.0.outcome"), outcomes[i]))
 			return outcomes[i];
 	return "nothing";
 }
 
-static void settles_as(struct world *w, const char *outcome)
+static void settles_as(struct two_nodes *w, const char *outcome)
 {
 	const char *found = settles(w, NULL);
 	if (strcmp(found, outcome))
-		world_fail(w, "%s, not %s", found, outcome);
+		two_nodes_fail(w, "%s, not %s", found, outcome);
 }
 
 /* ------------------------------------------------------------------ tests */
 
-static struct world *begin(const struct way *way, int call, enum trouble what, struct ended *ended)
+static struct two_nodes *begin(const struct variant *variant, int call, enum fault what, struct outcome *outcome)
 {
-	struct world *w = world_make();
-	world_story(w, "%s: node2, call %d: %s", way->name, call, trouble_names[what]);
-	world_guest(w, NODE1, way, NULL);
-	guest_writes(w, NODE1, way->shared, SEED);
-	world_trouble(w, NODE2, call, what);
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_describe(w, "%s: node2, call %d: %s", variant->name, call, fault_names[what]);
+	two_nodes_guest(w, NODE1, variant, NULL);
+	guest_writes(w, NODE1, variant->shared, SEED);
+	two_nodes_inject(w, NODE2, call, what);
 	if (what == KILLED_AFTER) {
-		w->struck = world_migrate_apart(w, NODE1, way->options, NULL, NULL) == KILLED;
-		world_heal(w);
+		w->injected = two_nodes_migrate_in_child(w, NODE1, variant->options, NULL, NULL) == KILLED;
+		two_nodes_heal(w);
 	} else {
-		world_migrate(w, NODE1, way->options, ended);
+		two_nodes_migrate(w, NODE1, variant->options, outcome);
 	}
 	return w;
 }
 
-static bool target_is_locked(struct world *w)
+static bool target_is_locked(struct two_nodes *w)
 {
 	vmm_auto_json struct json_object *record = NULL;
 	assert_int_equal(record_read(w->machine[NODE2].state, "null-" GUEST, &record, NULL), 0);
 	return json_text(record, "task");
 }
 
-static void forget_tasks(struct world *w)
+static void forget_tasks(struct two_nodes *w)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[NODE1].state);
 	struct vmm_error *err = NULL;
 	if (dir_remove(dir, &err) < 0)
-		world_fail(w, "%s", err->message);
+		two_nodes_fail(w, "%s", err->message);
 }
 
 static void a_target_has_the_source_settle_what_it_can(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++)
+	for (size_t i = 0; i < variant_count; i++)
 		for (int call = 3, more = true; more; call++) {
-			struct world *w = begin(&ways[i], call, KILLED_AFTER, NULL);
+			struct two_nodes *w = begin(&variants[i], call, KILLED_AFTER, NULL);
 			if (target_is_locked(w))
 				settles_as(w, "settled");
-			world_settle(w, NODE1);
-			world_check(w, &ways[i], ways[i].runs, SEED);
-			world_again(w, &ways[i], SEED_AGAIN);
-			more = w->struck;
-			world_free(w);
+			two_nodes_recover_all(w, NODE1);
+			two_nodes_check(w, &variants[i], variants[i].runs, SEED);
+			two_nodes_migrate_again(w, &variants[i], SEED_AGAIN);
+			more = w->injected;
+			two_nodes_free(w);
 		}
 }
 
 static void a_target_that_cannot_ask_leaves_all_as_it_is(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++)
+	for (size_t i = 0; i < variant_count; i++)
 		for (int call = 3, more = true; more; call++) {
-			struct world *w = begin(&ways[i], call, KILLED_AFTER, NULL);
+			struct two_nodes *w = begin(&variants[i], call, KILLED_AFTER, NULL);
 			if (target_is_locked(w)) {
 				vmm_auto_free char *before = guest_state(w, NODE2);
 				w->gone[NODE1] = true;
 				settles_as(w, "unsettled");
 				vmm_auto_free char *after = guest_state(w, NODE2);
 				assert_string_equal(before, after);
-				world_check_guards(w);
+				two_nodes_check_guards(w);
 			}
-			world_heal(w);
-			world_settle(w, NODE1);
-			world_check(w, &ways[i], ways[i].runs, SEED);
-			more = w->struck;
-			world_free(w);
+			two_nodes_heal(w);
+			two_nodes_recover_all(w, NODE1);
+			two_nodes_check(w, &variants[i], variants[i].runs, SEED);
+			more = w->injected;
+			two_nodes_free(w);
 		}
 }
 
-/* The source's disk has the commit in its record, but the task is gone from it, so that nobody there remembers to tell the target. */
+/* The source's disk has the commit in its record, but the task is gone from it, so that nobody there remembers to tell
+ * the target. */
 static void a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++) {
+	for (size_t i = 0; i < variant_count; i++) {
 		int taken = 0;
 		for (int call = 3, more = true; more; call++) {
-			struct ended ended;
-			struct world *w = begin(&ways[i], call, GONE_BEFORE, &ended);
+			struct outcome outcome;
+			struct two_nodes *w = begin(&variants[i], call, GONE_BEFORE, &outcome);
 			/* Only what comes behind the commit, and before the source gives up its own. */
-			if (ended.exit == VMM_LEFTOVERS && target_is_locked(w) && !strstr(ended.message, "unlock")) {
+			if (outcome.exit == VMM_LEFTOVERS && target_is_locked(w) &&
+			    !strstr(outcome.message, "unlock")) {
 				forget_tasks(w);
-				world_heal(w);
+				two_nodes_heal(w);
 				settles_as(w, "settled");
 				vmm_auto_free char *now = guest_state(w, NODE2);
-				assert_string_equal(now, ways[i].runs ? "running" : "shutoff");
-				assert_true(guest_has(w, NODE2, ways[i].shared, SEED));
-				assert_true(world_guard_admits(w, NODE2));
-				assert_false(world_guard_admits(w, NODE1));
+				assert_string_equal(now, variants[i].runs ? "running" : "shutoff");
+				assert_true(volume_holds(w, NODE2, variants[i].shared, SEED));
+				assert_true(two_nodes_guard_admits(w, NODE2));
+				assert_false(two_nodes_guard_admits(w, NODE1));
 				assert_false(target_is_locked(w));
 				taken++;
 			}
-			ended_free(&ended);
-			more = w->struck;
-			world_free(w);
+			outcome_free(&outcome);
+			more = w->injected;
+			two_nodes_free(w);
 		}
 		assert_true(taken);
 	}
@@ -178,9 +180,9 @@ static void a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task(v
 static void a_source_that_forgot_everything_is_doubt(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++)
+	for (size_t i = 0; i < variant_count; i++)
 		for (int call = 3; call < 20; call++) {
-			struct world *w = begin(&ways[i], call, KILLED_AFTER, NULL);
+			struct two_nodes *w = begin(&variants[i], call, KILLED_AFTER, NULL);
 			if (target_is_locked(w)) {
 				vmm_auto_free char *records = str_format("%s/guests", w->machine[NODE1].state);
 				vmm_auto_free char *before = guest_state(w, NODE2);
@@ -191,103 +193,104 @@ static void a_source_that_forgot_everything_is_doubt(void **state)
 				assert_string_equal(before, after);
 				assert_true(target_is_locked(w));
 			}
-			world_free(w);
+			two_nodes_free(w);
 		}
 }
 
 static void a_source_that_kept_the_guest_has_the_target_tidy_up(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++)
+	for (size_t i = 0; i < variant_count; i++)
 		for (int call = 3; call < 9; call++) {
-			struct ended ended;
-			struct world *w = begin(&ways[i], call, GONE_AFTER, &ended);
-			if (ended.exit == VMM_FAILED && !ended.settled) {
+			struct outcome outcome;
+			struct two_nodes *w = begin(&variants[i], call, GONE_AFTER, &outcome);
+			if (outcome.exit == VMM_FAILED && !outcome.settled) {
 				/* The source has had the guest once, so that its record outlives the task. */
 				vmm_auto_json struct json_object *record =
 					json_make("guest:s owner:s state:s generation:i", "null-" GUEST, "node1",
 						  "idle", (int64_t)0);
 				assert_int_equal(record_write(w->machine[NODE1].state, "node1", record, NULL), 0);
 				forget_tasks(w);
-				world_heal(w);
+				two_nodes_heal(w);
 				settles_as(w, "settled");
-				world_check(w, &ways[i], ways[i].runs, SEED);
-				world_again(w, &ways[i], SEED_AGAIN);
+				two_nodes_check(w, &variants[i], variants[i].runs, SEED);
+				two_nodes_migrate_again(w, &variants[i], SEED_AGAIN);
 			}
-			ended_free(&ended);
-			world_free(w);
+			outcome_free(&outcome);
+			two_nodes_free(w);
 		}
 }
 
-/* ------------------------------------------------------------------ the source is lost, and an administrator says a word here */
+/* ------------------------------------------------------------------ the source is lost, and an administrator says a
+ * word here */
 
 /* The worker has died, and its machine with it. */
-static struct world *begin_alone(const struct way *way, int call)
+static struct two_nodes *begin_alone(const struct variant *variant, int call)
 {
-	struct world *w = begin(way, call, KILLED_AFTER, NULL);
-	if (w->struck)
-		machine_dies(w, NODE1);
+	struct two_nodes *w = begin(variant, call, KILLED_AFTER, NULL);
+	if (w->injected)
+		machine_loses_power(w, NODE1);
 	w->gone[NODE1] = true;
 	return w;
 }
 
-static void come_back(struct world *w)
+static void come_back(struct two_nodes *w)
 {
-	world_heal(w);
+	two_nodes_heal(w);
 	machine_boots(w, NODE1);
-	world_check_guards(w);
-	world_settle(w, NODE1);
-	world_check_guards(w);
+	two_nodes_check_guards(w);
+	two_nodes_recover_all(w, NODE1);
+	two_nodes_check_guards(w);
 }
 
 /* It has its power again, and the link is still cut: it cannot know of the word, and starts nothing. */
-static void come_back_alone(struct world *w)
+static void come_back_alone(struct two_nodes *w)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[NODE1].state);
 	vmm_auto_json struct json_object *names = NULL;
-	world_heal(w);
+	two_nodes_heal(w);
 	machine_boots(w, NODE1);
 	w->gone[NODE2] = true;
 	assert_int_equal(dir_list(dir, &names, NULL), 0);
 	json_each (name, names, "") {
-		struct ended ended;
-		world_recover(w, NODE1, json_text(name, ""), NULL, &ended);
-		ended_free(&ended);
+		struct outcome outcome;
+		two_nodes_recover(w, NODE1, json_text(name, ""), NULL, &outcome);
+		outcome_free(&outcome);
 	}
 	vmm_auto_free char *now = guest_state(w, NODE1);
 	assert_string_not_equal(now, "running");
-	world_check_guards(w);
+	two_nodes_check_guards(w);
 }
 
 static void by_a_word_the_target_has_what_has_arrived_and_a_source_that_comes_back_gives_way(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++) {
+	for (size_t i = 0; i < variant_count; i++) {
 		int kept = 0;
 		for (int call = 3, more = true; more; call++) {
-			struct world *w = begin_alone(&ways[i], call);
+			struct two_nodes *w = begin_alone(&variants[i], call);
 			vmm_auto_free char *before = guest_state(w, NODE2);
 			if (target_is_locked(w) && !strcmp(settles(w, "target"), "settled")) {
 				vmm_auto_free char *now = guest_state(w, NODE2);
-				assert_string_equal(now, ways[i].runs ? "running" : "shutoff");
+				assert_string_equal(now, variants[i].runs ? "running" : "shutoff");
 				come_back_alone(w);
 				come_back(w);
 				assert_int_equal(guest_node(w), NODE2);
-				assert_true(guest_has(w, NODE2, ways[i].shared, SEED));
-				assert_true(world_guard_admits(w, NODE2));
-				assert_false(world_guard_admits(w, NODE1));
+				assert_true(volume_holds(w, NODE2, variants[i].shared, SEED));
+				assert_true(two_nodes_guard_admits(w, NODE2));
+				assert_false(two_nodes_guard_admits(w, NODE1));
 				assert_false(target_is_locked(w));
 				kept++;
 			} else if (target_is_locked(w)) {
 				/* It has not arrived: nothing was changed. */
 				vmm_auto_free char *after = guest_state(w, NODE2);
 				assert_string_equal(before, after);
-				assert_false(world_guard_admits(w, NODE2));
+				assert_false(two_nodes_guard_admits(w, NODE2));
 				come_back(w);
-				world_check(w, &ways[i], ways[i].runs, SEED);
+				two_nodes_check(w, &variants[i], variants[i].runs, SEED);
 			}
-			more = w->struck;
-			world_free(w);
+			more = w->injected;
+			two_nodes_free(w);
 		}
 		assert_true(kept);
 	}
@@ -296,18 +299,18 @@ static void by_a_word_the_target_has_what_has_arrived_and_a_source_that_comes_ba
 static void by_a_word_for_the_source_the_target_forgets_what_is_not_its_own(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < way_count; i++) {
+	for (size_t i = 0; i < variant_count; i++) {
 		int given = 0;
 		for (int call = 3, more = true; more; call++) {
-			struct world *w = begin_alone(&ways[i], call);
+			struct two_nodes *w = begin_alone(&variants[i], call);
 			if (target_is_locked(w) && !strcmp(settles(w, "source"), "settled")) {
 				assert_false(target_is_locked(w));
 				come_back(w);
-				world_check(w, &ways[i], ways[i].runs, SEED);
+				two_nodes_check(w, &variants[i], variants[i].runs, SEED);
 				given++;
 			}
-			more = w->struck;
-			world_free(w);
+			more = w->injected;
+			two_nodes_free(w);
 		}
 		assert_true(given);
 	}

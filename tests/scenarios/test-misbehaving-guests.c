@@ -1,0 +1,306 @@
+/* Guests that do not behave, and what an administrator's word makes of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "two-nodes.h"
+
+/* wrap: tree_push */
+
+enum { SEED = 31, SEED_AGAIN = 32 };
+
+static const struct variant *variant_named(const char *name)
+{
+	for (size_t i = 0; i < variant_count; i++)
+		if (!strcmp(variants[i].name, name))
+			return &variants[i];
+	fail_msg("no variant %s", name);
+	return NULL;
+}
+
+/* Moves a guest that has these behaviours; how that ended is in `ended`. */
+static struct two_nodes *moves(const struct variant *variant, const char *options, const char *behaviours,
+			       struct outcome *outcome)
+{
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_describe(w, "%s, %s", variant->name, behaviours);
+	two_nodes_guest(w, NODE1, variant, behaviours);
+	guest_writes(w, NODE1, variant->shared, SEED);
+	two_nodes_migrate(w, NODE1, options ? options : variant->options, outcome);
+	return w;
+}
+
+static void expect(struct two_nodes *w, const struct outcome *outcome, enum vmm_exit exit, bool settled,
+		   const char *code)
+{
+	if (outcome->exit != exit || outcome->settled != settled || strcmp(outcome->code, code))
+		two_nodes_fail(w, "exit %d, code %s, %s: %s", (int)outcome->exit, outcome->code,
+			       outcome->settled ? "settled" : "not settled", outcome->message);
+}
+
+/* It is as it was, and moves once it behaves. */
+static void stays_and_moves_later(const char *variant_name, const char *behaviours, const char *code)
+{
+	const struct variant *variant = variant_named(variant_name);
+	struct outcome outcome;
+	struct two_nodes *w = moves(variant, NULL, behaviours, &outcome);
+	expect(w, &outcome, VMM_FAILED, true, code);
+	assert_int_equal(guest_node(w), NODE1);
+	two_nodes_check(w, variant, true, SEED);
+	two_nodes_guest(w, NODE1, variant, NULL);
+	two_nodes_migrate_again(w, variant, SEED_AGAIN);
+	outcome_free(&outcome);
+	two_nodes_free(w);
+}
+
+static void memory_that_does_not_arrive_leaves_the_guest_running_here(void **state)
+{
+	(void)state;
+	stays_and_moves_later("live", "['break']", "migration-failed");
+	stays_and_moves_later("paused", "['break']", "migration-failed");
+}
+
+static void a_source_that_goes_on_after_all_keeps_the_guest(void **state)
+{
+	(void)state;
+	stays_and_moves_later("live", "['finish-lost']", "link-lost");
+	stays_and_moves_later("paused", "['finish-lost']", "link-lost");
+}
+
+static void a_guest_that_is_deaf_to_its_shutdown_runs_on(void **state)
+{
+	(void)state;
+	stays_and_moves_later("restart, local volume", "['deaf']", "shutdown-timeout");
+	stays_and_moves_later("restart, shared volume", "['deaf']", "shutdown-timeout");
+}
+
+static void a_guest_that_the_target_cannot_start_runs_on_here(void **state)
+{
+	(void)state;
+	stays_and_moves_later("restart, local volume", "['no-start']", "start-failed");
+	stays_and_moves_later("restart, shared volume", "['no-start']", "start-failed");
+}
+
+static void a_deaf_guest_is_killed_only_by_force(void **state)
+{
+	(void)state;
+	const struct variant *variant = variant_named("restart, local volume");
+	struct outcome outcome;
+	struct two_nodes *w = moves(variant, "{\"restart\":true,\"force_stop\":true}", "['deaf']", &outcome);
+	expect(w, &outcome, VMM_DONE, true, "");
+	two_nodes_check(w, variant, true, SEED);
+	outcome_free(&outcome);
+	two_nodes_free(w);
+}
+
+static void memory_that_arrived_goes_on_there_whatever_the_source_says(void **state)
+{
+	(void)state;
+	const struct variant *variant = variant_named("live");
+	struct outcome outcome;
+	struct two_nodes *w = moves(variant, NULL, "['source-lost']", &outcome);
+	expect(w, &outcome, VMM_DONE, true, "");
+	assert_int_equal(guest_node(w), NODE2);
+	two_nodes_check(w, variant, true, SEED);
+	outcome_free(&outcome);
+	two_nodes_free(w);
+}
+
+static void a_guest_that_ends_with_half_its_memory_moved_is_off_here(void **state)
+{
+	(void)state;
+	static const struct variant stopped = {.name = "stopped", .options = "{}", .shared = true};
+	static const char *const names[] = {"live", "paused"};
+	for (size_t i = 0; i < VMM_COUNT(names); i++) {
+		struct outcome outcome;
+		struct two_nodes *w = moves(variant_named(names[i]), NULL, "['source-dies']", &outcome);
+		expect(w, &outcome, VMM_FAILED, true, "link-lost");
+		assert_int_equal(guest_node(w), NODE1);
+		two_nodes_check(w, &stopped, false, SEED);
+		two_nodes_migrate_again(w, &stopped, SEED_AGAIN);
+		outcome_free(&outcome);
+		two_nodes_free(w);
+	}
+}
+
+/* ------------------------------------------------------------------ it dies just after it was let go */
+
+static struct two_nodes *dies(const struct variant *variant, char **task)
+{
+	struct outcome outcome;
+	struct two_nodes *w = moves(variant, NULL, "['dies']", &outcome);
+	vmm_auto_free char *back = str_format("vmmigrate recover %s --keep source", outcome.task);
+	expect(w, &outcome, VMM_NEEDS_DECISION, false, "did-not-stay");
+	if (!strstr(outcome.message, back))
+		two_nodes_fail(w, "the way back is not named: %s", outcome.message);
+	if (!volume_holds(w, NODE1, variant->shared, SEED))
+		two_nodes_fail(w, "the source's volume is not kept");
+	*task = str_copy(outcome.task);
+	outcome_free(&outcome);
+	two_nodes_forget_memory(w);
+	/* Without a word nothing is decided, however often it is asked. */
+	for (int i = 0; i < 2; i++) {
+		two_nodes_recover(w, NODE1, *task, NULL, &outcome);
+		expect(w, &outcome, VMM_NEEDS_DECISION, false, "did-not-stay");
+		outcome_free(&outcome);
+	}
+	return w;
+}
+
+static void a_guest_that_dies_goes_back_at_a_word(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < variant_count; i++) {
+		if (!variants[i].runs)
+			continue;
+		vmm_auto_free char *task = NULL;
+		struct outcome outcome;
+		struct two_nodes *w = dies(&variants[i], &task);
+		two_nodes_recover(w, NODE1, task, "source", &outcome);
+		expect(w, &outcome, VMM_FAILED, true, "interrupted");
+		assert_int_equal(guest_node(w), NODE1);
+		two_nodes_check(w, &variants[i], true, SEED);
+		two_nodes_guest(w, NODE1, &variants[i], NULL);
+		two_nodes_migrate_again(w, &variants[i], SEED_AGAIN);
+		outcome_free(&outcome);
+		two_nodes_free(w);
+	}
+}
+
+static void a_guest_that_dies_stays_there_at_a_word(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < variant_count; i++) {
+		if (!variants[i].runs)
+			continue;
+		vmm_auto_free char *task = NULL;
+		struct outcome outcome;
+		struct two_nodes *w = dies(&variants[i], &task);
+		two_nodes_recover(w, NODE1, task, "target", &outcome);
+		expect(w, &outcome, VMM_DONE, true, "");
+		assert_int_equal(guest_node(w), NODE2);
+		two_nodes_check(w, &variants[i], false, SEED);
+		two_nodes_guest(w, NODE2, &variants[i], NULL);
+		two_nodes_migrate_again(w, &variants[i], SEED_AGAIN);
+		outcome_free(&outcome);
+		two_nodes_free(w);
+	}
+}
+
+/* ------------------------------------------------------------------ a target that is gone for good */
+
+/* The target goes away in the middle of `way`, after the n-th call, and nobody but an administrator can decide. */
+static struct two_nodes *lost(const struct variant *variant, int call, struct outcome *outcome)
+{
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_describe(w, "%s, target gone after call %d", variant->name, call);
+	two_nodes_guest(w, NODE1, variant, NULL);
+	guest_writes(w, NODE1, variant->shared, SEED);
+	two_nodes_inject(w, NODE2, call, GONE_AFTER);
+	two_nodes_migrate(w, NODE1, variant->options, outcome);
+	return w;
+}
+
+/* The word is carried out without the target, which gives way when it is back, even if it had begun to think that it
+ * owns the guest. */
+static void kept_without_the_target(const struct variant *variant, int call, bool *injected)
+{
+	struct outcome outcome, kept;
+	struct two_nodes *w = lost(variant, call, &outcome);
+	*injected = w->injected;
+	if (outcome.exit == VMM_NEEDS_DECISION || (outcome.exit == VMM_LEFTOVERS && !outcome.settled)) {
+		machine_loses_power(w, NODE2); /* which is what the word says, and what nobody else can know */
+		two_nodes_recover(w, NODE1, outcome.task, "source", &kept);
+		vmm_auto_free char *state = guest_state(w, NODE1);
+		bool given_up = !strcmp(kept.code, "given-up");
+		if (!given_up && strcmp(state, variant->runs ? "running" : "shutoff"))
+			two_nodes_fail(w, "the guest is %s: %s", state, kept.message);
+		if (!given_up && (kept.settled || !two_nodes_guard_admits(w, NODE1)))
+			two_nodes_fail(w, "kept, but not to the end: %s", kept.message);
+		vmm_auto_json struct json_object *record = NULL;
+		record_read(w->machine[NODE1].state, "null-" GUEST, &record, NULL);
+		if (!given_up && json_number(record, "generation") != 2)
+			two_nodes_fail(w, "nothing is there that outranks the target: %s", json_line(record));
+		outcome_free(&kept);
+	}
+	two_nodes_heal(w);
+	two_nodes_recover_all(w, NODE1);
+	if (variant->runs)
+		machine_boots(w, NODE2);
+	two_nodes_check(w, variant, variant->runs, SEED);
+	two_nodes_migrate_again(w, variant, SEED_AGAIN);
+	outcome_free(&outcome);
+	two_nodes_free(w);
+}
+
+static void the_source_keeps_the_guest_at_a_word_though_the_target_is_gone(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < variant_count; i++) {
+		bool injected = true;
+		for (int call = 1; injected; call++)
+			kept_without_the_target(&variants[i], call, &injected);
+	}
+}
+
+static void a_word_about_a_settled_task_changes_nothing(void **state)
+{
+	(void)state;
+	static const char *const words[] = {"source", "target"};
+	for (size_t i = 0; i < variant_count; i++)
+		for (size_t n = 0; n < VMM_COUNT(words); n++) {
+			struct outcome outcome, again;
+			struct two_nodes *w = moves(&variants[i], NULL, "[]", &outcome);
+			expect(w, &outcome, VMM_DONE, true, "");
+			two_nodes_recover(w, NODE1, outcome.task, words[n], &again);
+			assert_int_equal(guest_node(w), NODE2);
+			two_nodes_check(w, &variants[i], variants[i].runs, SEED);
+			outcome_free(&again);
+			outcome_free(&outcome);
+			two_nodes_free(w);
+		}
+}
+
+static void the_target_is_not_kept_where_the_guest_never_arrived(void **state)
+{
+	(void)state;
+	const struct variant *variant = variant_named("restart, local volume");
+	struct outcome outcome, kept;
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_describe(w, "%s", variant->name);
+	two_nodes_guest(w, NODE1, variant, NULL);
+	guest_writes(w, NODE1, variant->shared, SEED);
+	two_nodes_inject(w, NODE2, 5, GONE_AFTER);
+	two_nodes_migrate(w, NODE1, variant->options, &outcome);
+	two_nodes_heal(w);
+	two_nodes_recover(w, NODE1, outcome.task, "target", &kept);
+	expect(w, &kept, VMM_NEEDS_DECISION, false, "not-there");
+	outcome_free(&kept);
+	two_nodes_recover(w, NODE1, outcome.task, "source", &kept);
+	two_nodes_check(w, variant, true, SEED);
+	two_nodes_migrate_again(w, variant, SEED_AGAIN);
+	outcome_free(&kept);
+	outcome_free(&outcome);
+	two_nodes_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(memory_that_does_not_arrive_leaves_the_guest_running_here),
+		cmocka_unit_test(a_source_that_goes_on_after_all_keeps_the_guest),
+		cmocka_unit_test(a_guest_that_is_deaf_to_its_shutdown_runs_on),
+		cmocka_unit_test(a_guest_that_the_target_cannot_start_runs_on_here),
+		cmocka_unit_test(a_deaf_guest_is_killed_only_by_force),
+		cmocka_unit_test(memory_that_arrived_goes_on_there_whatever_the_source_says),
+		cmocka_unit_test(a_guest_that_ends_with_half_its_memory_moved_is_off_here),
+		cmocka_unit_test(a_guest_that_dies_goes_back_at_a_word),
+		cmocka_unit_test(a_guest_that_dies_stays_there_at_a_word),
+		cmocka_unit_test(the_source_keeps_the_guest_at_a_word_though_the_target_is_gone),
+		cmocka_unit_test(a_word_about_a_settled_task_changes_nothing),
+		cmocka_unit_test(the_target_is_not_kept_where_the_guest_never_arrived),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
