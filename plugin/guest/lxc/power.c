@@ -11,8 +11,8 @@
 
 enum {
 	START_MS = 120000,
-	HELD_S = 60,  /* until the container is set up */
-	HOLD_S = 120, /* that the hook waits for our answer */
+	HELD_S = 60,  /* limit for the container to be set up */
+	HOLD_S = 120, /* limit of the hook's wait for our answer */
 	RELEASE_MS = 30000,
 	POLL_MS = 25,	    /* until we notice that it is off, which is downtime */
 	STOPPED_MS = 30000, /* within which it has to be off after its init was killed */

@@ -181,8 +181,8 @@ static void add_tied(struct json_object *devices, xmlNode *all)
 	for (const struct tied *t = tied; t < tied + VMM_COUNT(tied); t++)
 		xml_each (node, all, t->element) {
 			xmlNode *child = t->child ? xml_below(node, t->child) : node;
-			/* Not tied to the host: memory that no file backs (a DIMM), and a smart card that the SPICE
-			 * client has. */
+			/* Not tied to the host: memory that no file backs (a DIMM), and a smart card of the SPICE
+			 * client. */
 			if ((t->type && !xml_attribute_is(node, "type", t->type)) || (!t->attribute && !child) ||
 			    (xml_is(node, "smartcard") && xml_attribute_is(node, "mode", "passthrough")))
 				continue;

@@ -14,8 +14,7 @@
 
 enum {
 	LOOK_MS = 200,
-	/* After the guest was stopped, no statistics are asked for so long: libvirtd would answer only when all is
-	 * over. */
+	/* So long no statistics are asked for after the guest was stopped: libvirtd would answer only at the end. */
 	SWITCH_MS = 1000,
 	ABORT_LIMIT_MS = 180000, /* libvirtd itself waits less for a peer that does not answer */
 };
@@ -47,7 +46,7 @@ struct qemu_migration {
 
 	pthread_t thread;
 	int process;  /* pidfd of QEMU, or -1 */
-	int returned; /* eventfd: libvirt's call has returned; the thread sets it, and before it: */
+	int returned; /* eventfd: libvirt's call has returned. The thread signals it after it has set these: */
 	int result;
 	struct vmm_error *problem;
 };
@@ -310,7 +309,7 @@ static void tune(struct qemu_migration *m, const struct job_statistics *s)
 	}
 }
 
-/* A guest that is migrated paused was stopped before, and its statistics are asked for all the time. */
+/* With --non-live the guest is stopped from the beginning on, and statistics are asked for all the time. */
 static bool just_stopped(struct qemu_migration *m)
 {
 	int64_t at_ms = m->order->paused ? 0 : qemu_events_stopped(m->events);
