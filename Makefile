@@ -15,8 +15,8 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DVMM_VERSION='"$(VERSION)"' -fPIC -fvisib
 	     $(shell pkg-config --cflags $(PACKAGES)) $(CPPFLAGS) $(CFLAGS) $(SANITIZE)
 
 # The rooms, from the top down. Everything in them but the programs' main files is one library; each program takes what it needs of it.
-ROOMS	 = $(addprefix plugin/, engine migration plan node guest guest/qemu guest/lxc copy track cluster link base) storage
-MAINS    = plugin/engine/main.c plugin/node/agent-main.c plugin/copy/tree-pipe.c
+ROOMS	 = $(addprefix plugin/, engine migration plan node guest guest/qemu guest/lxc copy tree track cluster link base) storage
+MAINS    = plugin/engine/main.c plugin/node/agent-main.c plugin/tree/pipe.c
 LIB_SRC  = $(filter-out $(MAINS), $(wildcard $(ROOMS:%=%/*.c)))
 LIB_OBJ  = $(LIB_SRC:%.c=$(BUILD)/%.o)
 LIB      = $(BUILD)/libengine.a
@@ -55,7 +55,7 @@ $(BUILD)/vmmigrate: $(CLI_SRC:%.c=$(BUILD)/%.o)
 
 # Small programs of libc alone: the guard, the hold of a container's start, rsync's line.
 $(BUILD)/lxc-hold: $(BUILD)/hooks/lxc/hold.o
-$(BUILD)/tree-pipe: $(BUILD)/plugin/copy/tree-pipe.o
+$(BUILD)/tree-pipe: $(BUILD)/plugin/tree/pipe.o
 $(BUILD)/lxc-hold $(BUILD)/tree-pipe:
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<

@@ -1,10 +1,17 @@
-/* clock.c: time, process start times, random digits, checksums. */
+/* clock.c: time, I/O priority, process start times, random digits, checksums. */
 #include <errno.h>
+#include <linux/ioprio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "base.h"
+
+void io_set_idle(void)
+{
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+}
 
 int64_t clock_now_us(void)
 {

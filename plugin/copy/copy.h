@@ -100,9 +100,6 @@ int copy_verify(const struct copy_job *job, struct stream *session, struct copy_
 typedef int copy_open_fn(void *context, const char *volume, uint64_t size, struct vmm_error **err);
 int copy_serve(struct stream *session, copy_open_fn *open_volume, void *context, struct vmm_error **err);
 
-/* From now on this thread, and all that it starts, uses the disk only while nobody else wants it. Async-signal-safe. */
-void copy_when_idle(void);
-
 /* The root of all leaves as hex digits: one tag under the job's key over the size and the leaves' tags in their order. Once
  * copy_verify has proven all leaves the target's volume has it too. */
 void copy_root(const struct copy_leaves *leaves, char hex[2 * COPY_SECRET + 1]);

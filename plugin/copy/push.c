@@ -1,8 +1,6 @@
 /* push.c: brings the target's volume to the source's content, over all sessions at once. */
-#include <linux/ioprio.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "parts.h"
 
@@ -75,19 +73,13 @@ static void note_failure(struct crew *crew, struct vmm_error *failure)
 	crew->push.stop = true;
 }
 
-/* Only some schedulers of the kernel's know it, and to the others it does no harm. */
-void copy_when_idle(void)
-{
-	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
-}
-
 static void *hand_run(void *argument)
 {
 	struct hand *hand = argument;
 	struct crew *crew = hand->crew;
 	struct vmm_error *failure = NULL;
 	if (crew->push.job->gently)
-		copy_when_idle();
+		io_set_idle();
 	sender_run(&crew->push, hand->session, &failure);
 	pthread_mutex_lock(&crew->lock);
 	if (failure)

@@ -14,10 +14,10 @@
 
 #include "base/base.h"
 #include "copy/copy.h"
-#include "copy/tree.h"
 #include "guest/guest.h"
 #include "link/link.h"
 #include "node/operations.h"
+#include "tree/tree.h"
 
 struct vmm_node;
 
@@ -31,7 +31,7 @@ struct node_ops {
 	 * reached. */
 	int (*session)(struct vmm_node *node, const char *task, bool tls, struct stream **session,
 		       struct vmm_error **err);
-	/* Has this node receive a tree (copy/tree.h) at `place`, which `task` has allocated, and carries bytes between
+	/* Has this node receive a tree (tree/tree.h) at `place`, which `task` has allocated, and carries bytes between
 	 * `fd`, which is closed, and the receiver until both ends are done. On any thread; *wire counts. */
 	int (*tree)(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd, uint64_t *wire,
 		    struct vmm_error **err);

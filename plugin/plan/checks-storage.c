@@ -1,7 +1,6 @@
 /* checks-storage.c: is the storage there, is there room, and is it what it is said to be - shared or local? */
 #include <string.h>
 
-#include "cluster/cluster.h"
 #include "plan/checks.h"
 #include "storage/storage.h"
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cluster/cluster.h"
 #include "plan/plan.h"
 
 /* "--max-downtime", as people type it; belongs to the caller. */

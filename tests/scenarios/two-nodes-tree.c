@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-#include "copy/tree.h"
+#include "tree/tree.h"
 #include "two-nodes-internal.h"
 
 #define STAYS "stays"

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "copy/tree.h"
+#include "tree/tree.h"
 
 static char *room(void)
 {

@@ -10,8 +10,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "copy/copy.h"
-#include "copy/tree.h"
+#include "tree/tree.h"
 
 enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10, ALONE_MS = 10000, SYNC_MS = 1000 };
 
@@ -100,7 +99,7 @@ static void child(const char *const *argv, bool gently, int out, int err_out, in
 					   "LC_ALL=C", "VMMIGRATE_TREE_FD=3", NULL};
 	setpgid(0, 0);
 	if (gently)
-		copy_when_idle();
+		io_set_idle();
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 	sigset_t none;

@@ -1,4 +1,4 @@
-/* tree-digest.c: one number for all that makes a tree what it is.
+/* digest.c: one number for all that makes a tree what it is.
  *
  * A walk goes down by its own working directory, which its thread shares with nobody: names of one part are looked up fastest, and
  * nobody can move a directory under it.
@@ -15,7 +15,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include "copy/tree-own.h"
+#include "tree/internal.h"
 
 enum { BLOCK = 1 << 20, ATTRIBUTES_MOST = 64 << 10, DEPTH_MOST = 512 };
 

@@ -1,4 +1,4 @@
-/* tree-pipe.c: what rsync takes for its remote shell. It moves bytes between its own stdin and stdout and the descriptor that
+/* pipe.c: the program tree-pipe: what rsync takes for its remote shell. It moves bytes between its own stdin and stdout and the descriptor that
  * our worker left open for it (VMMIGRATE_TREE_FD), and looks at no argument. libc only. */
 #include <errno.h>
 #include <fcntl.h>

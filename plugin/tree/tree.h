@@ -40,7 +40,7 @@ int tree_push(const struct tree_job *job, struct tree_progress *result, struct v
  * there. Returns only where that fails, with errno. `checksum` as the sender's. */
 void tree_receive(const char *place, bool checksum);
 
-/* ------------------------------------------------------------------ digests (tree-digest.c)
+/* ------------------------------------------------------------------ digests (digest.c)
  *
  * Both ends of a copy are asked for the digest of the same, at once. Names, kinds, modes, owners, sizes, times, links, devices and
  * attributes are looked at in the order of the names; contents only where that is asked for.

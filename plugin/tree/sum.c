@@ -1,9 +1,9 @@
-/* tree-sum.c: one digest over many small pieces. */
+/* sum.c: one digest over many small pieces. */
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "copy/tree-own.h"
+#include "tree/internal.h"
 
 enum { KEY_DIGITS = 64, ROOM = 64 << 10, SMALL = 4 << 10 };
 
