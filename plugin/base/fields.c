@@ -60,6 +60,8 @@ static bool has_type(const struct field *field, struct json_object *value)
 		return choice_index(field->choices, text) >= 0;
 	case FIELD_NUMBER:
 		return json_object_is_type(value, json_type_int);
+	case FIELD_COUNT:
+		return json_object_is_type(value, json_type_int) && json_object_get_int64(value) >= 0;
 	case FIELD_FLAG:
 		return json_object_is_type(value, json_type_boolean);
 	case FIELD_OBJECT:
@@ -75,7 +77,7 @@ static const char *type_name(const struct field *field)
 	static const char *const names[] = {
 		[FIELD_TEXT] = "text",	     [FIELD_NAME] = "a name",	[FIELD_PATH] = "an absolute path",
 		[FIELD_NUMBER] = "a number", [FIELD_FLAG] = "a flag",	[FIELD_OBJECT] = "an object",
-		[FIELD_LIST] = "a list",     [FIELD_CHOICE] = "one of",
+		[FIELD_LIST] = "a list",     [FIELD_CHOICE] = "one of", [FIELD_COUNT] = "a count",
 	};
 	return names[field->type];
 }
@@ -128,6 +130,7 @@ static void read_one(const struct field *field, struct json_object *value, char 
 		*(int *)member = choice_index(field->choices, json_text(value, ""));
 		break;
 	case FIELD_NUMBER:
+	case FIELD_COUNT:
 		*(int64_t *)member = json_object_get_int64(value);
 		break;
 	case FIELD_FLAG:
@@ -147,8 +150,11 @@ int fields_read(const struct field *table, struct json_object *object, const cha
 		return -1;
 	for (const struct field *field = table; field->name; field++) {
 		struct json_object *value = json_member(object, field->name);
+		char *member = (char *)into + field->offset;
 		if (value)
-			read_one(field, value, (char *)into + field->offset);
+			read_one(field, value, member);
+		else if (field->type == FIELD_COUNT)
+			*(int64_t *)member = -1;
 	}
 	return 0;
 }
@@ -168,8 +174,12 @@ static struct json_object *write_one(const struct field *field, const char *memb
 	}
 	case FIELD_NUMBER:
 		return json_object_new_int64(*(const int64_t *)member);
+	case FIELD_COUNT:
+		return *(const int64_t *)member < 0 ? NULL : json_object_new_int64(*(const int64_t *)member);
 	case FIELD_FLAG:
-		return json_object_new_boolean(*(const bool *)member);
+		return field->empty == EMPTY_LEFT_OUT && !*(const bool *)member
+			       ? NULL
+			       : json_object_new_boolean(*(const bool *)member);
 	case FIELD_OBJECT:
 	case FIELD_LIST:
 		return json_object_get(*(struct json_object *const *)member);
@@ -182,7 +192,7 @@ struct json_object *fields_write(const struct field *table, const void *from)
 	struct json_object *object = json_object_new_object();
 	for (const struct field *field = table; field->name; field++) {
 		struct json_object *value = write_one(field, (const char *)from + field->offset);
-		if (value)
+		if (value || field->empty == EMPTY_NULL)
 			json_object_object_add(object, field->name, value);
 	}
 	return object;
@@ -203,6 +213,7 @@ void fields_free(const struct field *table, void *of)
 			*(int *)member = 0;
 			break;
 		case FIELD_NUMBER:
+		case FIELD_COUNT:
 			*(int64_t *)member = 0;
 			break;
 		case FIELD_FLAG:

@@ -12,9 +12,17 @@ enum field_type {
 	FIELD_PATH,   /* a string that path_check accepts          char * */
 	FIELD_CHOICE, /* one of `choices`                          an enum: the index in `choices` */
 	FIELD_NUMBER, /* an integer                                int64_t */
+	FIELD_COUNT,  /* an integer that is not negative           int64_t; -1 where it is absent */
 	FIELD_FLAG,   /* true or false                             bool */
 	FIELD_OBJECT, /* any object                                struct json_object *, a reference */
 	FIELD_LIST,   /* any array                                 struct json_object *, a reference */
+};
+
+/* What fields_write makes of a member that holds nothing: NULL, -1 of a FIELD_COUNT, false. */
+enum field_empty {
+	EMPTY_USUAL,	/* NULL and -1 are left out, false is written */
+	EMPTY_NULL,	/* NULL and -1 are written as null */
+	EMPTY_LEFT_OUT, /* false is left out too */
 };
 
 struct field {
@@ -24,6 +32,7 @@ struct field {
 	const char *choices;	    /* "source|target", of a FIELD_CHOICE */
 	const char *when, *when_is; /* required only where the text field `when` has this value; NULL: see `required` */
 	size_t offset;		    /* of its member, where objects of this kind have a struct */
+	enum field_empty empty;
 };
 
 /* What a table has for a member of the same name. */
@@ -44,11 +53,11 @@ int fields_check(const struct field *table, struct json_object *object, const ch
 		 struct vmm_error **err);
 
 /* Checks the object as above (not strict) and fills the struct *into from it. Members whose fields are absent keep what
- * they have; those that own something are NULL before. After an error *into holds what was read so far; fields_free
- * frees it. */
+ * they have, but a FIELD_COUNT is -1 then; those that own something are NULL before. After an error *into holds what
+ * was read so far; fields_free frees it. */
 int fields_read(const struct field *table, struct json_object *object, const char *what, const char *code, void *into,
 		struct vmm_error **err);
-/* The object of a struct; belongs to the caller. Strings and objects that are NULL are left out. */
+/* The object of a struct; belongs to the caller. Members that hold nothing are written as their `empty` says. */
 struct json_object *fields_write(const struct field *table, const void *from);
 /* Frees what the struct's members own, and makes it all zero where the table has members for it. */
 void fields_free(const struct field *table, void *of);

@@ -121,6 +121,36 @@ static void what_is_read_is_written_again(void **state)
 	assert_int_equal(sample.heat, COLD);
 }
 
+struct sparse {
+	char *left_out, *null;
+	int64_t count, unknown;
+	bool off, quiet, loud;
+};
+
+static const struct field sparse_fields[] = {
+	FIELD_OF(struct sparse, left_out, TEXT, false),
+	{.name = "null", .type = FIELD_TEXT, .offset = offsetof(struct sparse, null), .empty = EMPTY_NULL},
+	FIELD_OF(struct sparse, count, COUNT, false),
+	{.name = "unknown", .type = FIELD_COUNT, .offset = offsetof(struct sparse, unknown), .empty = EMPTY_NULL},
+	FIELD_OF(struct sparse, off, FLAG, false),
+	{.name = "quiet", .type = FIELD_FLAG, .offset = offsetof(struct sparse, quiet), .empty = EMPTY_LEFT_OUT},
+	{.name = "loud", .type = FIELD_FLAG, .offset = offsetof(struct sparse, loud), .empty = EMPTY_LEFT_OUT},
+	{0},
+};
+
+static void what_holds_nothing_is_written_as_its_row_says(void **state)
+{
+	(void)state;
+	struct sparse sparse = {.count = 7, .loud = true};
+	vmm_auto_json struct json_object *object = parse("{\"loud\":true}");
+	assert_int_equal(fields_read(sparse_fields, object, "the sample", "bad-sample", &sparse, NULL), 0);
+	assert_int_equal(sparse.count, -1);
+	vmm_auto_json struct json_object *written = fields_write(sparse_fields, &sparse);
+	assert_string_equal(json_line(written), "{\"null\":null,\"unknown\":null,\"off\":false,\"loud\":true}");
+	vmm_auto_json struct json_object *negative = parse("{\"count\":-2}");
+	assert_int_equal(fields_check(sparse_fields, negative, "the sample", "bad-sample", false, NULL), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +159,7 @@ int main(void)
 		cmocka_unit_test(a_field_may_be_required_by_the_value_of_another),
 		cmocka_unit_test(an_unknown_field_is_refused_only_where_the_check_is_strict),
 		cmocka_unit_test(what_is_read_is_written_again),
+		cmocka_unit_test(what_holds_nothing_is_written_as_its_row_says),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
