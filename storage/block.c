@@ -79,9 +79,10 @@ static int block_allocate(const char *path, uint64_t size, uint64_t size_needed,
 	return opened;
 }
 
-static int block_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
+static int block_publish(const char *temporary, const char *final, const struct storage_owner *owner,
+			 struct vmm_error **err)
 {
-	(void)volume, (void)temporary;
+	(void)owner, (void)temporary;
 	vmm_auto_close int fd = block_open(final, true, err);
 	if (fd < 0)
 		return -1;

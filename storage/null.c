@@ -78,10 +78,10 @@ static int null_tree_allocate(const char *path, uint64_t size, uint64_t size_nee
 	return storage_tree.allocate(path, size, size_needed, err);
 }
 
-static int null_tree_publish(const char *temporary, const char *final, struct json_object *volume,
+static int null_tree_publish(const char *temporary, const char *final, const struct storage_owner *owner,
 			     struct vmm_error **err)
 {
-	return storage_tree.publish(temporary, final, volume, err);
+	return storage_tree.publish(temporary, final, owner, err);
 }
 
 static int null_tree_remove(const char *path, struct vmm_error **err)

@@ -82,13 +82,12 @@ int plain_open(const char *path, bool writable, struct vmm_error **err)
 	return fd;
 }
 
-static int set_owner(int fd, const char *path, struct json_object *volume, struct vmm_error **err)
+static int set_owner(int fd, const char *path, const struct storage_owner *owner, struct vmm_error **err)
 {
-	uid_t uid = json_at(volume, "uid") ? (uid_t)json_number(volume, "uid") : (uid_t)-1;
-	gid_t gid = json_at(volume, "gid") ? (gid_t)json_number(volume, "gid") : (gid_t)-1;
-	if (fchown(fd, uid, gid) < 0)
+	/* fchown leaves what is -1 as it is. */
+	if (fchown(fd, (uid_t)owner->uid, (gid_t)owner->gid) < 0)
 		return error_errno(err, errno, "set the owner of %s", path);
-	if (json_at(volume, "mode") && fchmod(fd, (mode_t)json_number(volume, "mode") & 0777) < 0)
+	if (owner->mode >= 0 && fchmod(fd, (mode_t)owner->mode & 0777) < 0)
 		return error_errno(err, errno, "set the mode of %s", path);
 	return 0;
 }
@@ -107,12 +106,12 @@ int plain_rename(const char *temporary, const char *final, struct vmm_error **er
 	return error_hint(err, "Move it away, or use --replace to set it aside.");
 }
 
-int plain_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
+int plain_publish(const char *temporary, const char *final, const struct storage_owner *owner, struct vmm_error **err)
 {
 	if (path_check(final, "volume", err) < 0)
 		return -1;
 	vmm_auto_close int fd = plain_open(temporary, true, err);
-	if (fd < 0 || set_owner(fd, temporary, volume, err) < 0)
+	if (fd < 0 || (owner && set_owner(fd, temporary, owner, err) < 0))
 		return -1;
 	if (fsync(fd) < 0)
 		return error_errno(err, errno, "sync the volume %s", temporary);

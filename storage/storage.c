@@ -24,15 +24,28 @@ static const struct storage_ops *kind_that_owns(struct json_object *volume)
 	return NULL;
 }
 
+static int not_known(const char *volume, const char *type, struct vmm_error **err)
+{
+	error_set(err, VMM_BLOCKED, "storage-unknown", "volume %s: no kind of storage is known for type \"%s\"", volume,
+		  type);
+	return error_hint(err, "Move it to a file, a block device or a network disk.");
+}
+
+const struct storage_ops *storage_kind_of(const char *kind, const char *volume, struct vmm_error **err)
+{
+	const struct storage_ops *ops = storage_kind(kind);
+	if (!ops)
+		not_known(volume, kind ? kind : "", err);
+	return ops;
+}
+
 int storage_of(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err)
 {
 	const char *kind = json_text(volume, "kind");
 	*ops = kind ? storage_kind(kind) : kind_that_owns(volume);
-	if (*ops)
-		return 0;
-	error_set(err, VMM_BLOCKED, "storage-unknown", "volume %s: no kind of storage is known for type \"%s\"",
-		  json_text_or(volume, "target", "?"), kind ? kind : json_text_or(volume, "type", ""));
-	return error_hint(err, "Move it to a file, a block device or a network disk.");
+	return *ops ? 0
+		    : not_known(json_text_or(volume, "target", "?"), kind ? kind : json_text_or(volume, "type", ""),
+				err);
 }
 
 char *storage_temporary(const char *path, const char *task)

@@ -39,6 +39,11 @@
 
 #include "base/base.h"
 
+/* Owner and permission bits that a file is to have; -1: they stay as they are. */
+struct storage_owner {
+	int64_t uid, gid, mode;
+};
+
 struct storage_ops {
 	const char *kind;	  /* stable name, shown to users */
 	const char *storage_kind; /* kind of the storages that hold such volumes; NULL: the same as `kind` */
@@ -76,11 +81,12 @@ struct storage_ops {
 	/* Opens a volume that is there; the descriptor belongs to the caller. Error "volume-missing", "volume-odd". A
 	 * device that this system uses is not opened for writing: "volume-taken". NULL for trees. */
 	int (*open)(const char *path, bool writable, struct vmm_error **err);
-	/* Called when the copy is complete. Sets owner and mode from the volume's "uid", "gid" and "mode", as far as it
-	 * has them (those of a tree were copied with it), syncs the data and renames it durably from `temporary` to
-	 * `final`, where it never replaces anything: error "volume-taken". Error "volume-missing" if nothing is at
-	 * `temporary`. A device has one path only, and is just synced. */
-	int (*publish)(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err);
+	/* Called when the copy is complete. Sets owner and mode (NULL: they stay as they are; those of a tree were copied
+	 * with it), syncs the data and renames it durably from `temporary` to `final`, where it never replaces anything:
+	 * error "volume-taken". Error "volume-missing" if nothing is at `temporary`. A device has one path only, and is
+	 * just synced. */
+	int (*publish)(const char *temporary, const char *final, const struct storage_owner *owner,
+		       struct vmm_error **err);
 	/* Removes a volume that was left by a migration, or an incomplete copy; no error if it is not there. A device
 	 * stays, with its content. */
 	int (*remove)(const char *path, struct vmm_error **err);
@@ -94,6 +100,8 @@ int storage_of(struct json_object *volume, const struct storage_ops **ops, struc
 
 /* The ops of that kind, or NULL. */
 const struct storage_ops *storage_kind(const char *kind);
+/* The same, but NULL is the error "storage-unknown", which names the volume. */
+const struct storage_ops *storage_kind_of(const char *kind, const char *volume, struct vmm_error **err);
 
 /* Adds to the volume what is listed above. `storages` is what storage_list has returned; a storage that is made for the
  * volume is appended to it. Errors are those of storage_of and describe, and "bad-path". */
@@ -157,7 +165,7 @@ int plain_check_space(const char *path, uint64_t need, uint64_t free, struct vmm
 /* Renames durably. Error "volume-taken" if there is something at `final`. */
 int plain_rename(const char *temporary, const char *final, struct vmm_error **err);
 int plain_open(const char *path, bool writable, struct vmm_error **err);
-int plain_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err);
+int plain_publish(const char *temporary, const char *final, const struct storage_owner *owner, struct vmm_error **err);
 int plain_remove(const char *path, struct vmm_error **err);
 
 /* Sets "virtual_size", "snapshots", "backing" and "data_file" from the image's header (image.c, `qemu-img info`). A raw

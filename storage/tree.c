@@ -129,9 +129,10 @@ static int tree_allocate(const char *path, uint64_t size, uint64_t size_needed, 
 
 /* Owner and mode of the tree were copied with it. The whole filesystem is synced, since none of the tree's files is
  * yet. */
-static int tree_publish(const char *temporary, const char *final, struct json_object *volume, struct vmm_error **err)
+static int tree_publish(const char *temporary, const char *final, const struct storage_owner *owner,
+			struct vmm_error **err)
 {
-	(void)volume;
+	(void)owner;
 	if (path_check(final, "volume", err) < 0)
 		return -1;
 	vmm_auto_close int fd = open(temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

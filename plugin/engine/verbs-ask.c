@@ -285,7 +285,7 @@ int verb_plan(const struct node_paths *paths, struct json_object *request, struc
 		return forwarded && *reply ? 0 : -!!*err;
 	struct question q;
 	struct facts facts = {0};
-	struct json_object *plan = NULL;
+	struct plan *plan = NULL;
 	int done = question_open(paths, request, &q, err);
 	if (done == 0 && (done = ask_about(&q, target, &facts, err)) == 0) {
 		struct json_object *findings = checks_run(&facts, plan_mode(&facts));
@@ -293,8 +293,9 @@ int verb_plan(const struct node_paths *paths, struct json_object *request, struc
 			done = findings_error(findings, err);
 		else
 			done = plan_make(&facts, "dry-run", &plan, err);
-		*reply = json_make("plan:o findings:o", plan, findings);
+		*reply = json_make("plan:o findings:o", plan ? plan_write(plan) : NULL, findings);
 	}
+	plan_free(plan);
 	facts_free(&facts);
 	question_close(&q);
 	return done;

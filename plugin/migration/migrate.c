@@ -50,8 +50,12 @@ static int keep_plan(struct migration *m, struct vmm_error **err)
 
 static int prepare(struct migration *m, struct vmm_error **err)
 {
-	if (learn(m, err) < 0 || judge(m, err) < 0 || plan_make(&m->facts, task_id(m->task), &m->plan, err) < 0 ||
-	    keep_plan(m, err) < 0)
+	struct plan *plan;
+	if (learn(m, err) < 0 || judge(m, err) < 0 || plan_make(&m->facts, task_id(m->task), &plan, err) < 0)
+		return -1;
+	m->plan = plan_write(plan);
+	plan_free(plan);
+	if (keep_plan(m, err) < 0)
 		return -1;
 	task_log(m->task, "info", "%s of %s %s (%s) from %s to %s", json_text(m->plan, "mode"),
 		 facts_ops(&m->facts)->label, json_text(m->plan, "id"), json_text_or(m->plan, "name", "no name"),

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "node/seeds.h"
+#include "storage/volume.h"
 
 /* The kind that it has here. */
 static int kind_here(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err)
@@ -180,7 +181,7 @@ int local_publish(struct local_node *node, struct json_object *args, struct json
 		return -1;
 	const char *to = json_text(volume, "to"), *temporary = json_text(volume, "temporary");
 	if (ops->device)
-		return ops->publish(temporary, to, volume, err);
+		return ops->publish(temporary, to, NULL, err);
 	if (!file_there(temporary))
 		return published_before(node, task, to, err);
 	if (json_true(args, "replace") && set_aside(node, task, to, ops, err) < 0)
@@ -191,7 +192,12 @@ int local_publish(struct local_node *node, struct json_object *args, struct json
 	json_put(note, "to:s guest:s task:s", to, json_text(args, "guest"), task);
 	if (local_made_note(node, task, note, err) < 0)
 		return -1;
-	if (ops->publish(temporary, to, volume, err) < 0)
+	struct plan_volume planned;
+	if (plan_volume_read(volume, &planned, err) < 0)
+		return -1;
+	int done = ops->publish(temporary, to, &planned.owner, err);
+	plan_volume_free(&planned);
+	if (done < 0)
 		return -1;
 	return seed_forget(to, err);
 }

@@ -26,6 +26,11 @@ const char *mode_name(enum mode mode)
 	return "none";
 }
 
+static char *copy_or_null(const char *text)
+{
+	return text ? str_copy(text) : NULL;
+}
+
 /* True where a volume has to be copied round by round, were the guest to move while it runs. */
 static bool has_local_volume(const struct facts *facts)
 {
@@ -62,37 +67,47 @@ static const char *plan_track(const struct facts *facts, struct json_object *vol
 	return fits ? track_reflink.name : track_reread.name;
 }
 
-/* The volume as it was described, with what becomes of it. */
-static struct json_object *plan_volume(const struct facts *facts, struct json_object *volume, size_t index,
-				       enum mode mode, const char *task)
+static void copy_to(const struct facts *facts, struct json_object *described, size_t index, enum mode mode,
+		    const char *task, struct plan_volume *volume)
 {
-	enum action action = volume_action(facts, volume, index, mode);
-	const char *path = json_text(volume, "path");
-	bool copied = action != VOLUME_KEEP;
-	const char *to = copied ? volume_place(facts, volume, index) : path,
-		   *kind = volume_kind_there(facts, volume, index);
-	vmm_auto_free char *temporary = copied && task ? storage_working_path(kind, to, task) : NULL;
-	struct json_object *planned = json_copy(volume);
-	json_put(planned, "device:s action:s size:i allocated:i readonly:b to_storage:s from:s to:s",
-		 json_text_or(volume, "device", "disk"), copied ? "copy" : "keep", json_number(volume, "size"),
-		 json_number(volume, "allocated"), json_true(volume, "readonly"),
-		 json_text(volume_destination(facts, volume, index), "name"), path, to);
-	if (copied)
-		json_put(planned, "to_kind:s temporary:s media:b set_aside:b track:s", kind, temporary,
-			 action == VOLUME_MEDIA, volume_is_taken(facts, index), plan_track(facts, volume, mode));
-	return planned;
+	const char *to = volume_place(facts, described, index), *kind = volume_kind_there(facts, described, index);
+	volume->action = PLAN_COPY;
+	volume->to = str_copy(to);
+	volume->to_kind = str_copy(kind);
+	volume->temporary = task ? storage_working_path(kind, to, task) : NULL;
+	volume->track = str_copy(plan_track(facts, described, mode));
+	volume->set_aside = volume_is_taken(facts, index);
 }
 
-/* What the last pass costs, with the guest off, in ms: all of it is copied; or rounds ran before, and all is read again, unless a
- * snapshot tells what has changed since the last one. Of a tree all files are looked at. */
-static int64_t last_pass_ms(const struct facts *facts, struct json_object *volume)
+/* The volume as it was described, with what becomes of it. */
+static int plan_volume(const struct facts *facts, struct json_object *described, size_t index, enum mode mode,
+		       const char *task, struct plan_volume *volume, struct vmm_error **err)
 {
-	int64_t bytes = json_number(volume, "allocated");
+	enum action action = volume_action(facts, described, index, mode);
+	const char *storage = json_text(volume_destination(facts, described, index), "name");
+	if (plan_volume_from_facts(described, volume, err) < 0)
+		return -1;
+	if (!volume->device)
+		volume->device = str_copy("disk");
+	volume->from = copy_or_null(volume->path);
+	volume->to_storage = copy_or_null(storage);
+	volume->media = action == VOLUME_MEDIA;
+	if (action == VOLUME_KEEP)
+		volume->to = copy_or_null(volume->path);
+	else
+		copy_to(facts, described, index, mode, task, volume);
+	return 0;
+}
+
+/* What the last pass costs, with the guest off, in ms: all of it is copied; or rounds ran before, and all is read
+ * again, unless a snapshot tells what has changed since the last one. Of a tree all files are looked at. */
+static int64_t last_pass_ms(const struct facts *facts, const struct plan_volume *volume)
+{
 	if (facts_option(facts, "no_precopy"))
-		return bytes / (COPY_RATE / 1000);
-	if (json_true(volume, "tree"))
-		return json_number(volume, "files") / FILES_A_MS;
-	return str_same(json_text(volume, "track"), track_reflink.name) ? 0 : bytes / (READ_RATE / 1000);
+		return volume->allocated / (COPY_RATE / 1000);
+	if (volume->tree)
+		return volume->files / FILES_A_MS;
+	return str_same(volume->track, track_reflink.name) ? 0 : volume->allocated / (READ_RATE / 1000);
 }
 
 /* How long the guest will stand or be off, in ms; -1 where that cannot be said. `copy_ms`: for the last pass. */
@@ -108,10 +123,11 @@ static int64_t expected_downtime(struct json_object *guest, enum mode mode, int6
 int64_t plan_restart_ms(const struct facts *facts)
 {
 	int64_t last_ms = 0;
-	json_each (volume, facts_guest(facts), "volumes") {
-		vmm_auto_json struct json_object *planned = plan_volume(facts, volume, volume_i, MODE_RESTART, NULL);
-		if (str_same(json_text(planned, "action"), "copy"))
-			last_ms += last_pass_ms(facts, planned);
+	json_each (described, facts_guest(facts), "volumes") {
+		vmm_auto_volume struct plan_volume volume = {0};
+		if (plan_volume(facts, described, described_i, MODE_RESTART, NULL, &volume, NULL) == 0 &&
+		    volume.action == PLAN_COPY)
+			last_ms += last_pass_ms(facts, &volume);
 	}
 	return expected_downtime(facts_guest(facts), MODE_RESTART, last_ms);
 }
@@ -128,14 +144,14 @@ static int need_mode(const struct facts *facts, struct vmm_error **err)
 		facts_name(facts, TARGET));
 }
 
-static void add_guests_in_the_way(const struct facts *facts, struct json_object *plan)
+static void add_guests_in_the_way(const struct facts *facts, struct plan *plan)
 {
-	json_put(plan, "set_aside:b in_the_way:o", false, json_object_new_array());
+	plan->in_the_way = json_object_new_array();
 	json_each (other, facts->node[TARGET], "guests") {
 		if (!guest_same(facts, other))
 			continue;
-		json_put(plan, "set_aside:b", true);
-		json_append(plan, "in_the_way", json_object_new_string(json_text_or(other, "id", "?")));
+		plan->set_aside = true;
+		json_object_array_add(plan->in_the_way, json_object_new_string(json_text_or(other, "id", "?")));
 	}
 }
 
@@ -147,38 +163,58 @@ static int64_t next_generation(const struct facts *facts)
 	return (here > there ? here : there) + 1;
 }
 
-int plan_make(const struct facts *facts, const char *task, struct json_object **plan, struct vmm_error **err)
+static void add_guest(const struct facts *facts, const char *id, enum mode mode, struct plan *plan)
 {
 	struct json_object *guest = facts_guest(facts);
-	const char *kind = facts_kind(facts), *id;
+	plan->mode = mode;
+	plan->kind = str_copy(facts_kind(facts));
+	plan->id = str_copy(id);
+	plan->name = copy_or_null(json_text(guest, "name"));
+	plan->uuid = copy_or_null(json_text(guest, "uuid"));
+	plan->guest = str_format("%s-%s", plan->kind, id);
+	plan->source = str_copy(facts_name(facts, SOURCE));
+	plan->target = str_copy(facts_name(facts, TARGET));
+	plan->running = facts_active(facts);
+	plan->stops_guest = mode == MODE_RESTART;
+	plan->generation = next_generation(facts);
+}
+
+static int add_volumes(const struct facts *facts, const char *task, struct plan *plan, struct vmm_error **err)
+{
+	struct json_object *guest = facts_guest(facts);
+	int64_t last_ms = 0;
+	plan->volumes = mem_zero(json_count(guest, "volumes") * sizeof(*plan->volumes));
+	json_each (described, guest, "volumes") {
+		struct plan_volume *volume = &plan->volumes[plan->volume_count];
+		if (plan_volume(facts, described, described_i, plan->mode, task, volume, err) < 0)
+			return -1;
+		plan->volume_count++;
+		if (volume->action != PLAN_COPY)
+			continue;
+		plan->bytes += volume->allocated;
+		last_ms += last_pass_ms(facts, volume);
+	}
+	plan->rounds = plan->mode == MODE_RESTART && plan->bytes && !facts_option(facts, "no_precopy");
+	plan->downtime_ms = expected_downtime(guest, plan->mode, last_ms);
+	return 0;
+}
+
+int plan_make(const struct facts *facts, const char *task, struct plan **plan, struct vmm_error **err)
+{
+	const char *id;
 	enum mode mode = plan_mode(facts);
 	*plan = NULL;
-	if (json_need(guest, "id", "guest facts", &id, err) < 0)
+	if (json_need(facts_guest(facts), "id", "guest facts", &id, err) < 0)
 		return -1;
 	if (mode == MODE_NONE)
 		return need_mode(facts, err);
-	vmm_auto_free char *record = str_format("%s-%s", kind, id);
-	bool active = facts_active(facts);
-	struct json_object *made = json_make(
-		"mode:s kind:s id:s name:s uuid:s guest:s source:s target:s running:b stops_guest:b generation:i",
-		mode_name(mode), kind, id, json_text(guest, "name"), json_text(guest, "uuid"), record,
-		facts_name(facts, SOURCE), facts_name(facts, TARGET), active, mode == MODE_RESTART,
-		next_generation(facts));
+	struct plan *made = mem_zero(sizeof(*made));
+	add_guest(facts, id, mode, made);
 	add_guests_in_the_way(facts, made);
-	json_put(made, "volumes:o", json_object_new_array());
-	int64_t bytes = 0, last_ms = 0;
-	json_each (volume, guest, "volumes") {
-		struct json_object *planned = plan_volume(facts, volume, volume_i, mode, task);
-		if (str_same(json_text(planned, "action"), "copy")) {
-			bytes += json_number(planned, "allocated");
-			last_ms += last_pass_ms(facts, planned);
-		}
-		json_append(made, "volumes", planned);
+	if (add_volumes(facts, task, made, err) < 0) {
+		plan_free(made);
+		return -1;
 	}
-	int64_t downtime = expected_downtime(guest, mode, last_ms);
-	json_put(made, "bytes:i rounds:b downtime_ms:o", bytes,
-		 (int)(mode == MODE_RESTART && bytes && !facts_option(facts, "no_precopy")),
-		 downtime < 0 ? NULL : json_object_new_int64(downtime));
 	*plan = made;
 	return 0;
 }

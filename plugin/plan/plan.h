@@ -5,12 +5,14 @@
  *	volume-action.c		what becomes of each volume: kept or copied, and its destination
  *	checks.c, checks-*.c	everything that speaks against a migration
  *	plan.c			one mode, and one action for each volume
+ *	plan-fields.c		a plan to and from JSON
  */
 #ifndef VMM_PLAN_H
 #define VMM_PLAN_H
 
 #include "base/base.h"
 #include "guest/guest.h"
+#include "storage/volume.h"
 
 enum side { SOURCE, TARGET, SIDES };
 
@@ -142,21 +144,50 @@ bool findings_refuse(struct json_object *findings);
  * message and hint, and the codes of the others. Returns -1, or 0 where nothing refuses. */
 int findings_error(struct json_object *findings, struct vmm_error **err);
 
-/* ------------------------------------------------------------------ plan (plan.c)
+/* ------------------------------------------------------------------ plan (plan.c, plan-fields.c)
  *
- * {"mode": live|paused|restart|offline, "kind","id","name","uuid","guest":"kind-id","source","target","running": bool,
- *  "stops_guest": bool,"generation": n (that the target will have),
- *  "set_aside": bool (stopped guests on the target are set aside first: "in_the_way": their ids),
- *  "volumes":[{all that describes the volume (storage.h), "action": keep|copy,"to_storage","to_kind",
- *              "from": path here,"to": path there,"temporary": path there while it is copied (a device: "to"),
- *              "media": bool (it is small or read-only and travels in prepare, whatever the mode: no rounds, no last
- * delta), "track": reflink|none (how later rounds learn what has changed), "set_aside": bool (a file of that name is on
- * the target and is set aside first)}], "bytes": to copy,"rounds": bool (they are copied while the guest runs
- * first),"downtime_ms": expected, or null} Errors: "mode-needed" (VMM_BLOCKED) where a running VM could go in three
- * ways and none was named. `task` NULL (a plan that is only shown): no temporary paths. */
+ * One mode, and one action for each volume. As JSON - a client's reply, the input of hooks, the task's file "plan" - it
+ * has the fields of the table in plan-fields.c, and in "volumes" those of storage/volume.c. */
+struct plan {
+	enum mode mode;
+	char *kind, *id, *name, *uuid; /* of the guest; the last two may be NULL */
+	char *guest;		       /* "KIND-ID": the name of its guest record */
+	char *source, *target;	       /* nodes */
+	bool running;		       /* the guest is not shut off */
+	bool stops_guest;	       /* it is shut down, and started on the target */
+	int64_t generation;	       /* that the target will have in the guest record */
+	bool set_aside;		       /* stopped guests on the target, whose ids are in_the_way, are set aside first */
+	struct json_object *in_the_way;
+	struct plan_volume *volumes;
+	size_t volume_count;
+	int64_t bytes;	     /* to copy */
+	bool rounds;	     /* they are copied while the guest runs first */
+	int64_t downtime_ms; /* expected; -1: not known */
+
+	/* How the guest was before anything was touched, for recover and for the steps that put it back. Only in the
+	 * plan of a task (`boot` is not NULL). */
+	char *definition;
+	bool autostart;
+	char *state; /* as guest_ops->state says it */
+	char *boot;  /* the source node's boot id */
+};
+#define plan_each_volume(volume, plan)                                                                                 \
+	for (struct plan_volume *volume = (plan)->volumes; volume < (plan)->volumes + (plan)->volume_count; volume++)
+
+enum { PLAN_RESTART_MS = 5000 }; /* hand over and start; not the guest's own shutdown and boot, which nobody knows */
+
 enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named */
 const char *mode_name(enum mode mode);
-enum { PLAN_RESTART_MS = 5000 }; /* hand over and start; not the guest's own shutdown and boot, which nobody knows */
-int plan_make(const struct facts *facts, const char *task, struct json_object **plan, struct vmm_error **err);
+/* Makes the plan, which is the caller's. `task` NULL (a plan that is only shown): no temporary paths. Errors:
+ * "mode-needed" (VMM_BLOCKED) where a running VM could go in three ways and none was named; "malformed" or "bad-plan"
+ * where the facts lack what a plan needs. */
+int plan_make(const struct facts *facts, const char *task, struct plan **plan, struct vmm_error **err);
+void plan_free(struct plan *plan); /* NULL is harmless */
+
+/* The object belongs to the caller. */
+struct json_object *plan_write(const struct plan *plan);
+/* Reads a task's plan, with all of its volumes; it is the caller's. Error "bad-plan" names the field that is missing or
+ * of another type; it is not guessed. */
+int plan_read(struct json_object *json, struct plan **plan, struct vmm_error **err);
 
 #endif

@@ -27,10 +27,12 @@ static void must(int done, struct vmm_error *wrong)
 static void allocate(struct vmm_node *node, const char *temporary, const char *to, const struct stat *info)
 {
 	struct vmm_error *wrong = NULL;
-	vmm_auto_json struct json_object *reply = NULL,
-					 *volume = json_make("to:s temporary:s kind:s format:s size:i allocated:i", to,
-							     temporary, "dir", "raw", (int64_t)info->st_size,
-							     (int64_t)info->st_blocks * 512);
+	vmm_auto_json struct json_object *
+		reply = NULL,
+	       *volume = json_make(
+		       "target:s action:s from:s to:s to_kind:s temporary:s track:s kind:s format:s size:i allocated:i",
+		       "vda", "copy", to, to, "dir", temporary, "none", "dir", "raw", (int64_t)info->st_size,
+		       (int64_t)info->st_blocks * 512);
 	vmm_auto_json struct json_object *arguments =
 		json_make("task:s guest:s volume:O replace:b", task, "qemu-100", volume, 0);
 	must(node_call(node, NODE_ALLOCATE, arguments, &reply, &wrong), wrong);

@@ -87,8 +87,9 @@ static int sockets(void)
 static char *allocate(struct vmm_node *node)
 {
 	char *temporary = storage_temporary(target, task);
-	struct json_object *volume = json_make("to:s temporary:s kind:s format:s size:i allocated:i", target, temporary,
-					       "dir", "raw", (int64_t)SIZE, (int64_t)SIZE);
+	struct json_object *volume = json_make(
+		"target:s action:s from:s to:s to_kind:s temporary:s track:s kind:s format:s size:i allocated:i", "vda",
+		"copy", target, target, "dir", temporary, "none", "dir", "raw", (int64_t)SIZE, (int64_t)SIZE);
 	call(node, NODE_ALLOCATE, json_make("task:s guest:s volume:o replace:b", task, "null-1", volume, 0));
 	return temporary;
 }

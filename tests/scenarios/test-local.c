@@ -27,8 +27,9 @@ static struct asked ask_node2(void)
 		two_nodes_fail(a.w, "%s", err->message);
 	a.to = str_format("%s/disks/" GUEST ".raw", a.w->machine[NODE2].root);
 	a.temporary = storage_temporary(a.to, TASK);
-	struct json_object *volume = json_make("kind:s target:s to:s temporary:s size:i allocated:i", "null", "vda",
-					       a.to, a.temporary, (int64_t)GUEST_BYTES, (int64_t)GUEST_BYTES);
+	struct json_object *volume = json_make(
+		"kind:s target:s action:s from:s to:s to_kind:s temporary:s track:s size:i allocated:i", "null", "vda",
+		"copy", a.to, a.to, "null", a.temporary, "none", (int64_t)GUEST_BYTES, (int64_t)GUEST_BYTES);
 	a.args = json_make("task:s guest:s volume:o replace:b", TASK, "null-" GUEST, volume, 0);
 	return a;
 }
@@ -211,7 +212,7 @@ static void nothing_is_given_up_that_is_not_another_nodes(void **state)
 	struct asked a = ask_node2();
 	asked_to_lock(&a, "source");
 	json_put(a.args, "keep_seed:b", 0);
-	json_append(a.args, "volumes", json_make("from:s kind:s", a.to, "null"));
+	json_append(a.args, "volumes", json_object_get(json_at(a.args, "volume")));
 	two_nodes_guest(a.w, NODE2, &variants[4], NULL);
 	write_file(a.to, "the guest's");
 	refuses(&a, NODE_GIVE_UP, "wrong-state");

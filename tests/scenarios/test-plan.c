@@ -19,13 +19,15 @@ static enum mode mode_of(const char *base, const char *patch)
 static struct json_object *plan_of(const char *base, const char *patch)
 {
 	struct facts facts;
-	struct json_object *plan;
+	struct plan *plan;
 	struct vmm_error *err = NULL;
 	scenario_facts_text(base, patch, &facts);
 	if (plan_make(&facts, "T1", &plan, &err) < 0)
 		fail_msg("%s", err->message);
 	scenario_free(&facts);
-	return plan;
+	struct json_object *json = plan_write(plan);
+	plan_free(plan);
+	return json;
 }
 
 static void each_guest_and_option_gives_the_mode_of_the_table(void **state)
@@ -78,7 +80,7 @@ static void a_running_vm_on_shared_storage_has_to_be_told_how(void **state)
 {
 	(void)state;
 	struct facts facts;
-	struct json_object *plan;
+	struct plan *plan;
 	vmm_auto_error struct vmm_error *err = NULL;
 	scenario_facts_text("shared", "{'request':{'options':{'online':null}}}", &facts);
 	assert_int_equal(plan_make(&facts, "T1", &plan, &err), -1);
@@ -187,12 +189,12 @@ static void a_plan_that_is_only_shown_has_no_temporary_places(void **state)
 {
 	(void)state;
 	struct facts facts;
-	struct json_object *plan;
+	struct plan *plan;
 	scenario_facts_text("local", "{}", &facts);
 	assert_int_equal(plan_make(&facts, NULL, &plan, NULL), 0);
-	assert_string_equal(json_text(plan, "volumes.0.action"), "copy");
-	assert_null(json_text(plan, "volumes.0.temporary"));
-	json_object_put(plan);
+	assert_int_equal(plan->volumes[0].action, PLAN_COPY);
+	assert_null(plan->volumes[0].temporary);
+	plan_free(plan);
 	scenario_free(&facts);
 }
 

@@ -26,8 +26,9 @@ static void begin_task(struct target *t, const char *task)
 	free(t->temporary);
 	json_object_put(t->args);
 	t->temporary = storage_temporary(t->to, task);
-	struct json_object *volume = json_make("kind:s target:s to:s temporary:s size:i allocated:i", "null", "vda",
-					       t->to, t->temporary, (int64_t)BIG, (int64_t)BIG);
+	struct json_object *volume = json_make(
+		"kind:s target:s action:s from:s to:s to_kind:s temporary:s track:s size:i allocated:i", "null", "vda",
+		"copy", t->to, t->to, "null", t->temporary, "none", (int64_t)BIG, (int64_t)BIG);
 	t->args = json_make("task:s guest:s volume:o replace:b", task, "null-" GUEST, volume, 0);
 }
 

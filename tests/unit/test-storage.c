@@ -302,17 +302,16 @@ static void publishing_gives_mode_and_name_and_refuses_a_name_that_is_taken(void
 {
 	const char *dir = *state;
 	vmm_auto_free char *final = str_format("%s/disk.raw", dir), *temporary = storage_temporary(final, "task-1");
-	vmm_auto_json struct json_object *volume =
-		json_make("uid:i gid:i mode:d", (int64_t)getuid(), (int64_t)getgid(), 0644);
+	const struct storage_owner owner = {.uid = getuid(), .gid = getgid(), .mode = 0644};
 	close(storage_dir.allocate(temporary, 4096, 0, NULL));
-	assert_int_equal(storage_dir.publish(temporary, final, volume, NULL), 0);
+	assert_int_equal(storage_dir.publish(temporary, final, &owner, NULL), 0);
 	struct stat info;
 	assert_int_equal(stat(final, &info), 0);
 	assert_int_equal(info.st_mode & 0777, 0644);
 	assert_false(file_there(temporary));
 	put(dir, ".vmmigrate-task-1-disk.raw", "second");
 	vmm_auto_error struct vmm_error *err = NULL;
-	assert_int_equal(storage_dir.publish(temporary, final, volume, &err), -1);
+	assert_int_equal(storage_dir.publish(temporary, final, &owner, &err), -1);
 	assert_true(error_is(err, "volume-taken"));
 	assert_int_equal(stat(final, &info), 0);
 	assert_int_equal(info.st_size, 4096);
