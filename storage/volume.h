@@ -1,7 +1,7 @@
-/* volume: one volume of a plan - what it is on the source, and what becomes of it. The plan makes it, the migration works by
- * it, and the target's node receives it with ALLOCATE and PUBLISH, the source's with GIVE_UP. As JSON it is an element of the
- * plan's "volumes"; the table in volume.c names its fields. A volume that is not planned yet is JSON (storage.h).
- */
+/* volume: one volume of a plan - what it is on the source, and what becomes of it. The plan makes it, the migration
+ * works by it, and the target's node receives it with ALLOCATE and PUBLISH, the source's with GIVE_UP. As JSON it is an
+ * element of the plan's "volumes"; the table in volume.c names its fields. A volume that is not planned yet is JSON
+ * (storage.h). / */
 #ifndef VMM_VOLUME_H
 #define VMM_VOLUME_H
 
@@ -10,8 +10,8 @@
 enum plan_action { PLAN_KEEP, PLAN_COPY };
 
 struct plan_volume {
-	/* What is known of it on the source (storage.h says what each one means). NULL, and -1 of `files`, `virtual_size`,
-	 * `snapshots` and the owner, where it is not known; `size` and `allocated` are 0 then. */
+	/* What is known of it on the source (storage.h says what each one means). NULL, and -1 of `files`,
+	 * `virtual_size`, `snapshots` and the owner, where it is not known; `size` and `allocated` are 0 then. */
 	char *target, *type, *device, *format, *bus, *cache, *path, *source, *pool, *volume, *in, *home;
 	char *storage, *kind, *sharing, *backing, *data_file, *identity;
 	int64_t size, allocated, virtual_size, files, snapshots;
@@ -33,8 +33,8 @@ struct plan_volume {
 };
 #define vmm_auto_volume __attribute__((cleanup(plan_volume_free)))
 
-/* Reads a plan's volume; plan_volume_free frees what is in it. Error "bad-plan", naming the volume and the field, or "bad-path"
- * for a path of a copy; then there is nothing to free. */
+/* Reads a plan's volume; plan_volume_free frees what is in it. Error "bad-plan", naming the volume and the field, or
+ * "bad-path" for a path of a copy; then there is nothing to free. */
 int plan_volume_read(struct json_object *json, struct plan_volume *volume, struct vmm_error **err);
 /* Reads a volume as storage_describe leaves it: it is kept, and has no paths on the target yet. */
 int plan_volume_from_facts(struct json_object *described, struct plan_volume *volume, struct vmm_error **err);

@@ -36,30 +36,35 @@ static int judge(struct migration *m, struct vmm_error **err)
 	return refusals ? findings_error(findings, err) : 0;
 }
 
-/* Writes what recover has to know when this process is gone. */
+/* Writes the plan to the task's directory, with what recover needs if this process dies. A plan that recover could not
+ * read is refused now, before anything is touched. */
 static int keep_plan(struct migration *m, struct vmm_error **err)
 {
-	vmm_auto_free char *boot = NULL;
 	struct json_object *guest = json_at(m->facts.node[SOURCE], "guest");
-	if (file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, err) < 0)
+	const char *definition, *state;
+	struct plan *as_read = NULL;
+	if (json_need(guest, "definition", "guest facts", &definition, err) < 0 ||
+	    json_need(guest, "state", "guest facts", &state, err) < 0 ||
+	    file_read("/proc/sys/kernel/random/boot_id", 64, &m->plan->boot, NULL, err) < 0)
 		return -1;
-	json_put(m->plan, "definition:s autostart:b state:s boot:s", json_text(guest, "definition"),
-		 (int)json_true(guest, "autostart"), json_text(guest, "state"), boot);
-	return task_write(m->task, "plan", m->plan, err);
+	m->plan->definition = str_copy(definition);
+	m->plan->state = str_copy(state);
+	m->plan->autostart = json_true(guest, "autostart");
+	vmm_auto_json struct json_object *json = plan_write(m->plan);
+	if (plan_read(json, &as_read, err) < 0)
+		return -1;
+	plan_free(as_read);
+	return task_write(m->task, "plan", json, err);
 }
 
 static int prepare(struct migration *m, struct vmm_error **err)
 {
-	struct plan *plan;
-	if (learn(m, err) < 0 || judge(m, err) < 0 || plan_make(&m->facts, task_id(m->task), &plan, err) < 0)
+	if (learn(m, err) < 0 || judge(m, err) < 0 || plan_make(&m->facts, task_id(m->task), &m->plan, err) < 0 ||
+	    keep_plan(m, err) < 0)
 		return -1;
-	m->plan = plan_write(plan);
-	plan_free(plan);
-	if (keep_plan(m, err) < 0)
-		return -1;
-	task_log(m->task, "info", "%s of %s %s (%s) from %s to %s", json_text(m->plan, "mode"),
-		 facts_ops(&m->facts)->label, json_text(m->plan, "id"), json_text_or(m->plan, "name", "no name"),
-		 json_text(m->plan, "source"), json_text(m->plan, "target"));
+	task_log(m->task, "info", "%s of %s %s (%s) from %s to %s", mode_name(m->plan->mode),
+		 facts_ops(&m->facts)->label, m->plan->id, m->plan->name ? m->plan->name : "no name", m->plan->source,
+		 m->plan->target);
 	return task_journal(m->task, &m->journal, err);
 }
 
@@ -71,18 +76,19 @@ static bool was_touched(struct migration *m)
 }
 
 /* "guest 101 is running on node1", as the node says it. */
-static char *whereabouts(struct migration *m, struct json_object *result)
+static char *whereabouts(struct migration *m, enum vmm_exit status, struct json_object *result)
 {
 	vmm_auto_json struct json_object *state = NULL;
+	/* Without a plan a migration has touched nothing; but recover may have found one that it cannot read. */
 	if (!m->plan)
-		return str_copy("nothing was touched");
+		return str_copy(status == VMM_NEEDS_DECISION ? "recover has touched nothing" : "nothing was touched");
 	enum side side = m->committed ? TARGET : SOURCE;
-	const char *node = json_text(m->plan, side == SOURCE ? "source" : "target");
+	const char *node = migration_node_name(m, side);
 	json_put(result, "node:s", node);
 	if (migration_call(m, side, NODE_STATE, NULL, &state, NULL) < 0)
-		return str_format("guest %s is %s's", json_text(m->plan, "id"), node);
+		return str_format("guest %s is %s's", m->plan->id, node);
 	json_put(result, "guest_state:s", json_text(state, "state"));
-	return str_format("guest %s is %s on %s", json_text(m->plan, "id"), json_text_or(state, "state", "?"), node);
+	return str_format("guest %s is %s on %s", m->plan->id, json_text_or(state, "state", "?"), node);
 }
 
 /* A task that waits for an administrator's decision has not ended yet: no hooks. */
@@ -94,7 +100,7 @@ static void run_end_hooks(struct migration *m, const struct vmm_error *err)
 
 static void put_statistics(struct migration *m, struct json_object *result)
 {
-	if (m->stopped_ms && m->released_ms && json_true(m->plan, "running"))
+	if (m->stopped_ms && m->released_ms && m->plan->running)
 		json_put(m->statistics, "downtime_ms:i", m->released_ms - m->stopped_ms);
 	json_put(result, "statistics:O leftovers:O", m->statistics, json_at(m->leftovers, "left"));
 }
@@ -119,15 +125,15 @@ static bool is_settled(struct migration *m, enum vmm_exit status)
 static bool was_lost(struct migration *m, struct json_object *result)
 {
 	const char *now = json_text(result, "guest_state");
-	return m->committed && m->released_ms && now && !str_same(now, "running") && json_true(m->plan, "running") &&
-	       !str_same(json_text(m->plan, "state"), "paused");
+	return m->committed && m->released_ms && now && !str_same(now, "running") && m->plan->running &&
+	       !str_same(m->plan->state, "paused");
 }
 
 /* The last line of the log: what went wrong, where the guest is now, what to do. */
 static char *last_line(struct migration *m, enum vmm_exit status, const struct vmm_error *err,
 		       struct json_object *result)
 {
-	vmm_auto_free char *where = whereabouts(m, result);
+	vmm_auto_free char *where = whereabouts(m, status, result);
 	bool lost = was_lost(m, result);
 	int warnings = m->warnings + (int)json_count(m->leftovers, "left") + lost;
 	if (err)

@@ -33,12 +33,12 @@ int migration_open(struct migration *m, const struct node_paths *paths, const ch
 
 void migration_close(struct migration *m)
 {
-	for (size_t i = 0; m->leaves && i < json_count(m->plan, "volumes"); i++)
-		copy_leaves_free(&m->leaves[i]);
-	free(m->leaves);
-	for (size_t i = 0; m->snapshots && i < json_count(m->plan, "volumes"); i++)
-		track_close(&m->snapshots[i]);
-	free(m->snapshots);
+	for (size_t i = 0; m->volumes && i < m->plan->volume_count; i++) {
+		copy_leaves_free(&m->volumes[i].leaves);
+		track_close(&m->volumes[i].snapshot);
+		free(m->volumes[i].written);
+	}
+	free(m->volumes);
 	facts_free(&m->facts);
 	journal_close(m->journal);
 	node_close(m->node[TARGET]);
@@ -46,18 +46,14 @@ void migration_close(struct migration *m)
 	task_close(m->task);
 	json_object_put(m->config);
 	json_object_put(m->request);
-	json_object_put(m->plan);
+	plan_free(m->plan);
 	json_object_put(m->statistics);
 	json_object_put(m->leftovers);
 }
 
 enum mode migration_mode(struct migration *m)
 {
-	static const enum mode all[] = {MODE_LIVE, MODE_PAUSED, MODE_RESTART, MODE_OFFLINE};
-	for (size_t i = 0; i < VMM_COUNT(all); i++)
-		if (str_same(json_text(m->plan, "mode"), mode_name(all[i])))
-			return all[i];
-	return MODE_NONE;
+	return m->plan ? m->plan->mode : MODE_NONE;
 }
 
 bool migration_moves_memory(struct migration *m)
@@ -67,7 +63,19 @@ bool migration_moves_memory(struct migration *m)
 
 const char *migration_node_name(struct migration *m, enum side side)
 {
-	return json_text(m->plan, side == SOURCE ? "source" : "target");
+	if (!m->plan)
+		return NULL;
+	return side == SOURCE ? m->plan->source : m->plan->target;
+}
+
+struct migration_volume *migration_volume(struct migration *m, const struct plan_volume *volume)
+{
+	if (!m->volumes) {
+		m->volumes = mem_zero(m->plan->volume_count * sizeof(*m->volumes));
+		for (size_t i = 0; i < m->plan->volume_count; i++)
+			m->volumes[i].tracker = track_named(m->plan->volumes[i].track);
+	}
+	return &m->volumes[volume - m->plan->volumes];
 }
 
 /* ---------------------------------------------------------------- calls */
@@ -76,7 +84,7 @@ int migration_call(struct migration *m, enum side side, enum node_op op, struct 
 		   struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *held = args ? args : json_object_new_object();
-	json_put(held, "task:s guest:s", task_id(m->task), json_text(m->plan, "guest"));
+	json_put(held, "task:s guest:s", task_id(m->task), m->plan ? m->plan->guest : NULL);
 	if (!m->node[side])
 		return error_set(err, VMM_FAILED, "link-lost", "node %s is not reached", migration_node_name(m, side));
 	return node_call(m->node[side], op, held, reply, err);
@@ -146,9 +154,8 @@ void statistics_add(struct migration *m, const char *what, uint64_t bytes)
 			       json_object_new_int64(json_number(m->statistics, what) + (int64_t)bytes));
 }
 
-void statistics_digest(struct migration *m, struct json_object *volume, const char *kind, const char *root)
+void statistics_digest(struct migration *m, const struct plan_volume *volume, const char *kind, const char *root)
 {
-	json_append(m->statistics, "digests",
-		    json_make("volume:s kind:s root:s", json_text(volume, "target"), kind, root));
-	task_log(m->task, "info", "%s: verified, %s root %.16s...", json_text(volume, "target"), kind, root);
+	json_append(m->statistics, "digests", json_make("volume:s kind:s root:s", volume->target, kind, root));
+	task_log(m->task, "info", "%s: verified, %s root %.16s...", volume->target, kind, root);
 }

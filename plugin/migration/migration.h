@@ -58,16 +58,32 @@ void task_end(struct task *task, struct json_object *result);
 
 /* ------------------------------------------------------------------ a migration (migration.c) */
 
+/* What the migration knows of one volume of the plan beside the plan itself. It belongs to this process: recover does
+ * without it. */
+struct migration_volume {
+	int64_t seed; /* bytes of an earlier copy that the target begins with */
+	bool begun;   /* the target had something of it already */
+	/* Of an image (steps-volumes.c): */
+	const struct track_ops *tracker;
+	struct track_snapshot snapshot; /* what the last round was made of */
+	struct copy_leaves leaves;
+	char *written; /* what is different once anybody has written to the source's volume; taken before the last pass */
+	/* Of a tree (steps-trees.c): */
+	int64_t since_ns; /* when the first push began; 0: not yet */
+	uint64_t seal;	  /* as `written` */
+	bool proven;	  /* both ends were found equal, contents too */
+};
+
 struct migration {
 	const struct node_paths *paths;
 	struct vmm_node *node[SIDES]; /* TARGET is NULL while it cannot be reached */
 	struct json_object *config;
 	struct task *task;
 	struct journal *journal;
-	struct json_object *request, *plan;
+	struct json_object *request;
+	struct plan *plan; /* NULL: none was made */
 	struct facts facts;
-	struct copy_leaves *leaves;	  /* one for each volume of the plan */
-	struct track_snapshot *snapshots; /* likewise: what the last round was made of */
+	struct migration_volume *volumes; /* one for each of the plan's; made by migration_volume */
 	struct copy_sessions sessions;	  /* for copies; opened by the first one */
 	struct json_object *statistics, *leftovers;
 	int warnings;
@@ -103,12 +119,14 @@ enum mode migration_mode(struct migration *m);
 bool migration_moves_memory(struct migration *m);
 /* The name of the node on that side. */
 const char *migration_node_name(struct migration *m, enum side side);
+/* What this process knows of that volume of the plan. */
+struct migration_volume *migration_volume(struct migration *m, const struct plan_volume *volume);
 
 /* Adds bytes to a number of the result's statistics. */
 void statistics_add(struct migration *m, const char *what, uint64_t bytes);
 /* Reports the digest that both ends have in common: its first digits in the log, all of it in the result's statistics
  * ("digests": [{volume, kind, root}]). */
-void statistics_digest(struct migration *m, struct json_object *volume, const char *kind, const char *root);
+void statistics_digest(struct migration *m, const struct plan_volume *volume, const char *kind, const char *root);
 
 /* ------------------------------------------------------------------ facts (facts.c)
  *
@@ -146,7 +164,7 @@ struct phase {
 	unsigned modes;	 /* MODE_* */
 	bool per_volume; /* once for each volume with the action "copy" */
 	bool commit;	 /* the point of no return: the phases after it are only repeated, never undone */
-	int (*perform)(struct migration *m, struct json_object *volume, struct vmm_error **err);
+	int (*perform)(struct migration *m, struct plan_volume *volume, struct vmm_error **err);
 	int (*undo)(struct migration *m, struct vmm_error **err); /* or NULL; once for the phase, may be called again */
 };
 extern const struct phase phases[];

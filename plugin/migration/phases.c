@@ -55,10 +55,10 @@ bool phases_journal_has(struct migration *m, const char *what, const char *phase
 	return phases_journal_find(m, what, phase, NULL);
 }
 
-static int perform_once(struct migration *m, const struct phase *phase, struct json_object *volume,
+static int perform_once(struct migration *m, const struct phase *phase, struct plan_volume *volume,
 			struct vmm_error **err)
 {
-	const char *object = volume ? json_text(volume, "target") : json_text(m->plan, "id");
+	const char *object = volume ? volume->target : m->plan->id;
 	if (phases_journal_find(m, "done", phase->name, object))
 		return 0;
 	task_phase(m->task, phase->name, "begin", object);
@@ -77,8 +77,8 @@ static int perform(struct migration *m, const struct phase *phase, struct vmm_er
 		return 0;
 	if (!phase->per_volume)
 		return perform_once(m, phase, NULL, err);
-	json_each (volume, m->plan, "volumes")
-		if (str_same(json_text(volume, "action"), "copy") && perform_once(m, phase, volume, err) < 0)
+	plan_each_volume (volume, m->plan)
+		if (volume->action == PLAN_COPY && perform_once(m, phase, volume, err) < 0)
 			return -1;
 	return 0;
 }
@@ -118,7 +118,7 @@ int phases_backward(struct migration *m, struct vmm_error **err)
 		if (!phase->undo || !phases_journal_has(m, "do", phase->name) ||
 		    phases_journal_has(m, "undone", phase->name))
 			continue;
-		task_phase(m->task, phase->name, "undo", json_text(m->plan, "id"));
+		task_phase(m->task, phase->name, "undo", m->plan->id);
 		if (phase->undo(m, err) < 0)
 			return error_context(err, "undo %s", phase->name);
 		/* If the journal cannot be written, the roll-back goes on all the same: each undo can be repeated. */

@@ -21,7 +21,7 @@ static int target_abandoned(struct migration *m, bool *abandoned, struct vmm_err
 	/* If the target has forgotten the task, the generation tells: only a commit raises it to the plan's. */
 	*abandoned = str_same(json_text(record, "task"), task_id(m->task))
 			     ? str_same(json_text(record, "state"), "abandoned")
-			     : json_number(record, "generation") < json_number(m->plan, "generation");
+			     : json_number(record, "generation") < m->plan->generation;
 	return 0;
 }
 
@@ -46,8 +46,7 @@ static int after_commit(struct migration *m, struct vmm_error **err)
 		return error_hint(
 			err,
 			"guest %s is %s's; it is not started on %s by itself. When %s is back: vmmigrate recover %s",
-			json_text(m->plan, "id"), json_text(m->plan, "target"), json_text(m->plan, "source"),
-			json_text(m->plan, "target"), task_id(m->task));
+			m->plan->id, m->plan->target, m->plan->source, m->plan->target, task_id(m->task));
 	}
 	return abandoned ? go_back(m, err) : finish(m, err);
 }
@@ -81,23 +80,23 @@ static int keep_volumes(struct migration *m, struct vmm_error **err)
 	struct json_object *args = json_make("volumes:o keep_seed:b", json_object_new_array(), 0);
 	if (migration_insist(m, SOURCE, NODE_GIVE_UP, args, NULL, err) < 0)
 		return -1;
-	json_each (volume, m->plan, "volumes")
-		if (str_same(json_text(volume, "action"), "copy"))
-			json_append(m->leftovers, "left", json_object_get(json_at(volume, "path")));
+	plan_each_volume (volume, m->plan)
+		if (volume->action == PLAN_COPY)
+			json_append(m->leftovers, "left", json_object_new_string(volume->from));
 	return 0;
 }
 
 static int give_way(struct migration *m, int64_t generation, struct vmm_error **err)
 {
-	const char *target = json_text(m->plan, "target"), *source = json_text(m->plan, "source");
+	const char *target = m->plan->target, *source = m->plan->source;
 	vmm_auto_json struct json_object *state = NULL;
 	if (migration_insist(m, SOURCE, NODE_STATE, NULL, &state, err) < 0)
 		return -1;
 	const char *now = json_text_or(state, "state", "?");
 	if (!strcmp(now, "running") || !strcmp(now, "paused")) {
 		error_set(err, VMM_NEEDS_DECISION, "runs-twice",
-			  "guest %s is %s on %s, and by an administrator's decision it is %s's",
-			  json_text(m->plan, "id"), now, source, target);
+			  "guest %s is %s on %s, and by an administrator's decision it is %s's", m->plan->id, now,
+			  source, target);
 		return error_hint(err, "stop the one that is not to go on, then: vmmigrate recover %s",
 				  task_id(m->task));
 	}
@@ -107,7 +106,7 @@ static int give_way(struct migration *m, int64_t generation, struct vmm_error **
 		return -1;
 	m->committed = true;
 	task_log(m->task, "info", "by an administrator's decision guest %s is %s's; what %s has of it is kept",
-		 json_text(m->plan, "id"), target, source);
+		 m->plan->id, target, source);
 	return migration_insist(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
 }
 
@@ -150,16 +149,16 @@ static int may_keep_target(struct migration *m, struct vmm_error **err)
 		return -1;
 	if (arrived_by_journal(m, state))
 		return 0;
-	return error_set(err, VMM_NEEDS_DECISION, "not-there", "guest %s has not arrived on %s",
-			 json_text(m->plan, "id"), json_text(m->plan, "target"));
+	return error_set(err, VMM_NEEDS_DECISION, "not-there", "guest %s has not arrived on %s", m->plan->id,
+			 m->plan->target);
 }
 
 /* The phase settle is marked as done: where the guest did not stay up, the administrator knows, and it is not watched
  * again. */
 static int keep_target(struct migration *m, struct vmm_error **err)
 {
-	const char *target = json_text(m->plan, "target"), *id = json_text(m->plan, "id");
-	int64_t generation = json_number(m->plan, "generation");
+	const char *target = m->plan->target, *id = m->plan->id;
+	int64_t generation = m->plan->generation;
 	if (!phases_journal_has(m, "commit", NULL) &&
 	    (migration_insist(m, SOURCE, NODE_DESTROY, NULL, NULL, err) < 0 ||
 	     journal_add(m->journal, json_make("what:s decided:s", "commit", "target"), err) < 0))
@@ -180,7 +179,7 @@ static int may_keep_source(struct migration *m, struct vmm_error **err)
 	if (!phases_journal_has(m, "give-up", NULL))
 		return 0;
 	return error_set(err, VMM_NEEDS_DECISION, "given-up", "node %s has given up the volumes of guest %s already",
-			 json_text(m->plan, "source"), json_text(m->plan, "id"));
+			 m->plan->source, m->plan->id);
 }
 
 /* Destroys the guest on the target, where the target can be reached and still holds it for this task: two must not run.
@@ -188,12 +187,11 @@ static int may_keep_source(struct migration *m, struct vmm_error **err)
 static void end_on_lost_target(struct migration *m)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
-	if (reclaim(m, TARGET, json_text(m->plan, "source"), json_number(m->plan, "generation") + 1, "abandoned",
-		    &problem) == 0)
+	if (reclaim(m, TARGET, m->plan->source, m->plan->generation + 1, "abandoned", &problem) == 0)
 		migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, &problem);
 	if (problem)
 		task_log(m->task, "warning", "%s cannot be told: %s. See to it that guest %s does not run there",
-			 json_text(m->plan, "target"), problem->message, json_text(m->plan, "id"));
+			 m->plan->target, problem->message, m->plan->id);
 }
 
 /* The generation is higher than any that this task gave, so that the decision still holds when the target is back. The
@@ -208,10 +206,9 @@ static int keep_source(struct migration *m, struct vmm_error **err)
 	end_on_lost_target(m);
 	if (unlocked)
 		return abort_on_target(m, err);
-	if (reclaim(m, SOURCE, json_text(m->plan, "source"), json_number(m->plan, "generation") + 1, "source", err) < 0)
+	if (reclaim(m, SOURCE, m->plan->source, m->plan->generation + 1, "source", err) < 0)
 		return -1;
-	if (json_true(m->plan, "running") &&
-	    migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
+	if (m->plan->running && migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
 		return -1;
 	return go_back(m, err);
 }
@@ -248,9 +245,20 @@ static enum vmm_exit unsettled(struct migration *m, struct vmm_error *err)
 	return migrate_end(m, err);
 }
 
+/* A plan that cannot be read is not guessed: the journal says what was begun, but not of what. */
+static int load_plan(struct migration *m, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *json = NULL;
+	if (task_read(m->task, "plan", &json, err) == 0 && (!json || plan_read(json, &m->plan, err) == 0))
+		return 0;
+	const char *dir = m->paths->state, *id = task_id(m->task);
+	return error_hint(err, "nothing is recovered without it: mend %s/tasks/%s/plan, then: vmmigrate recover %s",
+			  dir, id, id);
+}
+
 static int load(struct migration *m, struct vmm_error **err)
 {
-	if (task_read(m->task, "request", &m->request, err) < 0 || task_read(m->task, "plan", &m->plan, err) < 0)
+	if (task_read(m->task, "request", &m->request, err) < 0 || load_plan(m, err) < 0)
 		return -1;
 	return m->plan ? task_journal(m->task, &m->journal, err) : 0;
 }

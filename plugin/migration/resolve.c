@@ -19,10 +19,10 @@ static bool is(struct json_object *state, const char *what)
 static int cannot_decide(struct migration *m, struct vmm_error *why, struct vmm_error **err)
 {
 	error_set(err, VMM_NEEDS_DECISION, "unresolved", "guest %s does not run on %s, and %s cannot be asked: %s",
-		  json_text(m->plan, "id"), json_text(m->plan, "source"), json_text(m->plan, "target"), why->message);
+		  m->plan->id, m->plan->source, m->plan->target, why->message);
 	return error_hint(
 		err, "when %s is back: vmmigrate recover %s; if it never will be: vmmigrate recover %s --keep source",
-		json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
+		m->plan->target, task_id(m->task), task_id(m->task));
 }
 
 bool target_is_chosen(struct migration *m, int64_t *generation)
@@ -31,8 +31,7 @@ bool target_is_chosen(struct migration *m, int64_t *generation)
 	if (migration_insist(m, TARGET, NODE_RECORD, NULL, &reply, NULL) < 0)
 		return false;
 	*generation = json_number(reply, "record.generation");
-	return str_same(json_text(reply, "record.owner"), json_text(m->plan, "target")) &&
-	       *generation > json_number(m->plan, "generation");
+	return str_same(json_text(reply, "record.owner"), m->plan->target) && *generation > m->plan->generation;
 }
 
 int resolve(struct migration *m, enum resolution *resolution, struct vmm_error **err)
@@ -47,14 +46,14 @@ int resolve(struct migration *m, enum resolution *resolution, struct vmm_error *
 	bool alive = !is(source, "shutoff") && !is(source, "absent") && !is(source, "crashed");
 	if (migration_insist(m, TARGET, NODE_STATE, NULL, &target, &silence) < 0)
 		return is(source, "running") ? 0 : cannot_decide(m, silence, err);
-	task_log(m->task, "info", "%s: guest is %s; %s: guest is %s%s", json_text(m->plan, "source"),
-		 json_text_or(source, "state", "?"), json_text(m->plan, "target"), json_text_or(target, "state", "?"),
+	task_log(m->task, "info", "%s: guest is %s; %s: guest is %s%s", m->plan->source,
+		 json_text_or(source, "state", "?"), m->plan->target, json_text_or(target, "state", "?"),
 		 is(target, "paused")
 			 ? json_true(target, "complete") ? " with all its memory" : " with part of its memory"
 			 : "");
 	if (is(target, "running") && is(source, "running"))
 		return error_set(err, VMM_NEEDS_DECISION, "runs-twice", "guest %s is running on both nodes",
-				 json_text(m->plan, "id"));
+				 m->plan->id);
 	if (is(target, "running") || (!alive && is(target, "paused") && json_true(target, "complete")))
 		*resolution = RESOLVE_COMMIT;
 	return 0;

@@ -39,7 +39,7 @@ static int move_memory(struct migration *m, struct vmm_error **err)
 		.statistics = &m->moved,
 	};
 	vmm_auto_json struct json_object *options = json_copy(json_at(m->request, "options"));
-	json_put(options, "guest:s", json_text(m->plan, "guest"));
+	json_put(options, "guest:s", m->plan->guest);
 	int done = m->node[SOURCE]->ops->migrate(m->node[SOURCE], m->node[TARGET], task_id(m->task), &m->moving,
 						 options, err);
 	m->stopped_ms = m->moved.stopped_ms ? m->moved.stopped_ms : clock_steady_ms();
@@ -57,7 +57,7 @@ static int end_move(struct migration *m, struct vmm_error **err)
 
 static int hand_over_memory(struct migration *m, struct vmm_error **err)
 {
-	bool replace = json_true(m->request, "options.replace") || json_true(m->plan, "set_aside");
+	bool replace = json_true(m->request, "options.replace") || m->plan->set_aside;
 	if (advance_both(m, "handover", err) < 0 ||
 	    migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
 	    migration_call(m, TARGET, NODE_PERMIT, json_make("replace:b", (int)replace), NULL, err) < 0)
@@ -79,12 +79,11 @@ static int hand_over_memory(struct migration *m, struct vmm_error **err)
 	if (hint)
 		error_take(err, hint);
 	else
-		error_set(err, VMM_FAILED, "migration-failed", "guest %s stayed on %s", json_text(m->plan, "id"),
-			  json_text(m->plan, "source"));
+		error_set(err, VMM_FAILED, "migration-failed", "guest %s stayed on %s", m->plan->id, m->plan->source);
 	return -1;
 }
 
-int step_handover(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_handover(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	if (migration_moves_memory(m))
@@ -112,7 +111,7 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 	int64_t generation;
 	if (error_is(problem, "wrong-state") && target_is_chosen(m, &generation))
 		return error_set(err, VMM_NEEDS_DECISION, "chosen", "by an administrator's decision guest %s is %s's",
-				 json_text(m->plan, "id"), json_text(m->plan, "target"));
+				 m->plan->id, m->plan->target);
 	if (error_is(problem, "wrong-state"))
 		return 0;
 	if (error_is(problem, "committed"))
@@ -121,11 +120,11 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 		m->pending = true;
 		return 0;
 	}
-	error_set(err, VMM_NEEDS_DECISION, "unresolved", "node %s may still hold guest %s: %s",
-		  json_text(m->plan, "target"), json_text(m->plan, "id"), problem->message);
+	error_set(err, VMM_NEEDS_DECISION, "unresolved", "node %s may still hold guest %s: %s", m->plan->target,
+		  m->plan->id, problem->message);
 	return error_hint(
 		err, "when %s is back: vmmigrate recover %s; if it never will be: vmmigrate recover %s --keep source",
-		json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
+		m->plan->target, task_id(m->task), task_id(m->task));
 }
 
 /* A guest that was paused for the move goes on here. A guest whose memory has moved, and was lost on the target, is
@@ -134,7 +133,7 @@ static int go_on_here(struct migration *m, struct json_object *state, struct vmm
 {
 	if (str_same(json_text(state, "state"), "shutoff") && str_same(json_text(state, "reason"), "migrated"))
 		return migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
-	bool stands = str_same(json_text(state, "state"), "paused") && !str_same(json_text(m->plan, "state"), "paused");
+	bool stands = str_same(json_text(state, "state"), "paused") && !str_same(m->plan->state, "paused");
 	return stands ? migration_call(m, SOURCE, NODE_RELEASE, NULL, NULL, err) : 0;
 }
 
@@ -148,8 +147,8 @@ static int has_way_back(struct migration *m, struct vmm_error **err)
 		return -1;
 	if (resolution == RESOLVE_UNDO)
 		return 0;
-	error_set(err, VMM_NEEDS_DECISION, "memory-moved", "the memory of guest %s is on %s already",
-		  json_text(m->plan, "id"), json_text(m->plan, "target"));
+	error_set(err, VMM_NEEDS_DECISION, "memory-moved", "the memory of guest %s is on %s already", m->plan->id,
+		  m->plan->target);
 	return error_hint(err, "vmmigrate recover %s lets it go on there", task_id(m->task));
 }
 
@@ -163,9 +162,7 @@ int undo_handover(struct migration *m, struct vmm_error **err)
 	    end_on_target(m, str_same(json_text(state, "state"), "running"), err) < 0 ||
 	    migration_insist(m, SOURCE, NODE_STATE, NULL, &now, err) < 0 || go_on_here(m, now, err) < 0)
 		return -1;
-	return json_true(m->plan, "autostart")
-		       ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err)
-		       : 0;
+	return m->plan->autostart ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;
 }
 
 /* ---------------------------------------------------------------- commit */
@@ -188,13 +185,13 @@ static int commit_in_doubt(struct migration *m, struct vmm_error **err)
 		task_id(m->task));
 }
 
-int step_commit(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_commit(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	if (task_cancelled(m->task) && !migration_moves_memory(m))
 		return error_set(err, VMM_CANCELLED, "cancelled", "cancelled just before the commit");
-	struct json_object *record = json_make("what:s owner:s generation:i", "commit", json_text(m->plan, "target"),
-					       json_number(m->plan, "generation"));
+	struct json_object *record =
+		json_make("what:s owner:s generation:i", "commit", m->plan->target, m->plan->generation);
 	if (journal_add(m->journal, record, err) < 0)
 		return commit_in_doubt(m, err);
 	m->committed = true;
@@ -206,32 +203,29 @@ static void end_move_here(struct migration *m)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
 	if (migration_moves_memory(m) && end_move(m, &problem) < 0)
-		task_log(m->task, "info", "%s on its end of the migration: %s", json_text(m->plan, "source"),
-			 problem->message);
+		task_log(m->task, "info", "%s on its end of the migration: %s", m->plan->source, problem->message);
 }
 
 /* Both nodes write who owns the guest to their disks before it runs its first instruction on the target. */
-int step_release(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_release(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	for (enum side side = SOURCE; side < SIDES; side++) {
-		struct json_object *args = json_make("to:s owner:s generation:i", "committed",
-						     json_text(m->plan, "target"), json_number(m->plan, "generation"));
+		struct json_object *args =
+			json_make("to:s owner:s generation:i", "committed", m->plan->target, m->plan->generation);
 		if (migration_insist(m, side, NODE_ADVANCE, args, NULL, err) < 0)
 			return -1;
 	}
-	bool let_go = json_true(m->plan, "running") && !str_same(json_text(m->plan, "state"), "paused");
+	bool let_go = m->plan->running && !str_same(m->plan->state, "paused");
 	if (let_go && migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0) {
 		(*err)->exit = VMM_NEEDS_DECISION;
 		return error_hint(
 			err,
 			"the guest belongs to %s now; to start it there: vmmigrate recover %s; to go back: vmmigrate "
 			"recover %s --keep source",
-			json_text(m->plan, "target"), task_id(m->task), task_id(m->task));
+			m->plan->target, task_id(m->task), task_id(m->task));
 	}
 	m->released_ms = clock_steady_ms();
 	end_move_here(m);
-	return json_true(m->plan, "autostart")
-		       ? migration_insist(m, TARGET, NODE_AUTOSTART, json_make("on:b", 1), NULL, err)
-		       : 0;
+	return m->plan->autostart ? migration_insist(m, TARGET, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;
 }

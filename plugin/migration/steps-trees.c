@@ -1,30 +1,30 @@
-/* steps-trees.c: volumes that are directory trees - rsync in place of the engine for images, a digest in place of its
- * tags. */
+/* steps-trees.c: what the steps do for volumes that are directory trees. rsync copies them in place of our engine for
+ * images, and both ends are compared by one digest of the whole tree. */
 #include <string.h>
 #include <time.h>
 
 #include "migration/steps.h"
-#include "storage/storage.h"
 
-bool volume_is_tree(struct json_object *volume)
+bool volume_is_tree(const struct plan_volume *volume)
 {
-	const struct storage_ops *ops;
-	return storage_of(volume, &ops, NULL) == 0 && ops->tree;
+	const struct storage_ops *ops = storage_kind(volume->kind);
+	return ops && ops->tree;
 }
 
 /* ---------------------------------------------------------------- push */
 
-struct line {
+/* What carry() needs to start the receiving rsync. */
+struct receiver {
 	struct migration *m;
-	const char *place;
+	const char *path; /* on the target */
 	bool checksum;
 };
 
 static int carry(void *context, int fd, uint64_t *wire, struct vmm_error **err)
 {
-	struct line *line = context;
-	struct vmm_node *target = line->m->node[TARGET];
-	return target->ops->tree(target, task_id(line->m->task), line->place, line->checksum, fd, wire, err);
+	struct receiver *receiver = context;
+	struct vmm_node *target = receiver->m->node[TARGET];
+	return target->ops->tree(target, task_id(receiver->m->task), receiver->path, receiver->checksum, fd, wire, err);
 }
 
 static bool on_progress(void *context, const struct tree_progress *progress)
@@ -37,7 +37,8 @@ static bool on_progress(void *context, const struct tree_progress *progress)
 	return watching_report(watching, progress->done, progress->total, more);
 }
 
-/* File times come from a coarse clock that may lag: what was written in the last moments before counts as later. */
+/* The kernel's clock for file times may be behind. So a push is said to have begun a second earlier than it did: a file
+ * that was written in that second counts as changed. */
 enum { CLOCK_SLACK_NS = 1000000000 };
 
 static int64_t now_ns(void)
@@ -47,19 +48,20 @@ static int64_t now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - CLOCK_SLACK_NS;
 }
 
-static int push(struct migration *m, struct json_object *volume, const char *phase, int round, bool checksum,
+/* Runs rsync once. `checksum`: it compares every file's content, not only size and time. */
+static int push(struct migration *m, const struct plan_volume *volume, const char *phase, int round, bool checksum,
 		uint64_t *wire, struct vmm_error **err)
 {
 	vmm_auto_free char *pipe = str_format("%s/tree-pipe", m->paths->libexec);
-	struct watching watching = {m, phase, json_text(volume, "target"), round};
-	struct line line = {m, json_text(volume, "temporary"), checksum};
-	struct tree_job job = {.from = json_text(volume, "from"),
+	struct watching watching = {m, phase, volume->target, round};
+	struct receiver receiver = {m, volume->temporary, checksum};
+	struct tree_job job = {.from = volume->from,
 			       .pipe = pipe,
 			       .running = round > 0,
 			       .checksum = checksum,
 			       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
 			       .carry = carry,
-			       .carry_context = &line,
+			       .carry_context = &receiver,
 			       .progress = on_progress,
 			       .context = &watching};
 	struct tree_progress result = {0};
@@ -72,16 +74,17 @@ static int push(struct migration *m, struct json_object *volume, const char *pha
 
 /* ---------------------------------------------------------------- both ends compared */
 
-/* Reads here what the other end is asked to read there; gives up here what has failed there. */
+/* The source reads its tree on a thread while the target is asked to read its own. Once the target's call has failed,
+ * the thread need not go on. */
 struct comparing {
 	struct migration *m;
-	bool in_vain;
+	bool target_failed;
 };
 
 static bool wants_to_stop(void *context)
 {
 	struct comparing *c = context;
-	return __atomic_load_n(&c->in_vain, __ATOMIC_RELAXED) || task_cancelled(c->m->task);
+	return __atomic_load_n(&c->target_failed, __ATOMIC_RELAXED) || task_cancelled(c->m->task);
 }
 
 static const char *digest_kind(struct migration *m)
@@ -89,23 +92,24 @@ static const char *digest_kind(struct migration *m)
 	return str_same(json_text(m->request, "options.digest"), "sha256") ? "sha256" : "poly1305";
 }
 
-static int look_on_both(struct migration *m, struct json_object *volume, struct tree_look look,
+/* Makes the digest that `look` asks for on both nodes at once; *same: they are equal. *here is the source's. */
+static int look_on_both(struct migration *m, const struct plan_volume *volume, struct tree_look look,
 			struct tree_digest *here, bool *same, struct vmm_error **err)
 {
 	struct comparing comparing = {.m = m};
 	vmm_auto_free char *key = strcmp(digest_kind(m), "sha256") ? random_hex(32) : NULL;
 	vmm_auto_json struct json_object *there = NULL;
 	struct vmm_error *problem = NULL;
-	struct json_object *args = json_make("volume:s key:s contents:b", json_text(volume, "temporary"), key,
-					     (int)(look.cover == TREE_ALL));
+	struct json_object *args =
+		json_make("volume:s key:s contents:b", volume->temporary, key, (int)(look.cover == TREE_ALL));
 	if (look.files)
 		json_put(args, "files:O", look.files);
 	look.key = key;
 	look.cancelled = wants_to_stop;
 	look.context = &comparing;
-	struct tree_reading *reading = tree_digest_begin(json_text(volume, "from"), &look);
+	struct tree_reading *reading = tree_digest_begin(volume->from, &look);
 	int asked = migration_call(m, TARGET, NODE_DIGEST, args, &there, err);
-	__atomic_store_n(&comparing.in_vain, asked < 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&comparing.target_failed, asked < 0, __ATOMIC_RELAXED);
 	int done = tree_digest_end(reading, here, &problem);
 	error_take(err, problem);
 	if (asked < 0 || done < 0)
@@ -115,152 +119,155 @@ static int look_on_both(struct migration *m, struct json_object *volume, struct 
 	return 0;
 }
 
-/* Names and attributes of all; contents of what was touched since the first push began - rsync takes a file of the same
- * size and time for the same file - or of all. */
-static int compare(struct migration *m, struct json_object *volume, bool all, struct tree_digest *here, bool *same,
-		   struct vmm_error **err)
+/* Compares names and attributes of all files, and contents: of all files where `all`, else of those that were written
+ * since the first push began. rsync takes a file of the same size and time for the same file, so it may have left such
+ * a one as it was. */
+static int compare(struct migration *m, const struct plan_volume *volume, bool all, struct tree_digest *here,
+		   bool *same, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *changed = NULL;
 	struct tree_look look = {.cover = all ? TREE_ALL : TREE_NAMES,
-				 .since_ns = all ? 0 : json_number(volume, "since_ns"),
+				 .since_ns = all ? 0 : migration_volume(m, volume)->since_ns,
 				 .changed = &changed};
 	if (look_on_both(m, volume, look, here, same, err) < 0)
 		return -1;
 	if (all || !*same || (changed && !json_count(changed, "")))
 		return 0;
+	/* If too many files were written to name them all (`changed` is NULL), the contents of all files are
+	 * compared. */
 	struct tree_digest contents;
 	look = changed ? (struct tree_look){.cover = TREE_FILES, .files = changed}
 		       : (struct tree_look){.cover = TREE_ALL};
 	return look_on_both(m, volume, look, &contents, same, err);
 }
 
-static bool reads_all(struct migration *m)
+static bool compares_all(struct migration *m)
 {
 	return str_same(json_text(m->request, "options.verify"), "full");
 }
 
-static void tell_same(struct migration *m, struct json_object *volume, const struct tree_digest *digest)
+static void tell_same(struct migration *m, const struct plan_volume *volume, const struct tree_digest *digest)
 {
 	statistics_digest(m, volume, digest_kind(m), digest->hex);
 }
 
-/* ---------------------------------------------------------------- nobody else writes to the source */
+/* ---------------------------------------------------------------- nobody else writes to the source
+ *
+ * The tree's seal is taken before the last push and compared after it: it is another one after any change in the
+ * tree. */
 
-static int seal_of(struct json_object *volume, uint64_t *seal, struct vmm_error **err)
+static int take_seal(struct migration *m, const struct plan_volume *volume, struct vmm_error **err)
 {
 	struct tree_digest digest;
 	const struct tree_look look = {.cover = TREE_SEAL};
-	if (tree_digest(json_text(volume, "from"), &look, &digest, err) < 0)
+	if (tree_digest(volume->from, &look, &digest, err) < 0)
 		return -1;
-	*seal = digest.seal;
+	migration_volume(m, volume)->seal = digest.seal;
 	return 0;
 }
 
-static void put_seal(struct json_object *volume, uint64_t seal)
+static int has_seal(struct migration *m, const struct plan_volume *volume, uint64_t seal, struct vmm_error **err)
 {
-	json_put(volume, "seal:i", (int64_t)seal);
-}
-
-static int has_seal(struct json_object *volume, uint64_t seal, struct vmm_error **err)
-{
-	return seal == (uint64_t)json_number(volume, "seal")
+	return seal == migration_volume(m, volume)->seal
 		       ? 0
 		       : error_set(err, VMM_FAILED, "source-changed", "volume %s was written to while it was copied",
-				   json_text(volume, "from"));
+				   volume->from);
 }
 
-/* While the target brings it to its disk, the source is looked at once more: other volumes were verified since this one
+/* While the target syncs the tree, the source's seal is compared once more: other volumes were verified since this one
  * was. */
-int tree_step_publish(struct migration *m, struct json_object *volume, struct json_object *args, struct vmm_error **err)
+int tree_step_publish(struct migration *m, const struct plan_volume *volume, struct json_object *args,
+		      struct vmm_error **err)
 {
 	const struct tree_look look = {.cover = TREE_SEAL};
 	struct tree_digest digest;
 	struct vmm_error *problem = NULL;
-	struct tree_reading *reading = tree_digest_begin(json_text(volume, "from"), &look);
+	struct tree_reading *reading = tree_digest_begin(volume->from, &look);
 	int published = migration_call(m, TARGET, NODE_PUBLISH, args, NULL, err);
 	int looked = tree_digest_end(reading, &digest, &problem);
 	if (looked == 0)
-		looked = has_seal(volume, digest.seal, &problem);
+		looked = has_seal(m, volume, digest.seal, &problem);
 	error_take(err, problem);
 	return published < 0 || looked < 0 ? -1 : 0;
 }
 
 /* ---------------------------------------------------------------- the steps */
 
-/* A tree that was not touched since an earlier copy of it needs no rsync: reading both ends at once is quicker than one
- * after the other. A copy that is not nearly whole is not asked. */
-static int is_there_already(struct migration *m, struct json_object *volume, bool *same, struct vmm_error **err)
+/* A tree that was not written to since an earlier copy of it needs no rsync: to read both ends at the same time is
+ * quicker than rsync, which reads them one after the other. This is tried only if the target holds nearly all of the
+ * tree. */
+static int is_there_already(struct migration *m, const struct plan_volume *volume, bool *same, struct vmm_error **err)
 {
+	struct migration_volume *own = migration_volume(m, volume);
 	struct tree_digest here;
 	*same = false;
-	if (json_number(volume, "seed") < json_number(volume, "allocated") / 10 * 9)
+	if (own->seed < volume->allocated / 10 * 9)
 		return 0;
 	if (compare(m, volume, true, &here, same, err) < 0)
 		return -1;
 	if (!*same)
 		return 0;
-	put_seal(volume, here.seal);
-	json_put(volume, "proven:b", 1);
+	own->seal = here.seal;
+	own->proven = true;
 	statistics_add(m, "wire_bytes", 0);
-	task_log(m->task, "info", "%s: nothing has changed", json_text(volume, "target"));
+	task_log(m->task, "info", "%s: nothing has changed", volume->target);
 	tell_same(m, volume, &here);
 	return 0;
 }
 
 /* The first push compares what an earlier copy holds by content: its sizes and times prove nothing. */
-int tree_step_push(struct migration *m, struct json_object *volume, const char *phase, int round, uint64_t *wire,
+int tree_step_push(struct migration *m, const struct plan_volume *volume, const char *phase, int round, uint64_t *wire,
 		   struct vmm_error **err)
 {
-	bool first = !json_number(volume, "since_ns"), begun = first && json_true(volume, "begun"), same = false;
-	uint64_t seal;
+	struct migration_volume *own = migration_volume(m, volume);
+	bool first = !own->since_ns, begun = first && own->begun, same = false;
 	*wire = 0;
 	if (round == 0 && begun && is_there_already(m, volume, &same, err) < 0)
 		return -1;
 	if (same)
 		return 0;
-	if (round == 0 && seal_of(volume, &seal, err) < 0)
+	if (round == 0 && take_seal(m, volume, err) < 0)
 		return -1;
-	if (round == 0)
-		put_seal(volume, seal);
-	/* A lower layer of an overlay, which nobody writes to: whether that is so is seen when all is compared. */
-	if (!first && json_true(volume, "readonly")) {
-		task_log(m->task, "info", "%s: read-only, has crossed while the guest ran",
-			 json_text(volume, "target"));
+	/* A lower layer of an overlay, which nobody is to write to, is sent once. If somebody did, the comparison in
+	 * the phase verify finds it. */
+	if (!first && volume->readonly) {
+		task_log(m->task, "info", "%s: read-only, has crossed while the guest ran", volume->target);
 		return 0;
 	}
 	if (first)
-		json_put(volume, "since_ns:i", now_ns());
+		own->since_ns = now_ns();
 	return push(m, volume, phase, round, begun, wire, err);
 }
 
-int tree_step_sync(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int tree_step_sync(struct migration *m, const struct plan_volume *volume, struct vmm_error **err)
 {
-	return migration_call(m, TARGET, NODE_SYNC, json_make("volume:s", json_text(volume, "temporary")), NULL, err);
+	return migration_call(m, TARGET, NODE_SYNC, json_make("volume:s", volume->temporary), NULL, err);
 }
 
-static int prove(struct migration *m, struct json_object *volume, bool *same, struct vmm_error **err)
+/* Compares both ends; the source must not have changed since its seal was taken. */
+static int prove(struct migration *m, const struct plan_volume *volume, bool *same, struct vmm_error **err)
 {
 	struct tree_digest here;
-	if (compare(m, volume, reads_all(m), &here, same, err) < 0 || has_seal(volume, here.seal, err) < 0)
+	if (compare(m, volume, compares_all(m), &here, same, err) < 0 || has_seal(m, volume, here.seal, err) < 0)
 		return -1;
 	if (*same)
 		tell_same(m, volume, &here);
 	return 0;
 }
 
-int tree_step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int tree_step_verify(struct migration *m, const struct plan_volume *volume, struct vmm_error **err)
 {
-	bool same = json_true(volume, "proven");
+	bool same = migration_volume(m, volume)->proven;
 	if (!same && prove(m, volume, &same, err) < 0)
 		return -1;
 	if (same)
 		return 0;
 	task_log(m->task, "warning", "%s: the trees differ where size and time do not tell; comparing every file",
-		 json_text(volume, "target"));
+		 volume->target);
 	if (push(m, volume, "verify", 0, true, NULL, err) < 0 || prove(m, volume, &same, err) < 0)
 		return -1;
 	if (same)
 		return 0;
 	return error_set(err, VMM_FAILED, "verify-failed", "volume %s: what arrived differs from what was sent",
-			 json_text(volume, "from"));
+			 volume->from);
 }

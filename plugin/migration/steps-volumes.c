@@ -1,14 +1,14 @@
-/* steps-volumes.c: the steps that bring volumes over - prepare, copy, verify, publish. */
+/* steps-volumes.c: the steps that copy volumes - prepare, precopy, rounds, copy, verify, publish. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "migration/steps.h"
-#include "storage/storage.h"
 
 /* ---------------------------------------------------------------- sessions
  *
- * They carry the copies of all volumes and rounds. After a failure they are of no use any more and are closed. */
+ * Connections to the target that all volumes and rounds share. After a failed copy they are closed; the next copy opens
+ * new ones. */
 
 static int open_one(struct migration *m, struct stream **session, struct vmm_error **err)
 {
@@ -17,7 +17,8 @@ static int open_one(struct migration *m, struct stream **session, struct vmm_err
 	return target->ops->session(target, task_id(m->task), tls, session, err);
 }
 
-/* One is enough to go on with: sshd may admit no more. */
+/* A session beyond the first may fail to open, for example since sshd admits no more: the copy goes on with those that
+ * are open. */
 static int open_another(void *context, struct stream **session)
 {
 	struct migration *m = context;
@@ -28,6 +29,8 @@ static int open_another(void *context, struct stream **session)
 	return -1;
 }
 
+/* Opens as many as the request says. If it says nothing, one is opened now, and the copy opens more when that makes it
+ * faster. */
 static int sessions_open(struct migration *m, struct vmm_error **err)
 {
 	struct copy_sessions *sessions = &m->sessions;
@@ -52,35 +55,38 @@ void sessions_drop(struct migration *m)
 
 /* ---------------------------------------------------------------- what has changed since the last round
  *
- * Each round copies a snapshot of the volume. What differs between two snapshots, or between the last one and the
- * volume of the guest that is off, is what the storage says. Tracking only saves time: whatever goes wrong with it is
- * logged, and the next round reads the whole volume again. */
+ * Each round copies a snapshot of the volume. The storage says what differs between two snapshots, or between the last
+ * snapshot and the volume once the guest is off. This only saves time: if it fails, the log says so, and the next round
+ * reads the whole volume. */
 
 /* Takes `problem`. */
-static void tell_doubt(struct migration *m, struct json_object *volume, struct vmm_error *problem)
+static void tell_unknown_changes(struct migration *m, const struct plan_volume *volume, struct vmm_error *problem)
 {
 	task_log(m->task, "warning", "%s: what has changed cannot be told (%s): all of it is read again",
-		 json_text(volume, "target"), problem->message);
+		 volume->target, problem->message);
 	error_clear(&problem);
 }
 
-static void snapshot_make(struct migration *m, struct json_object *volume, int round, struct track_snapshot *snapshot)
+/* Makes a snapshot of the volume; all zero if none can be made, and then none is tried again. */
+static void snapshot_make(struct migration *m, const struct plan_volume *volume, int round,
+			  struct track_snapshot *snapshot)
 {
-	const char *tracker = json_text(volume, "track");
+	struct migration_volume *own = migration_volume(m, volume);
 	vmm_auto_json struct json_object *reply = NULL;
 	struct vmm_error *problem = NULL;
 	*snapshot = (struct track_snapshot){0};
-	if (!track_named(tracker)->begin)
+	if (!own->tracker->begin)
 		return;
-	struct json_object *args = json_make("path:s tracker:s round:d", json_text(volume, "from"), tracker, round);
+	struct json_object *args = json_make("path:s tracker:s round:d", volume->from, own->tracker->name, round);
 	if (migration_call(m, SOURCE, NODE_FREEZE, args, &reply, &problem) == 0 &&
 	    track_open(json_text_or(reply, "snapshot", ""), (uint64_t)json_number(reply, "device"),
 		       (uint64_t)json_number(reply, "inode"), snapshot, &problem) == 0)
 		return;
-	tell_doubt(m, volume, problem);
-	json_put(volume, "track:s", track_reread.name);
+	tell_unknown_changes(m, volume, problem);
+	own->tracker = &track_reread;
 }
 
+/* Removes the snapshot. If that fails, it is removed when the guest is unlocked. */
 static void snapshot_drop(struct migration *m, struct track_snapshot *snapshot)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
@@ -88,79 +94,68 @@ static void snapshot_drop(struct migration *m, struct track_snapshot *snapshot)
 		return;
 	struct json_object *args = json_make("snapshot:s", snapshot->place);
 	track_close(snapshot);
-	/* It goes at the latest when the guest is unlocked. */
 	if (migration_call(m, SOURCE, NODE_THAW, args, NULL, &problem) < 0)
 		log_warn("%s", problem->message);
 }
 
-static int changed_since(struct migration *m, struct json_object *volume, const struct track_snapshot *since, int fd,
-			 struct track_changes *changes, struct vmm_error **err)
+static int changed_since(struct migration *m, const struct plan_volume *volume, const struct track_snapshot *since,
+			 int fd, struct track_changes *changes, struct vmm_error **err)
 {
 	struct vmm_error *problem = NULL;
-	if (since->place && track_named(json_text(volume, "track"))->changed(since, fd, changes, &problem) == 0)
+	if (since->place && migration_volume(m, volume)->tracker->changed(since, fd, changes, &problem) == 0)
 		return 0;
 	if (problem)
-		tell_doubt(m, volume, problem);
+		tell_unknown_changes(m, volume, problem);
 	return track_reread.changed(since, fd, changes, err);
 }
 
-/* ---------------------------------------------------------------- volumes of the plan */
+/* ---------------------------------------------------------------- prepare */
 
-static size_t volume_index(struct migration *m, struct json_object *volume)
+/* Of ALLOCATE and PUBLISH. A file of the volume's name on the target is set aside if the request says so, or the plan,
+ * which knows it as a leftover of this guest. */
+static struct json_object *volume_arguments(struct migration *m, const struct plan_volume *volume)
 {
-	json_each (one, m->plan, "volumes")
-		if (one == volume)
-			return one_i;
-	abort();
+	bool replace = json_true(m->request, "options.replace") || volume->set_aside;
+	return json_make("volume:o replace:b", plan_volume_write(volume), (int)replace);
 }
 
-static struct copy_leaves *leaves_of(struct migration *m, struct json_object *volume)
+int step_prepare(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
-	if (!m->leaves)
-		m->leaves = mem_zero(json_count(m->plan, "volumes") * sizeof(*m->leaves));
-	return &m->leaves[volume_index(m, volume)];
-}
-
-/* What lies at the volume's place goes aside where it was asked for, or where it is a leftover of ours. */
-static struct json_object *volume_arguments(struct migration *m, struct json_object *volume)
-{
-	bool replace = json_true(m->request, "options.replace") || json_true(volume, "set_aside");
-	return json_make("volume:O replace:b", volume, (int)replace);
-}
-
-int step_prepare(struct migration *m, struct json_object *volume, struct vmm_error **err)
-{
+	struct migration_volume *own = migration_volume(m, volume);
 	vmm_auto_json struct json_object *reply = NULL;
 	if (migration_call(m, TARGET, NODE_ALLOCATE, volume_arguments(m, volume), &reply, err) < 0)
 		return -1;
-	json_put(volume, "begun:b seed:i", (int)json_true(reply, "begun"), json_number(reply, "seed"));
-	if (json_number(reply, "seed")) {
-		vmm_auto_free char *size = str_size(json_number(reply, "seed"));
-		task_log(m->task, "info", "%s: %s has %s of an earlier copy; only what differs is sent",
-			 json_text(volume, "target"), json_text(m->plan, "target"), size);
+	own->begun = json_true(reply, "begun");
+	own->seed = json_number(reply, "seed");
+	if (own->seed) {
+		vmm_auto_free char *size = str_size(own->seed);
+		task_log(m->task, "info", "%s: %s has %s of an earlier copy; only what differs is sent", volume->target,
+			 m->plan->target, size);
 	}
 	return 0;
 }
 
-static int open_source(struct json_object *volume, struct vmm_error **err)
+/* ---------------------------------------------------------------- the source's volume */
+
+static int open_source(const struct plan_volume *volume, struct vmm_error **err)
 {
-	const struct storage_ops *ops;
-	if (storage_of(volume, &ops, err) < 0)
+	const struct storage_ops *ops = storage_kind_of(volume->kind, volume->target, err);
+	if (!ops)
 		return -1;
 	if (!ops->open)
 		return error_set(err, VMM_BLOCKED, "storage-format", "volume %s: a %s storage cannot be copied from",
-				 json_text(volume, "target"), ops->kind);
-	return ops->open(json_text(volume, "from"), false, err);
+				 volume->target, ops->kind);
+	return ops->open(volume->from, false, err);
 }
 
 /* Trees are not opened: *fd is -1. */
-static int open_volume(struct json_object *volume, int *fd, struct vmm_error **err)
+static int open_volume(const struct plan_volume *volume, int *fd, struct vmm_error **err)
 {
 	*fd = volume_is_tree(volume) ? -1 : open_source(volume, err);
 	return *fd < 0 && !volume_is_tree(volume) ? -1 : 0;
 }
 
-/* What changes when anybody writes to the volume. */
+/* A text that is different once anybody has written to the volume. */
 static char *fingerprint(int fd)
 {
 	struct stat info;
@@ -173,97 +168,118 @@ static char *fingerprint(int fd)
 			  info.st_ctim.tv_nsec);
 }
 
+static int unchanged(struct migration *m, const struct plan_volume *volume, struct vmm_error **err)
+{
+	vmm_auto_close int fd = open_source(volume, err);
+	if (fd < 0)
+		return -1;
+	vmm_auto_free char *now = fingerprint(fd);
+	return str_same(now, migration_volume(m, volume)->written)
+		       ? 0
+		       : error_set(err, VMM_FAILED, "source-changed", "volume %s was written to while it was copied",
+				   volume->from);
+}
+
+/* ---------------------------------------------------------------- push and verify */
+
 static bool on_progress(void *context, const struct copy_progress *progress)
 {
 	return watching_report(context, progress->done, progress->total, json_make("wire:i", (int64_t)progress->wire));
 }
 
-/* What a pass is of. */
+/* One pass over a volume: a round, or the last copy. */
 struct pass {
 	const char *phase;
-	int round;			    /* 0: the only one, or the last */
+	int round;			    /* 0: the only pass, or the last */
 	int fd;				    /* the volume, or a snapshot of it */
-	const struct track_snapshot *since; /* what the pass before was of */
+	const struct track_snapshot *since; /* what the pass before has copied */
 	struct copy_progress result;
-	uint64_t wire; /* bytes that it took */
+	uint64_t wire; /* bytes that were sent */
 };
 
-/* What the target does not hold yet crosses. */
-static int push(struct migration *m, struct json_object *volume, struct pass *pass, struct vmm_error **err)
+static int push_image(struct migration *m, const struct plan_volume *volume, struct pass *pass,
+		      const struct track_changes *changes, struct vmm_error **err)
 {
-	if (volume_is_tree(volume))
-		return tree_step_push(m, volume, pass->phase, pass->round, &pass->wire, err);
-	struct track_changes changes;
-	struct watching watching = {m, pass->phase, json_text(volume, "target"), pass->round};
-	if (sessions_open(m, err) < 0 || changed_since(m, volume, pass->since, pass->fd, &changes, err) < 0)
-		return -1;
-	off_t size = lseek(pass->fd, 0, SEEK_END); /* of a device, too */
-	if (size < 0) {
-		track_changes_free(&changes);
-		return error_errno(err, errno, "volume %s", json_text(volume, "from"));
-	}
 	const struct copy_range nothing = {0};
+	struct watching watching = {m, pass->phase, volume->target, pass->round};
+	bool sha256 = str_same(json_text(m->request, "options.digest"), "sha256");
+	off_t size = lseek(pass->fd, 0, SEEK_END); /* of a device, too */
+	if (size < 0)
+		return error_errno(err, errno, "volume %s", volume->from);
 	struct copy_job job = {.fd = pass->fd,
 			       .size = (uint64_t)size,
-			       .volume = json_text(volume, "temporary"),
-			       .name = json_text(volume, "from"),
+			       .volume = volume->temporary,
+			       .name = volume->from,
 			       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
-			       .digest = str_same(json_text(m->request, "options.digest"), "sha256") ? COPY_SHA256
-												     : COPY_POLY1305,
+			       .digest = sha256 ? COPY_SHA256 : COPY_POLY1305,
 			       .gently = pass->round > 0, /* the guest runs */
 			       .progress = on_progress,
 			       .context = &watching,
-			       .only = changes.count ? changes.ranges : &nothing,
-			       .only_count = changes.count};
-	int done = copy_push(&job, &m->sessions, leaves_of(m, volume), &pass->result, err);
+			       .only = changes->count ? changes->ranges : &nothing,
+			       .only_count = changes->count};
+	int done = copy_push(&job, &m->sessions, &migration_volume(m, volume)->leaves, &pass->result, err);
 	pass->wire = pass->result.wire;
 	statistics_add(m, "wire_bytes", pass->wire);
 	statistics_add(m, "read_bytes", pass->result.data);
 	statistics_add(m, "present_bytes", pass->result.present);
-	track_changes_free(&changes);
 	if (done < 0)
 		sessions_drop(m);
 	if (done < 0 && err && error_is(*err, "read-failed"))
 		error_hint(err, "the storage of %s fails under it: see the kernel's log there (journalctl -k)",
-			   json_text(m->plan, "source"));
+			   m->plan->source);
 	return done;
 }
 
-/* What was sent since it was last asked for is read back from the target's storage. Trees are compared once, at the
- * end; until then they are brought to the disk. */
-static int prove(struct migration *m, struct json_object *volume, const char *phase, struct vmm_error **err)
+/* Sends what the target does not hold yet. */
+static int push(struct migration *m, const struct plan_volume *volume, struct pass *pass, struct vmm_error **err)
 {
-	struct watching watching = {m, phase, json_text(volume, "target"), 0};
-	const struct copy_job job = {.volume = json_text(volume, "temporary"),
-				     .name = json_text(volume, "from"),
-				     .progress = on_progress,
-				     .context = &watching};
+	if (volume_is_tree(volume))
+		return tree_step_push(m, volume, pass->phase, pass->round, &pass->wire, err);
+	struct track_changes changes;
+	if (sessions_open(m, err) < 0 || changed_since(m, volume, pass->since, pass->fd, &changes, err) < 0)
+		return -1;
+	int done = push_image(m, volume, pass, &changes, err);
+	track_changes_free(&changes);
+	return done;
+}
+
+/* Has the target read back from its storage what was sent since this was last asked. A tree is compared once, in the
+ * phase verify; until then the target only syncs it. */
+static int read_back(struct migration *m, const struct plan_volume *volume, const char *phase, struct vmm_error **err)
+{
+	struct watching watching = {m, phase, volume->target, 0};
+	const struct copy_job job = {
+		.volume = volume->temporary, .name = volume->from, .progress = on_progress, .context = &watching};
 	if (volume_is_tree(volume))
 		return tree_step_sync(m, volume, err);
 	if (sessions_open(m, err) < 0)
 		return -1;
-	int done = copy_verify(&job, m->sessions.stream[0], leaves_of(m, volume), NULL, err);
+	int done = copy_verify(&job, m->sessions.stream[0], &migration_volume(m, volume)->leaves, NULL, err);
 	if (done < 0)
 		sessions_drop(m);
 	return done;
 }
 
-static struct track_snapshot *snapshot_of(struct migration *m, struct json_object *volume)
+/* ---------------------------------------------------------------- rounds */
+
+static void tell_round(struct migration *m, const struct plan_volume *volume, const struct pass *pass, int64_t took_ms,
+		       bool of_snapshot)
 {
-	if (!m->snapshots)
-		m->snapshots = mem_zero(json_count(m->plan, "volumes") * sizeof(*m->snapshots));
-	return &m->snapshots[volume_index(m, volume)];
+	vmm_auto_free char *sent = str_size((int64_t)pass->wire);
+	task_log(m->task, "info", "%s: round %d sent %s in %.1f s%s", volume->target, pass->round, sent,
+		 (double)took_ms / 1000, of_snapshot ? ", of a snapshot" : "");
 }
 
 /* Sends what was written since the round before and has it read back, all while the guest runs. */
-static int go_round(struct migration *m, struct json_object *volume, int round, struct vmm_error **err)
+static int go_round(struct migration *m, const struct plan_volume *volume, int round, struct vmm_error **err)
 {
-	struct track_snapshot *last = snapshot_of(m, volume), next;
+	struct track_snapshot *last = &migration_volume(m, volume)->snapshot, next;
 	int64_t began_ms = clock_steady_ms();
 	snapshot_make(m, volume, round, &next);
 	vmm_auto_close int live = -1;
 	struct pass pass = {.phase = round == 1 ? "precopy" : "rounds", .round = round, .fd = next.fd, .since = last};
-	/* What is not frozen changes under our hands: so it is compared with nothing, and nothing will be with it. */
+	/* Without a snapshot the guest writes to the volume while it is read. So neither this round nor the next one
+	 * can be told what has changed: each reads the whole volume. */
 	if (!next.place) {
 		snapshot_drop(m, last);
 		if (open_volume(volume, &live, err) < 0)
@@ -273,19 +289,17 @@ static int go_round(struct migration *m, struct json_object *volume, int round, 
 	int done = push(m, volume, &pass, err);
 	snapshot_drop(m, last);
 	*last = next;
-	if (done < 0 || prove(m, volume, pass.phase, err) < 0)
+	if (done < 0 || read_back(m, volume, pass.phase, err) < 0)
 		return -1;
-	vmm_auto_free char *sent = str_size((int64_t)pass.wire);
 	int64_t took_ms = clock_steady_ms() - began_ms;
-	task_log(m->task, "info", "%s: round %d sent %s in %.1f s%s", json_text(volume, "target"), round, sent,
-		 (double)took_ms / 1000, next.place ? ", of a snapshot" : "");
+	tell_round(m, volume, &pass, took_ms, next.place);
 	m->round_wire += pass.wire;
 	m->round_ms += took_ms;
 	return 0;
 }
 
 /* The first round, of each volume: all that the target does not hold yet. */
-int step_precopy(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_precopy(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	if (json_true(m->request, "options.no_precopy"))
 		return volume_is_tree(volume) ? 0 : sessions_open(m, err);
@@ -296,43 +310,47 @@ static int round_of_all(struct migration *m, int round, struct vmm_error **err)
 {
 	m->round_wire = 0;
 	m->round_ms = 0;
-	json_each (volume, m->plan, "volumes")
-		if (str_same(json_text(volume, "action"), "copy") && go_round(m, volume, round, err) < 0)
-			return error_context(err, "%s", json_text(volume, "target"));
+	plan_each_volume (volume, m->plan)
+		if (volume->action == PLAN_COPY && go_round(m, volume, round, err) < 0)
+			return error_context(err, "%s", volume->target);
 	return 0;
 }
 
-/* A round carries what was written during the one before, to all volumes in turn: what was written to the first while
- * the last one was copied is not left for the time without the guest. Once it is little, or does not get less, the next
- * round is the last one. What the first has sent says nothing of that, unless it was over in no time. */
-int step_rounds(struct migration *m, struct json_object *volume, struct vmm_error **err)
+/* Goes round all volumes until little was written during the last round, or it sent not much less than the one before;
+ * then only the last pass is left, with the guest off. All volumes take part in each round, so that what was written to
+ * the first one while the others were copied is not left for the last pass. The amount that the first round has sent
+ * does not say how much is written meanwhile: so there is a second one, unless the first was small and short. */
+int step_rounds(struct migration *m, struct plan_volume *unused, struct vmm_error **err)
 {
-	enum { ROUNDS_MOST = 8, ROUND_SMALL = 16 << 20, NO_TIME_MS = 10000 };
-	(void)volume;
+	enum { ROUNDS_MOST = 8, ROUND_SMALL = 16 << 20, ROUND_SHORT_MS = 10000 };
+	(void)unused;
 	uint64_t before = m->round_wire > ROUND_SMALL ? m->round_wire : UINT64_MAX;
-	bool going = m->round_wire > ROUND_SMALL || m->round_ms > NO_TIME_MS;
+	bool going = m->round_wire > ROUND_SMALL || m->round_ms > ROUND_SHORT_MS;
 	for (int round = 2; going && round <= ROUNDS_MOST; round++) {
 		if (round_of_all(m, round, err) < 0)
 			return -1;
 		going = m->round_wire > ROUND_SMALL && m->round_wire <= before / 10 * 7;
 		before = m->round_wire;
-		/* The one without the guest will take about as long. */
-		json_put(m->plan, "downtime_ms:i", m->round_ms + PLAN_RESTART_MS);
+		/* The last pass will take about as long. */
+		m->plan->downtime_ms = m->round_ms + PLAN_RESTART_MS;
 	}
 	return 0;
 }
 
-/* Nobody writes any more. */
-int step_copy(struct migration *m, struct json_object *volume, struct vmm_error **err)
+/* ---------------------------------------------------------------- the last pass, and its end */
+
+/* The guest is off, or the volume is one that it does not write to: what differs is sent. */
+int step_copy(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
+	struct migration_volume *own = migration_volume(m, volume);
 	vmm_auto_close int fd = -1;
-	struct pass pass = {.phase = "copy", .since = snapshot_of(m, volume)};
-	statistics_add(m, "volume_bytes", (uint64_t)json_number(volume, "size"));
+	struct pass pass = {.phase = "copy", .since = &own->snapshot};
+	statistics_add(m, "volume_bytes", (uint64_t)volume->size);
 	if (open_volume(volume, &fd, err) < 0)
 		return -1;
 	pass.fd = fd;
-	vmm_auto_free char *seen = fingerprint(fd);
-	json_put(volume, "seen:s", seen);
+	free(own->written);
+	own->written = fingerprint(fd);
 	if (push(m, volume, &pass, err) < 0)
 		return -1;
 	statistics_add(m, "last_read_bytes", pass.result.data);
@@ -340,38 +358,26 @@ int step_copy(struct migration *m, struct json_object *volume, struct vmm_error 
 	return 0;
 }
 
-static int unchanged(struct json_object *volume, struct vmm_error **err)
-{
-	vmm_auto_close int fd = open_source(volume, err);
-	if (fd < 0)
-		return -1;
-	vmm_auto_free char *now = fingerprint(fd);
-	return str_same(now, json_text(volume, "seen"))
-		       ? 0
-		       : error_set(err, VMM_FAILED, "source-changed", "volume %s was written to while it was copied",
-				   json_text(volume, "from"));
-}
-
-int step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_verify(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	if (volume_is_tree(volume))
 		return tree_step_verify(m, volume, err);
-	if (unchanged(volume, err) < 0 || prove(m, volume, "verify", err) < 0)
+	if (unchanged(m, volume, err) < 0 || read_back(m, volume, "verify", err) < 0)
 		return -1;
 	char root[2 * COPY_SECRET + 1];
-	const struct copy_leaves *leaves = leaves_of(m, volume);
+	const struct copy_leaves *leaves = &migration_volume(m, volume)->leaves;
 	copy_root(leaves, root);
 	statistics_digest(m, volume, copy_digest_name(leaves), root);
 	return 0;
 }
 
-int step_publish(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_publish(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	sessions_drop(m);
 	if (volume_is_tree(volume))
 		return tree_step_publish(m, volume, volume_arguments(m, volume), err);
-	/* Other volumes were verified since this one was. */
-	if (unchanged(volume, err) < 0)
+	/* Once more, since other volumes were verified after this one. */
+	if (unchanged(m, volume, err) < 0)
 		return -1;
 	return migration_call(m, TARGET, NODE_PUBLISH, volume_arguments(m, volume), NULL, err);
 }

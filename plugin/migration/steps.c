@@ -17,19 +17,16 @@ enum { SETTLE_MEMORY_MS = 250, SETTLE_RESTART_MS = 3000, SETTLE_LOOK_MS = 50 };
 static int lock_side(struct migration *m, enum side side, struct vmm_error **err)
 {
 	static const char *const role[SIDES] = {"source", "target"};
-	struct json_object *args =
-		json_make("role:s peer:s kind:s id:s name:s uuid:s generation:i", role[side],
-			  json_text(m->plan, side == SOURCE ? "target" : "source"), json_text(m->plan, "kind"),
-			  json_text(m->plan, "id"), json_text(m->plan, "name"), json_text(m->plan, "uuid"),
-			  json_number(m->plan, "generation") - 1);
+	struct json_object *args = json_make("role:s peer:s kind:s id:s name:s uuid:s generation:i", role[side],
+					     side == SOURCE ? m->plan->target : m->plan->source, m->plan->kind,
+					     m->plan->id, m->plan->name, m->plan->uuid, m->plan->generation - 1);
 	/* The target needs these if the source is lost after the commit and an administrator decides on the target. */
-	json_put(args, "runs:b autostart:b",
-		 (int)(json_true(m->plan, "running") && !str_same(json_text(m->plan, "state"), "paused")),
-		 (int)json_true(m->plan, "autostart"));
+	json_put(args, "runs:b autostart:b", (int)(m->plan->running && !str_same(m->plan->state, "paused")),
+		 (int)m->plan->autostart);
 	return migration_call(m, side, NODE_LOCK, args, NULL, err);
 }
 
-int step_lock(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_lock(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	return lock_side(m, SOURCE, err) < 0 || lock_side(m, TARGET, err) < 0 ? -1 : 0;
@@ -46,7 +43,7 @@ static void log_kept(struct migration *m, struct json_object *reply)
 	vmm_auto_free char *size = str_size(bytes);
 	json_put(m->statistics, "kept_bytes:i", bytes);
 	task_log(m->task, "info", "%s keeps %s of the copy: the next try goes on from there (vmmigrate seeds)",
-		 json_text(m->plan, "target"), size);
+		 m->plan->target, size);
 }
 
 int abort_on_target(struct migration *m, struct vmm_error **err)
@@ -61,7 +58,7 @@ int abort_on_target(struct migration *m, struct vmm_error **err)
 	if (error_is(problem, "committed"))
 		return error_set(err, VMM_NEEDS_DECISION, "committed", "%s", problem->message);
 	task_log(m->task, "warning", "%s still has what was prepared there (%s); recover removes it later",
-		 json_text(m->plan, "target"), problem->message);
+		 m->plan->target, problem->message);
 	return 0;
 }
 
@@ -70,13 +67,12 @@ int abort_on_target(struct migration *m, struct vmm_error **err)
 static int start_after_boot(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_free char *boot = NULL;
-	if (!json_true(m->plan, "running") || !json_true(m->plan, "autostart"))
+	if (!m->plan->running || !m->plan->autostart)
 		return 0;
 	if (file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, err) < 0)
 		return -1;
-	return str_same(boot, json_text(m->plan, "boot"))
-		       ? 0
-		       : migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
+	return str_same(boot, m->plan->boot) ? 0
+					     : migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
 }
 
 int undo_lock(struct migration *m, struct vmm_error **err)
@@ -86,7 +82,7 @@ int undo_lock(struct migration *m, struct vmm_error **err)
 		       : migration_call(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
 }
 
-int step_unlock(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_unlock(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	if (migration_insist(m, TARGET, NODE_UNLOCK, NULL, NULL, err) < 0)
@@ -99,11 +95,10 @@ int step_unlock(struct migration *m, struct json_object *volume, struct vmm_erro
 static struct json_object *hook_arguments(struct migration *m, const char *phase)
 {
 	struct json_object *environment =
-		json_make("vmid:s phase:s kind:s name:s uuid:s mode:s source:s target:s task:s",
-			  json_text(m->plan, "id"), phase, json_text(m->plan, "kind"), json_text(m->plan, "name"),
-			  json_text(m->plan, "uuid"), json_text(m->plan, "mode"), json_text(m->plan, "source"),
-			  json_text(m->plan, "target"), task_id(m->task));
-	return json_make("phase:s id:s environment:o input:O", phase, json_text(m->plan, "id"), environment, m->plan);
+		json_make("vmid:s phase:s kind:s name:s uuid:s mode:s source:s target:s task:s", m->plan->id, phase,
+			  m->plan->kind, m->plan->name, m->plan->uuid, mode_name(m->plan->mode), m->plan->source,
+			  m->plan->target, task_id(m->task));
+	return json_make("phase:s id:s environment:o input:o", phase, m->plan->id, environment, plan_write(m->plan));
 }
 
 /* Each item of a reply's list becomes a warning in the log. */
@@ -131,7 +126,7 @@ static int note_hooks(struct migration *m, const char *what, const char *phase, 
 	return journal_add(m->journal, json_make("what:s phase:s object:s", what, phase, node), err);
 }
 
-int step_pre_hooks(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_pre_hooks(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	for (enum side side = SOURCE; side < SIDES; side++)
@@ -141,7 +136,7 @@ int step_pre_hooks(struct migration *m, struct json_object *volume, struct vmm_e
 	return 0;
 }
 
-int step_switch_hooks(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_switch_hooks(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	return hooks_on(m, SOURCE, "pre-switch", err) < 0 || hooks_on(m, TARGET, "pre-switch", err) < 0 ? -1 : 0;
@@ -163,7 +158,7 @@ void hooks_end(struct migration *m, const char *phase)
 	}
 }
 
-int step_post_hooks(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_post_hooks(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume, (void)err;
 	hooks_end(m, "post-migrate");
@@ -178,20 +173,20 @@ static int same_definition(struct migration *m, struct vmm_error **err)
 	vmm_auto_json struct json_object *now = NULL;
 	if (migration_call(m, SOURCE, NODE_DEFINITION, NULL, &now, err) < 0)
 		return -1;
-	if (str_same(json_text(now, "definition"), json_text(m->plan, "definition")))
+	if (str_same(json_text(now, "definition"), m->plan->definition))
 		return 0;
 	return error_set(err, VMM_FAILED, "definition-changed",
-			 "guest %s: its definition was changed during the migration", json_text(m->plan, "id"));
+			 "guest %s: its definition was changed during the migration", m->plan->id);
 }
 
-int step_stop(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_stop(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	int64_t limit_s = json_number(m->request, "options.timeout");
 	bool force = json_true(m->request, "options.force_stop");
 	int64_t asked_ms = clock_steady_ms();
 	task_log(m->task, "info", "shutting down %s (waiting up to %lld s); it will be off for about %.1f s",
-		 json_text(m->plan, "id"), (long long)limit_s, (double)json_number(m->plan, "downtime_ms") / 1000);
+		 m->plan->id, (long long)limit_s, (double)m->plan->downtime_ms / 1000);
 	if (migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
 	    migration_call(m, SOURCE, NODE_STOP, json_make("limit_ms:i force:b", limit_s * 1000, (int)force), NULL,
 			   err) < 0)
@@ -203,9 +198,7 @@ int step_stop(struct migration *m, struct json_object *volume, struct vmm_error 
 
 static int restore_autostart(struct migration *m, struct vmm_error **err)
 {
-	return json_true(m->plan, "autostart")
-		       ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err)
-		       : 0;
+	return m->plan->autostart ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;
 }
 
 /* A shutdown request cannot be withdrawn: a slow guest may still power off after the roll-back, and would stay off. So
@@ -227,7 +220,7 @@ static int await_late_stop(struct migration *m, struct vmm_error **err)
 			break;
 	}
 	task_log(m->task, "warning", "guest %s was asked to shut down and still runs; should it go off later, start it",
-		 json_text(m->plan, "id"));
+		 m->plan->id);
 	return 0;
 }
 
@@ -257,28 +250,28 @@ static void add_pairs(struct json_object *list, const char *what, struct json_ob
 static struct json_object *definition_changes(struct migration *m)
 {
 	struct json_object *list = json_object_new_array();
-	json_each (volume, m->plan, "volumes")
-		if (json_text(volume, "to") && !str_same(json_text(volume, "to"), json_text(volume, "from")))
-			json_object_array_add(list, json_make("target:s path:s kind:s", json_text(volume, "target"),
-							      json_text(volume, "to"), json_text(volume, "to_kind")));
+	plan_each_volume (volume, m->plan)
+		if (volume->to && !str_same(volume->to, volume->from))
+			json_object_array_add(
+				list, json_make("target:s path:s kind:s", volume->target, volume->to, volume->to_kind));
 	add_pairs(list, "mount", json_at(m->request, "options.map_mount"));
 	add_pairs(list, "network", json_at(m->request, "options.map_network"));
 	return list;
 }
 
-int step_define(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_define(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
-	bool replace = json_true(m->request, "options.replace") || json_true(m->plan, "set_aside");
-	struct json_object *args = json_make("definition:s volumes:o replace:b", json_text(m->plan, "definition"),
-					     definition_changes(m), (int)replace);
+	bool replace = json_true(m->request, "options.replace") || m->plan->set_aside;
+	struct json_object *args =
+		json_make("definition:s volumes:o replace:b", m->plan->definition, definition_changes(m), (int)replace);
 	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err);
 }
 
 static int did_not_stay(struct migration *m, struct json_object *state, struct vmm_error **err)
 {
-	error_set(err, VMM_NEEDS_DECISION, "did-not-stay", "guest %s is %s on %s just after it was let go",
-		  json_text(m->plan, "id"), json_text_or(state, "state", "?"), json_text(m->plan, "target"));
+	error_set(err, VMM_NEEDS_DECISION, "did-not-stay", "guest %s is %s on %s just after it was let go", m->plan->id,
+		  json_text_or(state, "state", "?"), m->plan->target);
 	return error_hint(err,
 			  "the source's volumes are kept; to go back: vmmigrate recover %s --keep source; to stay: "
 			  "vmmigrate recover %s --keep target",
@@ -287,13 +280,13 @@ static int did_not_stay(struct migration *m, struct json_object *state, struct v
 
 /* A guest that was released does not go back by itself: if it ends now, an administrator decides. It is looked at until
  * the time is up, and once more then. */
-int step_settle(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_settle(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	int settle_ms = migration_mode(m) == MODE_RESTART ? SETTLE_RESTART_MS : SETTLE_MEMORY_MS;
 	int64_t since_ms = m->released_ms ? m->released_ms : clock_steady_ms();
 	int64_t end = since_ms + (m->patience_ms ? settle_ms : 0);
-	bool runs = json_true(m->plan, "running") && !str_same(json_text(m->plan, "state"), "paused");
+	bool runs = m->plan->running && !str_same(m->plan->state, "paused");
 	for (;;) {
 		vmm_auto_json struct json_object *state = NULL;
 		int64_t left = end - clock_steady_ms();
@@ -307,44 +300,44 @@ int step_settle(struct migration *m, struct json_object *volume, struct vmm_erro
 	}
 }
 
-static struct json_object *copied(struct migration *m)
+/* What is only read stays, since others may read it as well. */
+static bool is_given_up(const struct plan_volume *volume)
+{
+	return volume->action == PLAN_COPY && !volume->readonly;
+}
+
+/* The volumes that the source gives up. Block devices are among them, but are not removed: only an administrator may do
+ * that. The log says so. */
+static struct json_object *volumes_given_up(struct migration *m)
 {
 	struct json_object *list = json_object_new_array();
-	json_each (volume, m->plan, "volumes")
-		if (str_same(json_text(volume, "action"), "copy") && !json_true(volume, "readonly"))
-			json_object_array_add(list, json_object_get(volume));
+	plan_each_volume (volume, m->plan) {
+		const struct storage_ops *ops = storage_kind(volume->kind);
+		if (!is_given_up(volume))
+			continue;
+		json_object_array_add(list, plan_volume_write(volume));
+		if (ops && ops->device)
+			task_log(m->task, "info", "%s: %s stays on %s with what it held", volume->target, volume->from,
+				 m->plan->source);
+	}
 	return list;
 }
 
-/* Block devices are not removed: only an administrator may do that. */
-static void log_what_stays(struct migration *m, struct json_object *volumes)
-{
-	json_each (volume, volumes, "") {
-		const struct storage_ops *ops = storage_kind(json_text(volume, "kind"));
-		if (ops && ops->device)
-			task_log(m->task, "info", "%s: %s stays on %s with what it held", json_text(volume, "target"),
-				 json_text(volume, "from"), json_text(m->plan, "source"));
-	}
-}
-
 /* The source gives nothing up before the target has its ownership on its disk. */
-int step_confirm(struct migration *m, struct json_object *volume, struct vmm_error **err)
+int step_confirm(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
 	vmm_auto_json struct json_object *reply = NULL, *left = NULL;
 	if (migration_insist(m, TARGET, NODE_RECORD, NULL, &reply, err) < 0)
 		return -1;
-	if (!str_same(json_text(reply, "record.owner"), json_text(m->plan, "target")) ||
-	    json_number(reply, "record.generation") < json_number(m->plan, "generation"))
+	if (!str_same(json_text(reply, "record.owner"), m->plan->target) ||
+	    json_number(reply, "record.generation") < m->plan->generation)
 		return error_set(err, VMM_NEEDS_DECISION, "not-committed", "node %s does not say that it owns guest %s",
-				 json_text(m->plan, "target"), json_text(m->plan, "id"));
-	struct json_object *args =
-		json_make("volumes:o keep_seed:b", copied(m), (int)json_true(m->request, "options.keep_seed"));
-	if (journal_add(m->journal, json_make("what:s", "give-up"), err) < 0) {
-		json_object_put(args);
+				 m->plan->target, m->plan->id);
+	if (journal_add(m->journal, json_make("what:s", "give-up"), err) < 0)
 		return -1;
-	}
-	log_what_stays(m, json_at(args, "volumes"));
+	struct json_object *args = json_make("volumes:o keep_seed:b", volumes_given_up(m),
+					     (int)json_true(m->request, "options.keep_seed"));
 	if (migration_call(m, SOURCE, NODE_GIVE_UP, args, &left, err) < 0)
 		return -1;
 	json_each (item, left, "left")

@@ -4,7 +4,7 @@
 
 #include "migration/migration.h"
 
-typedef int step(struct migration *m, struct json_object *volume, struct vmm_error **err);
+typedef int step(struct migration *m, struct plan_volume *volume, struct vmm_error **err);
 typedef int undo(struct migration *m, struct vmm_error **err);
 
 step step_lock, step_pre_hooks, step_switch_hooks, step_post_hooks, step_unlock;    /* steps.c */
@@ -37,16 +37,16 @@ bool watching_report(const struct watching *watching, uint64_t done, uint64_t to
 
 /* Directory trees in place of images (steps-trees.c); `round` is 0 for the only or last one, *wire counts the bytes
  * sent. */
-bool volume_is_tree(struct json_object *volume);
-int tree_step_push(struct migration *m, struct json_object *volume, const char *phase, int round, uint64_t *wire,
+bool volume_is_tree(const struct plan_volume *volume);
+int tree_step_push(struct migration *m, const struct plan_volume *volume, const char *phase, int round, uint64_t *wire,
 		   struct vmm_error **err);
 /* Has the target write to its disk what has arrived while the guest runs, so that little is left to write after the
  * stop. */
-int tree_step_sync(struct migration *m, struct json_object *volume, struct vmm_error **err);
-int tree_step_verify(struct migration *m, struct json_object *volume, struct vmm_error **err);
+int tree_step_sync(struct migration *m, const struct plan_volume *volume, struct vmm_error **err);
+int tree_step_verify(struct migration *m, const struct plan_volume *volume, struct vmm_error **err);
 /* NODE_PUBLISH with these arguments, which it takes. Error "source-changed" where the tree was touched since the last
  * push began. */
-int tree_step_publish(struct migration *m, struct json_object *volume, struct json_object *args,
+int tree_step_publish(struct migration *m, const struct plan_volume *volume, struct json_object *args,
 		      struct vmm_error **err);
 
 #endif
