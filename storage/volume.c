@@ -109,3 +109,29 @@ void plan_volume_free(struct plan_volume *volume)
 {
 	fields_free(volume_fields, volume);
 }
+
+int plan_volumes_read(struct json_object *list, struct plan_volume **volumes, size_t *count, struct vmm_error **err)
+{
+	*volumes = NULL;
+	*count = 0;
+	if (!json_object_is_type(list, json_type_array))
+		return error_set(err, VMM_FAILED, "bad-plan", "the plan: \"volumes\" is not a list");
+	*volumes = mem_zero(json_count(list, "") * sizeof(**volumes));
+	json_each (volume, list, "") {
+		if (plan_volume_read(volume, &(*volumes)[*count], err) < 0) {
+			plan_volumes_free(*volumes, *count);
+			*volumes = NULL;
+			*count = 0;
+			return -1;
+		}
+		++*count;
+	}
+	return 0;
+}
+
+void plan_volumes_free(struct plan_volume *volumes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		plan_volume_free(&volumes[i]);
+	free(volumes);
+}

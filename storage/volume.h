@@ -1,7 +1,7 @@
 /* volume: one volume of a plan - what it is on the source, and what becomes of it. The plan makes it, the migration
  * works by it, and the target's node receives it with ALLOCATE and PUBLISH, the source's with GIVE_UP. As JSON it is an
  * element of the plan's "volumes"; the table in volume.c names its fields. A volume that is not planned yet is JSON
- * (storage.h). / */
+ * (storage.h). */
 #ifndef VMM_VOLUME_H
 #define VMM_VOLUME_H
 
@@ -26,9 +26,10 @@ struct plan_volume {
 	char *to_storage; /* name of the target's storage, or NULL */
 	/* Of a copy only; else NULL and false. */
 	char *to_kind; /* its kind on the target */
-	char *temporary; /* path on the target while it is copied; of a device the same as `to`. NULL in a plan that is only shown */
+	/* Path on the target while it is copied; of a device the same as `to`. NULL in a plan that is only shown. */
+	char *temporary;
 	char *track;	/* how later rounds learn what has changed: the name of a track_ops */
-	bool media;	/* small or read-only: copied once, whatever the mode */
+	bool media;	/* small or read-only: it is copied also if the guest's memory moves */
 	bool set_aside; /* a file of that name is on the target, and is set aside first */
 };
 #define vmm_auto_volume __attribute__((cleanup(plan_volume_free)))
@@ -41,5 +42,9 @@ int plan_volume_from_facts(struct json_object *described, struct plan_volume *vo
 /* The object belongs to the caller. */
 struct json_object *plan_volume_write(const struct plan_volume *volume);
 void plan_volume_free(struct plan_volume *volume);
+
+/* Reads a list of them; if one of them cannot be read, there is nothing to free. plan_volumes_free frees them all. */
+int plan_volumes_read(struct json_object *list, struct plan_volume **volumes, size_t *count, struct vmm_error **err);
+void plan_volumes_free(struct plan_volume *volumes, size_t count);
 
 #endif

@@ -67,7 +67,8 @@ struct migration_volume {
 	const struct track_ops *tracker;
 	struct track_snapshot snapshot; /* what the last round was made of */
 	struct copy_leaves leaves;
-	char *written; /* what is different once anybody has written to the source's volume; taken before the last pass */
+	/* A text that is different once anybody has written to the source's volume; taken before the last pass. */
+	char *written;
 	/* Of a tree (steps-trees.c): */
 	int64_t since_ns; /* when the first push began; 0: not yet */
 	uint64_t seal;	  /* as `written` */

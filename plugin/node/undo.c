@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "node/seeds.h"
+#include "storage/volume.h"
 
 static const struct storage_ops *kind_of(struct json_object *record)
 {
@@ -244,31 +245,33 @@ int local_abort(struct local_node *node, struct json_object *args, struct json_o
 }
 
 /* How long the volume's seed is to stay: -1 where there is to be none, 0 for as long as nobody prunes it. */
-static int64_t seed_days(struct local_node *node, struct json_object *volume, bool wanted)
+static int64_t seed_days(struct local_node *node, const struct plan_volume *volume, bool wanted)
 {
 	struct json_object *storages = json_at(node->config, "storage"), *storage = NULL;
-	if (storages && json_text(volume, "storage"))
-		json_object_object_get_ex(storages, json_text(volume, "storage"), &storage);
+	if (storages && volume->storage)
+		json_object_object_get_ex(storages, volume->storage, &storage);
 	int64_t days = json_number(storage, "keep_seed");
 	return days > 0 ? days : wanted || json_true(storage, "keep_seed") ? 0 : -1;
 }
 
 /* What the target has now stays as a seed where that is wanted and can be, or goes. */
-static int give_up_volume(struct local_node *node, struct json_object *record, struct json_object *volume, int64_t days,
-			  struct vmm_error **err)
+static int give_up_volume(struct local_node *node, struct json_object *record, const struct plan_volume *volume,
+			  int64_t days, struct vmm_error **err)
 {
-	const char *from = json_text(volume, "from");
+	const char *from = volume->from;
 	bool kept = false;
-	vmm_auto_json struct json_object *place = json_make("path:s kind:s", from, json_text(volume, "kind"));
+	if (volume->action != PLAN_COPY)
+		return error_set(err, VMM_FAILED, "bad-plan", "volume %s was not copied: it stays", volume->target);
+	vmm_auto_json struct json_object *moved = json_make("path:s kind:s", from, volume->kind);
 	vmm_auto_json struct json_object *about =
 		json_make("guest:s generation:i task:s kind:s home:s state:s days:i", json_text(record, "guest"),
-			  json_number(record, "generation"), json_text(record, "task"), json_text(volume, "kind"),
-			  json_text(volume, "home"), "whole", days);
-	if (json_true(volume, "tree")) /* to count it anew all of it would be gone through */
-		json_put(about, "allocated:i", json_number(volume, "allocated"));
+			  json_number(record, "generation"), json_text(record, "task"), volume->kind, volume->home,
+			  "whole", days);
+	if (volume->tree) /* to count it anew all of it would be gone through */
+		json_put(about, "allocated:i", volume->allocated);
 	if (days >= 0 && seed_keep(node, from, from, about, &kept, err) < 0)
 		return -1;
-	return kept ? 0 : undo_volume(node, place, err);
+	return kept ? 0 : undo_volume(node, moved, err);
 }
 
 int local_give_up(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
@@ -286,20 +289,25 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 	if (!str_same(json_text(state, "state"), "absent") && !str_same(json_text(state, "state"), "shutoff"))
 		return error_set(err, VMM_NEEDS_DECISION, "still-there", "guest %s on %s is %s though it was moved",
 				 g.id, node->base.name, json_text_or(state, "state", "?"));
+	struct plan_volume *volumes;
+	size_t count;
+	if (plan_volumes_read(json_at(args, "volumes"), &volumes, &count, err) < 0)
+		return -1;
 	*reply = json_make("left:o", json_object_new_array());
 	struct vmm_error *problem = NULL;
 	if (g.ops->undefine(g.host, g.id, &problem) < 0) {
 		json_append(*reply, "left", json_object_new_string(problem->message));
 		error_clear(&problem);
 	}
-	json_each (volume, args, "volumes") {
-		int64_t days = seed_days(node, volume, json_true(args, "keep_seed"));
-		if (give_up_volume(node, record, volume, days, &problem) < 0) {
+	for (size_t i = 0; i < count; i++) {
+		int64_t days = seed_days(node, &volumes[i], json_true(args, "keep_seed"));
+		if (give_up_volume(node, record, &volumes[i], days, &problem) < 0) {
 			json_append(*reply, "left", json_object_new_string(problem->message));
 			error_clear(&problem);
 		}
-		if (json_text(volume, "home"))
-			rmdir(json_text(volume, "home"));
+		if (volumes[i].home)
+			rmdir(volumes[i].home);
 	}
+	plan_volumes_free(volumes, count);
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* volumes.c: the task's volumes on this node - made under temporary names, filled through sessions, given their own names. */
+/* volumes.c: the task's volumes on this node - made under temporary paths, filled through sessions, given their final
+ * paths. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -8,60 +9,81 @@
 #include "node/seeds.h"
 #include "storage/volume.h"
 
-/* The kind that it has here. */
-static int kind_here(struct json_object *volume, const struct storage_ops **ops, struct vmm_error **err)
+/* A volume of the plan that this node is to make or to publish for the task. */
+struct asked {
+	struct plan_volume volume;
+	const struct storage_ops *ops; /* of the kind that it has on this node */
+	const char *task, *guest;      /* borrowed from the arguments */
+	bool replace;
+};
+#define vmm_auto_asked __attribute__((cleanup(asked_free)))
+
+static void asked_free(struct asked *asked)
 {
-	vmm_auto_json struct json_object *here =
-		json_make("target:s kind:s", json_text(volume, "target"), json_text(volume, "to_kind"));
-	return storage_of(json_text(here, "kind") ? here : volume, ops, err);
+	plan_volume_free(&asked->volume);
 }
 
-/* A volume as the plan has it, checked: both places absolute, in one directory, the temporary one of this task. */
-static int volume_check(struct json_object *args, const char *task, struct json_object **volume,
-			const struct storage_ops **ops, struct vmm_error **err)
+static int check_asked(struct asked *asked, struct vmm_error **err)
 {
-	*volume = json_at(args, "volume");
-	const char *to, *temporary;
-	if (json_need(*volume, "to", "volume", &to, err) < 0 ||
-	    json_need(*volume, "temporary", "volume", &temporary, err) < 0 || path_check(to, "volume", err) < 0 ||
-	    kind_here(*volume, ops, err) < 0)
+	const struct plan_volume *volume = &asked->volume;
+	if (volume->action != PLAN_COPY)
+		return error_set(err, VMM_FAILED, "bad-plan", "volume %s of the plan is not to be copied",
+				 volume->target);
+	asked->ops = storage_kind_of(volume->to_kind, volume->target, err);
+	if (!asked->ops)
 		return -1;
-	vmm_auto_free char *expected = storage_working_path((*ops)->kind, to, task);
-	if (strcmp(expected, temporary))
-		return error_set(err, VMM_FAILED, "bad-path", "volume %s: %s is not its temporary place", to,
-				 temporary);
-	return 0;
+	vmm_auto_free char *expected = storage_working_path(asked->ops->kind, volume->to, asked->task);
+	return strcmp(expected, volume->temporary)
+		       ? error_set(err, VMM_FAILED, "bad-path", "volume %s: %s is not its temporary path", volume->to,
+				   volume->temporary)
+		       : 0;
 }
 
-/* The place is a seed of the volume where there is one, else new and empty. Seeds of others give way where there is no room. */
-static int make_place(struct local_node *node, const struct storage_ops *ops, struct json_object *volume,
-		      const char *guest, bool *taken, int64_t *seed, struct vmm_error **err)
+/* Reads and checks the arguments of ALLOCATE and PUBLISH. The temporary path must be the one that belongs to the
+ * volume's path and to the task: error "bad-path". */
+static int asked_read(struct json_object *args, struct asked *asked, struct vmm_error **err)
 {
-	const char *temporary = json_text(volume, "temporary"), *to = json_text(volume, "to");
-	int64_t need = json_number(volume, "allocated");
-	bool tree = json_true(volume, "tree"), usable = seed_usable(to, tree, seed);
-	if (usable && seed_take(to, tree, temporary, taken, err) < 0)
+	*asked = (struct asked){.task = local_task(args, err),
+				.guest = json_text(args, "guest"),
+				.replace = json_true(args, "replace")};
+	if (!asked->task || plan_volume_read(json_at(args, "volume"), &asked->volume, err) < 0)
+		return -1;
+	return check_asked(asked, err);
+}
+
+/* ---------------------------------------------------------------- allocate */
+
+/* Makes the volume under its temporary path: from a seed, if there is one (*taken; *seed: bytes in it), else new and
+ * empty. If there is too little room, seeds are removed, those of other guests first. */
+static int make_volume(struct local_node *node, const struct asked *asked, bool *taken, int64_t *seed,
+		       struct vmm_error **err)
+{
+	const struct plan_volume *volume = &asked->volume;
+	bool usable = seed_usable(volume->to, volume->tree, seed);
+	if (usable && seed_take(volume->to, volume->tree, volume->temporary, taken, err) < 0)
 		return -1;
 	*seed = *taken ? *seed : 0;
-	seeds_make_room(node, to, need - *seed, guest);
+	seeds_make_room(node, volume->to, volume->allocated - *seed, asked->guest);
 	if (*taken)
 		return 0;
-	vmm_auto_close int fd = ops->allocate(temporary, (uint64_t)json_number(volume, "size"), (uint64_t)need, err);
+	vmm_auto_close int fd =
+		asked->ops->allocate(volume->temporary, (uint64_t)volume->size, (uint64_t)volume->allocated, err);
 	return fd < 0 ? -1 : 0;
 }
 
-/* The same file whatever becomes of links on the way to it: sessions open a volume where it was made, and nowhere else. */
+/* The path with all links in its directory resolved. Sessions open the volume under this path: they reach the file that
+ * was made even if somebody has changed such a link since. */
 static char *without_links(const char *path)
 {
 	vmm_auto_free char *dir = path_dir(path), *real = realpath(dir, NULL);
 	return str_format("%s/%s", real ? real : dir, path_base(path));
 }
 
-/* The directory of the guest's own that the volume will lie in, or NULL: --targetstorage may send it elsewhere. */
-static const char *home_of(struct json_object *volume)
+/* The guest's own directory, if the volume will be in it, or NULL: --targetstorage may send the volume elsewhere. */
+static const char *home_of(const struct plan_volume *volume)
 {
-	const char *home = json_text(volume, "home"), *to = json_text_or(volume, "to", "");
-	return home && str_starts(to, home) && to[strlen(home)] == '/' ? home : NULL;
+	const char *home = volume->home;
+	return home && str_starts(volume->to, home) && volume->to[strlen(home)] == '/' ? home : NULL;
 }
 
 static bool only_seeds_in(const char *directory)
@@ -75,94 +97,101 @@ static bool only_seeds_in(const char *directory)
 	return true;
 }
 
-/* It goes with the last that is in it. Where an earlier task has left nothing but seeds there it is ours as well. */
-static int make_home(struct local_node *node, const char *task, struct json_object *volume, struct vmm_error **err)
+/* Makes the guest's own directory and notes it in the made journal, so that an abort removes it once it is empty. A
+ * directory in which there is nothing but seeds is noted too: an earlier task has made it. */
+static int make_home(struct local_node *node, const struct asked *asked, struct vmm_error **err)
 {
-	const char *home = home_of(volume);
+	const char *home = home_of(&asked->volume);
 	if (!home)
 		return 0;
 	if (path_check(home, "volume", err) < 0)
 		return -1;
 	if (file_there(home) && !only_seeds_in(home))
 		return 0;
-	return local_made_note(node, task, json_make("made:s path:s", "home", home), err) < 0
+	return local_made_note(node, asked->task, json_make("made:s path:s", "home", home), err) < 0
 		       ? -1
 		       : dir_make(home, 0700, err);
 }
 
-/* Nothing is made, and nothing can be set aside: the device that is named is filled, once nobody is known to use it. */
-static int take_device(struct local_node *node, const char *task, const struct storage_ops *ops,
-		       struct json_object *volume, const char *guest, struct vmm_error **err)
+/* A block device is not made, and cannot be set aside: the device at the volume's path is filled, unless this system or
+ * a guest uses it. */
+static int take_device(struct local_node *node, const struct asked *asked, struct vmm_error **err)
 {
-	const char *to = json_text(volume, "to");
-	if (device_unclaimed(node, to, guest, err) < 0)
+	const char *to = asked->volume.to;
+	if (device_unclaimed(node, to, asked->guest, err) < 0)
 		return -1;
-	struct json_object *note =
-		json_make("made:s path:s real:s kind:s guest:s task:s", "volume", to, to, ops->kind, guest, task);
-	if (local_made_note(node, task, note, err) < 0)
+	struct json_object *note = json_make("made:s path:s real:s kind:s guest:s task:s", "volume", to, to,
+					     asked->ops->kind, asked->guest, asked->task);
+	if (local_made_note(node, asked->task, note, err) < 0)
 		return -1;
-	vmm_auto_close int fd = ops->allocate(to, (uint64_t)json_number(volume, "size"), 0, err);
+	vmm_auto_close int fd = asked->ops->allocate(to, (uint64_t)asked->volume.size, 0, err);
 	return fd < 0 ? -1 : 0;
+}
+
+/* Notes in the made journal what is about to be made. */
+static int note_volume(struct local_node *node, const struct asked *asked, struct vmm_error **err)
+{
+	const struct plan_volume *volume = &asked->volume;
+	vmm_auto_free char *real = without_links(volume->temporary), *seed = seed_path(volume->to);
+	vmm_auto_free char *written = seed_written(seed);
+	return local_made_note(node, asked->task,
+			       json_make("made:s path:s real:s kind:s to:s guest:s task:s seed:s home:s", "volume",
+					 volume->temporary, real, asked->ops->kind, volume->to, asked->guest,
+					 asked->task, written, home_of(volume)),
+			       err);
 }
 
 int local_allocate(struct local_node *node, struct json_object *args, struct json_object **reply,
 		   struct vmm_error **err)
 {
-	const char *task = local_task(args, err);
-	struct json_object *volume;
-	const struct storage_ops *ops;
-	if (!task || volume_check(args, task, &volume, &ops, err) < 0)
+	vmm_auto_asked struct asked asked;
+	if (asked_read(args, &asked, err) < 0)
 		return -1;
-	const char *to = json_text(volume, "to"), *temporary = json_text(volume, "temporary");
-	if (!ops->allocate)
-		return error_set(err, VMM_BLOCKED, "storage-format", "volume %s: a %s storage cannot be copied to", to,
-				 ops->kind);
-	if (ops->device) {
+	const struct plan_volume *volume = &asked.volume;
+	if (!asked.ops->allocate)
+		return error_set(err, VMM_BLOCKED, "storage-format", "volume %s: a %s storage cannot be copied to",
+				 volume->to, asked.ops->kind);
+	if (asked.ops->device) {
 		*reply = json_make("begun:b seed:i", 0, (int64_t)0);
-		return take_device(node, task, ops, volume, json_text(args, "guest"), err);
+		return take_device(node, &asked, err);
 	}
-	bool replace = json_true(args, "replace");
-	if (file_there(to) && !replace)
-		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", to, node->base.name);
-	bool resumed = file_there(temporary), taken = false;
+	if (file_there(volume->to) && !asked.replace)
+		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", volume->to,
+				 node->base.name);
+	/* If the temporary file is there, this call is a repetition: its first reply was lost. */
+	bool resumed = file_there(volume->temporary), taken = false;
 	int64_t seed = 0;
-	if (!resumed) {
-		if (make_home(node, task, volume, err) < 0)
-			return -1;
-		vmm_auto_free char *real = without_links(temporary), *name = seed_path(to),
-				   *written = seed_written(name);
-		const char *guest = json_text(args, "guest");
-		struct json_object *note =
-			json_make("made:s path:s real:s kind:s to:s guest:s task:s seed:s home:s", "volume", temporary,
-				  real, ops->kind, to, guest, task, written, home_of(volume));
-		if (local_made_note(node, task, note, err) < 0 ||
-		    make_place(node, ops, volume, guest, &taken, &seed, err) < 0)
-			return -1;
-	}
+	if (!resumed && (make_home(node, &asked, err) < 0 || note_volume(node, &asked, err) < 0 ||
+			 make_volume(node, &asked, &taken, &seed, err) < 0))
+		return -1;
 	*reply = json_make("begun:b seed:i", (int)(resumed || taken), seed);
 	return 0;
 }
 
-/* Moves what --replace replaces aside, journaled, so that it can go back. */
-static int set_aside(struct local_node *node, const char *task, const char *path, const struct storage_ops *ops,
-		     struct vmm_error **err)
+/* ---------------------------------------------------------------- publish */
+
+/* Renames the file that is at the volume's path, if any, so that an abort can give it its name again. */
+static int set_aside(struct local_node *node, const struct asked *asked, struct vmm_error **err)
 {
+	const char *path = asked->volume.to;
 	vmm_auto_free char *dir = path_dir(path);
-	vmm_auto_free char *aside = str_format("%s/.vmmigrate-aside-%s-%s", dir, task, path_base(path));
+	vmm_auto_free char *aside = str_format("%s/.vmmigrate-aside-%s-%s", dir, asked->task, path_base(path));
 	if (!file_there(path))
 		return 0;
-	if (local_made_note(node, task, json_make("made:s path:s from:s kind:s", "aside", aside, path, ops->kind),
-			    err) < 0)
+	struct json_object *note = json_make("made:s path:s from:s kind:s", "aside", aside, path, asked->ops->kind);
+	if (local_made_note(node, asked->task, note, err) < 0)
 		return -1;
 	return file_rename_new(path, aside, err);
 }
 
-/* Called again after a lost reply: the file has its name already. Another's file of that name is not ours. */
-static int published_before(struct local_node *node, const char *task, const char *to, struct vmm_error **err)
+/* The temporary file is gone. If this call is a repetition, the volume has its final path already; a file that somebody
+ * else has put there is not taken for it: error "volume-missing". */
+static int published_before(struct local_node *node, const struct asked *asked, struct vmm_error **err)
 {
+	const char *to = asked->volume.to;
 	struct journal *made;
 	bool ours = false;
-	if (local_made_open(node, task, &made, err) < 0)
+	if (local_made_open(node, asked->task, &made, err) < 0)
 		return -1;
 	json_each (record, journal_records(made), "")
 		ours |= str_same(json_text(record, "made"), "final") && str_same(json_text(record, "path"), to) &&
@@ -171,35 +200,31 @@ static int published_before(struct local_node *node, const char *task, const cha
 	return ours ? 0 : error_set(err, VMM_FAILED, "volume-missing", "volume %s: its copy is gone", to);
 }
 
-int local_publish(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+static int note_final(struct local_node *node, const struct asked *asked, struct vmm_error **err)
 {
-	const char *task = local_task(args, err);
-	struct json_object *volume;
-	const struct storage_ops *ops;
-	(void)reply;
-	if (!task || volume_check(args, task, &volume, &ops, err) < 0)
-		return -1;
-	const char *to = json_text(volume, "to"), *temporary = json_text(volume, "temporary");
-	if (ops->device)
-		return ops->publish(temporary, to, NULL, err);
-	if (!file_there(temporary))
-		return published_before(node, task, to, err);
-	if (json_true(args, "replace") && set_aside(node, task, to, ops, err) < 0)
-		return -1;
-	struct json_object *note = local_final_note(temporary, to, ops->kind, err);
+	const struct plan_volume *volume = &asked->volume;
+	struct json_object *note = local_final_note(volume->temporary, volume->to, asked->ops->kind, err);
 	if (!note)
 		return -1;
-	json_put(note, "to:s guest:s task:s", to, json_text(args, "guest"), task);
-	if (local_made_note(node, task, note, err) < 0)
+	json_put(note, "to:s guest:s task:s", volume->to, asked->guest, asked->task);
+	return local_made_note(node, asked->task, note, err);
+}
+
+int local_publish(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_asked struct asked asked;
+	(void)reply;
+	if (asked_read(args, &asked, err) < 0)
 		return -1;
-	struct plan_volume planned;
-	if (plan_volume_read(volume, &planned, err) < 0)
+	const struct plan_volume *volume = &asked.volume;
+	if (!asked.ops->device && !file_there(volume->temporary))
+		return published_before(node, &asked, err);
+	if (!asked.ops->device &&
+	    ((asked.replace && set_aside(node, &asked, err) < 0) || note_final(node, &asked, err) < 0))
 		return -1;
-	int done = ops->publish(temporary, to, &planned.owner, err);
-	plan_volume_free(&planned);
-	if (done < 0)
+	if (asked.ops->publish(volume->temporary, volume->to, &volume->owner, err) < 0)
 		return -1;
-	return seed_forget(to, err);
+	return asked.ops->device ? 0 : seed_forget(volume->to, err);
 }
 
 /* ---------------------------------------------------------------- sessions */
@@ -210,7 +235,8 @@ struct serve {
 	struct stream *stream;
 };
 
-/* The only way from a peer to storage: a volume is opened if, and only if, this node has made it for the task. */
+/* Opens a volume for a session. A peer reaches storage in this way only, and only volumes that this node has noted in
+ * the task's made journal. */
 static int open_made(void *context, const char *name, uint64_t size, struct vmm_error **err)
 {
 	struct serve *serve = context;
@@ -224,10 +250,11 @@ static int open_made(void *context, const char *name, uint64_t size, struct vmm_
 		if (fd != -2 || !str_same(json_text(record, "made"), "volume") ||
 		    !str_same(json_text(record, "path"), name))
 			continue;
-		const struct storage_ops *ops;
-		vmm_auto_json struct json_object *volume = json_make("kind:s", json_text(record, "kind"));
-		fd = storage_of(volume, &ops, err) < 0 ? -1 : ops->open(json_text_or(record, "real", name), true, err);
-		/* As long as a session has it open, it is not taken for the beginning of another copy (seeds.c). */
+		const struct storage_ops *ops = storage_kind_of(json_text(record, "kind"), name, err);
+		if (ops && !ops->open)
+			continue; /* a tree: it is not copied by sessions */
+		fd = ops ? ops->open(json_text_or(record, "real", name), true, err) : -1;
+		/* While a session has the volume open, seeds.c does not give it to another task as a seed. */
 		if (fd >= 0)
 			flock(fd, LOCK_SH | LOCK_NB);
 	}
@@ -245,8 +272,8 @@ int local_serve(const struct node_paths *paths, const char *task, struct stream 
 	return copy_serve(stream, open_made, &serve, err);
 }
 
-/* Within one process (two nodes of a test) a thread is the far end. It has ended when the session is closed: who forks or frees
- * the node afterwards does it alone. */
+/* A session within one process, for tests that run two nodes in it: a thread serves the far end. Closing the session
+ * waits for the thread, so that nothing runs beside a caller that forks or frees the node afterwards. */
 struct near_session {
 	struct stream base;
 	struct stream *near, *far;
@@ -296,7 +323,7 @@ static void *far_end(void *context)
 
 int local_session(struct vmm_node *node, const char *task, bool tls, struct stream **result, struct vmm_error **err)
 {
-	(void)tls; /* nobody is between two ends of one process */
+	(void)tls; /* both ends are in this process */
 	static const struct stream_ops ops = {
 		.read = near_read, .write = near_write, .finish = near_finish, .close = near_close};
 	struct stream *pair[2];

@@ -46,9 +46,7 @@ void plan_free(struct plan *plan)
 {
 	if (!plan)
 		return;
-	plan_each_volume (volume, plan)
-		plan_volume_free(volume);
-	free(plan->volumes);
+	plan_volumes_free(plan->volumes, plan->volume_count);
 	fields_free(plan_fields, plan);
 	fields_free(task_fields, plan);
 	free(plan);
@@ -81,27 +79,14 @@ struct json_object *plan_write(const struct plan *plan)
 
 /* ---------------------------------------------------------------- read */
 
-static int read_volumes(struct json_object *json, struct plan *plan, struct vmm_error **err)
-{
-	struct json_object *list = json_at(json, "volumes");
-	if (!json_object_is_type(list, json_type_array))
-		return error_set(err, VMM_FAILED, "bad-plan", "the plan: \"volumes\" is not a list");
-	plan->volumes = mem_zero(json_count(list, "") * sizeof(*plan->volumes));
-	json_each (volume, list, "") {
-		if (plan_volume_read(volume, &plan->volumes[plan->volume_count], err) < 0)
-			return -1;
-		plan->volume_count++;
-	}
-	return 0;
-}
-
 static int read_all(struct json_object *json, struct plan *plan, struct vmm_error **err)
 {
 	if (fields_read(plan_fields, json, "the plan", "bad-plan", plan, err) < 0)
 		return -1;
 	plan->mode = (enum mode)(1U << plan->mode);
-	return fields_read(task_fields, json, "the plan", "bad-plan", plan, err) < 0 ? -1
-										     : read_volumes(json, plan, err);
+	if (fields_read(task_fields, json, "the plan", "bad-plan", plan, err) < 0)
+		return -1;
+	return plan_volumes_read(json_at(json, "volumes"), &plan->volumes, &plan->volume_count, err);
 }
 
 int plan_read(struct json_object *json, struct plan **plan, struct vmm_error **err)

@@ -225,6 +225,50 @@ static void nothing_is_given_up_that_is_not_another_nodes(void **state)
 	asked_free(&a);
 }
 
+static void a_volume_that_lacks_a_field_is_not_made(void **state)
+{
+	(void)state;
+	static const char *const needed[] = {"target", "action", "kind", "from", "to", "to_kind", "temporary", "track"};
+	struct asked a = ask_node2();
+	vmm_auto_json struct json_object *whole = json_copy(json_at(a.args, "volume"));
+	for (size_t i = 0; i < VMM_COUNT(needed); i++) {
+		json_put(a.args, "volume:o", json_copy(whole));
+		json_object_object_del(json_at(a.args, "volume"), needed[i]);
+		refuses(&a, NODE_ALLOCATE, "bad-plan");
+		assert_false(file_there(a.temporary));
+	}
+	json_put(json_at(a.args, "volume"), "action:s", "keep");
+	refuses(&a, NODE_ALLOCATE, "bad-plan");
+	assert_false(file_there(a.temporary));
+	asked_free(&a);
+}
+
+/* The first volume of the list is whole: it is not removed either. */
+static void nothing_is_given_up_where_one_volume_lacks_a_field(void **state)
+{
+	(void)state;
+	struct asked a = ask_node2();
+	asked_to_lock(&a, "source");
+	json_put(a.args, "keep_seed:b", 0);
+	two_nodes_guest(a.w, NODE2, &variants[4], NULL);
+	write_file(a.to, "the guest's");
+	must(&a, NODE_LOCK);
+	json_put(a.args, "to:s owner:s generation:i", "committed", "node1", (int64_t)1);
+	must(&a, NODE_ADVANCE);
+	struct json_object *other = json_copy(json_at(a.args, "volume"));
+	json_object_object_del(other, "from");
+	json_append(a.args, "volumes", json_object_get(json_at(a.args, "volume")));
+	json_append(a.args, "volumes", other);
+	refuses(&a, NODE_GIVE_UP, "bad-plan");
+	assert_true(file_there(a.to));
+	vmm_auto_free char *now = guest_state(a.w, NODE2);
+	assert_string_equal(now, "shutoff");
+	json_put(other, "from:s", a.to);
+	must(&a, NODE_GIVE_UP);
+	assert_false(file_there(a.to));
+	asked_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +283,8 @@ int main(void)
 		cmocka_unit_test(abandoned_outranks_a_commit_that_comes_late),
 		cmocka_unit_test(committed_outranks_an_abort_that_comes_late),
 		cmocka_unit_test(nothing_is_given_up_that_is_not_another_nodes),
+		cmocka_unit_test(a_volume_that_lacks_a_field_is_not_made),
+		cmocka_unit_test(nothing_is_given_up_where_one_volume_lacks_a_field),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
