@@ -267,7 +267,7 @@ static int serve_tree(const struct node_paths *paths, const char *task, struct s
 	if (done == 0)
 		done = hold_task(paths, task, false, &hold, err);
 	if (done == 0)
-		done = local_tree_place(paths, task, json_text_or(call, "volume", ""), &place, err);
+		done = local_tree_path(paths, task, json_text_or(call, "volume", ""), &place, err);
 	vmm_auto_json struct json_object *reply =
 		done < 0 ? json_make("error:o", error_to_json(*err)) : json_make("ok:b", 1);
 	if (frame_send_json(stream, FRAME_REPLY, reply, done < 0 ? NULL : err) < 0 || done < 0)

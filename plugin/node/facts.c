@@ -212,7 +212,7 @@ static int add_fit(struct local_node *node, struct json_object *reply, struct js
 		error_clear(&problem);
 	}
 	local_host_close(node, host);
-	json_put(fit, "volumes:o", local_places(guest, guests, storages, json_at(args, "targetstorage")));
+	json_put(fit, "volumes:o", local_destinations(guest, guests, storages, json_at(args, "targetstorage")));
 	json_put(reply, "fit:o", fit);
 	return 0;
 }

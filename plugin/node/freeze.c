@@ -1,39 +1,43 @@
-/* freeze.c: snapshots of the task's volumes on this node, which tell the rounds of a copy what has changed. The journal knows of each
- * before it is there, so that none outlives its task: THAW removes one, UNLOCK and ABORT all.
- */
+/* freeze.c: makes and removes snapshots of the task's volumes on this node, from which the rounds of a copy learn what
+ * has changed. Each is noted in the made journal before it is made, so that none outlives its task: THAW removes one,
+ * UNLOCK and ABORT remove all that are left. */
 #include <limits.h>
 #include <sys/stat.h>
 
 #include "node/local.h"
 #include "track/track.h"
 
-/* Beside the file itself, whatever links lead to it: only there blocks can be shared. */
-static char *place_of(const char *real, const char *task, int64_t round)
+/* The snapshot's path for a volume whose path without links is `real`: in the same directory, since files can share
+ * blocks only within a filesystem. */
+static char *snapshot_path(const char *real, const char *task, int64_t round)
 {
 	vmm_auto_free char *name = str_format("snap-%s-%lld", task, (long long)round);
 	return storage_temporary(real, name);
 }
 
-static int is_noted(struct local_node *node, const char *task, const char *place, bool *noted, struct vmm_error **err)
+static int is_noted(struct local_node *node, const char *task, const char *snapshot, bool *noted,
+		    struct vmm_error **err)
 {
 	struct journal *made;
 	*noted = false;
 	if (local_made_open(node, task, &made, err) < 0)
 		return -1;
 	json_each (record, journal_records(made), "")
-		*noted |= str_same(json_text(record, "made"), "snapshot") && str_same(json_text(record, "path"), place);
+		*noted |= str_same(json_text(record, "made"), "snapshot") &&
+			  str_same(json_text(record, "path"), snapshot);
 	journal_close(made);
 	return 0;
 }
 
-/* What a call whose reply was lost has made is of no use any more: it is made anew. */
-static int note(struct local_node *node, const char *task, const char *place, struct vmm_error **err)
+/* Notes the snapshot. If it is noted already, this call is a repetition after a lost reply: what the first call has
+ * made is removed, and made again. */
+static int note(struct local_node *node, const char *task, const char *snapshot, struct vmm_error **err)
 {
 	bool noted;
-	if (is_noted(node, task, place, &noted, err) < 0)
+	if (is_noted(node, task, snapshot, &noted, err) < 0)
 		return -1;
-	return noted ? file_remove(place, err)
-		     : local_made_note(node, task, json_make("made:s path:s", "snapshot", place), err);
+	return noted ? file_remove(snapshot, err)
+		     : local_made_note(node, task, json_make("made:s path:s", "snapshot", snapshot), err);
 }
 
 int local_freeze(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
@@ -45,25 +49,26 @@ int local_freeze(struct local_node *node, struct json_object *args, struct json_
 	if (!task || json_need(args, "path", "call", &path, err) < 0 || path_check(path, "volume", err) < 0)
 		return -1;
 	if (!tracker->begin)
-		return error_set(err, VMM_FAILED, "track-unable", "nothing is known that could track it");
+		return error_set(err, VMM_FAILED, "track-unable", "the tracker \"%s\" makes no snapshots",
+				 tracker->name);
 	if (!realpath(path, real))
 		return error_set(err, VMM_FAILED, "track-unable", "%s: %m", path);
-	vmm_auto_free char *place = place_of(real, task, json_number(args, "round"));
-	if (note(node, task, place, err) < 0 || tracker->begin(real, place, err) < 0)
+	vmm_auto_free char *snapshot = snapshot_path(real, task, json_number(args, "round"));
+	if (note(node, task, snapshot, err) < 0 || tracker->begin(real, snapshot, err) < 0)
 		return -1;
-	if (lstat(place, &info) < 0)
-		return error_set(err, VMM_FAILED, "track-unable", "%s: %m", place);
-	*reply = json_make("snapshot:s device:i inode:i", place, (int64_t)info.st_dev, (int64_t)info.st_ino);
+	if (lstat(snapshot, &info) < 0)
+		return error_set(err, VMM_FAILED, "track-unable", "%s: %m", snapshot);
+	*reply = json_make("snapshot:s device:i inode:i", snapshot, (int64_t)info.st_dev, (int64_t)info.st_ino);
 	return 0;
 }
 
 int local_thaw(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
-	const char *task = local_task(args, err), *place;
+	const char *task = local_task(args, err), *snapshot;
 	bool noted;
-	if (!task || json_need(args, "snapshot", "call", &place, err) < 0 ||
-	    is_noted(node, task, place, &noted, err) < 0)
+	if (!task || json_need(args, "snapshot", "call", &snapshot, err) < 0 ||
+	    is_noted(node, task, snapshot, &noted, err) < 0)
 		return -1;
-	return noted ? file_remove(place, err) : 0;
+	return noted ? file_remove(snapshot, err) : 0;
 }

@@ -73,16 +73,15 @@ int local_drop_aside(struct local_node *node, const char *task, struct vmm_error
 struct json_object *local_final_note(const char *temporary, const char *to, const char *kind, struct vmm_error **err);
 bool local_same_file(struct json_object *record);
 
-/* For each of a guest's volumes, by its place in the array, what this node finds where it would lie (engine.h:
- * "fit.volumes"; places.c). `mapping` (or NULL) is the option targetstorage. */
-struct json_object *local_places(struct json_object *guest, struct json_object *guests, struct json_object *storages,
-				 struct json_object *mapping);
-
-/* devices.c: what this node says of the block device in a volume's place ("device", "other_block" and "same_block" of
- * "fit.volumes"). */
-void device_look(struct json_object *place, struct json_object *volume, const char *path, struct json_object *guests,
+/* destination.c: for each of the guest's volumes, in their order, where it would be on this node and what is there
+ * (plan.h, "fit.volumes"). `mapping` is the option targetstorage, or NULL. */
+struct json_object *local_destinations(struct json_object *guest, struct json_object *guests,
+				       struct json_object *storages, struct json_object *mapping);
+/* Adds to *found what is known of the block device at `path`, where the volume would be: "device", "other_block" and
+ * "same_block" of "fit.volumes". `guest`: the name of its guest record. */
+void device_look(struct json_object *found, struct json_object *volume, const char *path, struct json_object *guests,
 		 const char *guest);
-/* No guest of this node but `guest` ("qemu-100") has it for a disk: error "volume-taken" names the other. */
+/* Error "volume-taken" if this system, or a guest of this node other than `guest` ("qemu-100"), uses the device. */
 int device_unclaimed(struct local_node *node, const char *path, const char *guest, struct vmm_error **err);
 
 /* The directory of a task on this node; belongs to the caller. */
@@ -107,8 +106,8 @@ int local_session(struct vmm_node *node, const char *task, bool tls, struct stre
 
 /* trees.c: the real path of a tree that the task has made here under the path `name`; belongs to the caller. Error
  * "not-ours". */
-int local_tree_place(const struct node_paths *paths, const char *task, const char *name, char **place,
-		     struct vmm_error **err);
+int local_tree_path(const struct node_paths *paths, const char *task, const char *name, char **path,
+		    struct vmm_error **err);
 int local_tree(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd, uint64_t *wire,
 	       struct vmm_error **err);
 /* live.c: makes the directory of the socket that carries a guest's memory, on either side; only QEMU's user may enter

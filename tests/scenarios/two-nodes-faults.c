@@ -190,7 +190,7 @@ static int faulty_tree(struct vmm_node *node, const char *task, const char *name
 	(void)checksum, (void)wire;
 	if (before(p, &fault, err) < 0)
 		return -1;
-	int done = local_tree_place(&p->w->machine[p->number].paths, task, name, &place, err);
+	int done = local_tree_path(&p->w->machine[p->number].paths, task, name, &place, err);
 	if (done == 0)
 		done = tree_take(line, place, err);
 	two_nodes_link_root(p->w, p->w->engine_node);

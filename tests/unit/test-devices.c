@@ -168,7 +168,7 @@ static void links_to_devices_belong_to_the_storage_of_their_directory(void **sta
 	assert_string_equal(json_text(storage, "name"), "files");
 }
 
-/* ------------------------------------------------------------------ node/devices.c */
+/* ------------------------------------------------------------------ node/destination.c */
 
 static struct json_object *look_at(struct pool *pool, const char *guests, const char *own)
 {
