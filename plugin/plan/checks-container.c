@@ -15,16 +15,17 @@ void look_target_lxc_missing(const struct look *look)
 	}
 }
 
-/* `fit` was asked with the mounts as --map-mount has them. */
+/* The target was asked about the mounts that --map-mount puts in their place (migration/facts.c). */
 void look_ct_bind_mount(const struct look *look)
 {
 	json_each (mount, look->fit, "mounts_missing") {
 		const char *source = json_text_or(mount, "", "?");
-		finding_hint(found(look, source, "%s mounts %s of its host, which is not on %s", look->label, source,
-				   look->name[TARGET]),
-			     "make it there, with the content that the container expects, or name what stands for it: "
-			     "--map-mount %s=PATH",
-			     source);
+		finding_hint(
+			found(look, source, "%s mounts %s of its host, which is not on %s", look->label, source,
+			      look->name[TARGET]),
+			"make it there, with the content that the container expects, or name what takes its place: "
+			"--map-mount %s=PATH",
+			source);
 	}
 }
 
@@ -35,8 +36,8 @@ void look_ct_idmap(const struct look *look)
 		finding_hint(
 			found(look, look->label, "the ids of %s cannot be used on %s: %s", look->label,
 			      look->name[TARGET], why),
-			"give root the range there (usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST root), "
-			"with nobody else's in it");
+			"give root that range there (usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST root), "
+			"which no other user may have a part of");
 }
 
 void look_ct_features(const struct look *look)

@@ -2,14 +2,15 @@
 #include "plan/checks.h"
 
 /* "32.0 GiB on storage "default"". */
-static char *whereabouts(struct json_object *volume)
+static char *size_and_storage(struct json_object *volume)
 {
 	vmm_auto_free char *size = str_size(json_number(volume, "size"));
 	return str_format("%s on storage \"%s\"", size,
 			  json_text_or(volume, "storage", json_text_or(volume, "path", "?")));
 }
 
-/* What a device holds is overwritten: so nobody may have it, and nothing sets it aside. */
+/* True if the destination is a block device. What it holds is overwritten and cannot be set aside: so it must not be in
+ * use. */
 static bool device_taken(const struct look *look, struct json_object *volume, size_t index)
 {
 	struct json_object *device;
@@ -18,14 +19,14 @@ static bool device_taken(const struct look *look, struct json_object *volume, si
 	if (json_text(device, "busy"))
 		finding_hint(found_as(look, CHECK_ERROR, volume_name(volume), "%s: on %s %s", volume_name(volume),
 				      look->name[TARGET], json_text(device, "busy")),
-			     "free it, or choose another place (--targetstorage)");
+			     "free it, or choose another storage (--targetstorage)");
 	return true;
 }
 
 void look_volume_taken(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
-		const char *path = volume_place(look->facts, volume, volume_i);
+		const char *path = volume_destination(look->facts, volume, volume_i);
 		if (volume_action(look->facts, volume, volume_i, look->mode) == VOLUME_KEEP ||
 		    device_taken(look, volume, volume_i) || !volume_is_taken(look->facts, volume_i))
 			continue;
@@ -49,19 +50,19 @@ void look_volume_taken(const struct look *look)
 void look_local_disk_online(const struct look *look)
 {
 	if (!facts_ops(look->facts)->migrate)
-		return; /* that it cannot move while it runs is not its disks' fault */
-	vmm_auto_text struct text names = {0}, places = {0};
+		return; /* another check says that a guest of this kind never moves while it runs */
+	vmm_auto_text struct text names = {0}, disks = {0};
 	json_each (volume, look->guest, "volumes") {
 		if (volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY)
 			continue;
-		vmm_auto_free char *place = whereabouts(volume);
+		vmm_auto_free char *where = size_and_storage(volume);
 		text_add(&names, "%s%s", names.length ? ", " : "", volume_name(volume));
-		text_add(&places, "%s%s (%s)", places.length ? ", " : "", volume_name(volume), place);
+		text_add(&disks, "%s%s (%s)", disks.length ? ", " : "", volume_name(volume), where);
 	}
 	if (!names.length)
 		return;
 	struct json_object *finding = found(look, names.data, "%s cannot move while it runs: local to %s: %s",
-					    look->label, look->name[SOURCE], places.data);
+					    look->label, look->name[SOURCE], disks.data);
 	finding_hint(finding,
 		     "`vmmigrate %s %s --restart` works: it copies the disks while the guest runs, shuts it down, "
 		     "sends what has changed and starts it there; it is off for about %.1f s",
@@ -75,11 +76,11 @@ void look_local_cdrom(const struct look *look)
 		if (!volume_is_disc(volume) || json_number(volume, "size") <= MEDIA_LIMIT ||
 		    volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_MEDIA)
 			continue;
-		vmm_auto_free char *place = whereabouts(volume);
+		vmm_auto_free char *where = size_and_storage(volume);
 		const char *path = json_text(volume, "path"), *name = volume_name(volume);
 		struct json_object *finding =
 			found(look, name, "%s: the image %s (%s) is not on %s, and is too large to be copied along",
-			      name, path, place, look->name[TARGET]);
+			      name, path, where, look->name[TARGET]);
 		finding_hint(finding,
 			     "eject it (virsh change-media %s %s --eject --live --config), or copy it to the same path "
 			     "on %s first",
@@ -95,12 +96,13 @@ void look_sata_disk(const struct look *look)
 			finding_hint(found(look, volume_name(volume),
 					   "%s is a SATA disk, whose controller older QEMU cannot migrate",
 					   volume_name(volume)),
-				     "should it fail the guest goes on running here; virtio or SCSI disks have no such "
+				     "if it fails, the guest goes on running here; virtio or SCSI disks have no such "
 				     "limit");
 }
 
-/* A backing file goes along where it is a volume of the guest itself, or lies on storage that both nodes share. */
-static bool backing_goes_along(const struct look *look, const char *backing)
+/* A backing file is on the target as well if it is a volume of the guest itself, or on storage that both nodes
+ * share. */
+static bool is_on_both(const struct look *look, const char *backing)
 {
 	json_each (volume, look->guest, "volumes")
 		if (str_same(json_text(volume, "path"), backing))
@@ -119,10 +121,10 @@ void look_linked_clone(const struct look *look)
 	json_each (volume, look->guest, "volumes")
 		for (size_t i = 0; i < VMM_COUNT(keys); i++) {
 			const char *other = json_text(volume, keys[i][0]), *name = volume_name(volume);
-			if (!other || backing_goes_along(look, other))
+			if (!other || is_on_both(look, other))
 				continue;
 			struct json_object *finding =
-				found(look, name, "%s stands on another file: its %s %s does not come along", name,
+				found(look, name, "%s depends on another file: its %s %s does not come along", name,
 				      keys[i][1], other);
 			finding_hint(
 				finding,
@@ -147,8 +149,8 @@ void look_shared_by_other(const struct look *look)
 	}
 }
 
-/* QEMU 4.0 and newer drops the page cache when a disk changes hands, so that only a mode that never syncs is left to
- * worry about; older ones need none or directsync. Network disks that QEMU opens itself have no page cache. */
+/* QEMU 4.0 and newer drops the page cache of a disk when its guest moves, so that only a cache mode that never syncs is
+ * unsafe; older ones need "none" or "directsync". Network disks that QEMU opens itself have no page cache. */
 static bool cache_is_safe(const struct look *look, struct json_object *volume)
 {
 	const char *cache = json_text_or(volume, "cache", "default");
@@ -191,7 +193,7 @@ void look_pending_changes(const struct look *look)
 	}
 }
 
-/* The state of an emulated TPM is a directory. The memory of a running guest holds what is in it. */
+/* The state of an emulated TPM is a directory, which is not copied. The memory of a running guest holds it as well. */
 void look_tpm_state(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {

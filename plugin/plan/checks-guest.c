@@ -1,5 +1,5 @@
-/* checks-guest.c: is the guest in a state that can be moved, and would it find its name and its devices on the target?
- */
+/* checks-guest.c: is the guest in a state in which it can be moved, is its name free on the target, and are its devices
+ * and networks there? */
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -7,7 +7,7 @@
 #include "plan/checks.h"
 
 /* "2026-03-01 12:00:00 UTC". */
-static char *moment(int64_t time_us)
+static char *time_text(int64_t time_us)
 {
 	char text[64];
 	time_t seconds = (time_t)(time_us / 1000000);
@@ -23,7 +23,7 @@ static void locked(const struct look *look, enum side side, struct json_object *
 	const char *handle = task ? task : json_text_or(look->guest, "id", "");
 	if (!task && (str_same(state, "idle") || str_same(state, "committed")))
 		return;
-	vmm_auto_free char *since = moment(json_number(record, "since_us"));
+	vmm_auto_free char *since = time_text(json_number(record, "since_us"));
 	struct json_object *finding =
 		found(look, look->label, "%s is locked on %s by task %s (state %s, peer %s, since %s)", look->label,
 		      look->name[side], task ? task : "?", state, json_text_or(record, "peer", "?"), since);
@@ -32,7 +32,7 @@ static void locked(const struct look *look, enum side side, struct json_object *
 		finding_hint(finding, "wait for it (vmmigrate status %s), or end it (vmmigrate cancel %s)", handle,
 			     handle);
 	else if (alive)
-		finding_hint(finding, "its worker is dead: `vmmigrate recover %s` on %s settles it", handle,
+		finding_hint(finding, "its worker is dead: `vmmigrate recover %s` on %s finishes or undoes it", handle,
 			     look->name[side]);
 	else
 		finding_hint(finding, "wait for it (vmmigrate status %s); if its worker is dead: vmmigrate recover %s",
@@ -57,9 +57,8 @@ void look_guest_job_active(const struct look *look)
 static void shut_off(const struct look *look)
 {
 	if (json_true(look->guest, "managed_save"))
-		finding_hint(
-			found(look, look->label, "%s has a saved memory image, which does not travel", look->label),
-			"start it and migrate it running, or drop the image (virsh managedsave-remove)");
+		finding_hint(found(look, look->label, "%s has a saved memory image, which is not moved", look->label),
+			     "start it and migrate it running, or drop the image (virsh managedsave-remove)");
 }
 
 static void paused(const struct look *look)
@@ -74,13 +73,13 @@ static void paused(const struct look *look)
 void look_guest_state(const struct look *look)
 {
 	static const struct {
-		const char *state, *words, *remedy;
+		const char *state, *what, *remedy;
 	} states[] = {
 		{"crashed", "has crashed",
 		 "save what you need of it, then `virsh destroy` it and migrate it while it is off"},
 		{"shutdown", "is being shut down", "wait until it is off, then migrate it"},
-		{"io-error", "stands because of an I/O error on a disk",
-		 "mend the storage and resume it (virsh resume), or shut it down first"},
+		{"io-error", "is paused by an I/O error on a disk",
+		 "repair the storage and resume it (virsh resume), or shut it down first"},
 	};
 	const char *state = json_text_or(look->guest, "state", "unknown");
 	if (!strcmp(state, "running"))
@@ -95,15 +94,15 @@ void look_guest_state(const struct look *look)
 	}
 	for (size_t i = 0; i < VMM_COUNT(states); i++)
 		if (!strcmp(states[i].state, state)) {
-			finding_hint(found(look, look->label, "%s %s", look->label, states[i].words), "%s",
+			finding_hint(found(look, look->label, "%s %s", look->label, states[i].what), "%s",
 				     states[i].remedy);
 			return;
 		}
 	finding_hint(found(look, look->label, "%s is in the state \"%s\"", look->label, state),
-		     "bring it to run, or shut it down");
+		     "see that it runs, or shut it down");
 }
 
-/* ------------------------------------------------------------------ who is there already */
+/* ------------------------------------------------------------------ guests of the target with the same name */
 
 static const char *same_by(struct json_object *guest, struct json_object *other)
 {
@@ -130,7 +129,7 @@ void look_name_taken(const struct look *look)
 			finding_hint(finding, "rename or remove that guest on %s, or give --replace to set it aside",
 				     look->name[TARGET]);
 		else
-			finding_hint(finding, "look at it first: if it is the same guest it runs twice; a guest that "
+			finding_hint(finding, "look at it first: if it is the same guest, it runs twice; a guest that "
 					      "runs is never replaced");
 	}
 }
@@ -158,7 +157,7 @@ void look_mac_taken(const struct look *look)
 	}
 }
 
-/* ------------------------------------------------------------------ what ties it to its host */
+/* ------------------------------------------------------------------ what cannot leave the host */
 
 void look_ct_online(const struct look *look)
 {
@@ -188,7 +187,7 @@ static const char *class_of(struct json_object *device)
 	return json_text_or(device, "class", "?");
 }
 
-/* Whatever is tied to the host and is not said to be easier counts as PCI. */
+/* A device of a class that is not known counts as PCI. */
 void look_passthrough_pci(const struct look *look)
 {
 	bool memory = look->mode == MODE_LIVE || look->mode == MODE_PAUSED;
@@ -196,16 +195,15 @@ void look_passthrough_pci(const struct look *look)
 		const char *name = json_text_or(device, "name", "?"), *class = class_of(device);
 		if (class_is(class, USB_CLASSES) || class_is(class, FILESYSTEM_CLASSES))
 			continue;
-		struct json_object *finding =
-			found_as(look, memory ? CHECK_ERROR : CHECK_WARNING, name, "%s has the %s device %s of %s%s",
-				 look->label, class, name, look->name[SOURCE],
-				 memory ? ", which memory cannot be moved with" : "");
+		struct json_object *finding = found_as(
+			look, memory ? CHECK_ERROR : CHECK_WARNING, name, "%s has the %s device %s of %s%s",
+			look->label, class, name, look->name[SOURCE], memory ? ": its memory cannot be moved" : "");
 		if (memory)
 			finding_hint(finding,
 				     "detach it (virsh detach-device --live), or move the guest with --restart");
 		else
 			finding_hint(finding,
-				     "see that %s has such a device under that name, or the guest will not start there",
+				     "see that %s has such a device under that name, or the guest does not start there",
 				     look->name[TARGET]);
 	}
 }
@@ -231,7 +229,7 @@ void look_filesystem_passthrough(const struct look *look)
 		struct json_object *finding =
 			found_as(look, memory ? CHECK_ERROR : CHECK_WARNING, name,
 				 "%s has the directory %s of %s mounted%s", look->label, name, look->name[SOURCE],
-				 memory ? ", which memory cannot be moved with" : "; it is not copied");
+				 memory ? ": its memory cannot be moved" : "; it is not copied");
 		if (memory)
 			finding_hint(finding,
 				     "unmount it in the guest and detach it, or move the guest with --restart");
@@ -244,16 +242,15 @@ void look_filesystem_passthrough(const struct look *look)
 void look_snapshots(const struct look *look)
 {
 	int64_t count = json_number(look->guest, "snapshots");
-	const char *remedy = json_text(look->guest, "snapshots_remedy"); /* where it is another kind's */
+	const char *remedy = json_text(look->guest, "snapshots_remedy"); /* of kinds other than qemu */
 	if (count > 0)
 		finding_hint(
 			found(look, look->label, "%s has %lld snapshot%s, which do not come along", look->label,
 			      (long long)count, count == 1 ? "" : "s"),
 			"%s",
 			remedy ? remedy
-			       : "delete them (virsh snapshot-list, virsh snapshot-delete), or drop libvirt's note of "
-				 "them alone with `virsh snapshot-delete --metadata`: those inside a qcow2 image "
-				 "travel "
+			       : "delete them (virsh snapshot-list, virsh snapshot-delete), or only libvirt's record "
+				 "of them (virsh snapshot-delete --metadata): those inside a qcow2 image are copied "
 				 "with it");
 }
 
@@ -276,7 +273,7 @@ static bool seen_before(struct json_object *guest, size_t index, const char *typ
 	return false;
 }
 
-static void missing_bridge(const struct look *look, const char *name)
+static void check_bridge(const struct look *look, const char *name)
 {
 	if (!json_has(look->node[TARGET], "bridges", name))
 		finding_hint(found(look, name, "%s uses the bridge %s, which %s does not have", look->label, name,
@@ -286,7 +283,7 @@ static void missing_bridge(const struct look *look, const char *name)
 			     name, look->name[TARGET], name);
 }
 
-static void missing_network(const struct look *look, const char *name)
+static void check_network(const struct look *look, const char *name)
 {
 	struct json_object *network = network_named(look->host[TARGET], name);
 	if (!json_true(look->host[TARGET], "up"))
@@ -294,7 +291,7 @@ static void missing_network(const struct look *look, const char *name)
 	if (!network)
 		finding_hint(found(look, name, "%s uses the libvirt network %s, which %s does not have", look->label,
 				   name, look->name[TARGET]),
-			     "carry it over: virsh net-dumpxml %s here, virsh net-define there, then net-start and "
+			     "copy it: virsh net-dumpxml %s here, virsh net-define there, then net-start and "
 			     "net-autostart",
 			     name);
 	else if (!json_true(network, "active"))
@@ -310,9 +307,9 @@ void look_bridge_missing(const struct look *look)
 		if (!name || seen_before(look->guest, network_i, type, name))
 			continue;
 		if (str_same(type, "bridge"))
-			missing_bridge(look, facts_mapped(look->facts, "map_network", name));
+			check_bridge(look, facts_mapped(look->facts, "map_network", name));
 		else if (str_same(type, "network"))
-			missing_network(look, name);
+			check_network(look, name);
 	}
 }
 
@@ -325,10 +322,10 @@ void look_conntrack_lost(const struct look *look)
 			continue;
 		finding_hint(
 			found(look, name,
-			      "%s tracks connections over bridges, and what it knows of those of %s does not travel",
+			      "%s tracks connections over bridges, and what it knows of those of %s is not moved",
 			      look->name[SOURCE], look->label),
 			"filters that ask for the state of a connection may cut those that are open; let them "
-			"pick up connections in the middle on %s, or expect clients to connect anew",
+			"accept connections that they have not seen begin on %s, or expect clients to connect again",
 			look->name[TARGET]);
 		return;
 	}

@@ -12,8 +12,7 @@ void look_arch_mismatch(const struct look *look)
 	finding_hint(finding, "choose a node of the architecture %s", here);
 }
 
-/* ------------------------------------------------------------------ versions, as libvirt counts them: 7002001 is 7.2.1
- */
+/* ------------------------------------------------------------------ versions (as libvirt counts: 7002001 is 7.2.1) */
 
 struct versions {
 	int64_t here, there;
@@ -63,7 +62,7 @@ void look_version_differs(const struct look *look)
 		struct json_object *finding =
 			found(look, look->name[TARGET], "%s on %s is newer (%s) than on %s (%s)", keys[i][1],
 			      look->name[TARGET], versions.text[TARGET], look->name[SOURCE], versions.text[SOURCE]);
-		finding_hint(finding, "the guest can go there, but while it runs it may not come back to %s",
+		finding_hint(finding, "the guest can go there, but perhaps not come back to %s while it runs",
 			     look->name[SOURCE]);
 	}
 }
@@ -85,8 +84,8 @@ void look_machine_type(const struct look *look)
 		     look->name[SOURCE], look->name[TARGET], look->name[TARGET]);
 }
 
-/* Where the question itself failed, nothing is known of the machine type and the CPU: that refuses as well. A machine type that
- * is not there is said by the check before. */
+/* If the target could not answer at all, nothing is known of the machine type and the CPU: that is refused as well. A
+ * machine type that it does not have is the finding of the check machine-type. */
 void look_definition_refused(const struct look *look)
 {
 	struct json_object *machine = json_at(look->fit, "machine");
@@ -118,7 +117,7 @@ void look_cpu_incompatible(const struct look *look)
 			      "hypervisor-cpu-baseline`)");
 }
 
-/* Everything that libvirt says of a host's CPU, but for the version of its microcode. */
+/* Compares all that libvirt says of the hosts' CPUs, except for the version of their microcode. */
 static bool same_cpu(struct json_object *one, struct json_object *other)
 {
 	vmm_auto_json struct json_object *a = json_copy(one), *b = json_copy(other);
@@ -153,8 +152,9 @@ void look_microcode_differs(const struct look *look)
 	struct json_object *finding =
 		found(look, look->name[TARGET], "CPU microcode is of version %s on %s and of version %s on %s", here,
 		      look->name[SOURCE], there, look->name[TARGET]);
-	finding_hint(finding,
-		     "bring both nodes to the same microcode: a feature that the guest has found may be missing there");
+	finding_hint(
+		finding,
+		"install the same microcode on both nodes: a CPU feature that the guest uses may be missing there");
 }
 
 /* ------------------------------------------------------------------ room for it */

@@ -1,4 +1,4 @@
-/* checks-node.c: is the target a node that can be worked with, and is the guest the source's to give? */
+/* checks-node.c: can the target be used as a node, and does the guest belong to the source? */
 #include <string.h>
 
 #include "plan/checks.h"
@@ -16,7 +16,7 @@ void look_target_is_source(const struct look *look)
 
 enum trouble { TROUBLE_NONE, TROUBLE_UNKNOWN, TROUBLE_VERSION, TROUBLE_LINK };
 
-/* Everything that is not said more exactly is a failure to reach the target, so that none goes unreported. */
+/* Any other error counts as a failure to reach the target, so that none goes unreported. */
 static enum trouble trouble_of(const struct look *look)
 {
 	const char *code = json_text(look->facts->target_error, "code");
@@ -31,7 +31,8 @@ static enum trouble trouble_of(const struct look *look)
 	return TROUBLE_LINK;
 }
 
-static void pass_on(const struct look *look, const char *otherwise)
+/* Makes a finding of the error; `otherwise` is the hint if it has none. */
+static void report_error(const struct look *look, const char *otherwise)
 {
 	struct json_object *error = look->facts->target_error;
 	const char *hint = json_text(error, "hint"), *code = json_text(error, "code");
@@ -45,20 +46,21 @@ static void pass_on(const struct look *look, const char *otherwise)
 void look_target_unknown(const struct look *look)
 {
 	if (trouble_of(look) == TROUBLE_UNKNOWN)
-		pass_on(look, "`vmmigrate nodes` lists the nodes; `vmmigrate node add NAME ADDRESS` adds one");
+		report_error(look, "`vmmigrate nodes` lists the nodes; `vmmigrate node add NAME ADDRESS` adds one");
 }
 
 void look_target_unreachable(const struct look *look)
 {
 	if (trouble_of(look) == TROUBLE_LINK)
-		pass_on(look, "`vmmigrate node test` tries the connection in both directions and says where it fails");
+		report_error(look,
+			     "`vmmigrate node test` tries the connection in both directions and says where it fails");
 }
 
 void look_target_agent_version(const struct look *look)
 {
 	static const char remedy[] = "install the same version of the package vmmigrate on both nodes";
 	if (trouble_of(look) == TROUBLE_VERSION) {
-		pass_on(look, remedy);
+		report_error(look, remedy);
 		return;
 	}
 	if (!look->node[TARGET])
@@ -124,7 +126,7 @@ void look_clock_skew(const struct look *look)
 void look_guard_inactive(const struct look *look)
 {
 	static const struct {
-		const char *state, *words, *remedy;
+		const char *state, *what, *remedy;
 	} states[] = {
 		{"missing", "is not installed",
 		 "reinstall the package vmmigrate there, then: systemctl restart libvirtd"},
@@ -135,7 +137,7 @@ void look_guard_inactive(const struct look *look)
 	};
 	for (enum side side = SOURCE; side < SIDES; side++) {
 		const char *guard = json_text_or(look->host[side], "guard", "missing");
-		/* Where libvirt does not answer, another check has said so. */
+		/* If libvirt does not answer, the check target-libvirt-down says so. */
 		if (!json_true(look->host[side], "up") || !strcmp(guard, "active"))
 			continue;
 		size_t i = 0;
@@ -144,7 +146,7 @@ void look_guard_inactive(const struct look *look)
 		struct json_object *finding =
 			found(look, look->name[side],
 			      "the libvirt guard on %s %s: nothing would keep a guest from being started twice",
-			      look->name[side], states[i].words);
+			      look->name[side], states[i].what);
 		finding_hint(finding, "%s", states[i].remedy);
 	}
 }
@@ -152,7 +154,7 @@ void look_guard_inactive(const struct look *look)
 void look_foreign_manager(const struct look *look)
 {
 	static const struct {
-		const char *name, *words;
+		const char *name, *title;
 	} managers[] = {
 		{"pve", "Proxmox VE (/etc/pve is mounted)"},
 		{"vdsm", "oVirt (vdsm)"},
@@ -162,21 +164,22 @@ void look_foreign_manager(const struct look *look)
 		const char *manager = json_text(look->node[side], "node.manager");
 		if (!manager)
 			continue;
-		const char *words = manager;
+		const char *title = manager;
 		for (size_t i = 0; i < VMM_COUNT(managers); i++)
 			if (!strcmp(managers[i].name, manager))
-				words = managers[i].words;
+				title = managers[i].title;
 		struct json_object *finding =
 			found(look, look->name[side], "%s is run by %s, which owns its guests' definitions",
-			      look->name[side], words);
-		finding_hint(finding, "migrate with that manager's own means: it would undo or fight what we do");
+			      look->name[side], title);
+		finding_hint(finding,
+			     "migrate with that manager's own tools: it would undo what we do, or work against it");
 	}
 }
 
-/* ------------------------------------------------------------------ whose guest it is */
+/* ------------------------------------------------------------------ the node that owns the guest */
 
-/* The source's record may say that the guest has gone elsewhere; where the source has none, or an older one, the
- * target's may say that the newer copy is there. */
+/* The source's guest record may name another node as the owner. If the source has no record, or one of a lower
+ * generation, the target's record may say that the newer copy of the guest is there. */
 void look_record_owner(const struct look *look)
 {
 	const char *owner = json_text(look->node[SOURCE], "record.owner");
@@ -190,12 +193,11 @@ void look_record_owner(const struct look *look)
 		struct json_object *finding = found(
 			look, owner, "%s belongs to %s (record on %s, generation %lld): what is here is an old copy",
 			look->label, owner, look->name[SOURCE], (long long)ours);
-		finding_hint(
-			finding,
-			"migrate it from %s; only where %s is lost for good may the old copy run: remove its record, "
-			"/var/lib/vmmigrate/guests/%s-%s on %s",
-			owner, owner, facts_kind(look->facts), json_text_or(look->guest, "id", "ID"),
-			look->name[SOURCE]);
+		finding_hint(finding,
+			     "migrate it from %s; the old copy may run only if %s is lost for good: remove its record, "
+			     "/var/lib/vmmigrate/guests/%s-%s on %s",
+			     owner, owner, facts_kind(look->facts), json_text_or(look->guest, "id", "ID"),
+			     look->name[SOURCE]);
 	} else if (there && twin && str_same(there, look->name[TARGET]) && theirs > ours) {
 		struct json_object *finding = found(
 			look, there,

@@ -1,4 +1,4 @@
-/* checks-storage.c: is the storage there, is there room, and is it what it is said to be - shared or local? */
+/* checks-storage.c: is the storage on the target, has it room, and is it shared or local as it is said to be? */
 #include <string.h>
 
 #include "plan/checks.h"
@@ -9,13 +9,14 @@ static bool is_copied(const struct look *look, struct json_object *volume, size_
 	return volume_action(look->facts, volume, index, look->mode) != VOLUME_KEEP;
 }
 
-/* Bytes that will be written to a storage of the target; `names` lists the volumes, *seeds gets the bytes of the seeds that they
- * begin with: those are there already. */
+/* Bytes that will be written to a storage of the target. `names` gets the names of the volumes; *seeds gets the bytes
+ * of the seeds from which they begin, which are there already. */
 static int64_t bytes_for(const struct look *look, struct json_object *storage, struct text *names, int64_t *seeds)
 {
 	int64_t need = 0;
 	json_each (volume, look->guest, "volumes") {
-		if (!is_copied(look, volume, volume_i) || volume_destination(look->facts, volume, volume_i) != storage)
+		if (!is_copied(look, volume, volume_i) ||
+		    volume_storage_there(look->facts, volume, volume_i) != storage)
 			continue;
 		int64_t bytes = json_number(volume, "allocated"),
 			seed = json_number(volume_there(look->facts, volume_i), "seed");
@@ -26,7 +27,7 @@ static int64_t bytes_for(const struct look *look, struct json_object *storage, s
 	return need;
 }
 
-/* Seeds give way where there is no room, but for those that are begun from. */
+/* Free bytes, and those of seeds that would be removed to make room: all but the seeds from which volumes begin. */
 static int64_t room_on(struct json_object *storage, int64_t seeds_used)
 {
 	int64_t others = json_number(storage, "seeds") - seeds_used;
@@ -52,13 +53,13 @@ static bool device_fits(const struct look *look, struct json_object *volume, con
 			       volume_name(volume), path, need_text, look->name[TARGET]);
 	finding_hint(finding,
 		     "make %s of at least %jd bytes there (lvcreate, lvextend, or a link to a device that is free), or "
-		     "choose another place (--targetstorage)",
+		     "choose another storage (--targetstorage)",
 		     path, (intmax_t)need);
 	return false;
 }
 
-/* Raw bytes are the same in a file and on a device, if the definition can say so. An image of another format grows, and what is
- * behind its end on a device is not its own. */
+/* Can a volume of the kind `from` become one of the kind `to`? Raw content is the same in a file and on a device, if
+ * the definition can name either. An image of another format grows, so it cannot become a device. */
 static bool can_change(struct json_object *volume, const char *from, const char *to)
 {
 	bool raw = str_same(json_text_or(volume, "format", "raw"), "raw"), to_file = str_same(to, storage_dir.kind);
@@ -67,7 +68,7 @@ static bool can_change(struct json_object *volume, const char *from, const char 
 		(str_same(from, storage_block.kind) && to_file));
 }
 
-/* A device is as large as it is. */
+/* A device has a fixed size, which must be enough. */
 static void devices_short(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
@@ -75,7 +76,7 @@ static void devices_short(const struct look *look)
 		if (is_copied(look, volume, volume_i) && volume_device_there(look->facts, volume, volume_i, &device) &&
 		    !json_true(volume_there(look->facts, volume_i), "missing_dir") &&
 		    (is_device(volume) || can_change(volume, storage_dir.kind, storage_block.kind)))
-			device_fits(look, volume, volume_place(look->facts, volume, volume_i), device);
+			device_fits(look, volume, volume_destination(look->facts, volume, volume_i), device);
 	}
 }
 
@@ -93,12 +94,12 @@ void look_space_short(const struct look *look)
 			found(look, name, "%s needs %s on storage \"%s\" of %s, which has %s free (%s)", look->label,
 			      need_text, name, look->name[TARGET], have_text, names.data);
 		finding_hint(finding,
-			     "make room in %s on %s, or choose another place (--targetstorage) or another node",
+			     "make room in %s on %s, or choose another storage (--targetstorage) or another node",
 			     json_text_or(storage, "path", name), look->name[TARGET]);
 	}
 }
 
-/* ------------------------------------------------------------------ is it there */
+/* ------------------------------------------------------------------ is the storage there */
 
 void look_volume_missing(const struct look *look)
 {
@@ -132,7 +133,7 @@ static void hint_storages(struct json_object *finding, const char *name, struct 
 		finding_hint(finding, "%s has: %s", whose, all.length ? all.data : "none that has a name");
 }
 
-/* --targetstorage names a storage that is not there: a name that was mistyped. */
+/* --targetstorage names a storage that the target does not have: suggests a name. */
 static void missing_as_asked(const struct look *look, struct json_object *volume, const char *name)
 {
 	hint_storages(found_as(look, CHECK_ERROR, name, "there is no storage \"%s\" (for %s) on %s", name,
@@ -140,7 +141,7 @@ static void missing_as_asked(const struct look *look, struct json_object *volume
 		      name, look->node[TARGET], look->name[TARGET]);
 }
 
-static bool lies_on(struct json_object *guest, const char *name)
+static bool has_volume_on(struct json_object *guest, const char *name)
 {
 	json_each (volume, guest, "volumes")
 		if (str_same(json_text(volume, "storage"), name))
@@ -148,21 +149,21 @@ static bool lies_on(struct json_object *guest, const char *name)
 	return false;
 }
 
-/* FROM:TO where nothing of the guest lies on FROM: its volumes would not go where they were meant to. */
-static void asked_in_vain(const struct look *look)
+/* --targetstorage FROM:TO, but no volume of the guest is on FROM: probably a mistyped name. */
+static void mapping_unused(const struct look *look)
 {
 	json_each (item, look->facts->request, "options.targetstorage") {
-		const char *word = json_text_or(item, "", ""), *colon = strchr(word, ':');
-		vmm_auto_free char *from = str_format("%.*s", colon ? (int)(colon - word) : 0, word);
-		if (colon && !lies_on(look->guest, from))
+		const char *pair = json_text_or(item, "", ""), *colon = strchr(pair, ':');
+		vmm_auto_free char *from = str_format("%.*s", colon ? (int)(colon - pair) : 0, pair);
+		if (colon && !has_volume_on(look->guest, from))
 			hint_storages(found_as(look, CHECK_ERROR, from, "%s has no volume on a storage \"%s\"",
 					       look->label, from),
 				      from, look->node[SOURCE], look->name[SOURCE]);
 	}
 }
 
-/* A storage with a name of its own (from the configuration or a pool) is asked for by that name; one that is just a
- * mounted filesystem only has to have the directory. */
+/* A storage of the configuration, or a pool, must be on the target under the same name. A storage that was made for a
+ * mount point need not: only the directory must be there. */
 static void missing_by_name(const struct look *look, struct json_object *volume, size_t index)
 {
 	const char *asked = volume_asked(look->facts, index), *name = asked ? asked : json_text(volume, "storage");
@@ -185,12 +186,12 @@ static void missing_by_name(const struct look *look, struct json_object *volume,
 
 void look_storage_missing(const struct look *look)
 {
-	asked_in_vain(look);
+	mapping_unused(look);
 	json_each (volume, look->guest, "volumes") {
 		if (!is_copied(look, volume, volume_i))
 			continue;
 		if (json_true(volume_there(look->facts, volume_i), "missing_dir")) {
-			vmm_auto_free char *dir = path_dir(volume_place(look->facts, volume, volume_i));
+			vmm_auto_free char *dir = path_dir(volume_destination(look->facts, volume, volume_i));
 			const char *asked = volume_asked(look->facts, volume_i);
 			struct json_object *device;
 			bool devices = volume_device_there(look->facts, volume, volume_i, &device);
@@ -226,8 +227,8 @@ static void format_remedy(const struct look *look, struct json_object *volume, c
 
 static void one_format(const struct look *look, struct json_object *volume, size_t index)
 {
-	struct json_object *there = volume_destination(look->facts, volume, index);
-	/* Trees lie on storages of directories. */
+	struct json_object *there = volume_storage_there(look->facts, volume, index);
+	/* Trees are on storages of the kind "dir". */
 	const char *here = json_true(volume, "tree") ? "dir" : json_text(volume, "kind"),
 		   *kind = json_text(there, "kind"), *name = json_text_or(there, "name", "?");
 	if (json_true(volume, "directory") && !json_true(volume, "tree") &&
@@ -267,7 +268,7 @@ void look_storage_path(const struct look *look)
 	}
 }
 
-/* ------------------------------------------------------------------ is it what it is said to be */
+/* ------------------------------------------------------------------ is it shared, or local, as it is said to be */
 
 void look_storage_shared_unawares(const struct look *look)
 {
@@ -288,8 +289,8 @@ void look_storage_shared_unawares(const struct look *look)
 				     storage);
 		} else {
 			finding = found(look, volume_name(volume),
-					"%s: it is not proven that %s is not the same on both nodes, and a copy would "
-					"overwrite its own source then",
+					"%s: it is not proven that %s is not the same on both nodes; if it is, a copy "
+					"would overwrite its own source",
 					volume_name(volume), path);
 			finding_hint(finding,
 				     "see that root can write to the storage \"%s\" on %s and read it on %s: a token "
@@ -299,7 +300,8 @@ void look_storage_shared_unawares(const struct look *look)
 	}
 }
 
-/* Devices are told apart by their identities; what nobody has declared shared is local then. */
+/* True for a device whose identity proves that the target has another one, unless the configuration declares its
+ * storage shared. */
 static bool is_device_of_its_own(const struct look *look, struct json_object *volume, const char *proof)
 {
 	return is_device(volume) && str_same(proof, "local") &&
@@ -338,6 +340,7 @@ void look_volume_in_use(const struct look *look)
 		const char *path = json_text_or(volume, "path", "?");
 		finding_hint(found(look, volume_name(volume), "%s: %s is open on %s already", volume_name(volume), path,
 				   look->name[TARGET]),
-			     "find out who has it open there (fuser -v %s): two writers destroy it", path);
+			     "find out who has it open there (fuser -v %s): two guests that write to it destroy it",
+			     path);
 	}
 }

@@ -1,4 +1,4 @@
-/* checks.c: the table of checks, and what becomes of findings. */
+/* checks.c: the table of checks; runs them, and makes an error of their findings. */
 #include <string.h>
 
 #include "plan/checks.h"
@@ -15,8 +15,8 @@
 const struct check checks[] = {
 	/* code, chapter, modes, guest kind, severity, option that overrides it, asked without a target's facts */
 #define CHECK(CODE, CHAPTER, MODES, KIND, SEVERITY, OPTION, ALONE, LOOK, WHAT) \
-	{ .code = CODE, .group = CHAPTER, .what = WHAT, .modes = MODES, .kind = KIND, .severity = SEVERITY, .option = OPTION, \
-	  .alone = ALONE, .look = look_##LOOK }
+	{ .code = CODE, .group = CHAPTER, .what = WHAT, .modes = MODES, .kind = KIND, .severity = SEVERITY, \
+	  .option = OPTION, .alone = ALONE, .look = look_##LOOK }
 
 	CHECK("target-is-source", "target", ALL, NULL, E, NULL, true, target_is_source,
 	      "The target is another node than the one that the guest is on."),
@@ -119,7 +119,8 @@ const struct check checks[] = {
 	CHECK("storage-format", "storage", ALL, NULL, E, NULL, false, storage_format,
 	      "The storage is of the same type on both nodes, so that it can hold the volume as it is."),
 	CHECK("storage-shared-unawares", "storage", ALL, NULL, E, NULL, false, storage_shared_unawares,
-	      "Storage that counts as local is proven not to be the same on both nodes: a copy would overwrite its source."),
+	      "Storage that counts as local is proven not to be the same on both nodes: a copy would overwrite its "
+	      "source."),
 	CHECK("storage-not-shared", "storage", ALL, NULL, E, NULL, false, storage_not_shared,
 	      "Storage that counts as shared is proven to be the same on both nodes."),
 	CHECK("storage-path", "storage", ALL, NULL, E, NULL, false, storage_path,
@@ -221,8 +222,8 @@ void finding_hint(struct json_object *finding, const char *format, ...)
 	json_put(finding, "hint:s", hint);
 }
 
-/* A refusal that may be overridden is ignored where the request says so; else its hint tells how. */
-static void settle_override(const struct facts *facts, const struct check *check, struct json_object *finding)
+/* A finding of the severity "override" is ignored if the request says so; else its hint says how to override it. */
+static void apply_override(const struct facts *facts, const struct check *check, struct json_object *finding)
 {
 	if (!str_same(json_text(finding, "severity"), severity_name(O)))
 		return;
@@ -269,7 +270,7 @@ struct json_object *checks_run(const struct facts *facts, enum mode mode)
 		size_t before = json_count(findings, "");
 		look.check->look(&look);
 		for (size_t n = before; n < json_count(findings, ""); n++)
-			settle_override(facts, look.check, json_object_array_get_idx(findings, n));
+			apply_override(facts, look.check, json_object_array_get_idx(findings, n));
 	}
 	return findings;
 }

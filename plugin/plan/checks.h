@@ -1,7 +1,7 @@
 /* checks.h: what the checks and the plan share; private to checks*.c, volume-action.c, facts-read.c and plan.c.
  *
- * All of it is pure: it reads facts and never asks a node. What the facts leave out counts as not known: where not
- * knowing could cost data a check refuses, else it is silent.
+ * All of it is pure: it reads facts and never asks a node. A fact that is absent is not known. If that could lead to a
+ * loss of data, a check refuses; else it finds nothing.
  */
 #ifndef VMM_CHECKS_H
 #define VMM_CHECKS_H
@@ -26,52 +26,53 @@ bool facts_active(const struct facts *facts);
 
 /* True where the target's guest `other` (short facts) has the id, name or UUID of ours. */
 bool guest_same(const struct facts *facts, struct json_object *other);
-/* True where it is a stopped leftover of ours: same id and UUID, and its record says that the guest has moved on since.
- */
+/* True if it is a stopped leftover of our guest: same id and UUID, and its record says that the guest has moved on
+ * since. */
 bool guest_leftover(const struct facts *facts, struct json_object *other);
-/* True where a record on the target says that the guest was there once and has moved on: an older one, or one that names the source
- * as the owner. */
+/* True if a guest record of the target says that the guest was there once and has moved on: it is older than the
+ * source's, or it names the source as the owner. */
 bool facts_record_moved_on(const struct facts *facts, struct json_object *record);
-/* The storage of that name, or NULL; the storage that a path lies on (the longest path that contains it), or NULL. */
+/* The node's storage of that name, or NULL; the storage that a path is on (the one with the longest path above it), or
+ * NULL. */
 struct json_object *storage_named(struct json_object *node, const char *name);
 struct json_object *storage_under(struct json_object *node, const char *path);
 
 /* ------------------------------------------------------------------ volumes (volume-action.c) */
 
-enum { MEDIA_LIMIT = 64 << 20 }; /* bytes; images up to this size travel with the preparation */
+enum { MEDIA_LIMIT = 64 << 20 }; /* bytes: what is only read is copied also with a guest that runs, up to this size */
 
 enum action {
-	VOLUME_KEEP,  /* stays where it is: shared, or the memory stream carries it, or the target has it */
-	VOLUME_COPY,  /* round by round, then the last delta */
-	VOLUME_MEDIA, /* copied once in prepare: read-only, or rewritten by the memory stream (NVRAM) */
+	VOLUME_KEEP,  /* it stays where it is: it is shared, or in the memory stream, or the target has it */
+	VOLUME_COPY,  /* it is copied */
+	VOLUME_MEDIA, /* copied even if the memory moves: it is read-only, or the memory stream rewrites it (NVRAM) */
 };
 enum action volume_action(const struct facts *facts, struct json_object *volume, size_t index, enum mode mode);
 
-/* What the target says of the volume at that place of the guest's array, or NULL. */
+/* What the target says of the guest's volume of that index ("fit.volumes"), or NULL. */
 struct json_object *volume_there(const struct facts *facts, size_t index);
-/* What the token (or the identity of the device) has proven of its storage: "shared", "local" or "unproven". */
+/* What the token, or the identity of the device, has proven of the volume: "shared", "local" or "unproven". */
 const char *volume_proof(const struct facts *facts, struct json_object *volume, size_t index);
 /* True for CD-ROMs and floppies that the guest cannot write. */
 bool volume_is_disc(struct json_object *volume);
 const char *volume_name(struct json_object *volume);
-/* The target's storage for a copy of the volume: the one that was asked for, else that of the same name, else the one that its
- * path lies on there; or NULL. */
-struct json_object *volume_destination(const struct facts *facts, struct json_object *volume, size_t index);
-/* What a copy of it will be there: "dir", "tree", "block", ... */
+/* The target's storage for a copy of the volume: the one that --targetstorage names, else that of the same name, else
+ * the one that the volume's path is on there; or NULL. */
+struct json_object *volume_storage_there(const struct facts *facts, struct json_object *volume, size_t index);
+/* The kind that a copy of the volume will have on the target: "dir", "tree", "block", ... */
 const char *volume_kind_there(const struct facts *facts, struct json_object *volume, size_t index);
-/* True where that is a device; *device is what the target says of it, NULL where there is none of that name. */
+/* True if that is a device; *device is what the target says of it, or NULL if there is no device at that path. */
 bool volume_device_there(const struct facts *facts, struct json_object *volume, size_t index,
 			 struct json_object **device);
 /* The storage that --targetstorage sends the volume to, or NULL. */
 const char *volume_asked(const struct facts *facts, size_t index);
-/* Where the copy will lie; whether something is there already, and is in use. */
-const char *volume_place(const struct facts *facts, struct json_object *volume, size_t index);
+/* The destination: the path of the copy on the target; whether something is there already, and is in use. */
+const char *volume_destination(const struct facts *facts, struct json_object *volume, size_t index);
 bool volume_is_taken(const struct facts *facts, size_t index);
 bool volume_is_open_there(const struct facts *facts, size_t index);
-/* True where the file that the target has in a copy's place was this guest's own, so that it is set aside unasked. */
+/* True if the file at the destination was this guest's own, so that it is set aside even without --replace. */
 bool volume_is_ours_there(const struct facts *facts, struct json_object *volume, size_t index);
 
-/* How long a restart would have the guest off, in ms (plan.c). */
+/* For how long the guest would be off in a restart, in ms (plan.c). */
 int64_t plan_restart_ms(const struct facts *facts);
 
 /* ------------------------------------------------------------------ looking (checks.c) */

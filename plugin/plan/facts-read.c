@@ -58,8 +58,8 @@ bool facts_option(const struct facts *facts, const char *name)
 const char *facts_mapped(const struct facts *facts, const char *option, const char *name)
 {
 	json_each (pair, json_object_object_get(json_at(facts->request, "options"), option), "") {
-		const char *words = json_text_or(pair, "", ""), *to = strchr(words, '=');
-		if (to && strlen(name) == (size_t)(to - words) && !strncmp(words, name, strlen(name)))
+		const char *text = json_text_or(pair, "", ""), *to = strchr(text, '=');
+		if (to && strlen(name) == (size_t)(to - text) && !strncmp(text, name, strlen(name)))
 			return to + 1;
 	}
 	return name;

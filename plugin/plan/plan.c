@@ -5,8 +5,8 @@
 
 enum {
 	COPY_RATE = 100 * 1000 * 1000, /* bytes a second: what a 1 Gbit/s link, or a plain disk, gives */
-	READ_RATE = 400 * 1000 * 1000, /* and a disk that is only read, and its tags made */
-	FILES_A_MS = 10,	       /* of a tree, looked at by rsync and compared */
+	READ_RATE = 400 * 1000 * 1000, /* of a disk that is only read, for its digests */
+	FILES_A_MS = 10,	       /* files of a tree that rsync looks at, and that are compared */
 };
 
 const char *mode_name(enum mode mode)
@@ -31,7 +31,7 @@ static char *copy_or_null(const char *text)
 	return text ? str_copy(text) : NULL;
 }
 
-/* True where a volume has to be copied round by round, were the guest to move while it runs. */
+/* True if a volume would have to be copied with its guest running. */
 static bool has_local_volume(const struct facts *facts)
 {
 	json_each (volume, facts_guest(facts), "volumes")
@@ -53,10 +53,10 @@ enum mode plan_mode(const struct facts *facts)
 	return MODE_NONE;
 }
 
-/* How the rounds of a running guest's copy learn what has changed. Where that is tried in vain all is read again. */
+/* How the rounds of a copy learn what has changed. If no snapshot can be made, a round reads the whole volume. */
 static const char *plan_track(const struct facts *facts, struct json_object *volume, enum mode mode)
 {
-	enum { WORTH_IT = 16 << 20 }; /* bytes that are read in no time */
+	enum { WORTH_IT = 16 << 20 }; /* bytes; less is read again as quickly */
 	const char *asked = json_text(facts->request, "options.track");
 	struct json_object *storage = storage_named(facts->node[SOURCE], json_text(volume, "storage"));
 	if (mode != MODE_RESTART || facts_option(facts, "no_precopy") || json_true(volume, "directory"))
@@ -70,7 +70,8 @@ static const char *plan_track(const struct facts *facts, struct json_object *vol
 static void copy_to(const struct facts *facts, struct json_object *described, size_t index, enum mode mode,
 		    const char *task, struct plan_volume *volume)
 {
-	const char *to = volume_place(facts, described, index), *kind = volume_kind_there(facts, described, index);
+	const char *to = volume_destination(facts, described, index),
+		   *kind = volume_kind_there(facts, described, index);
 	volume->action = PLAN_COPY;
 	volume->to = str_copy(to);
 	volume->to_kind = str_copy(kind);
@@ -84,7 +85,7 @@ static int plan_volume(const struct facts *facts, struct json_object *described,
 		       const char *task, struct plan_volume *volume, struct vmm_error **err)
 {
 	enum action action = volume_action(facts, described, index, mode);
-	const char *storage = json_text(volume_destination(facts, described, index), "name");
+	const char *storage = json_text(volume_storage_there(facts, described, index), "name");
 	if (plan_volume_from_facts(described, volume, err) < 0)
 		return -1;
 	if (!volume->device)
@@ -99,8 +100,8 @@ static int plan_volume(const struct facts *facts, struct json_object *described,
 	return 0;
 }
 
-/* What the last pass costs, with the guest off, in ms: all of it is copied; or rounds ran before, and all is read
- * again, unless a snapshot tells what has changed since the last one. Of a tree all files are looked at. */
+/* How long the last pass takes, with the guest off, in ms. Without rounds the whole volume is copied. After rounds it
+ * is read again, unless a snapshot tells what has changed since; of a tree all files are looked at. */
 static int64_t last_pass_ms(const struct facts *facts, const struct plan_volume *volume)
 {
 	if (facts_option(facts, "no_precopy"))
@@ -110,7 +111,7 @@ static int64_t last_pass_ms(const struct facts *facts, const struct plan_volume 
 	return str_same(volume->track, track_reflink.name) ? 0 : volume->allocated / (READ_RATE / 1000);
 }
 
-/* How long the guest will stand or be off, in ms; -1 where that cannot be said. `copy_ms`: for the last pass. */
+/* For how long the guest will be paused or off, in ms; -1: not known. `copy_ms`: for the last pass. */
 static int64_t expected_downtime(struct json_object *guest, enum mode mode, int64_t copy_ms)
 {
 	if (mode == MODE_RESTART)
@@ -155,7 +156,7 @@ static void add_guests_in_the_way(const struct facts *facts, struct plan *plan)
 	}
 }
 
-/* Newer than all that either node has noted: a source that has lost its records must not make an older one. */
+/* Higher than the generation of either node: a source that has lost its records must not write an older one. */
 static int64_t next_generation(const struct facts *facts)
 {
 	int64_t here = json_number(facts->node[SOURCE], "record.generation"),

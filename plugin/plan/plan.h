@@ -69,24 +69,29 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *
  * What both nodes say. They stay JSON, since older and newer nodes meet here; a fact that is absent is not known.
  * Node facts (operation FACTS; node/facts.c):
- *   "node"      {name, version, protocol:[major,minor], arch, time_us, cpus, memory_total, memory_free, hugepages_free
- * (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova", config: digest of nodes and storages in the configuration,
- *                bridge_conntrack (bool)}
- *   "host"      {KIND: guest_ops->host_facts, or {"up":false,"error":{code,message,hint}}}
+ *   "node"      {name, version, protocol: [major, minor], arch, time_us, cpus, memory_total, memory_free,
+ *                hugepages_free (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova",
+ *                config: digest of nodes and storages in the configuration, bridge_conntrack (bool)}
+ *   "host"      {KIND: guest_ops->host_facts, or {"up": false, "error": {code, message, hint}}}
  *   "storages"  array (storage.h)
  *   "bridges"   array of names of the node's bridges
- *   "guest"     guest facts (guest.h) with described volumes, or absent. On the source only.
- *   "guests"    array of short guest facts (guest_ops->list), each with "record" {owner,generation,state,task} where
- * there is one "record"    the node's guest record of the guest in question, or null: {owner,generation,state,task,
- * peer, since_us, worker_alive (bool)} "fit"       target only: guest_ops->fit, and "volumes": one object for each of
- * the guest's volumes, in the same order: {there (bool: a file of that path exists here), open (bool), missing_dir
- * (bool), same_block (bool: WWN or UUIDs equal), seed: bytes of the volume that a seed holds here; where
- * --targetstorage sends it elsewhere: to_storage and, if that storage is known there, to, to_there, to_open;
- *                other_block: bool (the device of that path is proven to be another one);
- *                where its destination is a device that exists: device: {size, busy: why it may not be filled, or null,
- *                same: bool (it is the source itself), other: bool (it is proven not to be)}}
- * On facts->sharing, by storage name: "shared", "local", "unproven": the outcome of the token test (block: of the
- * identity).
+ *   "guest"     guest facts (guest.h) with described volumes; of the source only
+ *   "guests"    array of short guest facts (guest_ops->list), each with its "record", if there is one
+ *   "record"    the node's guest record of the guest, or null: {owner, generation, state, task, peer, since_us,
+ *                worker_alive (bool)}
+ *   "fit"       of the target only: guest_ops->fit, and "volumes", which has an object for each of the guest's volumes,
+ *               in their order (node/destination.c):
+ *     "there"       a file of the volume's path is here
+ *     "open"        a guest that is not shut off uses it
+ *     "missing_dir" the directory for the volume is not here
+ *     "same_block"  the device of that path is the same one as on the source, by its identity
+ *     "other_block" it is another one, by its identity
+ *     "seed"        bytes of the volume that a seed here holds
+ *     "to_storage"  if --targetstorage sends the volume to another storage: its name; and if there is such a storage
+ *                   here: "to", the path, "to_there" and "to_open"
+ *     "device"      if there is a device at the destination: {size, busy: why it may not be filled, or null,
+ *                   same: it is the source's device, other: it is proven not to be}
+ * facts->sharing says for each storage of the source what the token test (of devices: the identity) has proven.
  */
 struct facts {
 	struct json_object *request;
@@ -97,9 +102,9 @@ struct facts {
 };
 void facts_free(struct facts *facts);
 
-/* "node1"; the target's as the request names it. Never NULL. */
+/* The node's name; of the target as the request has it. Never NULL. */
 const char *facts_name(const struct facts *facts, enum side side);
-/* The kind of the guest; the usual one where the guest's is not known. */
+/* The kind of the guest; qemu if it is not known. */
 const struct guest_ops *facts_ops(const struct facts *facts);
 /* What the request's list of "from=to" makes of that name; the name itself where it is not in the list. */
 const char *facts_mapped(const struct facts *facts, const char *option, const char *name);
@@ -156,7 +161,8 @@ struct plan {
 	bool running;		       /* the guest is not shut off */
 	bool stops_guest;	       /* it is shut down, and started on the target */
 	int64_t generation;	       /* that the target will have in the guest record */
-	bool set_aside;		       /* stopped guests on the target, whose ids are in_the_way, are set aside first */
+	/* Stopped guests on the target that have the guest's id, name or UUID are set aside first: their ids. */
+	bool set_aside;
 	struct json_object *in_the_way;
 	struct plan_volume *volumes;
 	size_t volume_count;

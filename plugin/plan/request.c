@@ -1,11 +1,11 @@
-/* request.c: what a client asks for, checked and brought into one form. */
+/* request.c: reads what a client asks for: checks it and brings it into one form. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
 #include "plan/plan.h"
 
-/* "--max-downtime", as people type it; belongs to the caller. */
+/* "--max-downtime", as users type it; belongs to the caller. */
 static char *spelled(const char *name)
 {
 	char *text = str_format("--%s", name);
@@ -133,9 +133,9 @@ static int read_list(const struct option *option, struct json_object *value, str
 	vmm_auto_json struct json_object *codes = json_object_new_array();
 	if (!json_object_is_type(value, json_type_array) && !json_text(value, ""))
 		return wrong_value(option, "codes with commas between them", value, err);
-	vmm_auto_free char *words = str_copy(json_text(value, ""));
-	for (char *rest = words, *word; (word = strsep(&rest, ", "));)
-		if (*word && add_code(option, word, codes, err) < 0)
+	vmm_auto_free char *text = str_copy(json_text(value, ""));
+	for (char *rest = text, *code; (code = strsep(&rest, ", "));)
+		if (*code && add_code(option, code, codes, err) < 0)
 			return -1;
 	json_each (item, value, "") {
 		if (!json_text(item, ""))
@@ -148,38 +148,38 @@ static int read_list(const struct option *option, struct json_object *value, str
 }
 
 /* "other" for all, or "from:to", at most one for each storage. */
-static int add_storage(const struct option *option, const char *word, struct json_object *words, struct vmm_error **err)
+static int add_storage(const struct option *option, const char *pair, struct json_object *pairs, struct vmm_error **err)
 {
-	const char *colon = strchr(word, ':');
-	vmm_auto_free char *from = str_format("%.*s", colon ? (int)(colon - word) : 0, word);
-	if ((colon && name_check(from, "storage", err) < 0) || name_check(colon ? colon + 1 : word, "storage", err) < 0)
+	const char *colon = strchr(pair, ':');
+	vmm_auto_free char *from = str_format("%.*s", colon ? (int)(colon - pair) : 0, pair);
+	if ((colon && name_check(from, "storage", err) < 0) || name_check(colon ? colon + 1 : pair, "storage", err) < 0)
 		return -1;
-	json_each (item, words, "") {
+	json_each (item, pairs, "") {
 		const char *other = json_text(item, ""), *their = strchr(other, ':');
 		size_t length = their ? (size_t)(their - other) : 0;
 		if (!!colon == !!their && length == strlen(from) && !strncmp(other, from, length))
 			return error_set(err, VMM_USAGE, "usage", "--%s says twice where volumes go: %s and %s",
-					 option->name, other, word);
+					 option->name, other, pair);
 	}
-	json_object_array_add(words, json_object_new_string(word));
+	json_object_array_add(pairs, json_object_new_string(pair));
 	return 0;
 }
 
 static int read_storages(const struct option *option, struct json_object *value, struct json_object **made,
 			 struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *words = json_object_new_array();
+	vmm_auto_json struct json_object *pairs = json_object_new_array();
 	if (!json_object_is_type(value, json_type_array) && !json_text(value, ""))
 		return wrong_value(option, "a storage, or FROM:TO with commas between them", value, err);
-	vmm_auto_free char *typed = str_copy(json_text(value, ""));
-	for (char *rest = typed, *word; (word = strsep(&rest, ","));)
-		if (*word && add_storage(option, word, words, err) < 0)
+	vmm_auto_free char *text = str_copy(json_text(value, ""));
+	for (char *rest = text, *pair; (pair = strsep(&rest, ","));)
+		if (*pair && add_storage(option, pair, pairs, err) < 0)
 			return -1;
 	json_each (item, value, "")
 		if (!json_text(item, "") ? wrong_value(option, "names of storages", item, err)
-					 : add_storage(option, json_text(item, ""), words, err) < 0)
+					 : add_storage(option, json_text(item, ""), pairs, err) < 0)
 			return -1;
-	*made = json_count(words, "") ? json_object_get(words) : NULL;
+	*made = json_count(pairs, "") ? json_object_get(pairs) : NULL;
 	return 0;
 }
 
@@ -200,9 +200,9 @@ static int read_map(const struct option *option, struct json_object *value, stru
 	vmm_auto_json struct json_object *pairs = json_object_new_array();
 	if (!json_object_is_type(value, json_type_array) && !json_text(value, ""))
 		return wrong_value(option, "FROM=TO with commas between them", value, err);
-	vmm_auto_free char *words = str_copy(json_text_or(value, "", ""));
-	for (char *rest = words, *word; (word = strsep(&rest, ","));)
-		if (*word && add_pair(option, word, pairs, err) < 0)
+	vmm_auto_free char *text = str_copy(json_text_or(value, "", ""));
+	for (char *rest = text, *pair; (pair = strsep(&rest, ","));)
+		if (*pair && add_pair(option, pair, pairs, err) < 0)
 			return -1;
 	json_each (item, value, "")
 		if (add_pair(option, json_text_or(item, "", ""), pairs, err) < 0)
@@ -264,7 +264,7 @@ static int read_options(struct json_object *given, struct json_object *options, 
 	return 0;
 }
 
-/* What the request leaves open the configuration decides, and then the table. */
+/* Fills in options that the request does not have: from the configuration, else from the table of options. */
 static int fill_in(struct json_object *config, struct json_object *options, struct vmm_error **err)
 {
 	struct json_object *settings = json_at(config, "migration");
@@ -297,7 +297,7 @@ static int one_mode(struct json_object *options, struct vmm_error **err)
 		}
 		first = modes[i];
 	}
-	/* Where memory moves, the guest that arrives is the one that left. */
+	/* If the memory moves, the guest keeps running with the same definition. */
 	if (first && strcmp(first, "restart") != 0 && json_object_object_get_ex(options, "map_network", NULL)) {
 		vmm_auto_free char *mode = spelled(first);
 		return error_set(err, VMM_USAGE, "usage",
@@ -314,12 +314,12 @@ int request_guest(struct json_object *raw, struct json_object *request, struct v
 	const char *kind = json_text(raw, "kind");
 	if (!json_object_is_type(given, json_type_string) && !json_object_is_type(given, json_type_int))
 		return error_set(err, VMM_USAGE, "usage", "the request names no guest");
-	vmm_auto_free char *words = str_copy(json_object_get_string(given));
-	char *slash = strchr(words, '/');
-	const char *who = words;
+	vmm_auto_free char *text = str_copy(json_object_get_string(given));
+	char *slash = strchr(text, '/');
+	const char *who = text;
 	if (slash) {
 		*slash = 0;
-		kind = words;
+		kind = text;
 		who = slash + 1;
 	}
 	if (kind && (!*kind || strspn(kind, "abcdefghijklmnopqrstuvwxyz") != strlen(kind))) {

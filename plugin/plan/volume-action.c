@@ -1,20 +1,21 @@
-/* volume-action.c: what becomes of each volume: kept where it is or copied, to which destination, and whether that is free. */
+/* volume-action.c: what becomes of each volume: whether it is kept where it is or copied, to which destination, and
+ * whether that is free. */
 #include "plan/checks.h"
 #include "storage/storage.h"
 
-static struct json_object *place_there(const struct facts *facts, size_t index)
+struct json_object *volume_there(const struct facts *facts, size_t index)
 {
 	struct json_object *volumes = facts_have_target(facts) ? json_at(facts->node[TARGET], "fit.volumes") : NULL;
 	return json_object_is_type(volumes, json_type_array) ? json_object_array_get_idx(volumes, index) : NULL;
 }
 
-/* What the target says of the place where --targetstorage sends the volume, or NULL. The files of a guest whose memory moves stay
- * where they are: its definition there is the one that it runs with. */
+/* What the target says of the volume, if --targetstorage sends it to another storage; else NULL. The volumes of a guest
+ * whose memory moves keep their paths: on the target it runs with the same definition. */
 static struct json_object *sent_elsewhere(const struct facts *facts, size_t index)
 {
-	struct json_object *place = place_there(facts, index);
+	struct json_object *there = volume_there(facts, index);
 	bool memory = facts_active(facts) && (facts_option(facts, "online") || facts_option(facts, "non_live"));
-	return json_text(place, "to_storage") && !memory ? place : NULL;
+	return json_text(there, "to_storage") && !memory ? there : NULL;
 }
 
 const char *volume_asked(const struct facts *facts, size_t index)
@@ -22,33 +23,34 @@ const char *volume_asked(const struct facts *facts, size_t index)
 	return json_text(sent_elsewhere(facts, index), "to_storage");
 }
 
-const char *volume_place(const struct facts *facts, struct json_object *volume, size_t index)
+const char *volume_destination(const struct facts *facts, struct json_object *volume, size_t index)
 {
 	return json_text_or(sent_elsewhere(facts, index), "to", json_text(volume, "path"));
 }
 
-/* Devices are there before they are filled; whether they may be is another question. */
+/* A device has to be there before it is filled; whether it may be filled is told by its "busy". */
 bool volume_is_taken(const struct facts *facts, size_t index)
 {
-	if (json_at(place_there(facts, index), "device"))
+	if (json_at(volume_there(facts, index), "device"))
 		return false;
 	bool elsewhere = json_text(sent_elsewhere(facts, index), "to");
-	return json_true(place_there(facts, index), elsewhere ? "to_there" : "there");
+	return json_true(volume_there(facts, index), elsewhere ? "to_there" : "there");
 }
 
 bool volume_is_open_there(const struct facts *facts, size_t index)
 {
 	bool elsewhere = json_text(sent_elsewhere(facts, index), "to");
-	return json_true(place_there(facts, index), elsewhere ? "to_open" : "open");
+	return json_true(volume_there(facts, index), elsewhere ? "to_open" : "open");
 }
 
-struct json_object *volume_destination(const struct facts *facts, struct json_object *volume, size_t index)
+struct json_object *volume_storage_there(const struct facts *facts, struct json_object *volume, size_t index)
 {
 	struct json_object *elsewhere = sent_elsewhere(facts, index);
 	if (elsewhere)
 		return storage_named(facts->node[TARGET], json_text(elsewhere, "to_storage"));
 	struct json_object *same = storage_named(facts->node[TARGET], json_text(volume, "storage"));
-	/* A name that is just a mount point's says nothing of this path where the target has other mounts. */
+	/* A storage that was made for a mount point has no name of its own: the target's storage of that name may be
+	 * another filesystem than the one that the path is on there. */
 	struct json_object *under = same && !str_same(json_text_or(same, "source", "mount"), "mount")
 					    ? NULL
 					    : storage_under(facts->node[TARGET], json_text(volume, "path"));
@@ -58,14 +60,14 @@ struct json_object *volume_destination(const struct facts *facts, struct json_ob
 const char *volume_kind_there(const struct facts *facts, struct json_object *volume, size_t index)
 {
 	const char *own = json_text_or(volume, "kind", "dir");
-	/* Trees lie on storages of directories. */
-	return json_true(volume, "tree") ? own : json_text_or(volume_destination(facts, volume, index), "kind", own);
+	/* Trees are on storages of the kind "dir". */
+	return json_true(volume, "tree") ? own : json_text_or(volume_storage_there(facts, volume, index), "kind", own);
 }
 
 bool volume_device_there(const struct facts *facts, struct json_object *volume, size_t index,
 			 struct json_object **device)
 {
-	*device = json_at(place_there(facts, index), "device");
+	*device = json_at(volume_there(facts, index), "device");
 	return facts_have_target(facts) && str_same(volume_kind_there(facts, volume, index), storage_block.kind);
 }
 
@@ -76,12 +78,8 @@ const char *volume_name(struct json_object *volume)
 	return json_text_or(volume, "target", "?");
 }
 
-struct json_object *volume_there(const struct facts *facts, size_t index)
-{
-	return place_there(facts, index);
-}
-
-/* A device is told by its identity, whatever it is called; where it has none its administrator's word has to do. */
+/* Two devices are the same if their identities are equal, whatever their paths are. If a device has no identity, the
+ * administrator's configuration (shared = yes or no) decides. */
 static const char *device_proof(struct json_object *volume, struct json_object *there)
 {
 	struct json_object *device = json_at(there, "device");
@@ -104,8 +102,8 @@ const char *volume_proof(const struct facts *facts, struct json_object *volume, 
 	struct json_object *outcome =
 		storage && facts->sharing ? json_object_object_get(facts->sharing, storage) : NULL;
 	const char *proof = json_text_or(outcome, "", "unproven");
-	/* Where no token could be written (a read-only directory): what is not there at the same path is not the same
-	 * file. */
+	/* If no token could be written (a read-only directory): a file that is missing at that path on the target is
+	 * not the same file. */
 	return str_same(proof, "unproven") && json_at(there, "there") && !json_true(there, "there") ? "local" : proof;
 }
 
@@ -120,12 +118,12 @@ static bool volume_is_shared(const struct facts *facts, struct json_object *volu
 	const char *sharing = json_text_or(volume, "sharing", "local");
 	if (str_same(sharing, "network"))
 		return true;
-	/* Where the target could not be asked, nothing is held against the volume. */
+	/* If the target could not be asked, the volume counts as shared: no check refuses it for what is not known. */
 	return str_same(sharing, "maybe") &&
 	       (!facts_have_target(facts) || str_same(volume_proof(facts, volume, index), "shared"));
 }
 
-/* What a restart leaves behind: a disk that was plugged into the running guest alone. */
+/* A disk that was plugged into the running guest, but is not in its definition, is not moved by a restart. */
 static bool volume_stays_behind(struct json_object *volume, enum mode mode)
 {
 	return mode == MODE_RESTART && str_same(json_text(volume, "in"), "live");
@@ -139,11 +137,12 @@ enum action volume_action(const struct facts *facts, struct json_object *volume,
 	bool there = json_true(volume_there(facts, index), "there");
 	if (!json_text(volume, "path") || volume_is_shared(facts, volume, index) || volume_stays_behind(volume, mode))
 		return VOLUME_KEEP;
-	/* The stream of a running guest's memory holds the TPM's state; the target's libvirt makes the place for it. */
+	/* The memory stream of a running guest holds the TPM's state; libvirt on the target makes the directory for
+	 * it. */
 	if (memory_moves && str_same(device, "tpm"))
 		return VOLUME_KEEP;
-	/* It holds the NVRAM too, and QEMU writes all of it to the target's file; but a file of that size has to be
-	 * there. */
+	/* The memory stream holds the NVRAM too, and QEMU writes all of it to the file on the target. But a file of
+	 * that size has to be there. */
 	if (memory_moves && small && str_same(device, "nvram"))
 		return there ? VOLUME_KEEP : VOLUME_MEDIA;
 	if (volume_is_disc(volume) || (json_true(volume, "readonly") && (small || json_true(volume, "tree"))))
@@ -153,14 +152,14 @@ enum action volume_action(const struct facts *facts, struct json_object *volume,
 
 bool volume_is_ours_there(const struct facts *facts, struct json_object *volume, size_t index)
 {
-	const char *path = volume_place(facts, volume, index), *device = json_text_or(volume, "device", "disk");
+	const char *path = volume_destination(facts, volume, index), *device = json_text_or(volume, "device", "disk");
 	json_each (other, facts->node[TARGET], "guests")
 		if (!guest_leftover(facts, other) && json_has(other, "volumes", path))
 			return false;
 	json_each (other, facts->node[TARGET], "guests")
 		if (guest_leftover(facts, other) && json_has(other, "volumes", path))
 			return true;
-	/* NVRAM and TPM state belong to one guest by their path; they outlive its definition. */
+	/* The paths of NVRAM and TPM state name their guest. They may still be there after its definition is gone. */
 	return (str_same(device, "nvram") || str_same(device, "tpm")) &&
 	       facts_record_moved_on(facts, json_at(facts->node[TARGET], "record"));
 }
