@@ -34,7 +34,7 @@
 #define COUNT(array)	 (sizeof(array) / sizeof((array)[0]))
 #define auto_free	 __attribute__((cleanup(cleanup_free)))
 #define auto_json	 __attribute__((cleanup(cleanup_json)))
-#define SIGNAL_EXIT(num) (128 + (num)) /* exit status where a signal made us stop watching; the task goes on */
+#define SIGNAL_EXIT(num) (128 + (num)) /* exit status if a signal made us stop watching; the task goes on */
 
 /* Exit statuses that the command gives by itself; the others come from the engine as they are. */
 enum {
@@ -85,24 +85,24 @@ enum color { PLAIN, BOLD, DIM, RED, GREEN, YELLOW };
 
 struct screen {
 	FILE *file;
-	bool terminal; /* one that can move its cursor */
+	bool terminal; /* it is a terminal that can move its cursor */
 	bool color, utf8;
 };
 
 void screen_open(struct screen *screen, FILE *file);
-int screen_width(const struct screen *screen); /* columns; 80 where it is no terminal */
-/* The escape sequence of a colour, "" where the screen shows none. */
+int screen_width(const struct screen *screen); /* in columns; 80 if it is no terminal */
+/* The escape sequence of a colour; "" if the screen shows no colours. */
 const char *color(const struct screen *screen, enum color color);
-/* Columns that a text takes, without escape sequences. */
+/* The columns that a text takes; it has no escape sequences. */
 int text_width(const char *text);
-/* As much of the text as fits into that many columns; belongs to the caller. */
+/* As much of the text as fits into that many columns. The caller frees it. */
 char *text_cut(const char *text, int columns);
-/* Replaces in every string of an object what could command a terminal or disguise text (control characters, changes of
- * direction, broken UTF-8, and all beyond ASCII where the locale has no UTF-8) by escapes. `lines` keeps line ends and
- * tabs. */
-void clean(struct json_object *object, bool utf8, bool lines);
+/* Replaces in every string of an object, by escapes, whatever could control a terminal or disguise text: control
+ * characters, changes of the writing direction, invalid UTF-8, and without a UTF-8 locale everything beyond ASCII.
+ * `lines` keeps newlines and tabs. */
+void sanitize(struct json_object *object, bool utf8, bool lines);
 
-/* ------------------------------------------------------------------ table.c */
+/* ------------------------------------------------------------------ text-table.c */
 
 struct table {
 	const char *const *heads; /* up to NULL */
@@ -111,9 +111,9 @@ struct table {
 };
 
 void table_begin(struct table *table, const char *const *heads);
-/* One row: as many texts as there are columns; they are copied, NULL is "". */
+/* One row: as many texts as there are columns. They are copied; NULL is "". */
 void table_row(struct table *table, ...);
-/* Prints it, without columns in which there is nothing, and frees it. */
+/* Prints the table without the columns in which all cells are empty, and frees it. */
 void table_end(struct table *table, const struct screen *screen);
 
 /* ------------------------------------------------------------------ client.c */
@@ -121,17 +121,18 @@ void table_end(struct table *table, const struct screen *screen);
 struct client {
 	void *so;
 	const struct vmmigrate_plugin *plugin;
-	bool raw, utf8;		  /* raw: replies are for programs and stay as they are; else they are cleaned */
-	struct json_object *info; /* once it was asked for */
+	bool raw, utf8;		  /* raw: replies are for programs and stay as they are; else they are sanitized */
+	struct json_object *info; /* see client_info; NULL until then */
 };
 
-/* Returns an exit status; says on stderr what is wrong. */
+/* Loads the plug-in. Returns EXIT_DONE, or EXIT_FAILED with a message on stderr. */
 int client_open(struct client *client);
 void client_close(struct client *client);
-/* Carries a verb out. Takes the request over. *reply is always an object and belongs to the caller. */
+/* Calls a verb of the engine; takes over the request. Returns the exit status. *reply is always an object, which the
+ * caller frees. */
 int client_call(struct client *client, const char *verb, struct json_object *request, struct json_object **reply);
-/* What the engine says of itself, borrowed: options[], checks[], verbs[], ... The object has "error" where it cannot.
- */
+/* The reply of the verb info, asked for once, borrowed: options[], checks[], ... If it cannot be had, it has an
+ * "error". */
 struct json_object *client_info(struct client *client);
 
 /* ------------------------------------------------------------------ tables.c */
@@ -292,23 +293,28 @@ char *show_time(int64_t time_us);	/* local time; seconds are accepted, too */
 char *show_duration(int64_t seconds);	/* 1:02:03 */
 char *show_guest(struct json_object *); /* 100 (web) */
 
-/* ------------------------------------------------------------------ watch.c, progress.c */
+/* ------------------------------------------------------------------ watch.c */
 
+/* What the first Ctrl-C does: it cancels the task, or only stops watching. */
 enum interrupt { INTERRUPT_CANCELS, INTERRUPT_LEAVES };
 
-/* Keeps Ctrl-C and the loss of the terminal for watch_task; before a task is started, so that none is missed. */
+/* Blocks Ctrl-C, SIGTERM, SIGHUP and SIGWINCH until watch_task takes them. To be called before the task is started, so
+ * that none ends this process between the two. */
 void watch_hold_signals(void);
-/* Follows a task to its end and shows it. Returns the task's exit status, or SIGNAL_EXIT where it stopped watching. */
+/* Follows a task to its end and shows it. Returns the task's exit status, or SIGNAL_EXIT if a signal ended the
+ * watching. */
 int watch_task(struct command *command, const char *task, enum interrupt interrupt);
+
+/* ------------------------------------------------------------------ progress.c */
 
 struct progress;
 struct progress *progress_begin(const struct command *command);
-/* Takes one event in; shows what stays on the screen, if anything. */
+/* Takes in one event, and prints what of it stays on the screen. */
 void progress_event(struct progress *progress, struct json_object *event);
-/* Draws the live line anew, where there is one. */
+/* Draws the live line anew, if the screen is a terminal. */
 void progress_draw(struct progress *progress);
 void progress_erase(struct progress *progress);
-/* A line of our own above the live line. */
+/* Prints a line of the command's own above the live line. */
 void progress_say(struct progress *progress, const char *format, ...) PRINTF(2, 3);
 void progress_end(struct progress *progress);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The plug-in, loaded as a panel loads it. */
+ * Loads the plug-in as a panel does, and calls the engine's verbs through it. */
 #include "cli.h"
 
 #include <dlfcn.h>
@@ -54,7 +54,7 @@ int client_call(struct client *client, const char *verb, struct json_object *req
 		status = EXIT_FAILED;
 	}
 	if (!client->raw)
-		clean(*reply, client->utf8, strcmp(verb, "log") == 0);
+		sanitize(*reply, client->utf8, strcmp(verb, "log") == 0);
 	return status;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The completion of bash: words of the tables go in when the package is built, guests and nodes are asked for when a
- * key is pressed. */
+ * The completion of bash. Verbs and options are written into it when the package is built; guests, nodes and tasks are
+ * asked for when the user presses Tab. */
 #include "cli.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Help: what is fixed is here, what can be given comes from the tables. */
+ * vmmigrate help, vmmigrate version. The fixed texts are here; verbs and options come from the tables. */
 #include "cli.h"
 
 #include <string.h>
@@ -21,13 +21,13 @@ static const char examples[] = "  vmmigrate 100 node2 --online    a running virt
 
 static const char what_happens[] = "  running VM, all disks on shared storage\n"
 				   "      --online     live: it runs on while its memory moves\n"
-				   "      --non-live   it stands while its memory moves, then goes on\n"
+				   "      --non-live   it is paused while its memory moves, then goes on\n"
 				   "      --restart    shut down here, started there\n"
 				   "  running VM with a local disk\n"
-				   "      --restart    (or nothing) its disks are copied while it runs; then it is\n"
-				   "                   shut down, what has changed is copied, and it is started\n"
+				   "      --restart    (or no option) its disks are copied while it runs; then it\n"
+				   "                   is shut down, what has changed is copied, and it is started\n"
 				   "  running container\n"
-				   "      --restart    (or nothing) likewise; containers cannot move live\n"
+				   "      --restart    (or no option) likewise; containers cannot move live\n"
 				   "  stopped guest\n"
 				   "      (any)        its definition and local disks move; it stays stopped\n"
 				   "\n"
@@ -45,7 +45,7 @@ static const char statuses[] = "  0      done\n"
 			       "  6      busy: another task has the guest\n"
 			       "  7      cancelled\n"
 			       "  8      done, but something is left to clean up: vmmigrate recover\n"
-			       "  9      needs an administrator's word: vmmigrate recover\n"
+			       "  9      needs an administrator's decision: vmmigrate recover\n"
 			       "  128+n  signal n made it stop watching; the task goes on\n";
 
 static void print_heading(const struct screen *to, const char *heading)
@@ -53,7 +53,7 @@ static void print_heading(const struct screen *to, const char *heading)
 	fprintf(to->file, "\n%s%s%s\n", color(to, BOLD), heading, color(to, PLAIN));
 }
 
-/* A name and a sentence beside or below it, folded to the width. */
+/* A name, and beside or below it a sentence that begins in column `indent` and is folded to the screen's width. */
 static void print_item(const struct screen *to, const char *name, const char *sentence, int indent)
 {
 	int width = screen_width(to) > 110 ? 110 : screen_width(to), column;
@@ -174,13 +174,13 @@ static int print_verb(struct command *command, const struct verb *verb)
 		fprintf(to->file, "\n%s", verb->more);
 	print_heading(to, "Options");
 	print_cli_options(to, verb);
-	print_item(to, "    --json", "Print what programs read.", 28);
+	print_item(to, "    --json", "Print for programs: one JSON object per line.", 28);
 	if (verb->migration_options)
-		fputs("\nand those of a migration: see `vmmigrate --help`.\n", to->file);
+		fputs("\nand the options of a migration: see `vmmigrate --help`.\n", to->file);
 	return EXIT_DONE;
 }
 
-/* Names for the completion of the shell, a line each. */
+/* Guests, nodes or tasks, one a line, for the shell's completion. */
 static int print_words(struct command *command)
 {
 	const char *what = command->arguments.given[OPTION_WORDS];

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* A dash is a minus, a dot or quote at a line's beginning is no request. */
+/* Escapes text for troff: '-' is a minus sign, and a line's first '.' or '\'' must not be taken for a request. */
 static void put(const char *text)
 {
 	if (*text == '.' || *text == '\'')
@@ -59,8 +59,8 @@ static void print_options(struct json_object *options)
 	const char *group = "";
 
 	puts(".SH OPTIONS");
-	puts("Of a migration; \\- and _ are alike. Names are those of Proxmox VE where it has one, else those of "
-	     "virsh.");
+	puts("Options of a migration; \\- and _ are the same in their names. The names are those of Proxmox VE if it "
+	     "has such an option, else those of virsh.");
 	each (option, options) {
 		const char *standard = text_at(option, "default");
 		auto_free char *argument = migration_option_argument(option);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * vmmigrate GUEST TARGET: plan, ask, start, watch. */
+ * vmmigrate GUEST TARGET: plan, ask, start, watch; and vmmigrate plan. */
 #include "cli.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@ static struct json_object *migration_request(const struct command *command)
 	return request;
 }
 
-/* A plan that checks refuse is an answer, but no yes. */
+/* A plan that the checks refuse is no error of the engine, but the command ends with EXIT_BLOCKED. */
 static int call_plan(struct command *command, struct json_object **reply)
 {
 	int status = client_call(&command->client, "plan", migration_request(command), reply);
@@ -55,7 +55,8 @@ static char *stop_question(struct json_object *plan)
 		      guest, target);
 }
 
-/* A command that names no way to go must not stop a running guest without a word. */
+/* A command without an option of the mode may mean a migration that stops the guest. If it would, the user is asked
+ * first. Returns EXIT_DONE to go on. */
 static int ask_first(struct command *command)
 {
 	auto_json struct json_object *reply = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Events for people: on a terminal one live line at the bottom and what matters above it, elsewhere plain lines. */
+ * Shows events to people: on a terminal one live line at the bottom, with log lines above it; elsewhere plain lines. */
 #include "cli.h"
 
 #include <stdarg.h>
@@ -17,10 +17,10 @@ struct progress {
 	const struct screen *screen;
 	bool live, quiet;
 	bool drawn;			/* the live line is on the screen */
-	char *phase, *object, *state;	/* what goes on: "precopy", "vda" (or ""), "begin" */
+	char *phase, *object, *state;	/* of the newest phase event: "precopy", "vda" (or ""), "begin" */
 	struct json_object *event;	/* the newest of type progress in this phase, or NULL */
-	int64_t began_s;		/* when the phase did */
-	int64_t plain_s, plain_percent; /* of the last plain line about progress */
+	int64_t began_s;		/* when that phase began, monotonic seconds */
+	int64_t plain_s, plain_percent; /* time and percentage of the last plain line about progress */
 };
 
 static int64_t now_s(void)
@@ -91,8 +91,8 @@ void progress_say(struct progress *progress, const char *format, ...)
  *
  *	precopy vda  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━   52 %  118 MiB/s  1:30 left  round 2
  *
- * It is made of pieces; where the terminal is narrow those at the end are left out, then the bar. Room is left for
- *"^C". */
+ * A title, a bar and pieces. On a narrow terminal the last pieces are left out, then the bar. The line leaves room for
+ * the "^C" that the terminal echoes. */
 
 #define PIECES_MOST 9
 
@@ -205,7 +205,7 @@ static void print_plain(struct progress *progress)
 	auto_free char *rate = show_size(number_at(event, "rate"));
 	auto_free char *speed = number_at(event, "rate") > 0 ? format(", %s/s", rate) : format("%s", "");
 
-	/* That nothing has been done yet the line of the phase has said. */
+	/* Before anything is done there is nothing to say that the phase's own line has not said. */
 	if (number_at(event, "done") + number_at(event, "files") == 0 ||
 	    (percent < progress->plain_percent + PLAIN_STEP && now < progress->plain_s + PLAIN_STEP_S))
 		return;
@@ -273,7 +273,8 @@ static void take_log(struct progress *progress, struct json_object *event)
 		say(progress, warning ? YELLOW : error ? RED : PLAIN, line);
 }
 
-/* Our part of it, from off to on again; and before that the guest's own, which may have worked for a while yet. */
+/* The downtime is from shut off to released. The guest's own shutdown comes before it and is told separately, since the
+ * guest may have worked during a part of it. */
 static void say_downtime(struct progress *progress, struct json_object *event)
 {
 	double off = (double)number_at(event, "statistics.downtime_ms") / 1000,
@@ -290,11 +291,11 @@ static void take_result(struct progress *progress, struct json_object *event)
 	const char *message = text_at(event, "message");
 	int exit = (int)number_at(event, "exit");
 	bool clean_end = exit == EXIT_DONE && !strstr(message, "WARNINGS");
-	bool half = exit == EXIT_DONE || exit == EXIT_CANCELLED || exit == EXIT_LEFTOVERS;
+	bool needs_a_look = exit == EXIT_DONE || exit == EXIT_CANCELLED || exit == EXIT_LEFTOVERS;
 
 	if (number_at(event, "statistics.downtime_ms") > 0 && !progress->quiet)
 		say_downtime(progress, event);
-	say(progress, clean_end ? GREEN : half ? YELLOW : RED, message);
+	say(progress, clean_end ? GREEN : needs_a_look ? YELLOW : RED, message);
 	set_phase(progress, "", "", "");
 }
 

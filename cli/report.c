@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What the engine found and plans, in words. */
+ * What is said to people and asked of them: findings, plans, errors, usage, questions. */
 #include "cli.h"
 
 #include <stdarg.h>
@@ -199,13 +199,13 @@ static const char *mode_in_words(const char *mode)
 	if (strcmp(mode, "live") == 0)
 		return "live: it runs on while its memory moves";
 	if (strcmp(mode, "paused") == 0)
-		return "paused: it stands while its memory moves, then goes on";
+		return "paused: its memory moves while it is paused, then it goes on";
 	if (strcmp(mode, "restart") == 0)
 		return "restart: it is shut down here and started there";
-	return strcmp(mode, "offline") == 0 ? "offline: it is stopped and stays so" : mode;
+	return strcmp(mode, "offline") == 0 ? "offline: it is stopped and stays stopped" : mode;
 }
 
-/* Where there are rounds it is said how they learn what has changed. */
+/* If the volumes are copied in rounds, the column TRACK says how each round finds what has changed. */
 static void print_volumes(const struct screen *to, struct json_object *volumes, bool rounds)
 {
 	static const char *const heads[] = {"VOLUME", "ACTION", "SIZE", "FORMAT", "STORAGE",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * What a terminal can show. Names of guests and words of other nodes are strangers' text: they are cleaned once, when a
- * reply comes in, and may be printed anywhere after that. */
+ * What a terminal can show. Names of guests and messages of other nodes are not trusted: every reply and event is
+ * sanitized once, when it comes in, and may be printed anywhere after that. */
 #include "cli.h"
 
 #include <langinfo.h>
@@ -39,7 +39,8 @@ const char *color(const struct screen *screen, enum color color)
 
 /* ------------------------------------------------------------------ characters */
 
-/* One character of UTF-8: its length and *rune. Broken bytes give length 1 and a rune of 0xdc00 and the byte. */
+/* Decodes one character of UTF-8. Returns its length and sets *rune. An invalid byte counts as one character, 0xdc00 +
+ * byte. */
 static int rune_read(const char *text, uint32_t *rune)
 {
 	const unsigned char *p = (const unsigned char *)text;
@@ -60,7 +61,7 @@ static int rune_read(const char *text, uint32_t *rune)
 	return more + 1;
 }
 
-/* Neither commands the terminal nor disguises what is around it. */
+/* False for what could control the terminal or disguise the text around it, see sanitize. */
 static bool rune_is_safe(uint32_t rune, bool utf8, bool lines)
 {
 	if (rune == '\n' || rune == '\t')
@@ -77,7 +78,7 @@ static bool rune_is_safe(uint32_t rune, bool utf8, bool lines)
 	return utf8 && wcwidth((wchar_t)rune) >= 0;
 }
 
-static char *clean_text(const char *text, size_t length, bool utf8, bool lines)
+static char *sanitize_text(const char *text, size_t length, bool utf8, bool lines)
 {
 	char *result = NULL;
 	size_t size;
@@ -104,20 +105,20 @@ static char *clean_text(const char *text, size_t length, bool utf8, bool lines)
 	return result;
 }
 
-void clean(struct json_object *object, bool utf8, bool lines)
+void sanitize(struct json_object *object, bool utf8, bool lines)
 {
 	if (json_object_is_type(object, json_type_object)) {
 		json_object_object_foreach(object, key, value)
 		{
 			(void)key;
-			clean(value, utf8, lines);
+			sanitize(value, utf8, lines);
 		}
 	} else if (json_object_is_type(object, json_type_array)) {
 		each (value, object)
-			clean(value, utf8, lines);
+			sanitize(value, utf8, lines);
 	} else if (json_object_is_type(object, json_type_string)) {
-		auto_free char *text = clean_text(json_object_get_string(object),
-						  (size_t)json_object_get_string_len(object), utf8, lines);
+		auto_free char *text = sanitize_text(json_object_get_string(object),
+						     (size_t)json_object_get_string_len(object), utf8, lines);
 
 		json_object_set_string(object, text);
 	}

@@ -25,10 +25,10 @@ const struct verb verbs[] = {
 		.id = VERB_CHECK,
 		.name = "check",
 		.usage = "GUEST [TARGET] [OPTIONS]",
-		.help = "say whether a guest can go, and all that is in the way",
+		.help = "say whether a guest can be moved, and everything that prevents it",
 		.more = "Without a target, every node is asked: can it take the guest, and if not, why\n"
 			"not. Nothing is changed. With the options of a migration it answers for a\n"
-			"migration with those options. Exit status 3 where the target is refused.\n",
+			"migration with those options. Exit status 3 if the target is refused.\n",
 		.least = 1,
 		.most = 2,
 		.migration_options = true,
@@ -75,17 +75,17 @@ const struct verb verbs[] = {
 		.id = VERB_STATUS,
 		.name = "status",
 		.usage = "[TASK|GUEST] [--follow]",
-		.help = "where a migration is; follows it while it runs",
+		.help = "how far a migration is; follows it while it runs",
 		.more = "On a terminal a task that runs is followed to its end. Ctrl-C stops watching and\n"
-			"cancels nothing. The exit status is then the migration's. Of a guest, the node\n"
-			"that owns it is shown as well.\n",
+			"cancels nothing. The exit status is then the migration's. For a guest, the node\n"
+			"that owns it is shown too.\n",
 		.most = 1,
 	},
 	{
 		.id = VERB_LOG,
 		.name = "log",
 		.usage = "TASK|GUEST",
-		.help = "the log of a task, or of a guest's newest",
+		.help = "the log of a task, or of the newest task of a guest",
 		.least = 1,
 		.most = 1,
 	},
@@ -93,7 +93,7 @@ const struct verb verbs[] = {
 		.id = VERB_CANCEL,
 		.name = "cancel",
 		.usage = "TASK|GUEST",
-		.help = "cancel a migration: all is rolled back",
+		.help = "cancel a migration and roll it back",
 		.least = 1,
 		.most = 1,
 	},
@@ -103,20 +103,21 @@ const struct verb verbs[] = {
 		.usage = "[TASK|GUEST] [--keep source|target]",
 		.help = "finish or undo what a crash has interrupted",
 		.more = "Asks both nodes and their journals. It runs by itself when a task ends badly, at\n"
-			"boot, and from a timer; by hand it does no harm. Where the other node cannot be\n"
+			"boot, and from a timer; by hand it does no harm. If the other node cannot be\n"
 			"asked, nothing is started until an administrator who knows which node is dead\n"
-			"says whose copy counts: --keep source or --keep target.\n",
+			"decides which node keeps the guest: --keep source or --keep target.\n",
 		.most = 1,
 	},
 	{
 		.id = VERB_NODE,
 		.name = "node",
 		.usage = "add NAME ADDRESS | test [NAME] | list",
-		.help = "join this node with another, or test that",
-		.more = "add makes a key pair of our own if there is none, shows the fingerprint of the\n"
-			"new node's host key and asks whether it is right (--accept says so beforehand),\n"
-			"installs the key there, restricted to our agent, and the other way round, and\n"
-			"tests both directions. It may be repeated.\n",
+		.help = "make another node part of the cluster, or test the connections",
+		.more = "add makes a key pair for vmmigrate if there is none, shows the fingerprint of\n"
+			"the new node's host key and asks whether it is right (--accept answers yes\n"
+			"beforehand), installs the key there, where it can start vmmigrate's agent and\n"
+			"nothing else, does the same in the other direction, and tests both. It may be\n"
+			"repeated.\n",
 		.least = 1,
 		.most = 3,
 	},
@@ -124,13 +125,14 @@ const struct verb verbs[] = {
 		.id = VERB_SEEDS,
 		.name = "seeds",
 		.usage = "[NODE] [--prune]",
-		.help = "old copies that nodes keep to begin new ones from",
-		.more = "A seed lies beside the place of its volume. It is left by a guest that has moved\n"
-			"away (--keep-seed, keep_seed in vmmigrate.conf), or by a copy that was cut or\n"
-			"cancelled (\"partial\": the next try goes on from there). A copy that begins from\n"
-			"a seed reads and compares all of it, so that an old one does no harm. Seeds go\n"
-			"by themselves when their time is over, or when their room is needed; --prune\n"
-			"removes them now. Files of such a name that are not ours (\"foreign\") stay.\n",
+		.help = "old copies of volumes, which the next copies start from",
+		.more = "A seed is a file beside the path of its volume. It is left by a guest that has\n"
+			"moved away (--keep-seed, or keep_seed in vmmigrate.conf), or by a copy that was\n"
+			"interrupted or cancelled (\"partial\": the next attempt continues it). A copy that\n"
+			"starts from a seed reads and compares all of it, so an old seed does no harm.\n"
+			"Seeds are removed when their time is over or when a migration needs the space;\n"
+			"--prune removes them now. Files of such a name that vmmigrate did not make\n"
+			"(\"foreign\") stay.\n",
 		.most = 1,
 	},
 	{
@@ -199,12 +201,12 @@ const struct cli_option cli_options[] = {
 		.name = "quiet",
 		.letter = 'q',
 		.verbs = GOES_WITH(VERB_MIGRATE) | GOES_WITH(VERB_STATUS),
-		.help = "No progress: warnings and the result only.",
+		.help = "Print no progress, only warnings and the result.",
 	},
 	{
 		.id = OPTION_JSON,
 		.name = "json",
-		.help = "Print what programs read: one JSON object a line.",
+		.help = "Print for programs: one JSON object per line.",
 	},
 	{
 		.id = OPTION_NO_COLOR,
@@ -220,21 +222,21 @@ const struct cli_option cli_options[] = {
 		.name = "follow",
 		.letter = 'f',
 		.verbs = GOES_WITH(VERB_STATUS),
-		.help = "Follow a running task to its end; on a terminal it does so by itself.",
+		.help = "Follow a running task to its end; on a terminal that is the default.",
 	},
 	{
 		.id = OPTION_ALL,
 		.name = "all",
 		.letter = 'a',
 		.verbs = GOES_WITH(VERB_TASKS),
-		.help = "Those of all nodes.",
+		.help = "Show the tasks of all nodes.",
 	},
 	{
 		.id = OPTION_KEEP,
 		.name = "keep",
 		.argument = "source|target",
 		.verbs = GOES_WITH(VERB_RECOVER),
-		.help = "The administrator's decision where one node cannot be asked.",
+		.help = "The administrator's decision if one node cannot be asked: which one keeps the guest.",
 	},
 	{
 		.id = OPTION_ACCEPT,
@@ -246,13 +248,13 @@ const struct cli_option cli_options[] = {
 		.id = OPTION_PRUNE,
 		.name = "prune",
 		.verbs = GOES_WITH(VERB_SEEDS),
-		.help = "Remove them all, but for files that are not ours.",
+		.help = "Remove all seeds, except files that vmmigrate did not make.",
 	},
 	{
 		.id = OPTION_HELP,
 		.name = "help",
 		.letter = 'h',
-		.help = "This text; with a verb, that verb's.",
+		.help = "Show this text, or with a verb the help for that verb.",
 	},
 	{
 		.id = OPTION_VERSION,

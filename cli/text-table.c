@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Tables whose columns line up. */
+ * Prints tables whose columns line up. */
 #include "cli.h"
 
 #include <limits.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOLD_LEAST 20 /* columns; in less, folding makes nothing clearer */
+#define FOLD_LEAST 20 /* columns that the last cell must have to be folded; in fewer it would be harder to read */
 
 void table_begin(struct table *table, const char *const *heads)
 {
@@ -35,7 +35,7 @@ void table_row(struct table *table, ...)
 	va_end(args);
 }
 
-/* 0 where nothing is in it. */
+/* The width of the column's widest cell; 0 if all are empty, then it is not printed. */
 static int column_width(const struct table *table, size_t column)
 {
 	int head = text_width(table->heads[column]), width = 0;
@@ -48,7 +48,7 @@ static int column_width(const struct table *table, size_t column)
 	return width > 0 && width < head ? head : width;
 }
 
-/* Where the last of the columns that are shown begins, and which it is. */
+/* Sets *last to the index of the last column that is printed, and returns the screen column in which it begins. */
 static int last_column(const struct table *table, const int *widths, size_t *last)
 {
 	int begin = 0;
@@ -61,7 +61,8 @@ static int last_column(const struct table *table, const int *widths, size_t *las
 	return begin;
 }
 
-/* The next word, or as much of a path that is longer than the room as fits, up to a slash. */
+/* The length in bytes of what goes on a line as a whole: the next word, or if that is wider than `room` (a path, say)
+ * as much of it as fits, up to a slash. */
 static size_t word_length(const char *text, int room)
 {
 	size_t length = strcspn(text, " ");
@@ -71,7 +72,7 @@ static size_t word_length(const char *text, int room)
 	return slash && slash > start ? (size_t)(slash - start) + 1 : length;
 }
 
-/* Text in lines of at most `room` columns, the later ones below the first. */
+/* Prints text in lines of at most `room` columns, each of which begins in column `begin`. */
 static void print_folded(const struct screen *screen, const char *text, int begin, int room)
 {
 	bool space = false;
@@ -98,7 +99,7 @@ static void print_row(const struct table *table, const struct screen *screen, co
 {
 	size_t last;
 	int begin = last_column(table, widths, &last), gap = 0;
-	/* Elsewhere than on a terminal a row is a line. */
+	/* If the output is no terminal each row is one line, so that programs can read it. */
 	int room = screen->terminal ? screen_width(screen) - begin : INT_MAX;
 
 	for (size_t i = 0; i <= last; i++) {

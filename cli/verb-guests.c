@@ -31,7 +31,7 @@ int run_list(struct command *command)
 
 /* ------------------------------------------------------------------ check, targets */
 
-/* The first finding that refuses, and how many more there are. */
+/* The first finding that refuses and the number of the others; "" if none refuses. The caller frees it. */
 static char *why_not(struct json_object *findings)
 {
 	struct json_object *first = NULL;

@@ -91,7 +91,7 @@ static int node_add(struct command *command)
 	return has(reply, "error") ? report_error(command, status, reply) : status;
 }
 
-/* Fails where one of the links does. */
+/* Ends with EXIT_FAILED if one of the connections fails. */
 static int node_test(struct command *command)
 {
 	const char *name = command->arguments.count > 1 ? command->arguments.positional[1] : NULL;

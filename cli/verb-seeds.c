@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-/* "qemu-100" as people type it: "qemu/100"; belongs to the caller. */
+/* The seed's guest as people type it: "qemu/100" for "qemu-100". The caller frees it. */
 static char *guest_of(struct json_object *seed)
 {
 	char *guest = format("%s", text_at(seed, "guest"));

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* The id of the guest's newest task, on whichever node; belongs to the caller, NULL where there is none. */
+/* The id of the guest's newest task on any node; NULL if it has none. The caller frees it. */
 static char *newest_task(struct command *command, const char *guest)
 {
 	struct json_object *request = request_make("guest", guest), *newest = NULL;
@@ -19,13 +19,14 @@ static char *newest_task(struct command *command, const char *guest)
 	return newest ? format("%s", text_at(newest, "task")) : NULL;
 }
 
-/* What is known of a task, or where the word is none, of the guest of that name: then its "record" is there, too. */
+/* The status of the task that the first argument names. If there is no such task, of the newest task of the guest of
+ * that name, with the guest's "record" beside it. Returns the status of the call. */
 static int find_task(struct command *command, struct json_object **reply)
 {
 	const char *who = positional(command, 0);
 	int status = client_call(&command->client, "status", request_make("task", who), reply);
 
-	/* A guest's name may be no task's at all. */
+	/* EXIT_USAGE: the name of a guest may have characters that no task's id has. */
 	if (status != EXIT_NOT_FOUND && status != EXIT_USAGE)
 		return status;
 	auto_free char *task = newest_task(command, who);
@@ -53,7 +54,7 @@ static bool need_task(struct command *command, struct json_object **found, int *
 	return false;
 }
 
-/* The task's id of what find_task has found; the word itself where it has found nothing. Borrowed. */
+/* The task's id in what find_task has found; the argument itself if it has found no task. Borrowed. */
 static const char *task_of(const struct command *command, struct json_object *found)
 {
 	const char *task = text_at(found, "task.task");
@@ -129,10 +130,10 @@ static void print_task(const struct screen *out, struct json_object *reply)
 	print_field(out, "Started", started);
 	if (number_at(task, "result.statistics.kept_bytes") > 0) {
 		auto_free char *kept = show_size(number_at(task, "result.statistics.kept_bytes"));
-		auto_free char *words = format("%s of the copy are on %s: the next try goes on from there", kept,
-					       text_at(task, "target"));
+		auto_free char *text = format("%s of the copy are on %s: the next try goes on from there", kept,
+					      text_at(task, "target"));
 
-		print_field(out, "Kept", words);
+		print_field(out, "Kept", text);
 	}
 	print_field(out, "Result", has(reply, "result") ? result_text(reply) : result_text(task));
 }
@@ -201,7 +202,8 @@ int run_cancel(struct command *command)
 	return status;
 }
 
-/* The administrator's word is said of a task; without one, a guest without a task may be asked about as well. */
+/* An administrator's decision (--keep) is about a task. Without --keep a guest may be named that has a record but no
+ * task. */
 static struct json_object *recover_request(struct command *command, const char *keep)
 {
 	auto_json struct json_object *found = NULL;
@@ -214,8 +216,8 @@ static struct json_object *recover_request(struct command *command, const char *
 	return request_and(request_make("task", task_of(command, found)), "keep", keep);
 }
 
-/* The exit status of what could not be recovered, if there is any. */
-static int unsettled(struct json_object *recovered)
+/* EXIT_DONE if all tasks were recovered, else the exit status of the first that was not. */
+static int recovered_status(struct json_object *recovered)
 {
 	each (task, recovered)
 		if (strcmp(text_at(task, "outcome"), "unsettled") == 0)
@@ -234,14 +236,14 @@ int run_recover(struct command *command)
 	if (keep && strcmp(keep, "source") != 0 && strcmp(keep, "target") != 0)
 		return usage_error(command, "--keep takes source or target, not '%s'", keep);
 	if (keep && command->arguments.count == 0)
-		return usage_error(command, "--keep needs the task or guest that it is said of");
+		return usage_error(command, "--keep needs the task or guest that it is about");
 	if (!call_and_report(command, "recover", recover_request(command, keep), &reply, &status))
-		return status ? status : unsettled(at(reply, "recovered"));
+		return status ? status : recovered_status(at(reply, "recovered"));
 	table_begin(&table, heads);
 	each (task, at(reply, "recovered"))
 		table_row(&table, text_at(task, "task"), text_at(task, "outcome"), text_at(task, "message"));
 	if (table.count == 0)
 		fputs("There is nothing to recover.\n", command->out.file);
 	table_end(&table, &command->out);
-	return unsettled(at(reply, "recovered"));
+	return recovered_status(at(reply, "recovered"));
 }

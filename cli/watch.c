@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Follows a task to its end. The task does not need us: whatever happens here, it goes on. The first Ctrl-C asks it to
- * cancel and stays for the roll-back; the second only stops watching. */
+ * Follows a task to its end. The task does not depend on this process and goes on if it ends. The first Ctrl-C asks the
+ * task to cancel and waits until it is rolled back; the second only stops watching. */
 #include "cli.h"
 
 #include <poll.h>
@@ -12,19 +12,19 @@
 #include <unistd.h>
 
 #define TICK_MS	      1000
-#define LOST_ATTEMPTS 30 /* one a second, while the engine cannot be reached */
+#define LOST_ATTEMPTS 30 /* how often to try again, once a second, while the event stream cannot be opened */
 
 struct watch {
 	struct command *command;
 	const char *task;
 	enum interrupt interrupt;
 	struct progress *progress;
-	int signals;	/* signalfd */
-	uint64_t next;	/* number of the event to go on from */
-	bool cancelled; /* it was asked to */
-	int status;	/* once it is known, else -1 */
+	int signals;	/* signalfd of the signals that watch_hold_signals blocks */
+	uint64_t next;	/* sequence number of the event to read next */
+	bool cancelled; /* the task was asked to cancel */
+	int status;	/* exit status of the command, -1 while there is none yet */
 
-	struct json_object *broken; /* the error that ended the newest stream, or NULL */
+	struct json_object *error; /* the error that ended the newest stream, or NULL */
 };
 
 static sigset_t held_signals(void)
@@ -35,7 +35,7 @@ static sigset_t held_signals(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGWINCH);
-	/* One that is ignored shall stay so: nohup, a job in the background of a script. */
+	/* A signal that is ignored stays ignored: nohup and background jobs of scripts rely on it. */
 	for (size_t i = 0; i < COUNT(wanted); i++)
 		if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
 			sigaddset(&set, wanted[i]);
@@ -51,6 +51,7 @@ void watch_hold_signals(void)
 
 /* ------------------------------------------------------------------ signals */
 
+/* Stops watching because of that signal; the task goes on. */
 static void leave(struct watch *watch, int number)
 {
 	if (!watch->command->arguments.given[OPTION_JSON])
@@ -71,7 +72,7 @@ static void cancel(struct watch *watch)
 	watch->cancelled = true;
 	if (client_call(&watch->command->client, "cancel", request_make("task", watch->task), &reply) != EXIT_DONE &&
 	    !watch->command->arguments.given[OPTION_JSON])
-		progress_say(watch->progress, "It is not cancelled: %s", text_at(reply, "error.message"));
+		progress_say(watch->progress, "It could not be cancelled: %s", text_at(reply, "error.message"));
 }
 
 static void take_signals(struct watch *watch)
@@ -102,10 +103,10 @@ static void take_event(struct watch *watch, const char *text)
 	if (!event)
 		return;
 	if (!watch->command->client.raw)
-		clean(event, watch->command->client.utf8, false);
+		sanitize(event, watch->command->client.utf8, false);
 	if (has(event, "error") && !has(event, "type")) {
-		json_object_put(watch->broken);
-		watch->broken = json_object_get(event);
+		json_object_put(watch->error);
+		watch->error = json_object_get(event);
 		return;
 	}
 	watch->next = (uint64_t)number_at(event, "seq") + 1;
@@ -119,7 +120,7 @@ static void take_event(struct watch *watch, const char *text)
 	}
 }
 
-/* All that has come. False at the end of the stream. */
+/* Takes all events that have come. Returns false at the end of the stream. */
 static bool take_events(struct watch *watch, struct vmmigrate_follow *follow)
 {
 	const struct vmmigrate_plugin *plugin = watch->command->client.plugin;
@@ -135,7 +136,7 @@ static bool take_events(struct watch *watch, struct vmmigrate_follow *follow)
 	return true;
 }
 
-/* One stream, to its end or ours. Returns true where something came. */
+/* Reads one event stream until it ends or watching ends. Returns true if any event came. */
 static bool watch_stream(struct watch *watch)
 {
 	const struct vmmigrate_plugin *plugin = watch->command->client.plugin;
@@ -158,7 +159,7 @@ static bool watch_stream(struct watch *watch)
 	return watch->next != first;
 }
 
-/* An error that a second try does not mend: there is no such task, it may not be seen, it has no worker. */
+/* Errors that stay the same however often one tries: there is no such task, it may not be seen, its worker is dead. */
 static bool is_final(struct json_object *reply)
 {
 	int exit = (int)number_at(reply, "error.exit");
@@ -171,17 +172,17 @@ static void give_up(struct watch *watch)
 {
 	progress_erase(watch->progress);
 	watch->status = EXIT_FAILED;
-	if (watch->broken)
-		watch->status =
-			report_error(watch->command, (int)number_at(watch->broken, "error.exit"), watch->broken);
-	if (!watch->command->client.raw && !is_final(watch->broken))
+	if (watch->error)
+		watch->status = report_error(watch->command, (int)number_at(watch->error, "error.exit"), watch->error);
+	if (!watch->command->client.raw && !is_final(watch->error))
 		progress_say(watch->progress,
 			     "The task cannot be watched any more; it goes on. Look again with: vmmigrate status %s",
 			     watch->task);
 }
 
-/* The stream ended without a result. Where the task has one nevertheless, that is the end; else it is tried again. */
-static void look_after(struct watch *watch)
+/* The stream ended without a result event. If the task's status has a result, that ends the watching; else waits a
+ * second before the stream is opened again. */
+static void look_for_result(struct watch *watch)
 {
 	auto_json struct json_object *reply = NULL;
 	struct pollfd fd = {.fd = watch->signals, .events = POLLIN};
@@ -210,13 +211,13 @@ int watch_task(struct command *command, const char *task, enum interrupt interru
 	for (int lost = 0; watch.status < 0; lost++) {
 		if (watch_stream(&watch))
 			lost = 0;
-		if (watch.status < 0 && (lost == LOST_ATTEMPTS || is_final(watch.broken)))
+		if (watch.status < 0 && (lost == LOST_ATTEMPTS || is_final(watch.error)))
 			give_up(&watch);
 		if (watch.status < 0)
-			look_after(&watch);
+			look_for_result(&watch);
 	}
 	progress_end(watch.progress);
-	json_object_put(watch.broken);
+	json_object_put(watch.error);
 	close(watch.signals);
 	return watch.status;
 }

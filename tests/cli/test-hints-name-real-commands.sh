@@ -18,7 +18,8 @@ literals()
 }
 
 # The commands in text: "vmmigrate", its first argument, and what follows as long as it looks like an argument. A %s is
-# given a value that every verb takes. "the package vmmigrate" and the like name the product, not a command.
+# given a value that every verb takes. A command begins the text or follows a punctuation mark or a word like "run"; after
+# other words, as in "the package vmmigrate", the name is the product's.
 commands()
 {
 	awk '
@@ -28,9 +29,8 @@ commands()
 			token ~ /^(add|test|list|source|target|guests|nodes|tasks)$/
 	}
 	{
-		gsub(/(package|of|by|no|its) vmmigrate /, "")
 		gsub(/vmmigrate (moves a guest|%s there is)/, "")
-		while (match($0, /(^|[^a-z_.\/-])vmmigrate [^ ]/)) {
+		while (match($0, /(^|[:;,.`\047"(]|(^|[^a-z])([Rr]un|[Ss]ee|[Tt]ry|[Uu]se|or)) *vmmigrate [^ ]/)) {
 			$0 = substr($0, RSTART + RLENGTH - 1)
 			rest = $0
 			sub(/[;`),:.\047|\\].*/, "", rest)
@@ -124,6 +124,7 @@ cat >"$fake/wrong.c" <<'END'
 /* vmmigrate in-a-comment --in-a-comment */
 static const char *const hints[] = {"list them: vmmigrate qemu/list", "run `vmmigrate recove"
 	"r %s --kep source`, or give --onlin", "the package vmmigrate is not there (virsh list --all)",
+	"a file that vmmigrate did not make",
 	"end it (vmmigrate cancle %s)"};
 END
 literals "$fake/wrong.c" >"$fake/literals"
