@@ -9,7 +9,7 @@
 	{                                                                                                              \
 		.name = #member, .type = FIELD_COUNT, .offset = offsetof(struct plan_volume, owner.member)             \
 	}
-/* Clients find these in each volume, as null where there is nothing. */
+/* Clients find these in each volume, as null if there is nothing. */
 #define TEXT_OR_NULL(member)                                                                                           \
 	{                                                                                                              \
 		.name = #member, .type = FIELD_TEXT, .offset = offsetof(struct plan_volume, member),                   \

@@ -11,7 +11,7 @@ enum plan_action { PLAN_KEEP, PLAN_COPY };
 
 struct plan_volume {
 	/* What is known of it on the source (storage.h says what each one means). NULL, and -1 of `files`,
-	 * `virtual_size`, `snapshots` and the owner, where it is not known; `size` and `allocated` are 0 then. */
+	 * `virtual_size`, `snapshots` and the owner, if it is not known; `size` and `allocated` are 0 then. */
 	char *target, *type, *device, *format, *bus, *cache, *path, *source, *pool, *volume, *in, *home;
 	char *storage, *kind, *sharing, *backing, *data_file, *identity;
 	int64_t size, allocated, virtual_size, files, snapshots;

@@ -119,7 +119,7 @@ static int look_on_both(struct migration *m, const struct plan_volume *volume, s
 	return 0;
 }
 
-/* Compares names and attributes of all files, and contents: of all files where `all`, else of those that were written
+/* Compares names and attributes of all files, and contents: of all files if `all`, else of those that were written
  * since the first push began. rsync takes a file of the same size and time for the same file, so it may have left such
  * a one as it was. */
 static int compare(struct migration *m, const struct plan_volume *volume, bool all, struct tree_digest *here,

@@ -14,37 +14,37 @@ step step_prepare, step_precopy, step_rounds, step_copy, step_verify, step_publi
 step step_handover, step_commit, step_release;					    /* steps-handover.c */
 undo undo_handover;								    /* steps-handover.c */
 
-/* Tells the target to remove what it has made for the task, and to forget the task. Where the target cannot be told,
- * m->pending is set: the target cannot start anything, and recover tells it later. Error "committed" where the target
- * owns the guest. */
+/* Tells the target to remove what it has made for the task, and to forget the task. If the target cannot be told,
+ * m->pending is set: the target cannot start anything, and recover tells it later. Error "committed" if the target owns
+ * the guest. */
 int abort_on_target(struct migration *m, struct vmm_error **err);
 
-/* Runs the hooks of the end ("post-migrate", "failed" or "cancelled") on each node where pre-migrate hooks were run:
- * one of the three, once. A hook that fails is a warning. */
+/* Runs the hooks of the end - one of "post-migrate", "failed" and "cancelled" - once on each node that has run
+ * pre-migrate hooks. A hook that fails is a warning. */
 void hooks_end(struct migration *m, const char *phase);
 
 /* Closes the sessions of copies that are open. */
 void sessions_drop(struct migration *m);
 
-/* What a long copy reports its progress as (migration.c). */
+/* The phase and the object that a long copy reports its progress for (migration.c). */
 struct watching {
 	struct migration *m;
 	const char *phase, *object;
-	int round; /* 0: the only one, or the last */
+	int round; /* 0: the only pass, or the last */
 };
 /* Reports progress; takes `more`. Returns false once somebody has asked to cancel. */
 bool watching_report(const struct watching *watching, uint64_t done, uint64_t total, struct json_object *more);
 
-/* Directory trees in place of images (steps-trees.c); `round` is 0 for the only or last one, *wire counts the bytes
- * sent. */
+/* Directory trees (steps-trees.c), which are not copied as images are. */
 bool volume_is_tree(const struct plan_volume *volume);
+/* Copies the tree. `round`: 0 for the only pass, or the last; *wire: bytes that were sent. */
 int tree_step_push(struct migration *m, const struct plan_volume *volume, const char *phase, int round, uint64_t *wire,
 		   struct vmm_error **err);
-/* Has the target write to its disk what has arrived while the guest runs, so that little is left to write after the
- * stop. */
+/* Has the target sync the tree while the guest runs, so that little is left to write after the stop. */
 int tree_step_sync(struct migration *m, const struct plan_volume *volume, struct vmm_error **err);
+/* Compares both ends; copies the tree once more, and compares again, if they differ. Error "verify-failed". */
 int tree_step_verify(struct migration *m, const struct plan_volume *volume, struct vmm_error **err);
-/* NODE_PUBLISH with these arguments, which it takes. Error "source-changed" where the tree was touched since the last
+/* NODE_PUBLISH with these arguments, which it takes. Error "source-changed" if the tree was written to since the last
  * push began. */
 int tree_step_publish(struct migration *m, const struct plan_volume *volume, struct json_object *args,
 		      struct vmm_error **err);

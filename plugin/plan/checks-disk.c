@@ -1,4 +1,4 @@
-/* checks-disk.c: can the guest's disks and images go where the guest goes, in this mode? */
+/* checks-disk.c: can the guest's disks and images be moved with it, in this mode? */
 #include "plan/checks.h"
 
 /* "32.0 GiB on storage "default"". */
@@ -55,9 +55,9 @@ void look_local_disk_online(const struct look *look)
 	json_each (volume, look->guest, "volumes") {
 		if (volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY)
 			continue;
-		vmm_auto_free char *where = size_and_storage(volume);
+		vmm_auto_free char *about = size_and_storage(volume);
 		text_add(&names, "%s%s", names.length ? ", " : "", volume_name(volume));
-		text_add(&disks, "%s%s (%s)", disks.length ? ", " : "", volume_name(volume), where);
+		text_add(&disks, "%s%s (%s)", disks.length ? ", " : "", volume_name(volume), about);
 	}
 	if (!names.length)
 		return;
@@ -76,11 +76,11 @@ void look_local_cdrom(const struct look *look)
 		if (!volume_is_disc(volume) || json_number(volume, "size") <= MEDIA_LIMIT ||
 		    volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_MEDIA)
 			continue;
-		vmm_auto_free char *where = size_and_storage(volume);
+		vmm_auto_free char *about = size_and_storage(volume);
 		const char *path = json_text(volume, "path"), *name = volume_name(volume);
 		struct json_object *finding =
 			found(look, name, "%s: the image %s (%s) is not on %s, and is too large to be copied along",
-			      name, path, where, look->name[TARGET]);
+			      name, path, about, look->name[TARGET]);
 		finding_hint(finding,
 			     "eject it (virsh change-media %s %s --eject --live --config), or copy it to the same path "
 			     "on %s first",

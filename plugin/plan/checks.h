@@ -10,21 +10,21 @@
 
 /* ------------------------------------------------------------------ facts, read (facts-read.c) */
 
-/* The guest on the source, its kind ("qemu" where nothing is known), and what the hypervisor of that kind says. */
+/* The guest on the source, its kind ("qemu" if nothing is known), and what the hypervisor of that kind says. */
 struct json_object *facts_guest(const struct facts *facts);
 const char *facts_kind(const struct facts *facts);
 struct json_object *facts_host(const struct facts *facts, enum side side);
 /* "VM 100" or "container 200"; belongs to the caller. */
 char *facts_label(const struct facts *facts) VMM_MUST_USE;
 bool facts_option(const struct facts *facts, const char *name);
-/* True where the target is another node than the source and its facts are there. */
+/* True if the target is another node than the source and its facts are there. */
 bool facts_have_target(const struct facts *facts);
-/* True where the guest is not shut off. */
+/* True if the guest is not shut off. */
 bool facts_active(const struct facts *facts);
 
 /* ------------------------------------------------------------------ guests that are in the way (facts-read.c) */
 
-/* True where the target's guest `other` (short facts) has the id, name or UUID of ours. */
+/* True if the target's guest `other` (short facts) has the id, name or UUID of ours. */
 bool guest_same(const struct facts *facts, struct json_object *other);
 /* True if it is a stopped leftover of our guest: same id and UUID, and its record says that the guest has moved on
  * since. */
@@ -84,7 +84,7 @@ struct look {
 	const struct check *check;
 	struct json_object *findings;
 	struct json_object *guest;
-	struct json_object *node[SIDES]; /* TARGET is NULL where there are no facts, or it is the source itself */
+	struct json_object *node[SIDES]; /* TARGET is NULL if there are no facts, or it is the source itself */
 	struct json_object *host[SIDES]; /* the hypervisor's, or NULL */
 	struct json_object *fit;	 /* the target's, or NULL */
 	const char *name[SIDES];

@@ -4,7 +4,7 @@
 
 #define NAME(member) FIELD_OF(struct plan, member, NAME, true)
 #define FLAG(member) FIELD_OF(struct plan, member, FLAG, true)
-/* Clients find these in each plan, as null where there is nothing. */
+/* Clients find these in each plan, as null if there is nothing. */
 #define OR_NULL(member, kind)                                                                                          \
 	{                                                                                                              \
 		.name = #member, .type = FIELD_##kind, .offset = offsetof(struct plan, member), .empty = EMPTY_NULL    \

@@ -42,7 +42,7 @@ struct option {
 	const char *choices;  /* "secure|insecure", else NULL */
 	const char *group;    /* "mode", "limits", "network", "safety" */
 	const char *help;     /* one sentence */
-	const char *standard; /* the value where neither the request nor the configuration has one, or NULL */
+	const char *standard; /* the value if neither the request nor the configuration has one, or NULL */
 	const char *setting;  /* the key in the configuration's [migration] that gives its default, or NULL */
 	int64_t least, most;  /* of a number */
 };
@@ -55,10 +55,10 @@ const struct option *option_find(const char *name);
  * most}. */
 struct json_object *options_to_json(void);
 
-/* Reads which guest a raw request is about: its "guest" (100, "100", or "qemu/100" where guests of two kinds have that
- * name) becomes "guest" and, where it is known, "kind" of `request`. Error: VMM_USAGE. */
+/* Reads which guest a raw request is about: its "guest" (100, "100", or "qemu/100" if guests of two kinds have that
+ * name) becomes "guest" and, if it is known, "kind" of `request`. Error: VMM_USAGE. */
 int request_guest(struct json_object *raw, struct json_object *request, struct vmm_error **err);
-/* Reads and normalises a request to {"api":1,"guest":who,"kind"? (where it said qemu/100),"target"?,"options":{...}}.
+/* Reads and normalises a request to {"api":1,"guest":who,"kind"? (if it said qemu/100),"target"?,"options":{...}}.
  * Unknown options, wrong types and modes that exclude each other are "usage" errors that name the option and suggest
  * similar names. Defaults from the configuration's [migration] (config may be NULL) and from the table of options are
  * filled in. */
@@ -95,7 +95,7 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  */
 struct facts {
 	struct json_object *request;
-	struct json_object *node[SIDES];  /* node facts; TARGET is NULL where it could not be asked */
+	struct json_object *node[SIDES];  /* node facts; TARGET is NULL if it could not be asked */
 	struct json_object *target_error; /* why (an error as JSON: target-unknown, connection-refused, ...), or NULL */
 	struct json_object *sharing;	  /* {storage name: "shared"|"local"|"unproven"} */
 	struct json_object *config;	  /* of the source node (cluster.h) */
@@ -106,7 +106,7 @@ void facts_free(struct facts *facts);
 const char *facts_name(const struct facts *facts, enum side side);
 /* The kind of the guest; qemu if it is not known. */
 const struct guest_ops *facts_ops(const struct facts *facts);
-/* What the request's list of "from=to" makes of that name; the name itself where it is not in the list. */
+/* What the request's list of "from=to" makes of that name; the name itself if it is not in the list. */
 const char *facts_mapped(const struct facts *facts, const char *option, const char *name);
 
 /* ------------------------------------------------------------------ checks (checks.c, checks-*.c)
@@ -125,7 +125,7 @@ struct check {
 	const char *kind;	/* guest kind it applies to, NULL: all */
 	enum severity severity; /* of its findings, unless one says otherwise */
 	const char *option;	/* a named option that overrides it as well ("unsafe"), or NULL */
-	bool alone;		/* it is asked also where the target's facts are missing */
+	bool alone;		/* it is asked even if the target's facts are missing */
 	void (*look)(const struct look *look);
 };
 extern const struct check checks[];
@@ -142,11 +142,11 @@ struct json_object *checks_run(const struct facts *facts, enum mode mode);
 struct json_object *finding_add(struct json_object *findings, const struct check *check, enum severity severity,
 				const char *object, const char *format, ...) VMM_PRINTF(5, 6);
 void finding_hint(struct json_object *finding, const char *format, ...) VMM_PRINTF(2, 3);
-/* True where the finding refuses the migration: an error, or an override that is not ignored. */
+/* True if the finding refuses the migration: an error, or an override that is not ignored. */
 bool finding_refuses(struct json_object *finding);
 bool findings_refuse(struct json_object *findings);
-/* The refusal as one error (VMM_BLOCKED; VMM_BUSY where the guest is locked): the first refusing finding's code,
- * message and hint, and the codes of the others. Returns -1, or 0 where nothing refuses. */
+/* The refusal as one error (VMM_BLOCKED; VMM_BUSY if the guest is locked): the first refusing finding's code,
+ * message and hint, and the codes of the others. Returns -1, or 0 if nothing refuses. */
 int findings_error(struct json_object *findings, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ plan (plan.c, plan-fields.c)
@@ -185,8 +185,8 @@ enum { PLAN_RESTART_MS = 5000 }; /* hand over and start; not the guest's own shu
 enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named */
 const char *mode_name(enum mode mode);
 /* Makes the plan, which is the caller's. `task` NULL (a plan that is only shown): no temporary paths. Errors:
- * "mode-needed" (VMM_BLOCKED) where a running VM could go in three ways and none was named; "malformed" or "bad-plan"
- * where the facts lack what a plan needs. */
+ * "mode-needed" (VMM_BLOCKED) if a running VM could go in three ways and none was named; "malformed" or "bad-plan"
+ * if the facts lack what a plan needs. */
 int plan_make(const struct facts *facts, const char *task, struct plan **plan, struct vmm_error **err);
 void plan_free(struct plan *plan); /* NULL is harmless */
 
