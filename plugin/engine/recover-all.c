@@ -99,54 +99,56 @@ static int recover_own_tasks(const struct node_paths *paths, const char *only, c
  *
  * `record` is the guest record that this node, the target, has of the guest. */
 
-static int call(struct vmm_node *node, struct json_object *record, enum node_op op, struct json_object *more,
+static int call(struct vmm_node *node, const struct guest_record *record, enum node_op op, struct json_object *more,
 		struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *args = more ? more : json_object_new_object();
-	json_put(args, "guest:s task:s", json_text(record, "guest"), json_text(record, "task"));
+	json_put(args, "guest:s task:s", record->guest, record->task);
 	return node_call(node, op, args, reply, err);
 }
 
 /* The source has committed, or an administrator has decided so: the guest is this node's, which releases it if it ran
  * before. */
-static int take_over(struct vmm_node *self, struct json_object *record, int64_t generation, struct vmm_error **err)
+static int take_over(struct vmm_node *self, const struct guest_record *record, int64_t generation,
+		     struct vmm_error **err)
 {
 	struct json_object *args = json_make("to:s owner:s generation:i", "committed", self->name, generation);
 	if (call(self, record, NODE_ADVANCE, args, NULL, err) < 0 ||
-	    (json_number(record, "runs") && call(self, record, NODE_RELEASE, NULL, NULL, err) < 0) ||
-	    (json_number(record, "autostart") &&
-	     call(self, record, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) < 0))
+	    (record->runs && call(self, record, NODE_RELEASE, NULL, NULL, err) < 0) ||
+	    (record->autostart && call(self, record, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) < 0))
 		return -1;
 	return call(self, record, NODE_UNLOCK, NULL, NULL, err);
 }
 
-static int in_doubt(struct vmm_node *self, struct json_object *record, const char *source, struct vmm_error **err)
+static int in_doubt(struct vmm_node *self, const struct guest_record *record, const char *source,
+		    struct vmm_error **err)
 {
 	error_set(err, VMM_NEEDS_DECISION, "unresolved",
-		  "guest %s is locked on %s by task %s, which %s does not know any more", json_text(record, "guest"),
-		  self->name, json_text(record, "task"), source);
+		  "guest %s is locked on %s by task %s, which %s does not know any more", record->guest, self->name,
+		  record->task, source);
 	return error_hint(err, "nothing is started or removed here: see where its newest volumes are");
 }
 
 /* Does what the source's guest record says. The task may be gone there while the record is still locked by it
  * (`task_gone`): then it is unlocked as well. */
-static int follow_source(struct vmm_node *self, struct vmm_node *source, struct json_object *record, bool task_gone,
-			 struct json_object *recovered, struct vmm_error **err)
+static int follow_source(struct vmm_node *self, struct vmm_node *source, const struct guest_record *record,
+			 bool task_gone, struct json_object *recovered, struct vmm_error **err)
 {
-	const char *task = json_text(record, "task");
+	const char *task = record->task;
 	vmm_auto_json struct json_object *reply = NULL;
-	if (call(source, record, NODE_RECORD, NULL, &reply, err) < 0)
+	vmm_auto_record struct guest_record theirs = {0};
+	if (call(source, record, NODE_RECORD, NULL, &reply, err) < 0 ||
+	    record_from_json(json_at(reply, "record"), source->name, &theirs, err) < 0)
 		return -1;
-	struct json_object *theirs = json_at(reply, "record");
-	bool held = str_same(json_text(theirs, "task"), task), ours = str_same(json_text(theirs, "owner"), self->name);
+	bool held = str_same(theirs.task, task), ours = str_same(theirs.owner, self->name);
 	if (held && !task_gone) {
 		report(recovered, task, "unsettled", VMM_BUSY, "the source is at work on it");
 	} else if (ours) {
-		if (take_over(self, record, json_number(theirs, "generation"), err) < 0 ||
+		if (take_over(self, record, theirs.generation, err) < 0 ||
 		    (held && call(source, record, NODE_UNLOCK, NULL, NULL, err) < 0))
 			return -1;
 		report(recovered, task, "settled", 0, "the source has committed: the guest is this node's");
-	} else if (!theirs || held) {
+	} else if (!theirs.guest || held) {
 		return in_doubt(self, record, source->name, err);
 	} else {
 		if (call(self, record, NODE_ABORT, NULL, NULL, err) < 0)
@@ -156,12 +158,14 @@ static int follow_source(struct vmm_node *self, struct vmm_node *source, struct 
 	return 0;
 }
 
-static int recover_locked_guest(const struct node_paths *paths, struct vmm_node *self, struct json_object *record,
-				struct json_object *recovered, struct vmm_error **err)
+static int recover_locked_guest(const struct node_paths *paths, struct vmm_node *self,
+				const struct guest_record *record, struct json_object *recovered,
+				struct vmm_error **err)
 {
-	const char *guest = json_text(record, "guest"), *task = json_text_or(record, "task", "");
+	const char *guest = record->guest, *task = record->task;
 	vmm_auto_free char *name = task_node(task);
-	vmm_auto_json struct json_object *request = json_make("task:s", task), *answer = NULL, *now = NULL;
+	vmm_auto_json struct json_object *request = json_make("task:s", task), *answer = NULL;
+	vmm_auto_record struct guest_record now = {0};
 	struct vmm_error *problem = NULL;
 	struct vmm_node *source;
 	/* The source recovers first, since it has the journal. If it is busy or has recovered before, its record still
@@ -177,13 +181,13 @@ static int recover_locked_guest(const struct node_paths *paths, struct vmm_node 
 	error_clear(&problem);
 	if (record_read(paths->state, guest, &now, err) < 0)
 		return -1;
-	if (!now || !str_same(json_text(now, "task"), task)) {
+	if (!str_same(now.task, task)) {
 		report(recovered, task, "settled", 0, "settled by the source");
 		return 0;
 	}
 	if (node_open_remote(paths, name, NULL, &source, err) < 0)
 		return -1;
-	int done = follow_source(self, source, now, task_gone, recovered, err);
+	int done = follow_source(self, source, &now, task_gone, recovered, err);
 	node_close(source);
 	return done;
 }
@@ -194,31 +198,29 @@ static int recover_locked_guest(const struct node_paths *paths, struct vmm_node 
  * source's journal: it gives the guest a generation higher than any that the task gave. A source that comes back finds
  * that (migration/recover.c) and gives the guest up. */
 
-static int keep_here(struct vmm_node *self, struct json_object *record, struct vmm_error **err)
+static int keep_here(struct vmm_node *self, const struct guest_record *record, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *state = NULL;
 	if (call(self, record, NODE_STATE, NULL, &state, err) < 0)
 		return -1;
 	if (!arrived_by_record(record, state)) {
 		error_set(err, VMM_NEEDS_DECISION, "not-there",
-			  "guest %s has not arrived whole on %s: it cannot run here", json_text(record, "guest"),
-			  self->name);
-		return error_hint(err, "to remove what came of it: vmmigrate recover %s --keep source",
-				  json_text(record, "task"));
+			  "guest %s has not arrived whole on %s: it cannot run here", record->guest, self->name);
+		return error_hint(err, "to remove what came of it: vmmigrate recover %s --keep source", record->task);
 	}
 	/* A commit gives peer_generation + 1. */
-	int64_t generation = json_number(record, "peer_generation") + 2;
+	int64_t generation = record->peer_generation + 2;
 	struct json_object *args = json_make("owner:s generation:i state:s", self->name, generation, "committed");
 	return call(self, record, NODE_RECLAIM, args, NULL, err) < 0 ? -1 : take_over(self, record, generation, err);
 }
 
-static int recover_as_decided(struct vmm_node *self, struct json_object *record, const char *keep,
+static int recover_as_decided(struct vmm_node *self, const struct guest_record *record, const char *keep,
 			      struct json_object *recovered, struct vmm_error **err)
 {
 	bool target = !strcmp(keep, "target");
 	if ((target ? keep_here(self, record, err) : call(self, record, NODE_ABORT, NULL, NULL, err)) < 0)
 		return -1;
-	report(recovered, json_text(record, "task"), "settled", 0,
+	report(recovered, record->task, "settled", 0,
 	       target ? "by your decision the guest is this node's"
 		      : "by your decision the guest is the source's: what was prepared here is gone");
 	return 0;
@@ -233,9 +235,9 @@ bool recover_is_ours_to_decide(const struct node_paths *paths, const char *task)
 	if (dir_list(dir, &names, NULL) < 0)
 		return false;
 	json_each (entry, names, "") {
-		vmm_auto_json struct json_object *record = NULL;
+		vmm_auto_record struct guest_record record = {0};
 		record_read(paths->state, json_text(entry, ""), &record, NULL);
-		held |= str_same(json_text(record, "task"), task) && str_same(json_text(record, "peer"), name);
+		held |= str_same(record.task, task) && str_same(record.peer, name);
 	}
 	struct vmm_node *source;
 	if (!held || node_open_remote(paths, name, NULL, &source, &silence) == 0) {
@@ -257,17 +259,17 @@ static int recover_locked_guests(const struct node_paths *paths, const char *onl
 	if (dir_list(dir, &names, err) < 0 || node_open_local(paths, &self, err) < 0)
 		return -1;
 	json_each (name, names, "") {
-		vmm_auto_json struct json_object *record = NULL;
+		vmm_auto_record struct guest_record record = {0};
 		vmm_auto_error struct vmm_error *problem = NULL;
-		if (record_read(paths->state, json_text(name, ""), &record, NULL) < 0 || !json_text(record, "task"))
+		if (record_read(paths->state, json_text(name, ""), &record, NULL) < 0 || !record.task)
 			continue;
-		const char *task = json_text(record, "task");
+		const char *task = record.task;
 		vmm_auto_free char *node = task_node(task);
 		if (str_same(node, self->name) || (only_task && strcmp(only_task, task)) ||
-		    (only && !str_same(only, json_text(record, "id"))))
+		    (only && !str_same(only, record.id)))
 			continue;
-		if ((keep ? recover_as_decided(self, record, keep, recovered, &problem)
-			  : recover_locked_guest(paths, self, record, recovered, &problem)) < 0)
+		if ((keep ? recover_as_decided(self, &record, keep, recovered, &problem)
+			  : recover_locked_guest(paths, self, &record, recovered, &problem)) < 0)
 			report(recovered, task, "unsettled", VMM_NEEDS_DECISION, problem->message);
 	}
 	node_close(self);

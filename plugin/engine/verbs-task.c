@@ -131,26 +131,27 @@ static int status_of_guest(const struct node_paths *paths, struct json_object *r
 			   struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *who = json_object_new_object(), *tasks = NULL;
-	struct json_object *newest = NULL, *record = NULL;
+	vmm_auto_record struct guest_record record = {0};
+	struct json_object *newest = NULL;
 	if (request_guest(request, who, err) < 0 || verb_tasks(paths, who, &tasks, err) < 0)
 		return -1;
 	const char *guest = json_text(who, "guest"), *kind = json_text(who, "kind");
 	json_each (task, tasks, "tasks")
 		if (!newest || json_number(task, "started") >= json_number(newest, "started"))
 			newest = task;
-	for (size_t i = 0; guest_kinds[i] && !record; i++) {
+	for (size_t i = 0; guest_kinds[i] && !record.guest; i++) {
 		if (kind && strcmp(kind, guest_kinds[i]->kind))
 			continue;
 		vmm_auto_free char *key = str_format("%s-%s", guest_kinds[i]->kind, guest);
 		if (record_read(paths->state, key, &record, err) < 0)
 			return -1;
 	}
-	if (!newest && !record) {
+	if (!newest && !record.guest) {
 		error_set(err, VMM_NOT_FOUND, "no-such-task",
 			  "there is no task %s, and no guest of that name was migrated from or to this node", guest);
 		return error_hint(err, "see where it is: vmmigrate list");
 	}
-	*reply = json_make("task:O record:o", newest, record);
+	*reply = json_make("task:O record:o", newest, record_to_json(&record));
 	return 0;
 }
 

@@ -138,6 +138,14 @@ int migration_insist(struct migration *m, enum side side, enum node_op op, struc
 	}
 }
 
+int migration_record(struct migration *m, enum side side, struct guest_record *record, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *reply = NULL;
+	if (migration_insist(m, side, NODE_RECORD, NULL, &reply, err) < 0)
+		return -1;
+	return record_from_json(json_at(reply, "record"), migration_node_name(m, side), record, err);
+}
+
 /* ---------------------------------------------------------------- progress, statistics */
 
 bool watching_report(const struct watching *watching, uint64_t done, uint64_t total, struct json_object *more)

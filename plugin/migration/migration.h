@@ -115,6 +115,10 @@ int migration_call(struct migration *m, enum side side, enum node_op op, struct 
 int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		     struct json_object **reply, struct vmm_error **err);
 
+/* The guest record that the node on that side has, asked for as by migration_insist. *record is all zero before, and
+ * stays so where there is no record; record_free frees what it owns. */
+int migration_record(struct migration *m, enum side side, struct guest_record *record, struct vmm_error **err);
+
 enum mode migration_mode(struct migration *m);
 /* True where the guest goes on with its memory: live and paused. */
 bool migration_moves_memory(struct migration *m);
@@ -184,7 +188,7 @@ bool arrived_by_journal(struct migration *m, struct json_object *state);
  * be gone; */
 bool arrived_in_memory(struct migration *m);
 /* by the target's own guest record and the state of the guest there, where the source cannot be asked. */
-bool arrived_by_record(struct json_object *record, struct json_object *state);
+bool arrived_by_record(const struct guest_record *record, struct json_object *state);
 
 /* True where an administrator has decided on the target, while this node could not be asked, that the guest is the
  * target's: its generation there is higher than any that the task gives. False where the target cannot be asked. */

@@ -14,14 +14,12 @@
 /* True where the target's disk says that it will never own the guest through this task. */
 static int target_abandoned(struct migration *m, bool *abandoned, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *reply = NULL;
-	if (migration_insist(m, TARGET, NODE_RECORD, NULL, &reply, err) < 0)
+	vmm_auto_record struct guest_record record = {0};
+	if (migration_record(m, TARGET, &record, err) < 0)
 		return -1;
-	struct json_object *record = json_at(reply, "record");
 	/* If the target has forgotten the task, the generation tells: only a commit raises it to the plan's. */
-	*abandoned = str_same(json_text(record, "task"), task_id(m->task))
-			     ? str_same(json_text(record, "state"), "abandoned")
-			     : json_number(record, "generation") < m->plan->generation;
+	*abandoned = str_same(record.task, task_id(m->task)) ? record.state == RECORD_ABANDONED
+							     : record.generation < m->plan->generation;
 	return 0;
 }
 
@@ -66,10 +64,10 @@ static int after_handover(struct migration *m, struct vmm_error **err)
  * do, and the guest may have moved on since. */
 static int is_unlocked(struct migration *m, bool *unlocked, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *reply = NULL;
-	if (migration_insist(m, SOURCE, NODE_RECORD, NULL, &reply, err) < 0)
+	vmm_auto_record struct guest_record record = {0};
+	if (migration_record(m, SOURCE, &record, err) < 0)
 		return -1;
-	*unlocked = !str_same(json_text(reply, "record.task"), task_id(m->task));
+	*unlocked = !str_same(record.task, task_id(m->task));
 	return 0;
 }
 

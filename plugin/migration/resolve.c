@@ -27,11 +27,11 @@ static int cannot_decide(struct migration *m, struct vmm_error *why, struct vmm_
 
 bool target_is_chosen(struct migration *m, int64_t *generation)
 {
-	vmm_auto_json struct json_object *reply = NULL;
-	if (migration_insist(m, TARGET, NODE_RECORD, NULL, &reply, NULL) < 0)
+	vmm_auto_record struct guest_record record = {0};
+	if (migration_record(m, TARGET, &record, NULL) < 0)
 		return false;
-	*generation = json_number(reply, "record.generation");
-	return str_same(json_text(reply, "record.owner"), m->plan->target) && *generation > m->plan->generation;
+	*generation = record.generation;
+	return str_same(record.owner, m->plan->target) && record.generation > m->plan->generation;
 }
 
 int resolve(struct migration *m, enum resolution *resolution, struct vmm_error **err)
@@ -80,14 +80,14 @@ bool arrived_in_memory(struct migration *m)
 	       json_true(target, "complete");
 }
 
-bool arrived_by_record(struct json_object *record, struct json_object *state)
+bool arrived_by_record(const struct guest_record *record, struct json_object *state)
 {
 	if (!state || is(state, "absent"))
 		return false;
-	if (is(state, "running") || str_same(json_text(record, "state"), "committed"))
+	if (is(state, "running") || record->state == RECORD_COMMITTED)
 		return true;
 	if (is(state, "paused"))
 		return json_true(state, "complete");
 	/* A guest that is off has no handover: before the commit its source alone may give it up. */
-	return str_same(json_text(record, "state"), "handover");
+	return record->state == RECORD_HANDOVER;
 }

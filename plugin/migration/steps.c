@@ -327,11 +327,11 @@ static struct json_object *volumes_given_up(struct migration *m)
 int step_confirm(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
-	vmm_auto_json struct json_object *reply = NULL, *left = NULL;
-	if (migration_insist(m, TARGET, NODE_RECORD, NULL, &reply, err) < 0)
+	vmm_auto_json struct json_object *left = NULL;
+	vmm_auto_record struct guest_record record = {0};
+	if (migration_record(m, TARGET, &record, err) < 0)
 		return -1;
-	if (!str_same(json_text(reply, "record.owner"), m->plan->target) ||
-	    json_number(reply, "record.generation") < m->plan->generation)
+	if (!str_same(record.owner, m->plan->target) || record.generation < m->plan->generation)
 		return error_set(err, VMM_NEEDS_DECISION, "not-committed", "node %s does not say that it owns guest %s",
 				 m->plan->target, m->plan->id);
 	if (journal_add(m->journal, json_make("what:s", "give-up"), err) < 0)

@@ -87,9 +87,9 @@ static void add_records(struct local_node *node, struct json_object *guests)
 	json_each (guest, guests, "") {
 		vmm_auto_free char *key =
 			str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
-		struct json_object *record = NULL;
-		if (record_read(node->paths->state, key, &record, NULL) == 0 && record)
-			json_put(guest, "record:o", record);
+		vmm_auto_record struct guest_record record = {0};
+		if (record_read(node->paths->state, key, &record, NULL) == 0 && record.guest)
+			json_put(guest, "record:o", record_to_json(&record));
 		json_put(guest, "node:s", node->base.name);
 	}
 }
@@ -232,12 +232,13 @@ static int add_record(struct local_node *node, struct json_object *reply, struct
 		      struct vmm_error **err)
 {
 	vmm_auto_free char *key = str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
-	struct json_object *record = NULL;
+	vmm_auto_record struct guest_record record = {0};
 	if (record_read(node->paths->state, key, &record, err) < 0)
 		return -1;
-	if (record && str_same(json_text(record, "state"), "source"))
-		json_put(record, "worker_alive:b", (int)worker_alive(node, json_text_or(record, "task", "")));
-	json_put(reply, "record:o", record);
+	json_put(reply, "record:o", record_to_json(&record));
+	if (record.state == RECORD_SOURCE)
+		json_put(json_at(reply, "record"), "worker_alive:b",
+			 (int)worker_alive(node, record.task ? record.task : ""));
 	return 0;
 }
 

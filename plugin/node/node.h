@@ -17,6 +17,7 @@
 #include "guest/guest.h"
 #include "link/link.h"
 #include "node/operations.h"
+#include "node/record.h"
 #include "tree/tree.h"
 
 struct vmm_node;
@@ -105,17 +106,6 @@ void journal_close(struct journal *journal); /* NULL is harmless */
  * disk; or after it, although it is. */
 typedef int journal_watch_fn(void *context, const char *path, struct json_object *record, bool synced);
 void journal_watch(journal_watch_fn *watch, void *context);
-
-/* ------------------------------------------------------------------ guest records (record.c)
- *
- * <state>/guests/KIND-ID, a text file of key=value lines, because the guard that libvirt runs reads it with libc alone.
- * `state`: idle, source, target, handover, committed, abandoned. */
-int record_read(const char *state_dir, const char *guest, struct json_object **record, struct vmm_error **err);
-int record_write(const char *state_dir, const char *self, struct json_object *record, struct vmm_error **err);
-/* Room for each change of a record that is there, until it has no task any more: a full disk must not come between a
- * commit and the guest's first instruction. Error "no-space". */
-int record_reserve(const char *state_dir, const char *guest, struct vmm_error **err);
-int record_remove(const char *state_dir, const char *guest, struct vmm_error **err);
 
 /* vmmigrate-agent: serves calls, or a copy session, or a relay, until the stream ends; `command` is what the other side
  * asked for: "agent [TASK]", "session TASK", "tls-session TASK", "tree TASK", "relay PATH". Returns an exit status. */

@@ -141,11 +141,12 @@ int local_release(struct local_node *node, struct json_object *args, struct json
 	(void)reply;
 	const char *task = local_task(args, err);
 	vmm_auto_guest struct local_guest g = {0};
-	vmm_auto_json struct json_object *record = NULL, *state = NULL;
+	vmm_auto_record struct guest_record record = {0};
+	vmm_auto_json struct json_object *state = NULL;
 	if (!task || local_guest_open(node, args, &g, err) < 0 ||
 	    record_read(node->paths->state, g.key, &record, err) < 0)
 		return -1;
-	if (!str_same(json_text(record, "owner"), node->base.name) || str_same(json_text(record, "state"), "abandoned"))
+	if (!str_same(record.owner, node->base.name) || record.state == RECORD_ABANDONED)
 		return error_set(err, VMM_FAILED, "wrong-state", "guest %s is not owned by %s: it is not let go", g.id,
 				 node->base.name);
 	if (g.ops->state(g.host, g.id, &state, err) < 0)

@@ -228,10 +228,10 @@ int local_abort(struct local_node *node, struct json_object *args, struct json_o
 	const char *task = local_task(args, err), *guest;
 	if (!task || json_need(args, "guest", "call", &guest, err) < 0)
 		return -1;
-	vmm_auto_json struct json_object *record = NULL;
+	vmm_auto_record struct guest_record record = {0};
 	if (record_read(node->paths->state, guest, &record, err) < 0)
 		return -1;
-	if (record && str_same(json_text(record, "task"), task)) {
+	if (str_same(record.task, task)) {
 		vmm_auto_json struct json_object *to = json_make("task:s guest:s to:s", task, guest, "abandoned");
 		vmm_auto_json struct json_object *ignored = NULL;
 		if (local_advance(node, to, &ignored, err) < 0)
@@ -255,7 +255,7 @@ static int64_t seed_days(struct local_node *node, const struct plan_volume *volu
 }
 
 /* What the target has now stays as a seed where that is wanted and can be, or goes. */
-static int give_up_volume(struct local_node *node, struct json_object *record, const struct plan_volume *volume,
+static int give_up_volume(struct local_node *node, const struct guest_record *record, const struct plan_volume *volume,
 			  int64_t days, struct vmm_error **err)
 {
 	const char *from = volume->from;
@@ -264,9 +264,8 @@ static int give_up_volume(struct local_node *node, struct json_object *record, c
 		return error_set(err, VMM_FAILED, "bad-plan", "volume %s was not copied: it stays", volume->target);
 	vmm_auto_json struct json_object *moved = json_make("path:s kind:s", from, volume->kind);
 	vmm_auto_json struct json_object *about =
-		json_make("guest:s generation:i task:s kind:s home:s state:s days:i", json_text(record, "guest"),
-			  json_number(record, "generation"), json_text(record, "task"), volume->kind, volume->home,
-			  "whole", days);
+		json_make("guest:s generation:i task:s kind:s home:s state:s days:i", record->guest, record->generation,
+			  record->task, volume->kind, volume->home, "whole", days);
 	if (volume->tree) /* to count it anew all of it would be gone through */
 		json_put(about, "allocated:i", volume->allocated);
 	if (days >= 0 && seed_keep(node, from, from, about, &kept, err) < 0)
@@ -277,11 +276,11 @@ static int give_up_volume(struct local_node *node, struct json_object *record, c
 int local_give_up(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_guest struct local_guest g;
-	vmm_auto_json struct json_object *record = NULL, *state = NULL;
+	vmm_auto_record struct guest_record record = {0};
+	vmm_auto_json struct json_object *state = NULL;
 	if (local_guest_open(node, args, &g, err) < 0 || record_read(node->paths->state, g.key, &record, err) < 0)
 		return -1;
-	if (!record || !str_same(json_text(record, "state"), "committed") ||
-	    str_same(json_text(record, "owner"), node->base.name))
+	if (record.state != RECORD_COMMITTED || str_same(record.owner, node->base.name))
 		return error_set(err, VMM_FAILED, "wrong-state",
 				 "guest %s on %s is not another node's: nothing is removed", g.id, node->base.name);
 	if (g.ops->state(g.host, g.id, &state, err) < 0)
@@ -301,7 +300,7 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 	}
 	for (size_t i = 0; i < count; i++) {
 		int64_t days = seed_days(node, &volumes[i], json_true(args, "keep_seed"));
-		if (give_up_volume(node, record, &volumes[i], days, &problem) < 0) {
+		if (give_up_volume(node, &record, &volumes[i], days, &problem) < 0) {
 			json_append(*reply, "left", json_object_new_string(problem->message));
 			error_clear(&problem);
 		}

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
 	static char state[] = "/tmp/vmm-fuzz-XXXXXX";
 	static char *path;
-	struct json_object *record = NULL;
+	struct guest_record record = {0};
 	struct vmm_error *err = NULL;
 	if (!path) {
 		vmm_auto_free char *guests = mkdtemp(state) ? str_format("%s/guests", state) : NULL;
@@ -19,9 +19,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || fd_write_all(fd, data, length) < 0)
 		abort();
-	if (record_read(state, "qemu-100", &record, &err) == 0 && record)
-		json_line(record);
-	json_object_put(record);
+	if (record_read(state, "qemu-100", &record, &err) == 0)
+		json_object_put(record_to_json(&record));
+	record_free(&record);
 	error_clear(&err);
 	return 0;
 }

@@ -168,13 +168,13 @@ static void a_commit_that_does_not_name_the_owner_is_refused(void **state)
 {
 	(void)state;
 	struct asked a = ask_node2();
-	vmm_auto_json struct json_object *record = NULL;
+	vmm_auto_record struct guest_record record = {0};
 	asked_to_lock(&a, "target");
 	must(&a, NODE_LOCK);
 	json_put(a.args, "to:s", "committed");
 	refuses(&a, NODE_ADVANCE, "bad-operation");
 	assert_int_equal(record_read(a.w->machine[NODE2].paths.state, "null-" GUEST, &record, NULL), 0);
-	assert_string_equal(json_text(record, "state"), "target");
+	assert_int_equal(record.state, RECORD_TARGET);
 	asked_free(&a);
 }
 

@@ -70,9 +70,9 @@ static void lose_records(struct two_nodes *w, int node)
 
 static int64_t generation_on(struct two_nodes *w, int node)
 {
-	vmm_auto_json struct json_object *record = NULL;
+	vmm_auto_record struct guest_record record = {0};
 	assert_int_equal(record_read(w->machine[node].state, "null-" GUEST, &record, NULL), 0);
-	return json_number(record, "generation");
+	return record.generation;
 }
 
 static void a_node_that_has_lost_its_records_still_gives_its_guest_away(void **state)

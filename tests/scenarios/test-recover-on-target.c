@@ -93,9 +93,9 @@ static struct two_nodes *begin(const struct variant *variant, int call, enum fau
 
 static bool target_is_locked(struct two_nodes *w)
 {
-	vmm_auto_json struct json_object *record = NULL;
+	vmm_auto_record struct guest_record record = {0};
 	assert_int_equal(record_read(w->machine[NODE2].state, "null-" GUEST, &record, NULL), 0);
-	return json_text(record, "task");
+	return record.task;
 }
 
 static void forget_tasks(struct two_nodes *w)
@@ -206,10 +206,9 @@ static void a_source_that_kept_the_guest_has_the_target_tidy_up(void **state)
 			struct two_nodes *w = begin(&variants[i], call, GONE_AFTER, &outcome);
 			if (outcome.exit == VMM_FAILED && !outcome.settled) {
 				/* The source has had the guest once, so that its record outlives the task. */
-				vmm_auto_json struct json_object *record =
-					json_make("guest:s owner:s state:s generation:i", "null-" GUEST, "node1",
-						  "idle", (int64_t)0);
-				assert_int_equal(record_write(w->machine[NODE1].state, "node1", record, NULL), 0);
+				const struct guest_record record = {
+					.guest = (char *)"null-" GUEST, .owner = (char *)"node1", .state = RECORD_IDLE};
+				assert_int_equal(record_write(w->machine[NODE1].state, "node1", &record, NULL), 0);
 				forget_tasks(w);
 				two_nodes_heal(w);
 				settles_as(w, "settled");

@@ -37,13 +37,11 @@ void two_nodes_fail(struct two_nodes *w, const char *format, ...)
 
 /* ------------------------------------------------------------------ records */
 
-static struct json_object *record_of(struct two_nodes *w, int node)
+static void record_of(struct two_nodes *w, int node, struct guest_record *record)
 {
-	struct json_object *record;
 	struct vmm_error *err = NULL;
-	if (record_read(w->machine[node].state, "null-" GUEST, &record, &err) < 0)
+	if (record_read(w->machine[node].state, "null-" GUEST, record, &err) < 0)
 		two_nodes_fail(w, "%s", err->message);
-	return record;
 }
 
 bool two_nodes_guard_admits(struct two_nodes *w, int node)
@@ -58,22 +56,25 @@ static void check_records(struct two_nodes *w, int at)
 	static const char *const names[] = {"node1", "node2"};
 	int64_t newest = 0;
 	for (int node = 0; node < NODES; node++) {
-		vmm_auto_json struct json_object *record = record_of(w, node);
-		if (!record)
+		vmm_auto_record struct guest_record record = {0};
+		record_of(w, node, &record);
+		if (!record.guest)
 			continue;
-		if (!str_same(json_text(record, "state"), "idle") || json_text(record, "task"))
-			two_nodes_fail(w, "the record on %s is not idle: %s", names[node], json_line(record));
-		if (!str_same(json_text(record, "owner"), names[at]))
+		if (record.state != RECORD_IDLE || record.task)
+			two_nodes_fail(w, "the record on %s is not idle: %s", names[node],
+				       json_line(record_to_json(&record)));
+		if (!str_same(record.owner, names[at]))
 			two_nodes_fail(w, "the guest is on %s, the record on %s says: %s", names[at], names[node],
-				       json_line(record));
-		if (newest && json_number(record, "generation") != newest)
+				       json_line(record_to_json(&record)));
+		if (newest && record.generation != newest)
 			two_nodes_fail(w, "the records' generations differ");
-		newest = json_number(record, "generation");
+		newest = record.generation;
 	}
 	if (!two_nodes_guard_admits(w, at))
 		two_nodes_fail(w, "%s has the guest, and its guard refuses a start", names[at]);
-	vmm_auto_json struct json_object *other = record_of(w, !at);
-	if (other && two_nodes_guard_admits(w, !at))
+	vmm_auto_record struct guest_record other = {0};
+	record_of(w, !at, &other);
+	if (other.guest && two_nodes_guard_admits(w, !at))
 		two_nodes_fail(w, "%s does not have the guest, and its guard admits a start", names[!at]);
 }
 
