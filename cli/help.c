@@ -181,7 +181,7 @@ static int print_verb(struct command *command, const struct verb *verb)
 }
 
 /* Guests, nodes or tasks, one a line, for the shell's completion. */
-static int print_words(struct command *command)
+static int print_names(struct command *command)
 {
 	const char *what = command->arguments.given[OPTION_WORDS];
 	bool tasks = strcmp(what, "tasks") == 0, nodes = strcmp(what, "nodes") == 0;
@@ -211,7 +211,7 @@ int run_help(struct command *command)
 	if (arguments->given[OPTION_COMPLETION])
 		return print_completion(command);
 	if (arguments->given[OPTION_WORDS])
-		return print_words(command);
+		return print_names(command);
 	/* `help VERB`, or `VERB --help` */
 	if (verb && verb->id == VERB_HELP && positional(command, 0)) {
 		verb = verb_find(positional(command, 0));

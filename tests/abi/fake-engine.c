@@ -1,4 +1,5 @@
-/* An engine that behaves as its verb says: what a panel must survive. Used by test-plugin.c. */
+/* An engine that misbehaves in the way that its verb names: a panel that loads the plug-in must survive all of them.
+ * Used by test-plugin.c. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ static int say(const char *reply, int status)
 	return status;
 }
 
-/* Hands the request back, so that a caller can tell its own reply from another's. */
+/* Replies with the request, so that a caller can tell its own reply from another thread's. */
 static int verb_echo(void)
 {
 	read_request();
@@ -29,7 +30,7 @@ static int verb_echo(void)
 	return 0;
 }
 
-/* The signals 1 to 31 of a mask in /proc; libc keeps 32 and 33 for itself. */
+/* The signals 1 to 31 of a mask in /proc; libc uses 32 and 33 itself. */
 static void print_signals(const char *name)
 {
 	char line[200];
@@ -42,7 +43,7 @@ static void print_signals(const char *name)
 		fclose(status);
 }
 
-/* What it was given: descriptors, signals, directory, environment. */
+/* Prints what it inherited: descriptors, signals, directory, environment. */
 static int verb_surroundings(void)
 {
 	char directory[200];
@@ -89,12 +90,12 @@ static int verb_floods(void)
 
 static int verb_dies(void)
 {
-	fputs("first words\nlast \x1b[31m words\n\n", stderr);
+	fputs("first line\nlast \x1b[31m line\n\n", stderr);
 	raise(SIGKILL);
 	return 0;
 }
 
-/* Leaves a process behind that holds its stdout. */
+/* Leaves a process behind that holds its stdout open. */
 static int verb_lingers(void)
 {
 	say("{\"api\":1,\"lingers\":true}", 0);

@@ -1,4 +1,4 @@
-/* The plug-in as a panel meets it: loaded with dlopen, with an engine that misbehaves in every way.
+/* The plug-in as a panel uses it: loaded with dlopen, with an engine that misbehaves in every way.
  * VMMIGRATE_PLUGIN is the plug-in, VMMIGRATE_ENGINE the fake engine. */
 #include "vmmigrate-plugin.h"
 
@@ -39,7 +39,7 @@ static int load(void **state)
 	return plugin ? 0 : -1;
 }
 
-/* Calls, and expects status and a piece of the reply. */
+/* Calls the verb, and expects that status and that piece in the reply. */
 static void expect(const char *verb, const char *request, int status, const char *piece)
 {
 	char *reply = NULL;
@@ -104,7 +104,7 @@ static void engine_that_misbehaves_gives_an_error_reply(void **state)
 	expect("says-nothing", NULL, 1, "without a reply");
 	expect("hangs-up", NULL, 1, "ended with status 5");
 	expect("floods", NULL, 1, "more than 16 MiB");
-	expect("dies", NULL, 1, "ended by signal 9 without a reply: last  [31m words");
+	expect("dies", NULL, 1, "ended by signal 9 without a reply: last  [31m line");
 	expect("contradicts", NULL, 6, "\"code\":\"busy\"");
 }
 
@@ -320,7 +320,7 @@ static bool readable(struct vmmigrate_follow *follow, int limit_ms)
 	return poll(&fd, 1, limit_ms) == 1;
 }
 
-/* One event for each time that the descriptor is readable: nothing waits unseen in a buffer of ours. */
+/* Each event makes the descriptor readable once: none is kept in a buffer that poll does not see. */
 static void expect_event(struct vmmigrate_follow *follow, const char *piece)
 {
 	char *event;

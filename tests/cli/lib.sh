@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2317,SC2059
-# Sourced by the tests of the command: a fake engine in $VMMIGRATE_FAKE, and words to say what is expected.
-# BUILD is where the programs are.
+# Sourced by the tests of the command: sets up a fake engine in $VMMIGRATE_FAKE, and defines functions that run the
+# command and check what it prints. BUILD is the directory of the programs.
 set -u
 here=${here:-$(cd "$(dirname "$0")" && pwd)}
 BUILD=$(cd "${BUILD:-$here/../../build}" && pwd)
@@ -14,14 +14,14 @@ trap 'exit 1' INT TERM
 fake=$VMMIGRATE_FAKE
 vmmigrate="$BUILD/vmmigrate"
 
-# reply VERB STATUS JSON
+# reply VERB STATUS JSON: what the fake engine replies to that verb, and its exit status
 reply()
 {
 	printf '%s\n' "$3" >"$fake/$1.json"
 	echo "$2" >"$fake/$1.status"
 }
 
-# events JSON...: what `follow` gives
+# events JSON...: the events that `follow` reads
 events()
 {
 	for event; do
@@ -29,7 +29,7 @@ events()
 	done >"$fake/follow.json"
 }
 
-# run ARGUMENTS...: leaves $out, $err, $status
+# run ARGUMENTS...: runs the command without a terminal. Sets $out, $err, $status, and $asked: the requests to the engine
 run()
 {
 	: >"$fake/asked"
@@ -54,7 +54,7 @@ expect_status()
 	[ "$status" = "$1" ] || fail "status $status, not $1"
 }
 
-# expect TEXT PIECE...: each piece is in the text
+# expect TEXT PIECE...: fails unless each piece is in the text
 expect()
 {
 	text=$1
@@ -67,7 +67,7 @@ expect()
 	done
 }
 
-# refuse TEXT PIECE...: none is
+# refuse TEXT PIECE...: fails if any of the pieces is in the text
 refuse()
 {
 	text=$1
@@ -105,20 +105,20 @@ reply cancel 0 '{"api":1}'
 done_ok='{"api":1,"seq":9,"time":9,"type":"result","exit":0,"message":"TASK OK","node":"node2","guest_state":"running","statistics":{}}'
 events "$done_ok"
 
-# What is typed on the next terminal: a test puts its own in place.
+# Types on the next terminal; a test defines its own.
 keys()
 {
 	:
 }
 
-# terminal ARGUMENTS...: as run, on a terminal of $columns. Leaves $screen and $status.
+# terminal ARGUMENTS...: as run, on a terminal of $columns (100). Sets $screen, $status and $asked.
 terminal()
 {
 	: >"$fake/asked"
 	: >"$fake/screen"
 	printf '%s' "stty cols ${columns:-100} rows 30; exec $vmmigrate" >"$fake/command"
-	for word; do
-		printf " '%s'" "$word" >>"$fake/command"
+	for argument; do
+		printf " '%s'" "$argument" >>"$fake/command"
 	done
 	keys | SHELL=/bin/sh script -qefc "$(cat "$fake/command")" "$fake/screen" >/dev/null
 	status=$?
@@ -132,7 +132,7 @@ terminal()
 	}
 }
 
-# after TEXT KEYS: waits until the text is on the screen of `terminal`, then types.
+# after TEXT KEYS: waits until the text is on the screen of `terminal`, then types the keys.
 after()
 {
 	for _ in $(seq 100); do

@@ -1,9 +1,9 @@
 #!/bin/sh
-# All tests of the command. BUILD is where the programs are.
+# All tests of the command. BUILD is the directory of the programs.
 cd "$(dirname "$0")" || exit 1
 failed=0
 for test in test-*.sh; do
-	# Whoever ignores signals, as a script does for what it runs in the background, would have the command ignore them.
+	# A script's background jobs ignore signals, and the command would inherit that.
 	if env --default-signal=HUP,INT,TERM sh "./$test"; then
 		echo "ok   $test"
 	else

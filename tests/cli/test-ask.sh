@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# A bare command that would stop a running guest asks on a terminal, and only there.
+# A command without an option of the mode that would stop a running guest asks on a terminal, and only there.
 . "$(dirname "$0")/lib.sh"
 
 reply plan 0 '{"api":1,"plan":{"mode":"restart","id":"100","name":"web","source":"node1","target":"node2","running":true,"stops_guest":true,"downtime_ms":12000},"findings":[]}'
@@ -29,7 +29,7 @@ run 100 node2
 expect_status 0
 refuse "$asked" 'plan'
 
-# Nothing is asked where nothing stops, and what is refused is not asked about.
+# Nothing is asked if the guest would not be stopped, or if the migration is refused.
 reply plan 0 '{"api":1,"plan":{"mode":"offline","id":"100","target":"node2","stops_guest":false},"findings":[]}'
 terminal 100 node2
 expect_status 0

@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# All findings are shown, by severity, with code, object, words and remedy; a refusal ends with 3.
+# All findings are shown, by severity, with code, object, message and remedy; a refusal ends with status 3.
 . "$(dirname "$0")/lib.sh"
 
 findings='[{"code":"clock-skew","severity":"warning","object":"node2","message":"its clock is 3 s ahead","hint":null,"ignored":false},
@@ -18,13 +18,13 @@ expect "$err" 'Refused:
   clock-skew  node2: its clock is 3 s ahead' 'refused for 2 reasons; nothing was changed'
 [ -z "$out" ] || fail "something is on stdout"
 
-# An object that the message names is not said twice.
+# An object that the message names is not printed again before it.
 reply plan 0 "{\"api\":1,\"plan\":null,\"eligible\":false,\"findings\":[{\"code\":\"bridge-missing\",\"severity\":\"error\",\"object\":\"vmbr1\",\"message\":\"VM 100 uses vmbr1\",\"hint\":null}]}"
 run plan 100 node2
 expect_status 3
 expect "$out" 'bridge-missing  VM 100 uses vmbr1'
 
-# --dry-run is the plan, and starts nothing.
+# --dry-run shows the plan and starts nothing.
 reply plan 0 '{"api":1,"plan":{"mode":"restart","id":"100","name":"web","source":"node1","target":"node2","stops_guest":true,
 "rounds":true,"volumes":[{"target":"vda","action":"copy","size":34359738368,"format":"qcow2","storage":"local","to_storage":"fast","track":"reflink","from":"/srv/a.qcow2"}],
 "bytes":34359738368,"downtime_ms":12500},"findings":[{"code":"clock-skew","severity":"warning","object":"node2","message":"ahead","hint":null}]}'

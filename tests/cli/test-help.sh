@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# Help, manual and completion are made of the tables.
+# Help, manual and completion are generated from the tables.
 . "$(dirname "$0")/lib.sh"
 
 run --help

@@ -7,7 +7,7 @@ sources=$(find "$here/../../plugin" "$here/../../cli" "$here/../../hooks" "$here
 
 reply info 0 "$(VMMIGRATE_ENGINE=$BUILD/vmmigrate-engine "$vmmigrate" version --json)"
 
-# literals FILE...: the string literals, a line each; those that the compiler joins are joined.
+# literals FILE...: the string literals, one a line; adjacent ones are joined as the compiler does.
 literals()
 {
 	for file; do
@@ -18,8 +18,8 @@ literals()
 }
 
 # The commands in text: "vmmigrate", its first argument, and what follows as long as it looks like an argument. A %s is
-# given a value that every verb takes. A command begins the text or follows a punctuation mark or a word like "run"; after
-# other words, as in "the package vmmigrate", the name is the product's.
+# given a value that every verb takes. A command begins the text or follows a punctuation mark or a word like "run";
+# after other words, as in "the package vmmigrate", the name is the product's.
 commands()
 {
 	awk '
@@ -58,7 +58,7 @@ options()
 		grep -oE -- '(^|[^a-z-])--[a-z][a-z-]+' | grep -oE -- '--[a-z-]+' | sort -u
 }
 
-# check_commands: each line of stdin is the arguments of a command that the command line must accept.
+# check_commands: reads the arguments of a command from each line. Fails if the command line does not accept one of them.
 check_commands()
 {
 	wrong=0
@@ -88,7 +88,7 @@ check_commands()
 	return $wrong
 }
 
-# check_options: each line of stdin is an option that the command or the engine knows.
+# check_options: reads an option from each line. Fails if neither the command nor the engine knows one of them.
 check_options()
 {
 	wrong=0
@@ -108,7 +108,7 @@ literals $sources >"$fake/literals"
 commands <"$fake/literals" >"$fake/commands"
 options <"$fake/literals" >"$fake/options"
 
-# The sources name at least these, so the search has not gone blind.
+# The sources name at least these: if they were not found, the search would be broken.
 for known in 'list' 'recover status --keep source' 'node add NAME ADDRESS' '100 status --restart' 'seeds'; do
 	grep -qxF -- "$known" "$fake/commands" || fail "'vmmigrate $known' was not found in the sources"
 done
@@ -119,7 +119,7 @@ done
 check_commands <"$fake/commands" >"$fake/wrong" || fail "$(cat "$fake/wrong")"
 check_options <"$fake/options" >"$fake/wrong" || fail "$(cat "$fake/wrong")"
 
-# What does not exist is found.
+# A command and an option that do not exist are reported.
 cat >"$fake/wrong.c" <<'END'
 /* vmmigrate in-a-comment --in-a-comment */
 static const char *const hints[] = {"list them: vmmigrate qemu/list", "run `vmmigrate recove"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# Ctrl-C cancels and waits for the roll-back; the second one only stops watching. Where the terminal goes, the task goes on.
+# Ctrl-C cancels and waits for the roll-back; the second one only stops watching. If the terminal is closed, the task goes
+# on.
 . "$(dirname "$0")/lib.sh"
 
 cat >"$fake/cancel.sh" <<'END'

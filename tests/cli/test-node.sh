@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# A new node's host key is shown, and trusted only after a yes.
+# A new node's host key is shown, and trusted only if the user answers yes.
 . "$(dirname "$0")/lib.sh"
 
 cat >"$fake/node-add.sh" <<'END'

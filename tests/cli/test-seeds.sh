@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# Seeds are listed with their space, and pruned only when that is said.
+# Seeds are listed with the space that they take, and removed only with --prune.
 . "$(dirname "$0")/lib.sh"
 
 now=$(date +%s)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# What is asked for is shown in columns.
+# Replies are shown as tables.
 . "$(dirname "$0")/lib.sh"
 
 reply guests 0 '{"api":1,"guests":[{"id":"100","name":"web","kind":"qemu","state":"running","node":"node1","memory":4294967296,"vcpus":2},
@@ -47,7 +47,7 @@ t2             101                        running" ] || fail "another table"
 expect "$err" 'warning: node3 is away'
 expect "$asked" 'tasks {"api":1,"guest":"100","all":true}'
 
-# Without a word, status shows what has not ended, on all nodes.
+# Without an argument, status shows the tasks of all nodes that have not ended.
 run status
 [ "$out" = "TASK  GUEST  STATE
 t2    101    running" ] || fail "another table"

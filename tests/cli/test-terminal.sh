@@ -28,7 +28,7 @@ LC_ALL=C terminal 100 node2 --yes
 expect "$screen" '###'
 refuse "$screen" '━'
 
-# Of a directory tree its files are counted, too.
+# For a directory tree the files are counted, too.
 events '{"api":1,"seq":1,"type":"progress","phase":"copy","object":"rootfs","done":50,"total":100,"percent":50,"files":30,"files_total":1200}' "$done_ok"
 columns=120 NO_COLOR=1 terminal 200 node2 --yes
 expect "$screen" 'copy rootfs' '30 of 1200 files'
@@ -46,14 +46,14 @@ longest=$(printf '%s\n' "$screen" | sed "s/.*${escape}\[K//" | awk '{ if (length
 TERM=dumb terminal 100 node2 --yes
 refuse "$screen" "$escape"
 
-# A long last column is folded below itself, in sight of the others.
+# A long last column is folded, and its further lines begin below its first.
 reply tasks 0 '{"api":1,"tasks":[{"task":"t1","guest":"100","state":"ended","result":{"message":"TASK ERROR: one two three four five six seven"}},{"task":"t2","guest":"101","state":"ended","result":{"message":"TASK OK"}}]}'
 columns=50 NO_COLOR=1 terminal tasks
 expect "$screen" 't1    100    ended  TASK ERROR: one two three four
                     five six seven
 t2    101    ended  TASK OK'
 
-# So is a path, at its slashes: the whole plan of a disk fits a terminal of 80 columns.
+# A path is folded at its slashes: the whole plan of a disk fits a terminal of 80 columns.
 reply plan 0 '{"api":1,"plan":{"mode":"restart","id":"101","source":"node1","target":"node2","rounds":true,"volumes":[{"target":"vda","action":"copy","size":34359738368,"format":"qcow2","storage":"images","to_storage":"vg0","track":"reflink","from":"/var/lib/libvirt/images/database.qcow2"}],"bytes":1,"downtime_ms":5000},"findings":[]}'
 columns=80 NO_COLOR=1 terminal plan 101 node2
 expect "$screen" 'VOLUME  ACTION  SIZE    FORMAT  STORAGE  TO   TRACK    PATH

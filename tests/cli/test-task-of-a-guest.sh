@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# Where a task is asked for, the name of its guest does as well.
+# A command that needs a task accepts the name of its guest instead.
 . "$(dirname "$0")/lib.sh"
 
 cat >"$fake/status.sh" <<'END'

@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# What guests and other nodes say cannot command the terminal, break a table or write from right to left.
+# Text from guests and other nodes cannot control the terminal, break a table or change the writing direction.
 . "$(dirname "$0")/lib.sh"
 escape=$(printf '\033')
 

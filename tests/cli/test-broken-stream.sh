@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# A stream that breaks is taken up where it broke; where there is no more to know, that is said.
+# A stream that breaks is resumed after the last event; if it cannot be, that is reported.
 . "$(dirname "$0")/lib.sh"
 
 reply status 0 "{\"api\":1,\"task\":{\"task\":\"$task\",\"state\":\"running\"}}"
@@ -14,7 +14,7 @@ run 100 node2
 expect_status 0
 expect "$out" 'first half' 'TASK OK'
 
-# The result was not in the stream, but is known.
+# The result was not in the stream, but is in the task's status.
 reply status 8 "{\"api\":1,\"task\":{\"task\":\"$task\",\"state\":\"ended\"},\"result\":{\"exit\":8,\"message\":\"TASK WARNINGS: 2\"}}"
 echo 0 >"$fake/status.status"
 : >"$fake/follow.sh"
@@ -22,7 +22,7 @@ run 100 node2
 expect_status 8
 [ "$(last_line "$out")" = 'TASK WARNINGS: 2' ] || fail "another last line"
 
-# The task died: the engine says so in the stream, and nothing is tried again.
+# The task's worker died: the engine says so in the stream, and the stream is not opened again.
 reply status 0 "{\"api\":1,\"task\":{\"task\":\"$task\",\"state\":\"dead\"}}"
 echo "echo '{\"api\":1,\"error\":{\"code\":\"worker-gone\",\"message\":\"no worker\",\"hint\":\"run: vmmigrate recover\",\"exit\":9}}'" >"$fake/follow.sh"
 run 100 node2
@@ -30,7 +30,7 @@ expect_status 9
 expect "$err" 'no worker' 'run: vmmigrate recover'
 [ "$(grep -c ^follow "$fake/asked")" = 1 ] || fail "followed more than once"
 
-# An error that may pass is waited out.
+# After an error that may pass the stream is opened again.
 cat >"$fake/follow.sh" <<'END'
 if [ -e once ]; then
 	cat follow.json

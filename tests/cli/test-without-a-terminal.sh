@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2317
-# Where there is no terminal: plain lines, at each tenth, and no escape sequence.
+# Without a terminal: plain lines, one for every ten percent, and no escape sequences.
 . "$(dirname "$0")/lib.sh"
 
 progress()
