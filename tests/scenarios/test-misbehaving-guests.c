@@ -11,15 +11,6 @@
 
 enum { SEED = 31, SEED_AGAIN = 32 };
 
-static const struct variant *variant_named(const char *name)
-{
-	for (size_t i = 0; i < variant_count; i++)
-		if (!strcmp(variants[i].name, name))
-			return &variants[i];
-	fail_msg("no variant %s", name);
-	return NULL;
-}
-
 /* Moves a guest that has these behaviours; how that ended is in `ended`. */
 static struct two_nodes *moves(const struct variant *variant, const char *options, const char *behaviours,
 			       struct outcome *outcome)

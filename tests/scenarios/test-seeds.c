@@ -288,14 +288,6 @@ static void moves(struct two_nodes *w, int from, const char *options)
 	outcome_free(&outcome);
 }
 
-static const struct variant *local_variant(void)
-{
-	for (size_t i = 0; i < variant_count; i++)
-		if (!strcmp(variants[i].name, "offline, local volume"))
-			return &variants[i];
-	abort();
-}
-
 static char *seed_of(struct two_nodes *w, int node)
 {
 	return str_format("%s/disks/.vmmigrate-seed-" GUEST ".raw", w->machine[node].root);
@@ -306,13 +298,13 @@ static void a_seed_stays_and_the_way_back_takes_it_up(void **state)
 	(void)state;
 	struct two_nodes *w = two_nodes_make();
 	vmm_auto_free char *seed = seed_of(w, NODE1);
-	two_nodes_guest(w, NODE1, local_variant(), NULL);
+	two_nodes_guest(w, NODE1, variant_named("offline, local volume"), NULL);
 	guest_writes(w, NODE1, false, 1);
 	moves(w, NODE1, "{\"keep_seed\":true}");
 	assert_true(file_there(seed));
 	guest_writes(w, NODE2, false, 2);
 	moves(w, NODE2, "{}");
-	two_nodes_check(w, local_variant(), false, 2); /* nothing of ours lies about */
+	two_nodes_check(w, variant_named("offline, local volume"), false, 2); /* nothing of ours lies about */
 	two_nodes_free(w);
 }
 
@@ -330,7 +322,7 @@ static void a_storage_keeps_seeds_where_its_section_says_so(void **state)
 			"[storage disks]\nkind = null\npath = %s/root/disks\nkeep_seed = %s\n", w->dir, rows[i].words);
 		configure(w, NODE1, words);
 		configure(w, NODE2, words);
-		two_nodes_guest(w, NODE1, local_variant(), NULL);
+		two_nodes_guest(w, NODE1, variant_named("offline, local volume"), NULL);
 		guest_writes(w, NODE1, false, 1);
 		moves(w, NODE1, "{}");
 		if (file_there(seed) != rows[i].kept)
@@ -355,14 +347,14 @@ static void volumes_go_where_targetstorage_sends_them(void **state)
 			configure(w, node, words);
 			assert_int_equal(mkdir(dir, 0700), 0);
 		}
-		two_nodes_guest(w, NODE1, local_variant(), NULL);
+		two_nodes_guest(w, NODE1, variant_named("offline, local volume"), NULL);
 		guest_writes(w, NODE1, false, 3);
 		moves(w, NODE1, options[i]);
 		assert_true(file_there(there));
 		assert_false(file_there(usual));
 		moves(w, NODE2, "{\"targetstorage\":\"other:disks\"}");
 		assert_false(file_there(there));
-		two_nodes_check(w, local_variant(), false, 3);
+		two_nodes_check(w, variant_named("offline, local volume"), false, 3);
 		two_nodes_free(w);
 	}
 }
@@ -375,7 +367,7 @@ static void a_storage_that_is_not_there_is_named_with_one_that_is(void **state)
 	vmm_auto_free char *words = str_format("[storage disks]\nkind = null\npath = %s/root/disks\n", w->dir);
 	for (int node = 0; node < NODES; node++)
 		configure(w, node, words);
-	two_nodes_guest(w, NODE1, local_variant(), NULL);
+	two_nodes_guest(w, NODE1, variant_named("offline, local volume"), NULL);
 	guest_writes(w, NODE1, false, 3);
 	static const char *const options[] = {"{\"targetstorage\":\"disk\"}", "{\"targetstorage\":\"disk:disks\"}"};
 	for (size_t i = 0; i < VMM_COUNT(options); i++) {
@@ -385,7 +377,7 @@ static void a_storage_that_is_not_there_is_named_with_one_that_is(void **state)
 		assert_non_null(strstr(outcome.message, "did you mean disks?"));
 		outcome_free(&outcome);
 	}
-	two_nodes_check(w, local_variant(), false, 3);
+	two_nodes_check(w, variant_named("offline, local volume"), false, 3);
 	two_nodes_free(w);
 }
 

@@ -143,6 +143,14 @@ static int after(struct faulty_node *p, enum fault fault, struct vmm_error **err
 	}
 }
 
+/* Takes `args`. */
+static void tell_watch(struct faulty_node *p, const char *what, struct json_object *args)
+{
+	if (p->w->watch)
+		p->w->watch(p->w->watch_context, p->number, what, args);
+	json_object_put(args);
+}
+
 /* ------------------------------------------------------------------ node_ops */
 
 static int faulty_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
@@ -151,6 +159,7 @@ static int faulty_call(struct vmm_node *node, enum node_op op, struct json_objec
 	struct faulty_node *p = faulty(node);
 	enum fault fault;
 	*reply = NULL;
+	tell_watch(p, node_operations[op].name, json_object_get(args));
 	if (before(p, &fault, err) < 0)
 		return -1;
 	int done = node_call(p->inner, op, args, reply, err);
@@ -167,6 +176,7 @@ static int faulty_session(struct vmm_node *node, const char *task, bool tls, str
 {
 	struct faulty_node *p = faulty(node);
 	enum fault fault;
+	tell_watch(p, "session", json_make("tls:b", (int)tls));
 	if (before(p, &fault, err) < 0)
 		return -1;
 	int done = p->inner->ops->session(p->inner, task, tls, session, err);
@@ -187,7 +197,8 @@ static int faulty_tree(struct vmm_node *node, const char *task, const char *name
 	vmm_auto_close int line = fd;
 	vmm_auto_free char *place = NULL;
 	enum fault fault;
-	(void)checksum, (void)wire;
+	(void)wire;
+	tell_watch(p, "tree", json_make("checksum:b", (int)checksum));
 	if (before(p, &fault, err) < 0)
 		return -1;
 	int done = local_tree_path(&p->w->machine[p->number].paths, task, name, &place, err);
@@ -207,6 +218,11 @@ static int faulty_migrate(struct vmm_node *node, struct vmm_node *peer, const ch
 	if (before(p, &fault, err) < 0)
 		return -1;
 	int done = p->inner->ops->migrate(p->inner, faulty(peer)->inner, task, migration, options, err);
+	tell_watch(p, "migrate",
+		   json_make("paused:b rate_limit:i max_downtime_ms:i suspend_on_stall:b unsafe:b control:s data:s",
+			     (int)migration->paused, (int64_t)migration->rate_limit, migration->max_downtime_ms,
+			     (int)migration->suspend_on_stall, (int)migration->unsafe, migration->target_uri,
+			     migration->data_uri));
 	two_nodes_link_root(p->w, p->w->engine_node);
 	return after(p, fault, err) < 0 ? -1 : done;
 }

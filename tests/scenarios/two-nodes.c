@@ -21,6 +21,15 @@ const struct variant variants[] = {
 };
 const size_t variant_count = VMM_COUNT(variants);
 
+const struct variant *variant_named(const char *name)
+{
+	for (size_t i = 0; i < variant_count; i++)
+		if (!strcmp(variants[i].name, name))
+			return &variants[i];
+	fail_msg("no variant %s", name);
+	return NULL;
+}
+
 static void must(struct two_nodes *w, int done, struct vmm_error *err)
 {
 	if (done < 0)

@@ -4,8 +4,8 @@
  *	DIR/node1, node2	each a machine: state, etc, run, hooks, guests (guest/null.c), disks
  *	DIR/shared		a storage that both nodes see
  *	DIR/running-UUID	exists while the guest runs; null.c ends the process if it is started a second time
- *	DIR/root		a symbolic link to the machine that works just now: as between real nodes, a path below
- *				it is the same on both and names another file on each
+ *	DIR/root		a symbolic link to the machine that works now: as between real nodes, a path below it
+ *				is the same on both and names another file on each
  */
 #ifndef TEST_TWO_NODES_H
 #define TEST_TWO_NODES_H
@@ -38,6 +38,10 @@ struct machine {
 	struct node_paths paths;
 };
 
+/* What a node is asked: an operation's name and arguments; "session" {tls}, "tree" {checksum}; or "migrate", after it
+ * has returned, with what struct guest_migration holds then. */
+typedef void two_nodes_watch_fn(void *context, int node, const char *what, struct json_object *args);
+
 struct two_nodes {
 	char *dir;
 	struct machine machine[NODES];
@@ -55,6 +59,8 @@ struct two_nodes {
 	const struct variant *variant; /* that CONCURRENT_TASK migrates */
 	char *memory;		       /* of the guest that was started last; NULL: it need not be kept */
 	bool lost[NODES], gone[NODES]; /* the link is broken; a reconnect fails too */
+	two_nodes_watch_fn *watch;     /* or NULL: called for everything that the engine asks a node */
+	void *watch_context;
 };
 
 /* A kind of migration: its options, and the guest that is migrated. */
@@ -65,6 +71,8 @@ struct variant {
 };
 extern const struct variant variants[];
 extern const size_t variant_count;
+/* The test fails if there is none of that name. */
+const struct variant *variant_named(const char *name);
 
 /* How a task ended. */
 struct outcome {
