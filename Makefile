@@ -225,6 +225,7 @@ hooks-tests: $(BUILD)/libvirt-guard
 lint: check-layers
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --suppress=varFuncNullUB --error-exitcode=1 -Iplugin -I. $(filter plugin/% storage/% cli/% hooks/%, $(filter %.c, $(SOURCES)))
 	$(Q)shellcheck -x -P SCRIPTDIR --severity=warning $(SHELLS)
+	$(Q)tests/faults-listed.sh
 
 format:
 	$(Q)clang-format -i $(SOURCES)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 7, 8, 21: cancelled while its disk is copied - by Ctrl-C while it runs, by the verb once it is off - the guest goes on
+# FAULTS 8, 21: cancelled while its disk is copied - by Ctrl-C while it runs, by the verb once it is off - the guest goes on
 # where it was. A second migration of it meanwhile is busy.
 . "$(dirname "$0")/../lab/testing.sh"
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 18, 38: the worker dies while the target starts the guest held: what is there is ended, and the guest runs where it was.
+# FAULTS 18: the worker dies while the target starts the guest held: what is there is ended, and the guest runs where it was.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab

@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 7, 18, 31, 45, 54: the snapshot that tells the rounds what a guest has written goes when the migration fails, when it is
+# FAULTS 18, 31, 45: the snapshot that tells the rounds what a guest has written goes when the migration fails, when it is
 # cancelled, when its worker is killed, when recover finds what was left behind, and when the node boots after its power was cut. Where
 # somebody takes it away before its time, all is read again.
 . "$(dirname "$0")/../lab/testing.sh"

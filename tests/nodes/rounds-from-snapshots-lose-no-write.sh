@@ -1,5 +1,5 @@
 #!/bin/bash
-# On XFS (FS=btrfs: there) the rounds learn from snapshots what a VM has written, and the last one reads little: every record that the VM
+# FAULTS 54: on XFS (FS=btrfs: there) the rounds learn from snapshots what a VM has written, and the last one reads little: every record that the VM
 # said to be synced is on the target, raw and qcow2, also where somebody else shares the image's blocks in the middle. No
 # snapshot stays.
 . "$(dirname "$0")/../lab/testing.sh"
