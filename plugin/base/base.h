@@ -122,8 +122,8 @@ int64_t json_number(struct json_object *object, const char *path);
 bool json_true(struct json_object *object, const char *path);
 size_t json_count(struct json_object *object, const char *path);
 
-/* The member of `object` with exactly that key; belongs to the object. NULL where there is none, where either argument
- * is NULL, and where `object` is no object. */
+/* The member of `object` with exactly that key; belongs to the object. NULL if there is none, if either argument
+ * is NULL, or if `object` is no object. */
 struct json_object *json_member(struct json_object *object, const char *key);
 
 /* True if the array at `path` contains that string. */

@@ -23,8 +23,8 @@ struct stream_ops {
 	 * "link-lost" if the connection is broken, "link-silent" if the other side takes nothing for
 	 * FRAME_SILENCE_MS. */
 	int (*write)(struct stream *s, const void *data, size_t length, struct vmm_error **err);
-	/* Called by stream_finish, before close. Tells the other side that no more will be written; bytes
-	 * under way still arrive, and reading goes on. A failure is not reported: the next read or write fails. */
+	/* Called by stream_finish, before close. Tells the other side that no more will be written; bytes under way
+	 * still arrive, and reading goes on. A failure is not reported: the next read or write fails. */
 	void (*finish)(struct stream *s);
 	/* Called by stream_close, once. Closes the stream's descriptors or channel and frees it. */
 	void (*close)(struct stream *s);
