@@ -214,8 +214,7 @@ int forward_to_task(const struct node_paths *paths, const char *verb, struct jso
 	if (verbs_config(paths, &config, err) < 0)
 		return -1;
 	vmm_auto_free char *node = task_node(task);
-	vmm_auto_free char *key = str_format("node.%s", node);
-	if (!*node || str_same(node, json_text(config, "self")) || !json_at(config, key))
+	if (!*node || str_same(node, json_text(config, "self")) || !json_member(json_at(config, "node"), node))
 		return 0;
 	*done = true;
 	return forward_verb(paths, node, verb, request, reply, err);

@@ -117,11 +117,10 @@ int verb_guests(const struct node_paths *paths, struct json_object *request, str
 static struct json_object *node_to_json(const struct node_paths *paths, struct json_object *config, const char *name)
 {
 	bool self = str_same(name, json_text(config, "self"));
-	vmm_auto_free char *address = str_format("node.%s.address", name),
-			   *maintenance = str_format("node.%s.maintenance", name);
+	struct json_object *section = json_member(json_at(config, "node"), name);
 	struct json_object *node =
-		json_make("name:s address:s self:b reachable:b maintenance:b", name, json_text(config, address),
-			  (int)self, (int)self, (int)json_true(config, maintenance));
+		json_make("name:s address:s self:b reachable:b maintenance:b", name, json_text(section, "address"),
+			  (int)self, (int)self, (int)json_true(section, "maintenance"));
 	vmm_auto_error struct vmm_error *problem = NULL;
 	struct vmm_node *opened = NULL;
 	if (self)

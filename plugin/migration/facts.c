@@ -89,7 +89,7 @@ static void prove_sharing(struct vmm_node *source, struct vmm_node *target, stru
 		const char *storage = json_text(volume, "storage"), *path = json_text(volume, "path");
 		vmm_auto_free char *same = str_format("fit.volumes.%zu.same_block", volume_i);
 		if (!storage || !path || str_same(json_text(volume, "sharing"), "network") ||
-		    json_object_object_get_ex(facts->sharing, storage, NULL) || path_check(path, "volume", NULL) < 0)
+		    json_member(facts->sharing, storage) || path_check(path, "volume", NULL) < 0)
 			continue;
 		vmm_auto_free char *dir = path_dir(path);
 		const char *proof = !str_same(json_text(volume, "kind"), "block") ? prove(source, target, dir)

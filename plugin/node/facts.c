@@ -50,7 +50,7 @@ static struct json_object *node_part(struct local_node *node)
 	if (file_read("/proc/meminfo", 64 << 10, &meminfo_text, NULL, NULL) < 0)
 		meminfo_text = str_copy("");
 	vmm_auto_free char *maintenance = str_format("%s/maintenance", node->paths->etc);
-	vmm_auto_free char *own = str_format("node.%s.maintenance", node->base.name);
+	struct json_object *own = json_member(json_at(node->config, "node"), node->base.name);
 	const char *nodes = json_line(json_at(node->config, "node")),
 		   *storages = json_line(json_at(node->config, "storage"));
 	uint32_t digest = crc32c(crc32c(0, nodes, strlen(nodes)), storages, strlen(storages));
@@ -60,7 +60,7 @@ static struct json_object *node_part(struct local_node *node)
 			  node->base.name, VMM_VERSION, uts.machine, clock_now_us(), (int)sysconf(_SC_NPROCESSORS_ONLN),
 			  meminfo(meminfo_text, "MemTotal:"), meminfo(meminfo_text, "MemAvailable:"),
 			  meminfo(meminfo_text, "HugePages_Free:") / 1024 * meminfo(meminfo_text, "Hugepagesize:"),
-			  (int)(file_there(maintenance) || json_true(node->config, own)), manager(), (int64_t)digest,
+			  (int)(file_there(maintenance) || json_true(own, "maintenance")), manager(), (int64_t)digest,
 			  (int)bridge_conntrack());
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MAJOR));
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MINOR));

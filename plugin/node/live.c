@@ -121,11 +121,11 @@ static int carry_secure(struct local_node *node, const struct local_guest *g, co
 			    err) < 0)
 		return -1;
 	carrier->control_uri = str_format(g->ops->control_uri, control);
-	vmm_auto_free char *address = str_format("node.%s.address", peer);
+	struct json_object *section = json_member(json_at(node->config, "node"), peer);
 	const char *network = json_text(options, "migration_address");
-	carrier->data_uri =
-		insecure ? str_format("tcp://%s", network ? network : json_text_or(node->config, address, peer))
-			 : str_format("unix://%s", data);
+	carrier->data_uri = insecure
+				    ? str_format("tcp://%s", network ? network : json_text_or(section, "address", peer))
+				    : str_format("unix://%s", data);
 	return 0;
 }
 

@@ -109,8 +109,7 @@ static bool is_on_both(const struct look *look, const char *backing)
 			return true;
 	struct json_object *storage = storage_under(look->node[SOURCE], backing);
 	const char *name = json_text(storage, "name");
-	struct json_object *proof =
-		name && look->facts->sharing ? json_object_object_get(look->facts->sharing, name) : NULL;
+	struct json_object *proof = json_member(look->facts->sharing, name);
 	return !str_same(json_text(storage, "sharing"), "local") &&
 	       (!look->node[TARGET] || str_same(json_text(proof, ""), "shared"));
 }

@@ -101,7 +101,7 @@ void look_target_libvirt_down(const struct look *look)
 void look_target_maintenance(const struct look *look)
 {
 	struct json_object *nodes = json_at(look->facts->config, "node");
-	struct json_object *section = nodes ? json_object_object_get(nodes, look->name[TARGET]) : NULL;
+	struct json_object *section = json_member(nodes, look->name[TARGET]);
 	if (!json_true(look->node[TARGET], "node.maintenance") && !json_true(section, "maintenance"))
 		return;
 	finding_hint(found(look, look->name[TARGET], "%s is under maintenance and takes no guests", look->name[TARGET]),

@@ -40,7 +40,7 @@ const struct guest_ops *facts_ops(const struct facts *facts)
 struct json_object *facts_host(const struct facts *facts, enum side side)
 {
 	struct json_object *hosts = json_at(facts->node[side], "host");
-	return hosts ? json_object_object_get(hosts, facts_kind(facts)) : NULL;
+	return json_member(hosts, facts_kind(facts));
 }
 
 char *facts_label(const struct facts *facts)
@@ -52,12 +52,12 @@ char *facts_label(const struct facts *facts)
 bool facts_option(const struct facts *facts, const char *name)
 {
 	struct json_object *options = json_at(facts->request, "options");
-	return options && json_true(json_object_object_get(options, name), "");
+	return json_true(json_member(options, name), "");
 }
 
 const char *facts_mapped(const struct facts *facts, const char *option, const char *name)
 {
-	json_each (pair, json_object_object_get(json_at(facts->request, "options"), option), "") {
+	json_each (pair, json_member(json_at(facts->request, "options"), option), "") {
 		const char *text = json_text_or(pair, "", ""), *to = strchr(text, '=');
 		if (to && strlen(name) == (size_t)(to - text) && !strncmp(text, name, strlen(name)))
 			return to + 1;

@@ -270,8 +270,7 @@ static int fill_in(struct json_object *config, struct json_object *options, stru
 	struct json_object *settings = json_at(config, "migration");
 	for (size_t i = 0; i < request_option_count; i++) {
 		const struct option *option = &request_options[i];
-		struct json_object *setting =
-			option->setting && settings ? json_object_object_get(settings, option->setting) : NULL;
+		struct json_object *setting = json_member(settings, option->setting);
 		vmm_auto_json struct json_object *standard =
 			option->standard ? json_object_new_string(option->standard) : NULL;
 		struct json_object *value = setting ? setting : standard;

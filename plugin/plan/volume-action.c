@@ -99,8 +99,7 @@ const char *volume_proof(const struct facts *facts, struct json_object *volume, 
 		return device_proof(volume, there);
 	if (json_true(there, "same_block"))
 		return "shared";
-	struct json_object *outcome =
-		storage && facts->sharing ? json_object_object_get(facts->sharing, storage) : NULL;
+	struct json_object *outcome = json_member(facts->sharing, storage);
 	const char *proof = json_text_or(outcome, "", "unproven");
 	/* If no token could be written (a read-only directory): a file that is missing at that path on the target is
 	 * not the same file. */
