@@ -92,8 +92,8 @@ static const char *digest_kind(struct migration *m)
 	return str_same(json_text(m->request, "options.digest"), "sha256") ? "sha256" : "poly1305";
 }
 
-/* Makes the digest that `look` asks for on both nodes at once; *same: they are equal. *here is the source's. */
-static int look_on_both(struct migration *m, const struct plan_volume *volume, struct tree_look look,
+/* Makes the digest that `options` ask for on both nodes at once; *same: they are equal. *here is the source's. */
+static int look_on_both(struct migration *m, const struct plan_volume *volume, struct tree_digest_options options,
 			struct tree_digest *here, bool *same, struct vmm_error **err)
 {
 	struct comparing comparing = {.m = m};
@@ -101,13 +101,13 @@ static int look_on_both(struct migration *m, const struct plan_volume *volume, s
 	vmm_auto_json struct json_object *there = NULL;
 	struct vmm_error *problem = NULL;
 	struct json_object *args =
-		json_make("volume:s key:s contents:b", volume->temporary, key, (int)(look.cover == TREE_ALL));
-	if (look.files)
-		json_put(args, "files:O", look.files);
-	look.key = key;
-	look.cancelled = wants_to_stop;
-	look.context = &comparing;
-	struct tree_reading *reading = tree_digest_begin(volume->from, &look);
+		json_make("volume:s key:s contents:b", volume->temporary, key, (int)(options.scope == TREE_ALL));
+	if (options.files)
+		json_put(args, "files:O", options.files);
+	options.key = key;
+	options.cancelled = wants_to_stop;
+	options.context = &comparing;
+	struct tree_reading *reading = tree_digest_begin(volume->from, &options);
 	int asked = migration_call(m, TARGET, NODE_DIGEST, args, &there, err);
 	__atomic_store_n(&comparing.target_failed, asked < 0, __ATOMIC_RELAXED);
 	int done = tree_digest_end(reading, here, &problem);
@@ -126,19 +126,19 @@ static int compare(struct migration *m, const struct plan_volume *volume, bool a
 		   bool *same, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *changed = NULL;
-	struct tree_look look = {.cover = all ? TREE_ALL : TREE_NAMES,
-				 .since_ns = all ? 0 : migration_volume(m, volume)->since_ns,
-				 .changed = &changed};
-	if (look_on_both(m, volume, look, here, same, err) < 0)
+	struct tree_digest_options options = {.scope = all ? TREE_ALL : TREE_NAMES,
+					      .since_ns = all ? 0 : migration_volume(m, volume)->since_ns,
+					      .changed = &changed};
+	if (look_on_both(m, volume, options, here, same, err) < 0)
 		return -1;
 	if (all || !*same || (changed && !json_count(changed, "")))
 		return 0;
 	/* If too many files were written to name them all (`changed` is NULL), the contents of all files are
 	 * compared. */
 	struct tree_digest contents;
-	look = changed ? (struct tree_look){.cover = TREE_FILES, .files = changed}
-		       : (struct tree_look){.cover = TREE_ALL};
-	return look_on_both(m, volume, look, &contents, same, err);
+	options = changed ? (struct tree_digest_options){.scope = TREE_FILES, .files = changed}
+			  : (struct tree_digest_options){.scope = TREE_ALL};
+	return look_on_both(m, volume, options, &contents, same, err);
 }
 
 static bool compares_all(struct migration *m)
@@ -159,8 +159,8 @@ static void tell_same(struct migration *m, const struct plan_volume *volume, con
 static int take_seal(struct migration *m, const struct plan_volume *volume, struct vmm_error **err)
 {
 	struct tree_digest digest;
-	const struct tree_look look = {.cover = TREE_SEAL};
-	if (tree_digest(volume->from, &look, &digest, err) < 0)
+	const struct tree_digest_options options = {.scope = TREE_SEAL};
+	if (tree_digest(volume->from, &options, &digest, err) < 0)
 		return -1;
 	migration_volume(m, volume)->seal = digest.seal;
 	return 0;
@@ -179,10 +179,10 @@ static int has_seal(struct migration *m, const struct plan_volume *volume, uint6
 int tree_step_publish(struct migration *m, const struct plan_volume *volume, struct json_object *args,
 		      struct vmm_error **err)
 {
-	const struct tree_look look = {.cover = TREE_SEAL};
+	const struct tree_digest_options options = {.scope = TREE_SEAL};
 	struct tree_digest digest;
 	struct vmm_error *problem = NULL;
-	struct tree_reading *reading = tree_digest_begin(volume->from, &look);
+	struct tree_reading *reading = tree_digest_begin(volume->from, &options);
 	int published = migration_call(m, TARGET, NODE_PUBLISH, args, NULL, err);
 	int looked = tree_digest_end(reading, &digest, &problem);
 	if (looked == 0)

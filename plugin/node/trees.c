@@ -79,9 +79,9 @@ int local_digest(struct local_node *node, struct json_object *args, struct json_
 {
 	vmm_auto_free char *path = NULL;
 	struct tree_digest digest;
-	struct tree_look look = {.key = json_text(args, "key"), .files = json_at(args, "files")};
-	look.cover = look.files ? TREE_FILES : json_true(args, "contents") ? TREE_ALL : TREE_NAMES;
-	if (tree_asked(node, args, &path, err) < 0 || tree_digest(path, &look, &digest, err) < 0)
+	struct tree_digest_options options = {.key = json_text(args, "key"), .files = json_at(args, "files")};
+	options.scope = options.files ? TREE_FILES : json_true(args, "contents") ? TREE_ALL : TREE_NAMES;
+	if (tree_asked(node, args, &path, err) < 0 || tree_digest(path, &options, &digest, err) < 0)
 		return -1;
 	*reply = json_make("digest:s", digest.hex);
 	return 0;

@@ -1,7 +1,7 @@
-/* digest.c: one number for all that makes a tree what it is.
+/* digest.c: one digest over everything that a copy of a tree must have.
  *
- * A walk goes down by its own working directory, which its thread shares with nobody: names of one part are looked up fastest, and
- * nobody can move a directory under it.
+ * The walk changes its thread's own working directory (see unshare) to each directory in turn and uses names relative
+ * to that. Such names are resolved fastest, and it does not matter if a directory is renamed during the walk.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,37 +15,39 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include "tree/internal.h"
+#include "tree/tree-internal.h"
 
 enum { BLOCK = 1 << 20, ATTRIBUTES_MOST = 64 << 10, DEPTH_MOST = 512 };
 
-/* A file of many names is the same file under each: which was the first is part of the digest. */
-struct known {
+/* A file with several hard links. They are numbered from 1 in the order in which the walk finds their first names. Each
+ * name's entry in the digest has the number, so that two links to one file differ from two files with the same content.
+ * Number 0: a free slot. */
+struct hard_link {
 	dev_t device;
 	ino_t inode;
-	uint64_t order;
+	uint64_t number;
 };
 
 struct tree_reading {
-	struct tree_look look;
+	struct tree_digest_options options;
 	int root;
-	char *name; /* the root's, for messages */
+	char *name; /* the root's path, for messages */
 	pthread_t thread;
 	int done;
 	struct vmm_error *problem;
 	struct tree_digest digest;
 
-	struct tree_sum *sum; /* NULL: only the seal is asked for */
-	struct text path;     /* of where the walk is, below the root */
+	struct tree_hash *hash; /* NULL: only the seal is asked for */
+	struct text path;	/* of the current entry, relative to the root */
 	size_t changed_bytes;
-	struct known *known;
-	size_t known_count, known_room;
-	char *block, *names, *value;
+	struct hard_link *hard_links; /* a hash table with open addressing */
+	size_t hard_link_count, slot_count;
+	char *block, *attribute_names, *attribute_value;
 };
 
 static void feed(struct tree_reading *r, const void *data, size_t length)
 {
-	tree_sum_feed(r->sum, data, length);
+	tree_hash_update(r->hash, data, length);
 }
 
 static void feed_number(struct tree_reading *r, uint64_t number)
@@ -53,131 +55,134 @@ static void feed_number(struct tree_reading *r, uint64_t number)
 	feed(r, &number, sizeof(number));
 }
 
-/* With its length, so that no two sequences of texts look alike. */
+/* The length comes first, so that "ab" "c" and "a" "bc" give different digests. */
 static void feed_bytes(struct tree_reading *r, const void *data, size_t length)
 {
 	feed_number(r, length);
 	feed(r, data, length);
 }
 
-static int trouble(struct tree_reading *r, int number, const char *doing, struct vmm_error **err)
+/* Sets the error "`doing` <path of the current entry>: <text of errno `number`>" and returns -1. */
+static int fail_errno(struct tree_reading *r, int number, const char *doing, struct vmm_error **err)
 {
 	return error_errno(err, number, "%s %s%s%s", doing, r->name, r->path.length ? "/" : "",
 			   r->path.data ? r->path.data : "");
 }
 
-static int look_for_cancel(struct tree_reading *r, struct vmm_error **err)
+static int check_cancelled(struct tree_reading *r, struct vmm_error **err)
 {
-	if (!r->look.cancelled || !r->look.cancelled(r->look.context))
+	if (!r->options.cancelled || !r->options.cancelled(r->options.context))
 		return 0;
 	return error_set(err, VMM_CANCELLED, "cancelled", "cancelled while %s was compared", r->name);
 }
 
 /* ---------------------------------------------------------------- the seal */
 
-static uint64_t stir(uint64_t sum, uint64_t number)
+static uint64_t mix(uint64_t sum, uint64_t number)
 {
 	sum = (sum ^ number) * 0x9e3779b97f4a7c15u;
 	return sum ^ sum >> 29;
 }
 
-/* A sum: the order in which a directory is read does not matter. */
+/* The seal is a sum over all entries, so it does not depend on the order in which readdir returns them. */
 static void add_to_seal(struct tree_reading *r, const char *name, const struct stat *info, ino_t directory)
 {
 	uint64_t sum = directory;
 	for (; *name; name++)
-		sum = stir(sum, (unsigned char)*name);
-	sum = stir(stir(sum, info->st_ino), (uint64_t)info->st_size);
-	r->digest.seal += stir(stir(sum, (uint64_t)info->st_ctim.tv_sec), (uint64_t)info->st_ctim.tv_nsec);
+		sum = mix(sum, (unsigned char)*name);
+	sum = mix(mix(sum, info->st_ino), (uint64_t)info->st_size);
+	r->digest.seal += mix(mix(sum, (uint64_t)info->st_ctim.tv_sec), (uint64_t)info->st_ctim.tv_nsec);
 }
 
-/* ---------------------------------------------------------------- files of many names */
+/* ---------------------------------------------------------------- hard links */
 
-static struct known *place_of(struct tree_reading *r, dev_t device, ino_t inode)
+static struct hard_link *find_hard_link(struct tree_reading *r, dev_t device, ino_t inode)
 {
-	size_t at = (size_t)(inode * 0x9e3779b97f4a7c15u ^ device) % r->known_room;
-	while (r->known[at].order && (r->known[at].inode != inode || r->known[at].device != device))
-		at = (at + 1) % r->known_room;
-	return &r->known[at];
+	size_t at = (size_t)(inode * 0x9e3779b97f4a7c15u ^ device) % r->slot_count;
+	while (r->hard_links[at].number && (r->hard_links[at].inode != inode || r->hard_links[at].device != device))
+		at = (at + 1) % r->slot_count;
+	return &r->hard_links[at];
 }
 
-static void make_room(struct tree_reading *r)
+/* Doubles the table once it is half full. */
+static void grow_hard_links(struct tree_reading *r)
 {
-	if (r->known_count * 2 < r->known_room)
+	if (r->hard_link_count * 2 < r->slot_count)
 		return;
-	struct known *old = r->known;
-	size_t count = r->known_room;
-	r->known_room = count ? count * 2 : 1024;
-	r->known = mem_zero(r->known_room * sizeof(*r->known));
+	struct hard_link *old = r->hard_links;
+	size_t count = r->slot_count;
+	r->slot_count = count ? count * 2 : 1024;
+	r->hard_links = mem_zero(r->slot_count * sizeof(*r->hard_links));
 	for (size_t i = 0; i < count; i++)
-		if (old[i].order)
-			*place_of(r, old[i].device, old[i].inode) = old[i];
+		if (old[i].number)
+			*find_hard_link(r, old[i].device, old[i].inode) = old[i];
 	free(old);
 }
 
-/* The order of the first name; *first where this is it. */
-static uint64_t order_of(struct tree_reading *r, const struct stat *info, bool *first)
+/* The file's number; 0 if it has one name only. *first: this is the first of its names. */
+static uint64_t hard_link_number(struct tree_reading *r, const struct stat *info, bool *first)
 {
 	*first = true;
 	if (S_ISDIR(info->st_mode) || info->st_nlink < 2)
 		return 0;
-	make_room(r);
-	struct known *known = place_of(r, info->st_dev, info->st_ino);
-	*first = !known->order;
+	grow_hard_links(r);
+	struct hard_link *link = find_hard_link(r, info->st_dev, info->st_ino);
+	*first = !link->number;
 	if (*first)
-		*known = (struct known){info->st_dev, info->st_ino, ++r->known_count};
-	return known->order;
+		*link = (struct hard_link){info->st_dev, info->st_ino, ++r->hard_link_count};
+	return link->number;
 }
 
-/* ---------------------------------------------------------------- what is in an entry */
+/* ---------------------------------------------------------------- the digest of an entry */
 
-static int by_text(const void *a, const void *b)
+static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Those that rsync carries: all but the filesystem's own (ACLs are carried). */
-static bool counts(const char *name)
+/* Does rsync copy this attribute? It copies all but the filesystem's own ones; ACLs are copied. */
+static bool is_copied(const char *name)
 {
 	return !str_starts(name, "system.") || str_starts(name, "system.posix_acl_");
 }
 
-/* Names are fed in their order, each with its value. Links and what cannot have attributes have none. */
+/* In the order of the names, each with its value. Symbolic links, and files on a filesystem without attributes, have
+ * none. */
 static int feed_attributes(struct tree_reading *r, const char *name, struct vmm_error **err)
 {
 	size_t count = 0;
-	ssize_t length = llistxattr(name, r->names, ATTRIBUTES_MOST);
+	ssize_t length = llistxattr(name, r->attribute_names, ATTRIBUTES_MOST);
 	if (length < 0 && errno != ENOTSUP && errno != EPERM)
-		return trouble(r, errno, "attributes of", err);
-	vmm_auto_free char **sorted = length > 0 ? mem_zero((size_t)length * sizeof(*sorted)) : NULL;
-	for (char *one = r->names; length > 0 && one < r->names + length; one += strlen(one) + 1)
-		if (counts(one))
-			sorted[count++] = one;
+		return fail_errno(r, errno, "read the attributes of", err);
+	vmm_auto_free char **names = length > 0 ? mem_zero((size_t)length * sizeof(*names)) : NULL;
+	for (char *one = r->attribute_names; length > 0 && one < r->attribute_names + length; one += strlen(one) + 1)
+		if (is_copied(one))
+			names[count++] = one;
 	if (count > 1)
-		qsort(sorted, count, sizeof(*sorted), by_text);
+		qsort(names, count, sizeof(*names), compare_names);
 	for (size_t i = 0; i < count; i++) {
-		ssize_t got = lgetxattr(name, sorted[i], r->value, ATTRIBUTES_MOST);
+		ssize_t got = lgetxattr(name, names[i], r->attribute_value, ATTRIBUTES_MOST);
 		if (got < 0)
-			return trouble(r, errno, "attributes of", err);
-		feed_bytes(r, sorted[i], strlen(sorted[i]));
-		feed_bytes(r, r->value, (size_t)got);
+			return fail_errno(r, errno, "read the attributes of", err);
+		feed_bytes(r, names[i], strlen(names[i]));
+		feed_bytes(r, r->attribute_value, (size_t)got);
 	}
 	feed_number(r, count);
 	return 0;
 }
 
-/* What is in it, and how much that was. Takes the descriptor. */
+/* A file's content and its length. Closes `fd`. If `fd` is negative the error is that of errno. */
 static int feed_content(struct tree_reading *r, int fd, struct vmm_error **err)
 {
 	vmm_auto_close int file = fd;
 	uint64_t before = r->digest.read_bytes;
 	ssize_t got = BLOCK;
 	while (got == BLOCK) {
-		if (look_for_cancel(r, err) < 0)
+		if (check_cancelled(r, err) < 0)
 			return -1;
 		got = file < 0 ? -1 : fd_read_all(file, r->block, BLOCK);
 		if (got < 0)
-			return trouble(r, errno, "read", err);
+			return fail_errno(r, errno, "read", err);
 		feed(r, r->block, (size_t)got);
 		r->digest.read_bytes += (uint64_t)got;
 	}
@@ -185,12 +190,12 @@ static int feed_content(struct tree_reading *r, int fd, struct vmm_error **err)
 	return 0;
 }
 
-static void feed_info(struct tree_reading *r, const struct stat *info, uint64_t order)
+static void feed_info(struct tree_reading *r, const struct stat *info, uint64_t number)
 {
 	feed_number(r, info->st_mode);
 	feed_number(r, info->st_uid);
 	feed_number(r, info->st_gid);
-	feed_number(r, order);
+	feed_number(r, number);
 	if (!S_ISDIR(info->st_mode))
 		feed_number(r, (uint64_t)info->st_size);
 	feed_number(r, (uint64_t)info->st_mtim.tv_sec);
@@ -203,23 +208,24 @@ static int feed_link(struct tree_reading *r, const char *name, struct vmm_error 
 {
 	ssize_t length = readlink(name, r->block, BLOCK);
 	if (length < 0)
-		return trouble(r, errno, "read the link", err);
+		return fail_errno(r, errno, "read the link", err);
 	feed_bytes(r, r->block, (size_t)length);
 	return 0;
 }
 
-static void note_change(struct tree_reading *r, const struct stat *info)
+/* Adds the current file to the list of changed ones if its ctime says so; gives the list up once it is too long. */
+static void add_changed(struct tree_reading *r, const struct stat *info)
 {
-	if (!r->look.since_ns || !r->look.changed || !*r->look.changed ||
-	    (int64_t)info->st_ctim.tv_sec * 1000000000 + info->st_ctim.tv_nsec < r->look.since_ns)
+	if (!r->options.since_ns || !r->options.changed || !*r->options.changed ||
+	    (int64_t)info->st_ctim.tv_sec * 1000000000 + info->st_ctim.tv_nsec < r->options.since_ns)
 		return;
 	r->changed_bytes += r->path.length;
-	if (json_count(*r->look.changed, "") < TREE_CHANGED_MOST && r->changed_bytes < TREE_CHANGED_BYTES) {
-		json_object_array_add(*r->look.changed, json_object_new_string(r->path.data));
+	if (json_count(*r->options.changed, "") < TREE_CHANGED_MOST && r->changed_bytes < TREE_CHANGED_BYTES) {
+		json_object_array_add(*r->options.changed, json_object_new_string(r->path.data));
 		return;
 	}
-	json_object_put(*r->look.changed);
-	*r->look.changed = NULL;
+	json_object_put(*r->options.changed);
+	*r->options.changed = NULL;
 }
 
 static int feed_entry(struct tree_reading *r, const char *name, const struct stat *info, struct vmm_error **err)
@@ -227,26 +233,26 @@ static int feed_entry(struct tree_reading *r, const char *name, const struct sta
 	const int how = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC;
 	bool first;
 	feed_bytes(r, name, strlen(name));
-	feed_info(r, info, order_of(r, info, &first));
+	feed_info(r, info, hard_link_number(r, info, &first));
 	if ((first && feed_attributes(r, name, err) < 0) || (S_ISLNK(info->st_mode) && feed_link(r, name, err) < 0))
 		return -1;
 	if (!S_ISREG(info->st_mode) || !first)
 		return 0;
-	note_change(r, info);
-	return r->look.cover == TREE_ALL ? feed_content(r, open(name, how), err) : 0;
+	add_changed(r, info);
+	return r->options.scope == TREE_ALL ? feed_content(r, open(name, how), err) : 0;
 }
 
 /* ---------------------------------------------------------------- the walk */
 
-/* The names in a directory; belongs to the caller, as does each. */
-static char **names_in(int fd, size_t *count, struct vmm_error **err)
+/* The names in a directory, unsorted. The caller frees each, and the array. NULL on error. */
+static char **read_names(int fd, size_t *count, struct vmm_error **err)
 {
 	size_t room = 0;
 	char **names = NULL;
 	DIR *directory = fdopendir(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 	*count = 0;
 	if (!directory) {
-		error_errno(err, errno, "read a directory");
+		error_errno(err, errno, "open a directory");
 		return NULL;
 	}
 	for (struct dirent *entry; (entry = readdir(directory));) {
@@ -266,42 +272,43 @@ static char **names_in(int fd, size_t *count, struct vmm_error **err)
 
 static int walk_directory(struct tree_reading *r, int fd, ino_t inode, int depth, struct vmm_error **err);
 
-static int descend(struct tree_reading *r, const char *name, ino_t inode, int back, int depth, struct vmm_error **err)
+static int descend(struct tree_reading *r, const char *name, ino_t inode, int parent_fd, int depth,
+		   struct vmm_error **err)
 {
 	vmm_auto_close int fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC);
 	if (fd < 0 || fchdir(fd) < 0)
-		return trouble(r, errno, "read the directory", err);
+		return fail_errno(r, errno, "read the directory", err);
 	if (walk_directory(r, fd, inode, depth + 1, err) < 0)
 		return -1;
-	return fchdir(back) == 0 ? 0 : trouble(r, errno, "leave the directory", err);
+	return fchdir(parent_fd) == 0 ? 0 : fail_errno(r, errno, "leave the directory", err);
 }
 
-static int walk_entry(struct tree_reading *r, const char *name, int back, ino_t directory, int depth,
+static int walk_entry(struct tree_reading *r, const char *name, int parent_fd, ino_t directory, int depth,
 		      struct vmm_error **err)
 {
 	struct stat info;
 	if (lstat(name, &info) < 0)
-		return trouble(r, errno, "look at", err);
+		return fail_errno(r, errno, "stat", err);
 	r->digest.entries++;
 	add_to_seal(r, name, &info, directory);
-	if (r->sum && feed_entry(r, name, &info, err) < 0)
+	if (r->hash && feed_entry(r, name, &info, err) < 0)
 		return -1;
-	return S_ISDIR(info.st_mode) ? descend(r, name, info.st_ino, back, depth, err) : 0;
+	return S_ISDIR(info.st_mode) ? descend(r, name, info.st_ino, parent_fd, depth, err) : 0;
 }
 
-/* The working directory is `fd`, and is so again afterwards. */
+/* `fd` is the working directory, and is again when this returns 0. */
 static int walk_directory(struct tree_reading *r, int fd, ino_t inode, int depth, struct vmm_error **err)
 {
 	size_t count, above = r->path.length;
 	if (depth > DEPTH_MOST)
-		return error_set(err, VMM_FAILED, "too-deep", "%s: directories within directories, %d deep", r->name,
-				 depth);
-	if (look_for_cancel(r, err) < 0)
+		return error_set(err, VMM_FAILED, "too-deep", "%s: directories are nested more than %d deep", r->name,
+				 DEPTH_MOST);
+	if (check_cancelled(r, err) < 0)
 		return -1;
-	vmm_auto_free char **names = names_in(fd, &count, err);
+	vmm_auto_free char **names = read_names(fd, &count, err);
 	int done = names ? 0 : -1;
-	if (r->sum && names) {
-		qsort(names, count, sizeof(*names), by_text);
+	if (r->hash && names) {
+		qsort(names, count, sizeof(*names), compare_names);
 		feed_number(r, count);
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -320,10 +327,10 @@ static int walk(struct tree_reading *r, struct vmm_error **err)
 {
 	struct stat info;
 	if (unshare(CLONE_FS) < 0 || fchdir(r->root) < 0 || fstat(r->root, &info) < 0)
-		return trouble(r, errno, "look at", err);
+		return fail_errno(r, errno, "stat", err);
 	r->digest.entries++;
 	add_to_seal(r, "", &info, 0);
-	if (r->sum) {
+	if (r->hash) {
 		feed_info(r, &info, 0);
 		if (feed_attributes(r, ".", err) < 0)
 			return -1;
@@ -331,12 +338,13 @@ static int walk(struct tree_reading *r, struct vmm_error **err)
 	return walk_directory(r, r->root, info.st_ino, 0, err);
 }
 
-/* Whoever named these files: none of them lies outside of the tree, nor behind a link. */
+/* The names may come from the other node: openat2 refuses those that lead out of the tree or through a symbolic link.
+ */
 static int read_files(struct tree_reading *r, struct vmm_error **err)
 {
 	struct open_how how = {.flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC,
 			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-	json_each (file, r->look.files, "") {
+	json_each (file, r->options.files, "") {
 		r->path.length = 0;
 		text_add(&r->path, "%s", json_text_or(file, "", ""));
 		if (feed_content(r, (int)syscall(SYS_openat2, r->root, r->path.data, &how, sizeof(how)), err) < 0)
@@ -345,35 +353,35 @@ static int read_files(struct tree_reading *r, struct vmm_error **err)
 	return 0;
 }
 
-/* ---------------------------------------------------------------- */
+/* ---------------------------------------------------------------- the thread */
 
-static void *read_tree(void *context)
+static void *digest_thread(void *context)
 {
 	struct tree_reading *r = context;
 	if (r->root < 0)
 		return NULL; /* `problem` says why */
-	if (r->look.cover != TREE_SEAL && tree_sum_begin(r->look.key, &r->sum, &r->problem) < 0)
+	if (r->options.scope != TREE_SEAL && tree_hash_begin(r->options.key, &r->hash, &r->problem) < 0)
 		r->done = -1;
 	else
-		r->done = r->look.cover == TREE_FILES ? read_files(r, &r->problem) : walk(r, &r->problem);
-	tree_sum_end(r->sum, r->digest.hex);
+		r->done = r->options.scope == TREE_FILES ? read_files(r, &r->problem) : walk(r, &r->problem);
+	tree_hash_end(r->hash, r->digest.hex);
 	return NULL;
 }
 
-struct tree_reading *tree_digest_begin(const char *root, const struct tree_look *look)
+struct tree_reading *tree_digest_begin(const char *root, const struct tree_digest_options *options)
 {
 	struct tree_reading *r = mem_zero(sizeof(*r));
-	r->look = *look;
+	r->options = *options;
 	r->name = str_copy(root);
 	r->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r->block = mem_zero(BLOCK);
-	r->names = mem_zero(ATTRIBUTES_MOST);
-	r->value = mem_zero(ATTRIBUTES_MOST);
-	if (look->changed)
-		*look->changed = look->since_ns ? json_object_new_array() : NULL;
+	r->attribute_names = mem_zero(ATTRIBUTES_MOST);
+	r->attribute_value = mem_zero(ATTRIBUTES_MOST);
+	if (options->changed)
+		*options->changed = options->since_ns ? json_object_new_array() : NULL;
 	if (r->root < 0)
-		r->done = error_errno(&r->problem, errno, "look at the tree %s", root);
-	if (pthread_create(&r->thread, NULL, read_tree, r))
+		r->done = error_errno(&r->problem, errno, "open the tree %s", root);
+	if (pthread_create(&r->thread, NULL, digest_thread, r))
 		abort();
 	return r;
 }
@@ -388,15 +396,16 @@ int tree_digest_end(struct tree_reading *r, struct tree_digest *digest, struct v
 	vmm_cleanup_close(&r->root);
 	text_free(&r->path);
 	free(r->name);
-	free(r->known);
+	free(r->hard_links);
 	free(r->block);
-	free(r->names);
-	free(r->value);
+	free(r->attribute_names);
+	free(r->attribute_value);
 	free(r);
 	return done;
 }
 
-int tree_digest(const char *root, const struct tree_look *look, struct tree_digest *digest, struct vmm_error **err)
+int tree_digest(const char *root, const struct tree_digest_options *options, struct tree_digest *digest,
+		struct vmm_error **err)
 {
-	return tree_digest_end(tree_digest_begin(root, look), digest, err);
+	return tree_digest_end(tree_digest_begin(root, options), digest, err);
 }

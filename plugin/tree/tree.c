@@ -1,4 +1,4 @@
-/* tree.c: runs rsync - the sending one here, the receiving one on the far side. */
+/* tree.c: runs rsync: the sending one on the source, the receiving one on the target. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,21 +12,23 @@
 
 #include "tree/tree.h"
 
-enum { PROGRESS_MS = 100, LINE_FD = 3, SAID_MOST = 64 << 10, ALONE_MS = 10000, SYNC_MS = 1000 };
+enum { PROGRESS_MS = 100, SOCKET_FD = 3, STDERR_MOST = 64 << 10, LOCK_WAIT_MS = 10000, SYNC_MS = 1000 };
 
-/* Without a word on its line for that long either rsync gives up; while one works it sends signs of life. */
-#define SILENCE "--timeout=60"
-/* Times are the same when their nanoseconds are: else a directory that changes within a second keeps the time of its copy. */
-#define WINDOW "--modify-window=-1"
+/* Either rsync gives up if it receives nothing for 60 seconds. While it works it sends keep-alive messages. */
+#define IO_TIMEOUT "--timeout=60"
+/* Compare times to the nanosecond. By default rsync compares seconds, so a directory that changes twice within one
+ * second would keep the time of its first copy. */
+#define MODIFY_WINDOW "--modify-window=-1"
 
 /* ---------------------------------------------------------------- the receiving rsync */
 
-/* The lock goes with the last process of this rsync: what an earlier one, of a line that was cut, still had to write is written by then.
- * seeds.c and storage/tree.c look for it too. */
-static bool be_alone(const char *place)
+/* Locks the tree. The lock is held until the last process of this receiving rsync has ended, so an earlier receiver
+ * whose connection was lost has written everything before the next one begins. node/seeds.c and storage/tree.c test the
+ * same lock. Returns false, with errno, if the lock cannot be had within LOCK_WAIT_MS. */
+static bool lock_tree(const char *path)
 {
-	int64_t end = clock_steady_ms() + ALONE_MS;
-	int fd = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	int64_t end = clock_steady_ms() + LOCK_WAIT_MS;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK || clock_steady_ms() >= end)
 			return false;
@@ -35,12 +37,13 @@ static bool be_alone(const char *place)
 	return fd >= 0;
 }
 
-/* The kernel keeps what was written in memory for half a minute: what was left of it by the end would be waited for then. So it is
- * brought to the disk as it comes, by a child that ends with the receiver. */
-static void sync_meanwhile(const char *place)
+/* Starts a child that syncs the filesystem every second until the receiver ends. The kernel writes dirty pages to the
+ * disk after half a minute only, and the sync at the end of the copy, while the guest is off, would have to wait for
+ * all of them. */
+static void start_syncing(const char *path)
 {
 	pid_t receiver = getpid();
-	int fd = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fork() != 0) {
 		vmm_cleanup_close(&fd);
 		return;
@@ -48,32 +51,32 @@ static void sync_meanwhile(const char *place)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fd = fcntl(fd, F_DUPFD, 3);
 	dup2(fd, 0);
-	close_range(1, ~0U, 0); /* its line and its lock are not ours */
+	close_range(1, ~0U, 0); /* the receiver's connection and lock must end with the receiver, not with this child */
 	while (getppid() == receiver && syncfs(0) == 0)
 		clock_sleep_ms(SYNC_MS);
 	_exit(0);
 }
 
-/* What the sender's options (below) are for its server, and the capabilities of rsync 3.2 and later. Not one word of it comes
- * from the other side but the place, which this node has made. */
-void tree_receive(const char *place, bool checksum)
+/* The arguments are those that the sender's options (see start_rsync) mean for an rsync server, with the capabilities
+ * of rsync 3.2 and later. None of them comes from the other node; `path` is a directory that this node has made. */
+void tree_receive(const char *path, bool checksum)
 {
 	const char *const argv[] = {"rsync",
 				    "--server",
 				    checksum ? "-lHogDtpAXrcSe.LsfxCIvu" : "-lHogDtpAXrSe.LsfxCIvu",
 				    "--delete",
 				    "--numeric-ids",
-				    SILENCE,
-				    WINDOW,
+				    IO_TIMEOUT,
+				    MODIFY_WINDOW,
 				    ".",
-				    place,
+				    path,
 				    NULL};
 	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 					   "LC_ALL=C", NULL};
 	signal(SIGPIPE, SIG_DFL);
-	if (!be_alone(place))
+	if (!lock_tree(path))
 		return;
-	sync_meanwhile(place);
+	start_syncing(path);
 	if (chdir("/") == 0)
 		execvpe("rsync", (char *const *)argv, (char *const *)environment);
 }
@@ -83,22 +86,22 @@ void tree_receive(const char *place, bool checksum)
 struct sending {
 	const struct tree_job *job;
 	pid_t pid;
-	int out, err_out, line; /* line: our end of what tree-pipe speaks on */
-	struct text row, said;	/* a row of progress that is not whole yet; what it said on stderr */
+	int stdout_fd, stderr_fd, socket;	/* rsync's output; our end of the socket that tree-pipe uses */
+	struct text progress_line, stderr_text; /* an incomplete line of progress; what rsync wrote to stderr */
 	struct tree_progress progress;
 	pthread_t thread;
 	uint64_t wire;
-	struct vmm_error *carry_failure; /* the thread's until it is joined */
-	bool stopped;
+	struct vmm_error *carry_failure; /* belongs to the thread until it is joined */
+	bool stopped;			 /* the caller's progress function asked to stop */
 };
 
 /* Only async-signal-safe calls between fork and exec. */
-static void child(const char *const *argv, bool gently, int out, int err_out, int line)
+static void exec_rsync(const char *const *argv, bool idle_io, int stdout_fd, int stderr_fd, int socket_fd)
 {
 	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 					   "LC_ALL=C", "VMMIGRATE_TREE_FD=3", NULL};
 	setpgid(0, 0);
-	if (gently)
+	if (idle_io)
 		io_set_idle();
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
@@ -107,22 +110,22 @@ static void child(const char *const *argv, bool gently, int out, int err_out, in
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	int null = open("/dev/null", O_RDONLY);
 	dup2(null, 0);
-	/* Above where they go to, so that none is overwritten before it was moved. */
-	out = fcntl(out, F_DUPFD, 10);
-	err_out = fcntl(err_out, F_DUPFD, 10);
-	line = fcntl(line, F_DUPFD, 10);
-	dup2(out, 1);
-	dup2(err_out, 2);
-	dup2(line, LINE_FD);
-	close_range(LINE_FD + 1, ~0U, 0);
+	/* First to numbers above the final ones, so that no dup2 below overwrites one that is still needed. */
+	stdout_fd = fcntl(stdout_fd, F_DUPFD, 10);
+	stderr_fd = fcntl(stderr_fd, F_DUPFD, 10);
+	socket_fd = fcntl(socket_fd, F_DUPFD, 10);
+	dup2(stdout_fd, 1);
+	dup2(stderr_fd, 2);
+	dup2(socket_fd, SOCKET_FD);
+	close_range(SOCKET_FD + 1, ~0U, 0);
 	if (chdir("/") == 0)
 		execvpe(argv[0], (char *const *)argv, (char *const *)environment);
-	const char *words = strerrordesc_np(errno);
-	(void)!write(2, words, strlen(words));
+	const char *reason = strerrordesc_np(errno);
+	(void)!write(2, reason, strlen(reason));
 	_exit(127);
 }
 
-static int start_rsync(struct sending *s, int line, struct vmm_error **err)
+static int start_rsync(struct sending *s, int socket_fd, struct vmm_error **err)
 {
 	const struct tree_job *job = s->job;
 	vmm_auto_free char *from = str_format("%s/", job->from), *limit = NULL;
@@ -135,8 +138,8 @@ static int start_rsync(struct sending *s, int line, struct vmm_error **err)
 				    "--no-inc-recursive",
 				    "--info=progress2",
 				    "--no-human-readable",
-				    SILENCE,
-				    WINDOW,
+				    IO_TIMEOUT,
+				    MODIFY_WINDOW,
 				    "-e",
 				    job->pipe,
 				    limit ? limit : "--",
@@ -144,43 +147,43 @@ static int start_rsync(struct sending *s, int line, struct vmm_error **err)
 				    limit ? from : "vmmigrate:.",
 				    limit ? "vmmigrate:." : NULL,
 				    NULL};
-	int out[2] = {-1, -1}, said[2] = {-1, -1};
-	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(said, O_CLOEXEC) < 0) {
-		vmm_cleanup_close(&out[0]);
-		vmm_cleanup_close(&out[1]);
+	int output[2] = {-1, -1}, errors[2] = {-1, -1};
+	if (pipe2(output, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0) {
+		vmm_cleanup_close(&output[0]);
+		vmm_cleanup_close(&output[1]);
 		return error_errno(err, errno, "run rsync");
 	}
 	s->pid = fork();
 	if (s->pid == 0)
-		child(argv, job->running, out[1], said[1], line);
+		exec_rsync(argv, job->running, output[1], errors[1], socket_fd);
 	int number = errno;
 	if (s->pid > 0)
-		setpgid(s->pid, s->pid); /* as the child does: whichever comes first */
-	close(out[1]);
-	close(said[1]);
-	s->out = out[0];
-	s->err_out = said[0];
+		setpgid(s->pid, s->pid); /* the child does the same: we do not know which of us runs first */
+	close(output[1]);
+	close(errors[1]);
+	s->stdout_fd = output[0];
+	s->stderr_fd = errors[0];
 	return s->pid < 0 ? error_errno(err, number, "run rsync") : 0;
 }
 
 static void *carry_thread(void *context)
 {
 	struct sending *s = context;
-	s->job->carry(s->job->carry_context, s->line, &s->wire, &s->carry_failure);
+	s->job->carry(s->job->carry_context, s->socket, &s->wire, &s->carry_failure);
 	return NULL;
 }
 
-/* "  1234567  45%   12.34MB/s    0:00:01 (xfr#5, to-chk=10/20)" */
-static void read_row(struct sending *s, const char *row)
+/* A line is "  1234567  45%   12.34MB/s    0:00:01 (xfr#5, to-chk=10/20)". */
+static void parse_progress(struct sending *s, const char *line)
 {
 	unsigned long long bytes, left, all;
 	unsigned percent;
-	if (sscanf(row, "%llu %u%%", &bytes, &percent) != 2)
+	if (sscanf(line, "%llu %u%%", &bytes, &percent) != 2)
 		return;
 	s->progress.done = bytes;
 	if (percent)
 		s->progress.total = bytes / percent * 100;
-	const char *check = strstr(row, "-chk=");
+	const char *check = strstr(line, "-chk=");
 	if (check && sscanf(check, "-chk=%llu/%llu", &left, &all) == 2) {
 		s->progress.files = all - left;
 		s->progress.files_total = all;
@@ -190,51 +193,52 @@ static void read_row(struct sending *s, const char *row)
 static void read_progress(struct sending *s)
 {
 	char block[4096];
-	ssize_t got = read(s->out, block, sizeof(block));
+	ssize_t got = read(s->stdout_fd, block, sizeof(block));
 	if (got < 0 && errno == EINTR)
 		return;
 	if (got <= 0) {
-		vmm_cleanup_close(&s->out);
+		vmm_cleanup_close(&s->stdout_fd);
 		return;
 	}
 	for (ssize_t i = 0; i < got; i++) {
 		if (block[i] != '\r' && block[i] != '\n') {
-			text_add_bytes(&s->row, &block[i], 1);
+			text_add_bytes(&s->progress_line, &block[i], 1);
 			continue;
 		}
-		if (s->row.length)
-			read_row(s, s->row.data);
-		text_free(&s->row);
+		if (s->progress_line.length)
+			parse_progress(s, s->progress_line.data);
+		text_free(&s->progress_line);
 	}
 }
 
-static void read_said(struct sending *s)
+static void read_stderr(struct sending *s)
 {
 	char block[4096];
-	ssize_t got = read(s->err_out, block, sizeof(block));
+	ssize_t got = read(s->stderr_fd, block, sizeof(block));
 	if (got < 0 && errno == EINTR)
 		return;
 	if (got <= 0)
-		vmm_cleanup_close(&s->err_out);
-	else if (s->said.length + (size_t)got < SAID_MOST)
-		text_add_bytes(&s->said, block, (size_t)got);
+		vmm_cleanup_close(&s->stderr_fd);
+	else if (s->stderr_text.length + (size_t)got < STDERR_MOST)
+		text_add_bytes(&s->stderr_text, block, (size_t)got);
 }
 
-/* Until rsync has closed both. A wish to stop ends it. */
-static void watch(struct sending *s)
+/* Reads rsync's output and reports progress until rsync has closed both. Ends rsync if the progress function says stop.
+ */
+static void watch_rsync(struct sending *s)
 {
-	int64_t told = 0;
-	while (s->out >= 0 || s->err_out >= 0) {
-		struct pollfd set[] = {{s->out, POLLIN, 0}, {s->err_out, POLLIN, 0}};
+	int64_t reported = 0;
+	while (s->stdout_fd >= 0 || s->stderr_fd >= 0) {
+		struct pollfd set[] = {{s->stdout_fd, POLLIN, 0}, {s->stderr_fd, POLLIN, 0}};
 		if (poll(set, 2, PROGRESS_MS) < 0)
 			continue;
 		if (set[0].revents)
 			read_progress(s);
 		if (set[1].revents)
-			read_said(s);
-		if (clock_steady_ms() - told < PROGRESS_MS)
+			read_stderr(s);
+		if (clock_steady_ms() - reported < PROGRESS_MS)
 			continue;
-		told = clock_steady_ms();
+		reported = clock_steady_ms();
 		s->progress.wire = __atomic_load_n(&s->wire, __ATOMIC_RELAXED);
 		if (!s->stopped && s->job->progress && !s->job->progress(s->job->context, &s->progress)) {
 			s->stopped = true;
@@ -243,15 +247,16 @@ static void watch(struct sending *s)
 	}
 }
 
-/* ---------------------------------------------------------------- how it went */
+/* ---------------------------------------------------------------- the result */
 
 enum { RSYNC_PARTIAL = 23, RSYNC_VANISHED = 24, NOT_FOUND = 127 };
 
-/* The first line that says what is wrong, not that something is. */
-static const char *cause(char *said)
+/* The first line of rsync's errors that gives a reason, else the first line of all. Points into `stderr_text`, and
+ * changes it. */
+static const char *find_cause(char *stderr_text)
 {
 	char *line, *first = NULL;
-	while ((line = strsep(&said, "\n"))) {
+	while ((line = strsep(&stderr_text, "\n"))) {
 		if (!*line)
 			continue;
 		if (!first)
@@ -259,22 +264,23 @@ static const char *cause(char *said)
 		if (strstr(line, " failed: ") || strstr(line, "failed to "))
 			return line;
 	}
-	return first ? first : "it said nothing";
+	return first ? first : "it gave no reason";
 }
 
-/* The far side's disk is full: one of the two says so, whichever is heard. */
-static bool has_no_room(const char *said, const struct vmm_error *there)
+/* Is the target's disk full? Either the sending rsync reports it, or the receiving one, whose message is in
+ * `carry_failure`. */
+static bool is_out_of_space(const char *stderr_text, const struct vmm_error *carry_failure)
 {
-	static const char *const words[] = {"No space left on device", "Disk quota exceeded"};
-	for (size_t i = 0; i < VMM_COUNT(words); i++)
-		if (strstr(said, words[i]) || (there && strstr(there->message, words[i])))
+	static const char *const reasons[] = {"No space left on device", "Disk quota exceeded"};
+	for (size_t i = 0; i < VMM_COUNT(reasons); i++)
+		if (strstr(stderr_text, reasons[i]) || (carry_failure && strstr(carry_failure->message, reasons[i])))
 			return true;
 	return false;
 }
 
-/* What went wrong on the far side or on the way there is the cause; what rsync says of it here is the consequence. Where rsync was
- * killed here it is the other way round. */
-static int judge(struct sending *s, int status, struct vmm_error **err)
+/* If both `carry` and rsync failed, carry's error is the cause (the target or the connection) and rsync's is its
+ * consequence. But if rsync was killed by a signal, that is the cause. */
+static int check_result(struct sending *s, int status, struct vmm_error **err)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	if (s->stopped)
@@ -285,8 +291,8 @@ static int judge(struct sending *s, int status, struct vmm_error **err)
 		error_set(err, VMM_BLOCKED, "rsync-missing", "rsync is not installed here");
 		return error_hint(err, "install the package rsync on both nodes");
 	}
-	vmm_auto_free char *said = text_take(&s->said);
-	if (has_no_room(said, s->carry_failure))
+	vmm_auto_free char *stderr_text = text_take(&s->stderr_text);
+	if (is_out_of_space(stderr_text, s->carry_failure))
 		return error_set(err, VMM_FAILED, "no-space", "%s: no space left on the target", s->job->from);
 	if (s->carry_failure && WIFEXITED(status)) {
 		error_take(err, s->carry_failure);
@@ -294,33 +300,33 @@ static int judge(struct sending *s, int status, struct vmm_error **err)
 		return error_context(err, "%s", s->job->from);
 	}
 	return error_set(err, VMM_FAILED, "tree-failed", "%s: rsync ended with %d: %s", s->job->from, code,
-			 cause(said));
+			 find_cause(stderr_text));
 }
 
-static int finish(struct sending *s, struct vmm_error **err)
+static int wait_for_rsync(struct sending *s, struct vmm_error **err)
 {
 	int status = 0;
 	while (waitpid(s->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	pthread_join(s->thread, NULL);
 	s->progress.wire = s->wire;
-	int done = judge(s, status, err);
+	int done = check_result(s, status, err);
 	error_clear(&s->carry_failure);
 	return done;
 }
 
 int tree_push(const struct tree_job *job, struct tree_progress *result, struct vmm_error **err)
 {
-	struct sending s = {.job = job, .out = -1, .err_out = -1};
+	struct sending s = {.job = job, .stdout_fd = -1, .stderr_fd = -1};
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return error_errno(err, errno, "a line for rsync");
-	s.line = pair[0];
+		return error_errno(err, errno, "make a socket pair for rsync");
+	s.socket = pair[0];
 	int number = pthread_create(&s.thread, NULL, carry_thread, &s);
 	if (number) {
 		close(pair[0]);
 		close(pair[1]);
-		return error_errno(err, number, "starting a thread");
+		return error_errno(err, number, "start a thread for rsync");
 	}
 	int done = start_rsync(&s, pair[1], err);
 	close(pair[1]);
@@ -328,13 +334,13 @@ int tree_push(const struct tree_job *job, struct tree_progress *result, struct v
 		pthread_join(s.thread, NULL);
 		error_clear(&s.carry_failure);
 	} else {
-		watch(&s);
-		done = finish(&s, err);
+		watch_rsync(&s);
+		done = wait_for_rsync(&s, err);
 	}
-	vmm_cleanup_close(&s.out);
-	vmm_cleanup_close(&s.err_out);
-	text_free(&s.row);
-	text_free(&s.said);
+	vmm_cleanup_close(&s.stdout_fd);
+	vmm_cleanup_close(&s.stderr_fd);
+	text_free(&s.progress_line);
+	text_free(&s.stderr_text);
 	if (result)
 		*result = s.progress;
 	return done;

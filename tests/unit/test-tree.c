@@ -1,4 +1,5 @@
-/* Trees by rsync: what is sent arrives whole, what is not the same has another digest, and trouble has its own words. */
+/* Trees by rsync: a push copies everything, trees that differ have different digests, and each failure is reported with
+ * its cause. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,20 +14,20 @@
 
 #include "tree/tree.h"
 
-static char *room(void)
+static char *make_dir(void)
 {
 	char *path = str_copy("/tmp/vmmigrate-tree-XXXXXX");
 	assert_non_null(mkdtemp(path));
 	return path;
 }
 
-static void leave(char *path)
+static void remove_dir(char *path)
 {
 	dir_remove(path, NULL);
 	free(path);
 }
 
-static void put(const char *root, const char *name, const char *text)
+static void write_file(const char *root, const char *name, const char *text)
 {
 	vmm_auto_free char *path = str_format("%s/%s", root, name);
 	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
@@ -34,15 +35,15 @@ static void put(const char *root, const char *name, const char *text)
 	assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
 }
 
-/* A tree with some of what is easily lost. */
+/* A tree with entries that copy programs easily get wrong. */
 static char *make_tree(const char *above, const char *name)
 {
 	char *root = str_format("%s/%s", above, name);
 	mkdir(root, 0751);
-	put(root, "plain", "one");
-	put(root, " -n --delete *?'\"\\", "two");
-	put(root, "new\nline", "three");
-	put(root, "not\xffutf8", "four");
+	write_file(root, "plain", "one");
+	write_file(root, " -n --delete *?'\"\\", "two");
+	write_file(root, "new\nline", "three");
+	write_file(root, "not\xffutf8", "four");
 	vmm_auto_free char *plain = str_format("%s/plain", root), *second = str_format("%s/second", root),
 			   *dangling = str_format("%s/dangling", root), *fifo = str_format("%s/fifo", root),
 			   *below = str_format("%s/below", root), *sparse = str_format("%s/sparse", root);
@@ -50,16 +51,16 @@ static char *make_tree(const char *above, const char *name)
 	assert_int_equal(symlink("nowhere at all", dangling), 0);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	assert_int_equal(mkdir(below, 01777), 0);
-	put(root, "below/deeper", "five");
-	put(root, "sparse", "six");
+	write_file(root, "below/deeper", "five");
+	write_file(root, "sparse", "six");
 	assert_int_equal(truncate(sparse, 16 << 20), 0);
 	return root;
 }
 
-static char *digest_by(const char *root, struct tree_look look, struct tree_digest *digest)
+static char *digest_by(const char *root, struct tree_digest_options options, struct tree_digest *digest)
 {
 	struct vmm_error *err = NULL;
-	if (tree_digest(root, &look, digest, &err) < 0)
+	if (tree_digest(root, &options, digest, &err) < 0)
 		fail_msg("%s", err->message);
 	return str_copy(digest->hex);
 }
@@ -67,17 +68,18 @@ static char *digest_by(const char *root, struct tree_look look, struct tree_dige
 static char *digest_of(const char *root)
 {
 	struct tree_digest digest;
-	return digest_by(root, (struct tree_look){.cover = TREE_ALL}, &digest);
+	return digest_by(root, (struct tree_digest_options){.scope = TREE_ALL}, &digest);
 }
 
 static uint64_t seal_of(const char *root)
 {
 	struct tree_digest digest;
-	free(digest_by(root, (struct tree_look){.cover = TREE_SEAL}, &digest));
+	free(digest_by(root, (struct tree_digest_options){.scope = TREE_SEAL}, &digest));
 	return digest.seal;
 }
 
-/* The far side within this process; `context` is the place, or NULL where the link breaks at once. */
+/* Runs the receiver as a child of this process. `context` is the destination, or NULL: the connection is lost
+ * immediately. */
 static int carry(void *context, int fd, uint64_t *wire, struct vmm_error **err)
 {
 	*wire = 0;
@@ -121,14 +123,14 @@ static int push(const char *from, char *to, bool (*progress)(void *, const struc
 	return tree_push(&job, NULL, err);
 }
 
-static void what_is_sent_arrives_whole_and_again(void **state)
+static void a_push_makes_the_trees_equal_and_so_does_the_next(void **state)
 {
 	(void)state;
-	char *dir = room();
+	char *dir = make_dir();
 	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir);
 	struct vmm_error *err = NULL;
 	mkdir(to, 0700);
-	put(to, "stray", "is to go");
+	write_file(to, "stray", "is to go");
 	if (push(from, to, NULL, &err) < 0)
 		fail_msg("%s", err->message);
 	vmm_auto_free char *here = digest_of(from), *there = digest_of(to);
@@ -138,19 +140,19 @@ static void what_is_sent_arrives_whole_and_again(void **state)
 	assert_int_equal(stat(sparse, &info), 0);
 	assert_true(info.st_blocks < 1024);
 
-	put(from, "below/deeper", "changed since");
+	write_file(from, "below/deeper", "changed since");
 	vmm_auto_free char *now = digest_of(from);
 	assert_string_not_equal(now, there);
 	assert_int_equal(push(from, to, NULL, &err), 0);
 	vmm_auto_free char *then = digest_of(to);
 	assert_string_equal(now, then);
-	leave(dir);
+	remove_dir(dir);
 }
 
-static void each_difference_is_seen(void **state)
+static void each_difference_changes_the_digest(void **state)
 {
 	(void)state;
-	char *dir = room();
+	char *dir = make_dir();
 	vmm_auto_free char *root = make_tree(dir, "tree"), *was = digest_of(root);
 	vmm_auto_free char *plain = str_format("%s/plain", root), *second = str_format("%s/second", root),
 			   *deeper = str_format("%s/below/deeper", root);
@@ -166,34 +168,34 @@ static void each_difference_is_seen(void **state)
 	vmm_auto_free char *time = digest_of(root);
 	assert_string_not_equal(was, time);
 
-	/* Same size and time, other content. */
-	put(root, "below/deeper", "FIVE");
+	/* The same size and time, but different content. */
+	write_file(root, "below/deeper", "FIVE");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
 	vmm_auto_free char *content = digest_of(root);
 	assert_string_not_equal(was, content);
-	put(root, "below/deeper", "five");
+	write_file(root, "below/deeper", "five");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
 	vmm_auto_free char *again = digest_of(root);
 	assert_string_equal(was, again);
 
-	/* Two names of one file against two files alike. */
+	/* Two hard links to one file are not the same as two files with the same content. */
 	assert_int_equal(stat(plain, &info), 0);
 	vmm_auto_free char *above = str_copy(root);
 	struct stat top;
 	assert_int_equal(stat(above, &top), 0);
 	unlink(second);
-	put(root, "second", "one");
+	write_file(root, "second", "one");
 	utimensat(AT_FDCWD, second, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
 	utimensat(AT_FDCWD, above, (struct timespec[]){top.st_atim, top.st_mtim}, 0);
 	vmm_auto_free char *apart = digest_of(root);
 	assert_string_not_equal(was, apart);
-	leave(dir);
+	remove_dir(dir);
 }
 
-static void contents_are_covered_as_asked(void **state)
+static void a_digest_covers_the_scope_that_is_asked_for(void **state)
 {
 	(void)state;
-	char *dir = room();
+	char *dir = make_dir();
 	vmm_auto_free char *root = make_tree(dir, "tree"), *deeper = str_format("%s/below/deeper", root);
 	struct stat info;
 	struct timespec now;
@@ -201,27 +203,28 @@ static void contents_are_covered_as_asked(void **state)
 	clock_gettime(CLOCK_REALTIME, &now);
 	clock_sleep_ms(50);
 	assert_int_equal(stat(deeper, &info), 0);
-	put(root, "below/deeper", "FIVE");
+	write_file(root, "below/deeper", "FIVE");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
 
 	vmm_auto_json struct json_object *list = NULL;
 	struct tree_digest digest;
-	struct tree_look names = {
-		.cover = TREE_NAMES, .since_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, .changed = &list};
+	struct tree_digest_options names = {
+		.scope = TREE_NAMES, .since_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, .changed = &list};
 	vmm_auto_free char *named = digest_by(root, names, &digest);
 	assert_int_equal(digest.read_bytes, 0);
 	assert_int_equal(json_count(list, ""), 1);
 	assert_string_equal(json_text(list, "0"), "below/deeper");
-	struct tree_look files = {.cover = TREE_FILES, .files = list};
+	struct tree_digest_options files = {.scope = TREE_FILES, .files = list};
 	vmm_auto_free char *upper = digest_by(root, files, &digest);
 	assert_int_equal(digest.read_bytes, 4);
 
-	/* The other end still has the old content: names are the same, and the key decides what the digest is. */
-	put(root, "below/deeper", "five");
+	/* As if on the other node, which has the old content still: the digest of the names is the same, that of the
+	 * files is not, and it depends on the key. */
+	write_file(root, "below/deeper", "five");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
-	struct tree_look keyed = {.cover = TREE_FILES, .files = list};
+	struct tree_digest_options keyed = {.scope = TREE_FILES, .files = list};
 	vmm_auto_free char *key = random_hex(32),
-			   *again = digest_by(root, (struct tree_look){.cover = TREE_NAMES}, &digest),
+			   *again = digest_by(root, (struct tree_digest_options){.scope = TREE_NAMES}, &digest),
 			   *lower = digest_by(root, files, &digest);
 	keyed.key = key;
 	vmm_auto_free char *one = digest_by(root, keyed, &digest), *same = digest_by(root, keyed, &digest);
@@ -229,35 +232,35 @@ static void contents_are_covered_as_asked(void **state)
 	assert_string_not_equal(upper, lower);
 	assert_string_not_equal(lower, one);
 	assert_string_equal(one, same);
-	leave(dir);
+	remove_dir(dir);
 }
 
-/* Whoever asks for the content of files is shown none but the tree's. */
-static void files_outside_are_not_read(void **state)
+/* Paths come from the other node; none may lead out of the tree. */
+static void files_outside_of_the_tree_are_not_read(void **state)
 {
 	(void)state;
 	static const char *const names[] = {"../secret", "/etc/passwd", "out", "out/passwd", "nowhere", ""};
-	char *dir = room();
+	char *dir = make_dir();
 	vmm_auto_free char *root = make_tree(dir, "tree"), *link = str_format("%s/out", root);
-	put(dir, "secret", "secret");
+	write_file(dir, "secret", "secret");
 	assert_int_equal(symlink("/etc", link), 0);
 	for (size_t i = 0; i < VMM_COUNT(names); i++) {
 		vmm_auto_json struct json_object *files = json_object_new_array();
 		vmm_auto_error struct vmm_error *err = NULL;
 		struct tree_digest digest;
 		json_object_array_add(files, json_object_new_string(names[i]));
-		struct tree_look look = {.cover = TREE_FILES, .files = files};
-		if (tree_digest(root, &look, &digest, &err) == 0)
+		struct tree_digest_options options = {.scope = TREE_FILES, .files = files};
+		if (tree_digest(root, &options, &digest, &err) == 0)
 			fail_msg("%s was read", names[i]);
 	}
-	leave(dir);
+	remove_dir(dir);
 }
 
-/* Also where all times are put back, and where it is another file of the same look. */
-static void each_change_breaks_the_seal(void **state)
+/* Also if all times are set back, and if the file is replaced by another one with the same attributes. */
+static void each_change_changes_the_seal(void **state)
 {
 	(void)state;
-	char *dir = room();
+	char *dir = make_dir();
 	vmm_auto_free char *root = make_tree(dir, "tree"), *deeper = str_format("%s/below/deeper", root),
 			   *copy = str_format("%s/below/copy", root), *below = str_format("%s/below", root);
 	struct stat file, directory;
@@ -265,24 +268,24 @@ static void each_change_breaks_the_seal(void **state)
 	assert_true(was == seal_of(root));
 	assert_int_equal(stat(deeper, &file), 0);
 	assert_int_equal(stat(below, &directory), 0);
-	put(root, "below/deeper", "FIVE");
+	write_file(root, "below/deeper", "FIVE");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){file.st_atim, file.st_mtim}, 0);
 	uint64_t now = seal_of(root);
 	assert_true(was != now);
 
-	put(root, "below/copy", "FIVE");
+	write_file(root, "below/copy", "FIVE");
 	utimensat(AT_FDCWD, copy, (struct timespec[]){file.st_atim, file.st_mtim}, 0);
 	assert_int_equal(rename(copy, deeper), 0);
 	utimensat(AT_FDCWD, below, (struct timespec[]){directory.st_atim, directory.st_mtim}, 0);
 	assert_true(now != seal_of(root));
-	leave(dir);
+	remove_dir(dir);
 }
 
-/* An earlier receiver that may still write is waited for. */
+/* An earlier receiver may still be writing, so the next one waits for its lock. */
 static void a_second_receiver_waits_for_the_first(void **state)
 {
 	(void)state;
-	char *dir = room();
+	char *dir = make_dir();
 	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir);
 	struct vmm_error *err = NULL;
 	mkdir(to, 0700);
@@ -299,33 +302,33 @@ static void a_second_receiver_waits_for_the_first(void **state)
 		fail_msg("%s", err->message);
 	assert_true(clock_steady_ms() - began_ms >= 290);
 	waitpid(pid, NULL, 0);
-	leave(dir);
+	remove_dir(dir);
 }
 
-static void a_link_that_breaks_is_the_cause(void **state)
+static void a_lost_connection_is_reported_as_the_cause(void **state)
 {
 	(void)state;
-	char *dir = room();
+	char *dir = make_dir();
 	vmm_auto_free char *from = make_tree(dir, "from");
 	vmm_auto_error struct vmm_error *err = NULL;
 	assert_int_equal(push(from, NULL, NULL, &err), -1);
 	assert_string_equal(err->code, "link-lost");
-	leave(dir);
+	remove_dir(dir);
 }
 
-static void a_place_that_is_not_there_fails(void **state)
+static void a_missing_destination_directory_fails(void **state)
 {
 	(void)state;
-	char *dir = room();
-	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/no/such/place", dir);
+	char *dir = make_dir();
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/no/such/dir", dir);
 	vmm_auto_error struct vmm_error *err = NULL;
 	assert_int_equal(push(from, to, NULL, &err), -1);
 	assert_string_equal(err->code, "tree-failed");
-	leave(dir);
+	remove_dir(dir);
 }
 
-/* The far side ends as one does whose disk is full, and its last words come by the link. */
-static int carry_to_a_full_disk(void *context, int fd, uint64_t *wire, struct vmm_error **err)
+/* The receiver fails because its disk is full, and its message comes over the connection. */
+static int carry_to_full_disk(void *context, int fd, uint64_t *wire, struct vmm_error **err)
 {
 	(void)context;
 	*wire = 0;
@@ -333,81 +336,81 @@ static int carry_to_a_full_disk(void *context, int fd, uint64_t *wire, struct vm
 	return error_set(err, VMM_FAILED, "tree-failed", "rsync: write failed on \"x\": No space left on device (28)");
 }
 
-static void a_full_disk_over_there_is_the_cause(void **state)
+static void a_full_disk_on_the_target_is_reported_as_the_cause(void **state)
 {
 	(void)state;
-	char *dir = room();
+	char *dir = make_dir();
 	vmm_auto_free char *from = make_tree(dir, "from"), *pipe = pipe_program();
 	vmm_auto_error struct vmm_error *err = NULL;
-	struct tree_job job = {.from = from, .pipe = pipe, .carry = carry_to_a_full_disk};
+	struct tree_job job = {.from = from, .pipe = pipe, .carry = carry_to_full_disk};
 	assert_int_equal(tree_push(&job, NULL, &err), -1);
 	assert_string_equal(err->code, "no-space");
-	leave(dir);
+	remove_dir(dir);
 }
 
-/* The class of I/O in which the sending rsync runs, as its pipe has inherited it. */
-static char *class_of_push(bool running)
+/* The I/O class of the sending rsync, which its remote shell has inherited: a wrapper around tree-pipe prints it. */
+static char *io_class_of_push(bool running)
 {
-	char *dir = room(), *class = NULL;
+	char *dir = make_dir(), *class = NULL;
 	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir), *pipe = pipe_program(),
-			   *wrapper = str_format("%s/pipe", dir), *said = str_format("%s/class", dir);
-	vmm_auto_free char *script = str_format("#!/bin/sh\nionice >%s\nexec %s \"$@\"\n", said, pipe);
+			   *wrapper = str_format("%s/pipe", dir), *class_file = str_format("%s/class", dir);
+	vmm_auto_free char *script = str_format("#!/bin/sh\nionice >%s\nexec %s \"$@\"\n", class_file, pipe);
 	struct vmm_error *err = NULL;
 	struct tree_job job = {.from = from, .pipe = wrapper, .running = running, .carry = carry, .carry_context = to};
 	mkdir(to, 0700);
-	put(dir, "pipe", script);
+	write_file(dir, "pipe", script);
 	assert_int_equal(chmod(wrapper, 0700), 0);
 	if (tree_push(&job, NULL, &err) < 0)
 		fail_msg("%s", err->message);
-	assert_int_equal(file_read(said, 100, &class, NULL, NULL), 0);
-	leave(dir);
+	assert_int_equal(file_read(class_file, 100, &class, NULL, NULL), 0);
+	remove_dir(dir);
 	return class;
 }
 
-static void the_tree_of_a_guest_that_runs_is_read_when_the_disk_is_idle(void **state)
+static void the_tree_of_a_running_guest_is_read_with_idle_io_priority(void **state)
 {
 	(void)state;
-	vmm_auto_free char *while_it_runs = class_of_push(true), *off = class_of_push(false);
+	vmm_auto_free char *while_it_runs = io_class_of_push(true), *off = io_class_of_push(false);
 	assert_string_equal(while_it_runs, "idle\n");
 	assert_string_not_equal(off, "idle\n");
 }
 
-static bool stop_at_once(void *context, const struct tree_progress *progress)
+static bool stop_immediately(void *context, const struct tree_progress *progress)
 {
 	(void)context, (void)progress;
 	return false;
 }
 
-static void a_wish_to_stop_ends_it(void **state)
+static void a_push_can_be_cancelled(void **state)
 {
 	(void)state;
-	char *dir = room();
+	char *dir = make_dir();
 	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir);
 	vmm_auto_error struct vmm_error *err = NULL;
 	mkdir(to, 0700);
-	/* So much, so slowly, that it is still under way when it is asked. */
+	/* Enough data, at a low enough rate, that the push still runs when the progress function is called. */
 	vmm_auto_free char *noise = mem_zero((8 << 20) + 1);
 	memset(noise, 'x', 8 << 20);
-	put(from, "noise", noise);
-	assert_int_equal(push(from, to, stop_at_once, &err), -1);
+	write_file(from, "noise", noise);
+	assert_int_equal(push(from, to, stop_immediately, &err), -1);
 	assert_string_equal(err->code, "cancelled");
-	leave(dir);
+	remove_dir(dir);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_sent_arrives_whole_and_again),
-		cmocka_unit_test(each_difference_is_seen),
-		cmocka_unit_test(contents_are_covered_as_asked),
-		cmocka_unit_test(files_outside_are_not_read),
-		cmocka_unit_test(each_change_breaks_the_seal),
+		cmocka_unit_test(a_push_makes_the_trees_equal_and_so_does_the_next),
+		cmocka_unit_test(each_difference_changes_the_digest),
+		cmocka_unit_test(a_digest_covers_the_scope_that_is_asked_for),
+		cmocka_unit_test(files_outside_of_the_tree_are_not_read),
+		cmocka_unit_test(each_change_changes_the_seal),
 		cmocka_unit_test(a_second_receiver_waits_for_the_first),
-		cmocka_unit_test(a_link_that_breaks_is_the_cause),
-		cmocka_unit_test(a_full_disk_over_there_is_the_cause),
-		cmocka_unit_test(a_place_that_is_not_there_fails),
-		cmocka_unit_test(the_tree_of_a_guest_that_runs_is_read_when_the_disk_is_idle),
-		cmocka_unit_test(a_wish_to_stop_ends_it),
+		cmocka_unit_test(a_lost_connection_is_reported_as_the_cause),
+		cmocka_unit_test(a_full_disk_on_the_target_is_reported_as_the_cause),
+		cmocka_unit_test(a_missing_destination_directory_fails),
+		cmocka_unit_test(the_tree_of_a_running_guest_is_read_with_idle_io_priority),
+		cmocka_unit_test(a_push_can_be_cancelled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
