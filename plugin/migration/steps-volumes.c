@@ -90,9 +90,9 @@ static void snapshot_make(struct migration *m, const struct plan_volume *volume,
 static void snapshot_drop(struct migration *m, struct track_snapshot *snapshot)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;
-	if (!snapshot->place)
+	if (!snapshot->path)
 		return;
-	struct json_object *args = json_make("snapshot:s", snapshot->place);
+	struct json_object *args = json_make("snapshot:s", snapshot->path);
 	track_close(snapshot);
 	if (migration_call(m, SOURCE, NODE_THAW, args, NULL, &problem) < 0)
 		log_warn("%s", problem->message);
@@ -102,7 +102,7 @@ static int changed_since(struct migration *m, const struct plan_volume *volume, 
 			 int fd, struct track_changes *changes, struct vmm_error **err)
 {
 	struct vmm_error *problem = NULL;
-	if (since->place && migration_volume(m, volume)->tracker->changed(since, fd, changes, &problem) == 0)
+	if (since->path && migration_volume(m, volume)->tracker->changed(since, fd, changes, &problem) == 0)
 		return 0;
 	if (problem)
 		tell_unknown_changes(m, volume, problem);
@@ -280,7 +280,7 @@ static int go_round(struct migration *m, const struct plan_volume *volume, int r
 	struct pass pass = {.phase = round == 1 ? "precopy" : "rounds", .round = round, .fd = next.fd, .since = last};
 	/* Without a snapshot the guest writes to the volume while it is read. So neither this round nor the next one
 	 * can be told what has changed: each reads the whole volume. */
-	if (!next.place) {
+	if (!next.path) {
 		snapshot_drop(m, last);
 		if (open_volume(volume, &live, err) < 0)
 			return -1;
@@ -292,7 +292,7 @@ static int go_round(struct migration *m, const struct plan_volume *volume, int r
 	if (done < 0 || read_back(m, volume, pass.phase, err) < 0)
 		return -1;
 	int64_t took_ms = clock_steady_ms() - began_ms;
-	tell_round(m, volume, &pass, took_ms, next.place);
+	tell_round(m, volume, &pass, took_ms, next.path);
 	m->round_wire += pass.wire;
 	m->round_ms += took_ms;
 	return 0;

@@ -1,39 +1,42 @@
-/* compare.c: two maps of extents walked side by side. */
+/* compare.c: compares two maps of extents, both in one pass. */
 #include "copy/copy.h"
 #include "track/track.h"
 
-/* A place in a map: what covers it, and how far that goes. */
-struct walk {
+/* An offset in a map that only moves forward. */
+struct cursor {
 	const struct track_map *map;
-	size_t next; /* the first extent that does not end before the place */
+	size_t next; /* the first extent that does not end before the offset */
 };
 
-struct cover {
+/* What is at an offset, and up to where. */
+struct span {
 	const struct track_extent *extent; /* NULL: a hole */
 	uint64_t end;
 };
 
-static struct cover cover_at(struct walk *walk, uint64_t at, uint64_t size)
+static struct span cursor_span(struct cursor *cursor, uint64_t at, uint64_t size)
 {
-	const struct track_map *map = walk->map;
-	while (walk->next < map->count && map->extents[walk->next].logical + map->extents[walk->next].length <= at)
-		walk->next++;
-	if (walk->next == map->count)
-		return (struct cover){NULL, size};
-	const struct track_extent *extent = &map->extents[walk->next];
+	const struct track_map *map = cursor->map;
+	while (cursor->next < map->count &&
+	       map->extents[cursor->next].logical + map->extents[cursor->next].length <= at)
+		cursor->next++;
+	if (cursor->next == map->count)
+		return (struct span){NULL, size};
+	const struct track_extent *extent = &map->extents[cursor->next];
 	if (extent->logical > at)
-		return (struct cover){NULL, extent->logical};
-	return (struct cover){extent, extent->logical + extent->length};
+		return (struct span){NULL, extent->logical};
+	return (struct span){extent, extent->logical + extent->length};
 }
 
-static bool is_same(const struct track_extent *then, const struct track_extent *now, uint64_t at)
+static bool is_same_block(const struct track_extent *then, const struct track_extent *now, uint64_t at)
 {
 	if (!then || !now)
 		return then == now;
-	return then->sure && now->sure && then->physical + (at - then->logical) == now->physical + (at - now->logical);
+	return then->comparable && now->comparable &&
+	       then->physical + (at - then->logical) == now->physical + (at - now->logical);
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
@@ -46,7 +49,7 @@ void track_changes_add(struct track_changes *changes, uint64_t offset, uint64_t 
 		last->length += length;
 		return;
 	}
-	/* It doubles whenever the count is a power of two. */
+	/* The array has room for the next power of two: it doubles when the count reaches one. */
 	if (!(changes->count & (changes->count - 1))) {
 		size_t room = changes->count ? changes->count * 2 : 1;
 		changes->ranges = realloc(changes->ranges, room * sizeof(*changes->ranges));
@@ -64,15 +67,15 @@ void track_changes_free(struct track_changes *changes)
 
 void track_compare(const struct track_map *then, const struct track_map *now, struct track_changes *changes)
 {
-	struct walk old = {.map = then}, new = {.map = now};
+	struct cursor old = {.map = then}, new = {.map = now};
 	*changes = (struct track_changes){0};
 	for (uint64_t at = 0, end; at < then->size; at = end) {
-		struct cover a = cover_at(&old, at, then->size), b = cover_at(&new, at, then->size);
-		end = least(least(a.end, b.end), then->size);
-		if (!is_same(a.extent, b.extent, at))
+		struct span a = cursor_span(&old, at, then->size), b = cursor_span(&new, at, then->size);
+		end = min_u64(min_u64(a.end, b.end), then->size);
+		if (!is_same_block(a.extent, b.extent, at))
 			track_changes_add(changes, at, end - at);
 	}
-	/* What it has grown by was not there at all. */
+	/* All that lies behind the old end has changed. */
 	if (now->size > then->size)
 		track_changes_add(changes, then->size, now->size - then->size);
 }

@@ -1,4 +1,4 @@
-/* reread.c: knows nothing, so all may have changed. What every other tracker comes down to where it is in doubt. */
+/* reread.c: the tracker for storages without snapshots: it reports the whole volume as changed. */
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -12,11 +12,11 @@ static int reread_changed(const struct track_snapshot *since, int fd, struct tra
 	struct stat info;
 	*changes = (struct track_changes){0};
 	if (fstat(fd, &info) < 0)
-		return error_errno(err, errno, "look at the volume");
+		return error_errno(err, errno, "stat the volume");
 	if (S_ISREG(info.st_mode))
 		track_changes_add(changes, 0, (uint64_t)info.st_size);
 	else
-		track_changes_add(changes, 0, INT64_MAX); /* a device, whatever its size */
+		track_changes_add(changes, 0, INT64_MAX); /* a device: the caller cuts the range to its size */
 	return 0;
 }
 

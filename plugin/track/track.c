@@ -1,4 +1,4 @@
-/* track.c: the list of trackers, and the frozen files that they have in common. */
+/* track.c: the list of trackers, and opening and closing of snapshots. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,27 +16,27 @@ const struct track_ops *track_named(const char *name)
 	return &track_reread;
 }
 
-int track_open(const char *place, uint64_t device, uint64_t inode, struct track_snapshot *snapshot,
+int track_open(const char *path, uint64_t device, uint64_t inode, struct track_snapshot *snapshot,
 	       struct vmm_error **err)
 {
 	struct stat info;
 	*snapshot = (struct track_snapshot){0};
-	int fd = open(place, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return error_set(err, VMM_FAILED, "track-doubt", "its snapshot %s is gone: %m", place);
+		return error_set(err, VMM_FAILED, "track-doubt", "its snapshot %s cannot be opened: %m", path);
 	if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode) || info.st_dev != device || info.st_ino != inode) {
 		close(fd);
-		return error_set(err, VMM_FAILED, "track-doubt", "%s is not the snapshot that was made", place);
+		return error_set(err, VMM_FAILED, "track-doubt", "%s is not the snapshot that was made", path);
 	}
-	*snapshot = (struct track_snapshot){str_copy(place), fd, device, inode, (uint64_t)info.st_size};
+	*snapshot = (struct track_snapshot){str_copy(path), fd, device, inode, (uint64_t)info.st_size};
 	return 0;
 }
 
 void track_close(struct track_snapshot *snapshot)
 {
-	if (!snapshot->place)
+	if (!snapshot->path)
 		return;
 	close(snapshot->fd);
-	free(snapshot->place);
+	free(snapshot->path);
 	*snapshot = (struct track_snapshot){0};
 }

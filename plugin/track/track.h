@@ -1,11 +1,13 @@
-/* track: what has changed in a volume since it was frozen, told without reading it.
+/* track: which parts of a volume have changed since its last snapshot, found without reading the volume.
  *
- * A round freezes the volume into a file beside it, copies what that file holds, and keeps it until the next one: the
- * filesystem lets both share their blocks, and gives a block that is written a new place. So what has changed is what lies at
- * another physical address by now. Both files exist while they are compared, so two blocks at one address are one
- * block, whoever else shares it: the flag that says "shared" is not asked, since a third party's copy sets it again.
+ * Each round makes a snapshot of the volume, a file beside it, copies the snapshot's content, and keeps it until the
+ * next round. The two files share their blocks (reflinks); when the guest writes a block, the filesystem puts the new
+ * data at another physical address. So the parts that have changed are those whose physical address differs between the
+ * snapshot and the volume. While both files exist, two blocks at one address are the same block. The extents' flag
+ * "shared" is not used: it is set again as soon as any third file shares the block.
  *
- * Any doubt is an error ("track-doubt", which says why): the caller then takes it that all may have changed.
+ * If the changes cannot be known for certain, that is the error "track-doubt", which says why; the caller then treats
+ * the whole volume as changed.
  */
 #ifndef VMM_TRACK_H
 #define VMM_TRACK_H
@@ -16,45 +18,49 @@
 
 struct copy_range; /* copy/copy.h */
 
-/* A volume as it was once. */
+/* A volume's content at one moment. */
 struct track_snapshot {
-	char *place; /* of the frozen file; NULL: nothing is frozen */
-	int fd;	     /* open for reading */
+	char *path; /* the snapshot's file; NULL: there is no snapshot */
+	int fd;	    /* open for reading */
 	uint64_t device, inode, size;
 };
 
 struct track_changes {
-	struct copy_range *ranges; /* ascending, apart from each other */
+	struct copy_range *ranges; /* ascending; no two of them touch */
 	size_t count;
-	uint64_t bytes; /* in them */
+	uint64_t bytes; /* the sum of their lengths */
 };
 
 struct track_ops {
-	const char *name; /* "reflink", "none"; stable, shown to people */
+	const char *name; /* "reflink", "none"; stable, in messages and in the plan */
 
-	/* Freezes the file at `path` into a new file `place` on the same filesystem, mode 0600. The writer goes on meanwhile; what it
-	 * had written before is in it. Error "track-unable" where this storage cannot, or has too little room for what is
-	 * written from now on; nothing is left at `place` then. It ends when its file is removed, by whoever has noted it. NULL: nothing is ever frozen. */
-	int (*begin)(const char *path, const char *place, struct vmm_error **err);
+	/* Makes a snapshot of the file at `path`: a new file `snapshot` on the same filesystem, mode 0600. The guest
+	 * may go on writing; everything that it wrote before the call is in the snapshot. Error "track-unable": this
+	 * storage has no snapshots, or too little free space for what the guest writes from now on; no new file is left
+	 * at `snapshot` then. The caller notes the file in the made journal before the call, and removes it. NULL: this
+	 * tracker makes no snapshots. */
+	int (*begin)(const char *path, const char *snapshot, struct vmm_error **err);
 
-	/* What differs between the snapshot and `fd`, another frozen file or the volume itself, which nobody writes to meanwhile and
-	 * which may have grown. Takes no longer for a large volume than for a small one of as many extents. */
+	/* What differs between the snapshot and `fd`: a later snapshot, or the volume itself while nobody writes to it.
+	 * It may have grown, but not shrunk. The time depends on the number of extents, not on the size. The caller
+	 * frees `changes`. Error "track-doubt". */
 	int (*changed)(const struct track_snapshot *since, int fd, struct track_changes *changes,
 		       struct vmm_error **err);
 };
 
-/* reread.c is the one that knows nothing: all may have changed. */
+/* track_reread (reread.c) reports the whole volume as changed. */
 extern const struct track_ops track_reflink, track_reread;
 
-/* By its name; track_reread where there is none of that name. */
+/* The tracker of that name; track_reread if there is none. */
 const struct track_ops *track_named(const char *name);
-/* Is the filesystem of that name (storage.h, "fs") one that is worth trying with track_reflink? */
+/* Can track_reflink be expected to work on a filesystem of that type (storage.h, "fs")? */
 bool track_reflink_fits(const char *fs);
 
-/* Opens what `begin` has made: the very file of that device and inode. Error "track-doubt". */
-int track_open(const char *place, uint64_t device, uint64_t inode, struct track_snapshot *snapshot,
+/* Opens the snapshot at `path` that `begin` has made. Error "track-doubt": it is missing, or is not the file of that
+ * device and inode. */
+int track_open(const char *path, uint64_t device, uint64_t inode, struct track_snapshot *snapshot,
 	       struct vmm_error **err);
-/* Closes; the file stays. Harmless on one that is all zero. */
+/* Closes the snapshot and leaves its file where it is. Does nothing to a struct that is all zero. */
 void track_close(struct track_snapshot *snapshot);
 void track_changes_free(struct track_changes *changes);
 
@@ -62,27 +68,27 @@ void track_changes_free(struct track_changes *changes);
 
 struct track_extent {
 	uint64_t logical, length, physical;
-	bool sure; /* plain written blocks at that address, and nothing else */
+	bool comparable; /* whole, written blocks that lie at `physical`: only these can be found to be the same */
 };
 
-/* The extents of a file, ascending; what is not in it is a hole. */
+/* The extents of a file, ascending. The gaps between them are holes. */
 struct track_map {
 	uint64_t size; /* of the file */
 	struct track_extent *extents;
 	size_t count, room;
 };
 
-/* What is written is on the disk first, so that all has its place. Error "track-doubt" where the map cannot be had, makes no
- * sense, or is too long. */
+/* Reads the map of `fd`, after writing the file's dirty pages to the disk, since they have no address before. Error
+ * "track-doubt": the filesystem gives no map, or one that is inconsistent or too long. */
 int track_map_read(int fd, struct track_map *map, struct vmm_error **err);
 void track_map_free(struct track_map *map);
-/* Adds an extent as the kernel gives it; an error as above where it does not lie behind those before. */
+/* Adds an extent of the kernel's. Error "track-doubt": it is malformed, overlaps the one before, or is one too many. */
 int track_map_add(struct track_map *map, const struct fiemap_extent *extent, struct vmm_error **err);
 bool track_map_same(const struct track_map *a, const struct track_map *b);
 
-/* Everything that is not surely the same in both; `now` may be longer, but not shorter. */
+/* Every range that is not certainly the same in both. `now` may be larger than `then`, but not smaller. */
 void track_compare(const struct track_map *then, const struct track_map *now, struct track_changes *changes);
-/* Appends a range, joined to the last where they touch. */
+/* Appends a range. If it touches the last one, the two become one. */
 void track_changes_add(struct track_changes *changes, uint64_t offset, uint64_t length);
 
 #endif

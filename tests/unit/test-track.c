@@ -1,4 +1,5 @@
-/* What has changed is told by where blocks lie: on maps made by hand, and on real filesystems (as root, which is said otherwise). */
+/* Changes are found by comparing physical addresses of blocks: on maps made by hand, and on real filesystems. Those need
+ * root; without it the tests say that they are skipped. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -20,7 +21,7 @@ enum { KIB = 1 << 10, MIB = 1 << 20 };
 
 /* ------------------------------------------------------------------ maps made by hand, in blocks of 4 KiB */
 
-/* "0-8@100 16-20@300!": blocks 0 to 7 lie at block 100 and so on; '!' is not sure. */
+/* "0-8@100 16-20@300!": blocks 0 to 7 of the file are at block 100 of the disk, and so on; '!': not comparable. */
 static void map_of(const char *text, uint64_t blocks, struct track_map *map)
 {
 	*map = (struct track_map){.size = blocks * 4096};
@@ -48,7 +49,7 @@ static char *changed_text(const struct track_changes *changes)
 	return text_take(&text);
 }
 
-static void two_maps_give_what_is_not_surely_the_same(void **state)
+static void comparing_two_maps_reports_all_that_may_differ(void **state)
 {
 	(void)state;
 	static const struct {
@@ -58,7 +59,7 @@ static void two_maps_give_what_is_not_surely_the_same(void **state)
 		{"", "", "", 0},
 		{"0-64@100", "0-64@100", "", 0},
 		{"0-64@100", "0-64@101", "0-64", 0},
-		/* rewritten in the middle, at the beginning, at the end */
+		/* rewritten: in the middle, at the beginning, at the end */
 		{"0-64@100", "0-10@100 10-12@900 12-64@112", "10-12", 0},
 		{"0-64@100", "0-1@900 1-64@101", "0-1", 0},
 		{"0-64@100", "0-63@100 63-64@900", "63-64", 0},
@@ -67,16 +68,16 @@ static void two_maps_give_what_is_not_surely_the_same(void **state)
 		{"0-64@100", "0-8@100 16-64@116", "8-16", 0},
 		{"", "0-4@1", "0-4", 0},
 		{"60-64@1", "", "60-64", 0},
-		/* the same address at another place of the file is another block of the file */
+		/* two blocks of the file have exchanged their addresses, or one has moved within the file */
 		{"0-4@100 4-8@200", "0-4@200 4-8@100", "0-8", 0},
 		{"0-8@100", "0-4@104 4-8@100", "0-8", 0},
-		/* cut differently, but the same */
+		/* split differently, but the same */
 		{"0-8@100 8-16@108 16-64@300", "0-16@100 16-40@300 40-64@324", "", 0},
-		/* not sure: changed, also where it looks the same */
+		/* not comparable: changed, even if the addresses are the same */
 		{"0-8@100!", "0-8@100!", "0-8", 0},
 		{"0-8@100", "0-8@100!", "0-8", 0},
 		{"0-8@100! 8-9@108", "0-8@100 8-9@108", "0-8", 0},
-		/* neighbours become one range */
+		/* two adjacent changes become one range */
 		{"0-8@100 8-16@200", "0-8@300 8-16@400", "0-16", 0},
 		/* it has grown, by data or by a hole */
 		{"0-64@100", "0-70@100", "64-70", 6},
@@ -98,14 +99,14 @@ static void two_maps_give_what_is_not_surely_the_same(void **state)
 	}
 }
 
-static void a_map_that_makes_no_sense_is_doubt(void **state)
+static void an_inconsistent_map_is_doubt(void **state)
 {
 	(void)state;
 	static const struct fiemap_extent bad[] = {
-		{.fe_logical = 0, .fe_length = 4096, .fe_physical = 8192},    /* before the last one's end */
-		{.fe_logical = 8192, .fe_length = 0, .fe_physical = 8192},    /* of no length */
-		{.fe_logical = 8192, .fe_length = ~0ull, .fe_physical = 0},   /* longer than there are bytes */
-		{.fe_logical = 8192, .fe_length = 4096, .fe_physical = ~0ull} /* beyond every disk */
+		{.fe_logical = 0, .fe_length = 4096, .fe_physical = 8192},    /* overlaps the one before */
+		{.fe_logical = 8192, .fe_length = 0, .fe_physical = 8192},    /* empty */
+		{.fe_logical = 8192, .fe_length = ~0ull, .fe_physical = 0},   /* its end overflows */
+		{.fe_logical = 8192, .fe_length = 4096, .fe_physical = ~0ull} /* its physical end overflows */
 	};
 	for (size_t i = 0; i < VMM_COUNT(bad); i++) {
 		struct track_map map;
@@ -117,7 +118,7 @@ static void a_map_that_makes_no_sense_is_doubt(void **state)
 	}
 }
 
-static void a_map_without_end_is_doubt(void **state)
+static void a_map_of_too_many_extents_is_doubt(void **state)
 {
 	(void)state;
 	struct track_map map = {0};
@@ -133,7 +134,7 @@ static void a_map_without_end_is_doubt(void **state)
 	track_map_free(&map);
 }
 
-static void what_is_not_tracked_may_all_have_changed(void **state)
+static void without_a_tracker_the_whole_volume_has_changed(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -152,17 +153,17 @@ static void what_is_not_tracked_may_all_have_changed(void **state)
 
 /* ------------------------------------------------------------------ real filesystems */
 
-static const char *fs_dir; /* where the filesystem that is tried is mounted */
+static const char *fs_dir; /* the mount point of the filesystem under test */
 
 struct volume {
-	char *path, *place;
+	char *path, *snapshot_path;
 	int fd;
 	struct track_snapshot snapshot;
 };
 
 static void volume_begin(struct volume *v)
 {
-	*v = (struct volume){.path = str_format("%s/vol", fs_dir), .place = str_format("%s/snap", fs_dir)};
+	*v = (struct volume){.path = str_format("%s/vol", fs_dir), .snapshot_path = str_format("%s/snap", fs_dir)};
 	v->fd = open(v->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	assert_true(v->fd >= 0);
 	assert_int_equal(ftruncate(v->fd, 64 * MIB), 0);
@@ -170,24 +171,24 @@ static void volume_begin(struct volume *v)
 	rig_fill(v->fd, 32 * MIB, MIB, 2);
 }
 
-static void freeze(struct volume *v)
+static void make_snapshot(struct volume *v)
 {
 	struct vmm_error *err = NULL;
 	struct stat info;
-	if (track_reflink.begin(v->path, v->place, &err) < 0)
+	if (track_reflink.begin(v->path, v->snapshot_path, &err) < 0)
 		fail_msg("%s", err->message);
-	assert_int_equal(stat(v->place, &info), 0);
+	assert_int_equal(stat(v->snapshot_path, &info), 0);
 	assert_int_equal(info.st_mode & 0777, 0600);
-	assert_int_equal(track_open(v->place, info.st_dev, info.st_ino, &v->snapshot, NULL), 0);
+	assert_int_equal(track_open(v->snapshot_path, info.st_dev, info.st_ino, &v->snapshot, NULL), 0);
 }
 
 static void volume_end(struct volume *v)
 {
 	track_close(&v->snapshot);
 	close(v->fd);
-	unlink(v->place);
+	unlink(v->snapshot_path);
 	unlink(v->path);
-	free(v->place);
+	free(v->snapshot_path);
 	free(v->path);
 }
 
@@ -198,7 +199,7 @@ static void assert_changed(struct volume *v, struct track_changes *changes)
 		fail_msg("%s", err->message);
 }
 
-/* Every byte that differs from the snapshot lies in a range. */
+/* Every byte that differs from the snapshot is in one of the reported ranges. */
 static void assert_covers(struct volume *v, const struct track_changes *changes)
 {
 	enum { BLOCK = 4096 };
@@ -213,9 +214,9 @@ static void assert_covers(struct volume *v, const struct track_changes *changes)
 		assert_true(pread(v->fd, now, BLOCK, (off_t)at) >= 0);
 		while (range < changes->count && changes->ranges[range].offset + changes->ranges[range].length <= at)
 			range++;
-		bool told = range < changes->count && changes->ranges[range].offset <= at;
-		if (!told && memcmp(then, now, BLOCK))
-			fail_msg("the block at %llu has changed, and nobody says so", (unsigned long long)at);
+		bool reported = range < changes->count && changes->ranges[range].offset <= at;
+		if (!reported && memcmp(then, now, BLOCK))
+			fail_msg("the block at %llu has changed, which was not reported", (unsigned long long)at);
 	}
 }
 
@@ -235,13 +236,13 @@ static void some_writes(struct volume *v)
 	close(direct);
 }
 
-static void writes_since_the_snapshot_are_told(void **state)
+static void writes_since_the_snapshot_are_reported(void **state)
 {
 	(void)state;
 	struct volume v;
 	struct track_changes changes;
 	volume_begin(&v);
-	freeze(&v);
+	make_snapshot(&v);
 	assert_changed(&v, &changes);
 	assert_int_equal(changes.bytes, 0);
 	track_changes_free(&changes);
@@ -253,16 +254,16 @@ static void writes_since_the_snapshot_are_told(void **state)
 	volume_end(&v);
 }
 
-static void a_third_partys_reflink_hides_nothing(void **state)
+static void a_third_reflink_of_the_volume_hides_no_change(void **state)
 {
 	(void)state;
 	struct volume v;
 	struct track_changes changes;
 	volume_begin(&v);
-	freeze(&v);
+	make_snapshot(&v);
 	some_writes(&v);
 	assert_int_equal(fsync(v.fd), 0);
-	/* Now every block of the volume is shared, the new ones too. */
+	/* With this every block of the volume is shared again, the new ones too. */
 	vmm_auto_free char *other = str_format("%s/other", fs_dir);
 	int fd = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(ioctl(fd, FICLONE, v.fd), 0);
@@ -276,14 +277,14 @@ static void a_third_partys_reflink_hides_nothing(void **state)
 	volume_end(&v);
 }
 
-static void a_volume_that_grows_is_told_and_one_that_shrinks_is_doubt(void **state)
+static void growth_is_reported_and_shrinking_is_doubt(void **state)
 {
 	(void)state;
 	struct volume v;
 	struct track_changes changes;
 	vmm_auto_error struct vmm_error *err = NULL;
 	volume_begin(&v);
-	freeze(&v);
+	make_snapshot(&v);
 	rig_fill(v.fd, 64 * MIB + 5000, 70000, 3);
 	assert_changed(&v, &changes);
 	assert_covers(&v, &changes);
@@ -295,7 +296,7 @@ static void a_volume_that_grows_is_told_and_one_that_shrinks_is_doubt(void **sta
 	volume_end(&v);
 }
 
-static void a_snapshot_that_is_not_ours_is_doubt(void **state)
+static void a_replaced_snapshot_is_doubt(void **state)
 {
 	(void)state;
 	struct volume v;
@@ -303,25 +304,25 @@ static void a_snapshot_that_is_not_ours_is_doubt(void **state)
 	struct track_snapshot stranger;
 	vmm_auto_error struct vmm_error *gone = NULL, *other = NULL;
 	volume_begin(&v);
-	freeze(&v);
-	assert_int_equal(unlink(v.place), 0);
+	make_snapshot(&v);
+	assert_int_equal(unlink(v.snapshot_path), 0);
 	assert_int_equal(track_reflink.changed(&v.snapshot, v.fd, &changes, &gone), -1);
 	assert_true(error_is(gone, "track-doubt"));
-	assert_int_equal(track_reflink.begin(v.path, v.place, NULL), 0);
-	assert_int_equal(track_open(v.place, v.snapshot.device, v.snapshot.inode, &stranger, &other), -1);
+	assert_int_equal(track_reflink.begin(v.path, v.snapshot_path, NULL), 0);
+	assert_int_equal(track_open(v.snapshot_path, v.snapshot.device, v.snapshot.inode, &stranger, &other), -1);
 	assert_true(error_is(other, "track-doubt"));
 	volume_end(&v);
 }
 
-static void a_place_that_is_taken_is_left_alone(void **state)
+static void an_existing_file_is_not_overwritten_by_a_snapshot(void **state)
 {
 	(void)state;
 	struct volume v;
 	vmm_auto_error struct vmm_error *err = NULL;
 	volume_begin(&v);
-	int fd = open(v.place, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(v.snapshot_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(write(fd, "mine", 4), 4);
-	assert_int_equal(track_reflink.begin(v.path, v.place, &err), -1);
+	assert_int_equal(track_reflink.begin(v.path, v.snapshot_path, &err), -1);
 	assert_true(error_is(err, "track-unable"));
 	struct stat info;
 	assert_int_equal(fstat(fd, &info), 0);
@@ -331,8 +332,8 @@ static void a_place_that_is_taken_is_left_alone(void **state)
 	volume_end(&v);
 }
 
-/* Rounds as the engine makes them, with random writes between: the copy is what the volume was, block for block. */
-static void rounds_by_snapshots_end_in_an_identical_copy(void **state)
+/* Rounds as a migration makes them, with random writes in between: at the end the copy is identical to the volume. */
+static void rounds_from_snapshots_end_in_an_identical_copy(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -343,7 +344,7 @@ static void rounds_by_snapshots_end_in_an_identical_copy(void **state)
 	volume_begin(&v);
 	rig_begin(&rig, 64 * MIB);
 	int volume = rig.source;
-	freeze(&v);
+	make_snapshot(&v);
 	rig.source = v.snapshot.fd;
 	rig_push_well(&rig, &leaves);
 	for (int round = 0; round < 12; round++) {
@@ -359,8 +360,8 @@ static void rounds_by_snapshots_end_in_an_identical_copy(void **state)
 		rig.only = changes.ranges;
 		rig.only_count = changes.count;
 		track_close(&v.snapshot);
-		unlink(v.place);
-		freeze(&v);
+		unlink(v.snapshot_path);
+		make_snapshot(&v);
 		rig.source = v.snapshot.fd;
 		rig_push_well(&rig, &leaves);
 		assert_true(rig_same(&rig));
@@ -375,21 +376,22 @@ static void rounds_by_snapshots_end_in_an_identical_copy(void **state)
 	volume_end(&v);
 }
 
-static void where_blocks_cannot_be_shared_it_says_so_and_leaves_nothing(void **state)
+static void a_filesystem_without_reflinks_is_an_error_and_leaves_no_file(void **state)
 {
 	(void)state;
 	char dir[] = "/dev/shm/vmm-track-XXXXXX"; /* tmpfs */
 	vmm_auto_error struct vmm_error *err = NULL;
 	assert_non_null(mkdtemp(dir));
-	vmm_auto_free char *path = str_format("%s/vol", dir), *place = str_format("%s/snap", dir);
+	vmm_auto_free char *path = str_format("%s/vol", dir), *snapshot = str_format("%s/snap", dir);
 	assert_int_equal(file_write(path, "data", 4, 0600, NULL), 0);
-	assert_int_equal(track_reflink.begin(path, place, &err), -1);
+	assert_int_equal(track_reflink.begin(path, snapshot, &err), -1);
 	assert_true(error_is(err, "track-unable"));
-	assert_false(file_there(place));
+	assert_false(file_there(snapshot));
 	dir_remove(dir, NULL);
 }
 
-/* ------------------------------------------------------------------ a filesystem in a file, in a mount namespace of its own */
+/* ------------------------------------------------------------------ a filesystem in a file, in a mount namespace of
+ * its own */
 
 static int run(const char *const argv[])
 {
@@ -400,7 +402,7 @@ static int run(const char *const argv[])
 	return done;
 }
 
-/* 0 where it is mounted. The loop device goes with the mount, and that with the process. */
+/* 0: mounted on fs_dir. The mount ends with this process, and the loop device with the mount. */
 static int mount_fs(const char *image, const char *make)
 {
 	vmm_auto_close int fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -415,17 +417,17 @@ static int mount_fs(const char *image, const char *make)
 static int tests_on(const char *make)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(writes_since_the_snapshot_are_told),
-		cmocka_unit_test(a_third_partys_reflink_hides_nothing),
-		cmocka_unit_test(a_volume_that_grows_is_told_and_one_that_shrinks_is_doubt),
-		cmocka_unit_test(a_snapshot_that_is_not_ours_is_doubt),
-		cmocka_unit_test(a_place_that_is_taken_is_left_alone),
-		cmocka_unit_test(rounds_by_snapshots_end_in_an_identical_copy),
+		cmocka_unit_test(writes_since_the_snapshot_are_reported),
+		cmocka_unit_test(a_third_reflink_of_the_volume_hides_no_change),
+		cmocka_unit_test(growth_is_reported_and_shrinking_is_doubt),
+		cmocka_unit_test(a_replaced_snapshot_is_doubt),
+		cmocka_unit_test(an_existing_file_is_not_overwritten_by_a_snapshot),
+		cmocka_unit_test(rounds_from_snapshots_end_in_an_identical_copy),
 	};
 	return _cmocka_run_group_tests(make, tests, VMM_COUNT(tests), NULL, NULL);
 }
 
-/* Fails if a test has; a filesystem that cannot be had here is passed over with a word. */
+/* Returns non-zero if a test failed. If the filesystem cannot be made or mounted here, says so and returns 0. */
 static int try_fs(const char *make)
 {
 	enum { CANNOT = 77 };
@@ -445,7 +447,7 @@ static int try_fs(const char *make)
 	rmdir(dir);
 	unlink(image);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT) {
-		print_message("skipped: %s and a loop mount need root, and the program\n", make);
+		print_message("skipped: this needs root, %s, and a loop mount\n", make);
 		return 0;
 	}
 	return status != 0;
@@ -454,11 +456,11 @@ static int try_fs(const char *make)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(two_maps_give_what_is_not_surely_the_same),
-		cmocka_unit_test(a_map_that_makes_no_sense_is_doubt),
-		cmocka_unit_test(a_map_without_end_is_doubt),
-		cmocka_unit_test(what_is_not_tracked_may_all_have_changed),
-		cmocka_unit_test(where_blocks_cannot_be_shared_it_says_so_and_leaves_nothing),
+		cmocka_unit_test(comparing_two_maps_reports_all_that_may_differ),
+		cmocka_unit_test(an_inconsistent_map_is_doubt),
+		cmocka_unit_test(a_map_of_too_many_extents_is_doubt),
+		cmocka_unit_test(without_a_tracker_the_whole_volume_has_changed),
+		cmocka_unit_test(a_filesystem_without_reflinks_is_an_error_and_leaves_no_file),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	return failed + try_fs("mkfs.xfs") + try_fs("mkfs.btrfs");
