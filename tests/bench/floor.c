@@ -1,5 +1,5 @@
-/* floor: the least that a copy can cost. Only the data extents, over plain TCP on loopback, by one process to another, written where
- * they belong in an empty file. It compares, hashes, encrypts and syncs nothing.
+/* floor: a lower bound for the time of a copy. One process sends the file's data extents over plain TCP on loopback,
+ * another writes them at their offsets into an empty file. It compares, hashes, encrypts and syncs nothing.
  *
  *   floor SOURCE TARGET */
 #include <arpa/inet.h>
@@ -13,10 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 20 };
+enum { CHUNK = 1 << 20 };
 
 struct extent {
-	int64_t offset, length; /* length 0: no more, offset is the file's size */
+	int64_t offset, length; /* length 0: the end; `offset` is the file's size */
 };
 
 static void send_file(int to, const char *path)
@@ -48,7 +48,7 @@ static void receive_all(int from, void *data, size_t length)
 
 static void receive_file(int from, const char *path)
 {
-	char *data = malloc(PIECE);
+	char *data = malloc(CHUNK);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || !data)
 		err(1, "%s", path);
@@ -62,12 +62,12 @@ static void receive_file(int from, const char *path)
 			return;
 		}
 		while (extent.length > 0) {
-			size_t piece = extent.length < PIECE ? (size_t)extent.length : PIECE;
-			receive_all(from, data, piece);
-			if (pwrite(fd, data, piece, extent.offset) != (ssize_t)piece)
+			size_t chunk = extent.length < CHUNK ? (size_t)extent.length : CHUNK;
+			receive_all(from, data, chunk);
+			if (pwrite(fd, data, chunk, extent.offset) != (ssize_t)chunk)
 				err(1, "%s", path);
-			extent.offset += (int64_t)piece;
-			extent.length -= (int64_t)piece;
+			extent.offset += (int64_t)chunk;
+			extent.length -= (int64_t)chunk;
 		}
 	}
 }

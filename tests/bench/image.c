@@ -1,11 +1,12 @@
-/* image: the images that are copied, the same at every run.
+/* image: makes and changes the images that are copied. Their content is the same in every run.
  *
- *   image sparse FILE MIB DATA FRONT   DATA of the MIB hold data: FRONT of them at the beginning, the rest scattered
- *   image dense FILE MIB SEED	       data that no one can compress
- *   image change FILE MIB	       rewrites so much of the data, in clusters of 1 MiB spread over all of it
- *   image shift FILE MIB	       so much from 1 MiB on moves up by 53 bytes
+ *   image sparse FILE MIB DATA FRONT   a file of MIB with DATA MiB of data: FRONT at the beginning, the rest scattered
+ *   image dense FILE MIB SEED	       MIB of incompressible data
+ *   image change FILE MIB	       rewrites MIB of the data, in clusters of 1 MiB at even distances
+ *   image shift FILE MIB	       moves MIB of data, from offset 1 MiB on, up by 53 bytes
  *
- * The scattered data lie as files do in a filesystem: aligned to 4 KiB, from 1 to 9 MiB long, every other block text-like. */
+ * The scattered data looks like files in a filesystem: aligned to 4 KiB, from 1 to 9 MiB long, about half of the blocks
+ * text. */
 #include <err.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -36,14 +37,14 @@ static void fill(uint8_t *block, size_t length, bool text, uint64_t *state)
 	}
 }
 
-static void put(int fd, off_t at, off_t length, bool mixed, uint64_t *state)
+static void write_data(int fd, off_t at, off_t length, bool mixed, uint64_t *state)
 {
 	static uint8_t data[MIB];
 	for (off_t done = 0; done < length; done += MIB) {
-		size_t piece = length - done < MIB ? (size_t)(length - done) : MIB;
-		for (size_t i = 0; i < piece; i += BLOCK)
+		size_t chunk = length - done < MIB ? (size_t)(length - done) : MIB;
+		for (size_t i = 0; i < chunk; i += BLOCK)
 			fill(data + i, BLOCK, mixed && next(state) >> 63, state);
-		if (pwrite(fd, data, piece, at + done) != (ssize_t)piece)
+		if (pwrite(fd, data, chunk, at + done) != (ssize_t)chunk)
 			err(1, "write");
 	}
 }
@@ -53,16 +54,16 @@ static void make_sparse(int fd, off_t size, off_t data, off_t front)
 	static const int lengths[] = {1, 4, 2, 9};
 	uint64_t state = 1;
 	off_t rest = data - front, room = size - front, at = front;
-	put(fd, 0, front, true, &state);
+	write_data(fd, 0, front, true, &state);
 	for (int i = 0; rest > 0; i++) {
 		off_t length = (off_t)lengths[i % 4] * MIB < rest ? (off_t)lengths[i % 4] * MIB : rest;
-		put(fd, at + (off_t)(i % 16) * BLOCK, length, true, &state);
+		write_data(fd, at + (off_t)(i % 16) * BLOCK, length, true, &state);
 		rest -= length;
 		at += (off_t)((double)length * (double)room / (double)(data - front)) / MIB * MIB;
 	}
 }
 
-/* The share of the data's MiB that is rewritten is spread evenly. */
+/* Rewrites `amount` bytes of the data, in whole MiB at even distances. */
 static void change(int fd, off_t amount)
 {
 	off_t data = 0, seen = 0, written = 0, from, to;
@@ -75,7 +76,7 @@ static void change(int fd, off_t amount)
 		to = lseek(fd, from, SEEK_HOLE);
 		for (off_t i = 0; i < (to - from) / MIB; i++, seen++)
 			if (written * data < seen * (amount / MIB) && written < amount / MIB) {
-				put(fd, from + i * MIB, MIB, true, &state);
+				write_data(fd, from + i * MIB, MIB, true, &state);
 				written++;
 			}
 	}
@@ -106,12 +107,12 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "sparse") && argc == 6)
 		make_sparse(fd, size, atoll(argv[4]) * MIB, atoll(argv[5]) * MIB);
 	else if (!strcmp(argv[1], "dense"))
-		put(fd, 0, size, false, &state);
+		write_data(fd, 0, size, false, &state);
 	else if (!strcmp(argv[1], "change"))
 		change(fd, size);
 	else if (!strcmp(argv[1], "shift"))
 		shift(fd, size);
 	else
-		errx(2, "image %s: wrong words", argv[1]);
+		errx(2, "image %s: unknown command or wrong number of arguments", argv[1]);
 	return close(fd) < 0 ? 1 : 0;
 }

@@ -1,6 +1,6 @@
-/* peak: runs a command in its place and notes, when it has ended, how much memory it had at most.
+/* peak: runs a command and records the most memory that it used (its maximum resident set).
  *
- *   peak FILE COMMAND...	appends a line "KIB NAME" to FILE; ends as the command did */
+ *   peak FILE COMMAND...	appends a line "KIB NAME" to FILE; exits with the command's status */
 #include <err.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 		execvp(argv[2], argv + 2);
 		err(127, "%s", argv[2]);
 	}
-	/* The command alone has the streams now: their ends are seen when it ends. */
+	/* So only the command has the streams open, and their other ends see end-of-file when it ends. */
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
 	int status = 0;

@@ -1,9 +1,9 @@
-/* push: one volume to the peer "node2", by the calls that a migration makes: the agent over ssh, the volume allocated there for the
- * task, sessions, copy_push. Only the deciding around it is left out.
+/* push: copies one volume to the peer "node2" with the calls that a migration makes: the agent over ssh, the volume
+ * allocated there for the task, sessions, copy_push. There is no plan, no journal and no commit.
  *
- *   push prepare SOURCE TARGET		  allocates; prints the temporary place, where something stale may be laid
+ *   push prepare SOURCE TARGET		  allocates; prints the temporary path, where the caller may put a stale copy
  *   push copy SOURCE TARGET	  copies; prints "wire=BYTES read=BYTES present=BYTES"
- *   push verify SOURCE TARGET	  copies, then has all of it read back from the target's storage
+ *   push verify SOURCE TARGET	  copies, then has the target read all of it back from its storage
  *
  * With DATA=tls in the environment the sessions go over TLS. */
 #include <err.h>
@@ -18,15 +18,15 @@
 
 static const char task[] = "bench";
 
-static void must(int done, struct vmm_error *wrong)
+static void check(int done, struct vmm_error *error)
 {
 	if (done < 0)
-		errx(1, "%s%s%s", wrong->message, wrong->hint ? "; " : "", wrong->hint ? wrong->hint : "");
+		errx(1, "%s%s%s", error->message, error->hint ? "; " : "", error->hint ? error->hint : "");
 }
 
 static void allocate(struct vmm_node *node, const char *temporary, const char *to, const struct stat *info)
 {
-	struct vmm_error *wrong = NULL;
+	struct vmm_error *error = NULL;
 	vmm_auto_json struct json_object *
 		reply = NULL,
 	       *volume = json_make(
@@ -35,28 +35,28 @@ static void allocate(struct vmm_node *node, const char *temporary, const char *t
 		       (int64_t)info->st_blocks * 512);
 	vmm_auto_json struct json_object *arguments =
 		json_make("task:s guest:s volume:O replace:b", task, "qemu-100", volume, 0);
-	must(node_call(node, NODE_ALLOCATE, arguments, &reply, &wrong), wrong);
+	check(node_call(node, NODE_ALLOCATE, arguments, &reply, &error), error);
 }
 
 static int open_session(void *node, struct stream **session)
 {
-	struct vmm_error *wrong = NULL;
-	must(((struct vmm_node *)node)->ops->session(node, task, str_same(getenv("DATA"), "tls"), session, &wrong),
-	     wrong);
+	struct vmm_error *error = NULL;
+	check(((struct vmm_node *)node)->ops->session(node, task, str_same(getenv("DATA"), "tls"), session, &error),
+	      error);
 	return 0;
 }
 
 static void copy(struct vmm_node *node, const struct copy_job *job, bool verify)
 {
-	struct vmm_error *wrong = NULL;
+	struct vmm_error *error = NULL;
 	struct copy_sessions sessions = {.count = 1, .open = open_session, .context = node};
 	struct copy_leaves leaves = {0};
 	struct copy_progress result;
 	uint64_t wire = 0;
 	open_session(node, &sessions.stream[0]);
-	must(copy_push(job, &sessions, &leaves, &result, &wrong), wrong);
+	check(copy_push(job, &sessions, &leaves, &result, &error), error);
 	if (verify)
-		must(copy_verify(job, sessions.stream[0], &leaves, NULL, &wrong), wrong);
+		check(copy_verify(job, sessions.stream[0], &leaves, NULL, &error), error);
 	for (size_t i = 0; i < sessions.count; i++) {
 		wire += sessions.stream[i]->sent + sessions.stream[i]->received;
 		stream_close(sessions.stream[i]);
@@ -68,7 +68,7 @@ static void copy(struct vmm_node *node, const struct copy_job *job, bool verify)
 
 int main(int argc, char **argv)
 {
-	struct vmm_error *wrong = NULL;
+	struct vmm_error *error = NULL;
 	struct vmm_node *node = NULL;
 	struct stat info;
 	if (argc != 4)
@@ -78,7 +78,7 @@ int main(int argc, char **argv)
 	if (fd < 0 || fstat(fd, &info) < 0)
 		err(1, "%s", argv[2]);
 	vmm_auto_free char *temporary = storage_temporary(argv[3], task);
-	must(node_open_remote(&node_paths_installed, "node2", task, &node, &wrong), wrong);
+	check(node_open_remote(&node_paths_installed, "node2", task, &node, &error), error);
 	allocate(node, temporary, argv[3], &info);
 	const struct copy_job job = {.fd = fd, .size = (uint64_t)info.st_size, .volume = temporary};
 	if (!strcmp(argv[1], "prepare"))

@@ -1,4 +1,4 @@
-/* Any vmmigrate.conf. */
+/* The parser of vmmigrate.conf. */
 #include "cluster/cluster-internal.h"
 #include "fuzz.h"
 

@@ -1,4 +1,4 @@
-/* Whatever comes first on a link: a hello, then frames. */
+/* A connection's first bytes: a hello, then control frames. */
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
@@ -13,9 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	while (frame_receive(stream, FRAME_LIMIT_CONTROL, 0, &frame, &err) == 0) {
 		struct json_object *json = NULL;
 		if (json_parse(frame.data, frame.length, "frame", &json, NULL) == 0) {
-			struct vmm_error *told = NULL;
-			error_from_json(&told, json);
-			error_clear(&told);
+			struct vmm_error *error = NULL;
+			error_from_json(&error, json);
+			error_clear(&error);
 			json_object_put(json);
 		}
 		frame_free(&frame);

@@ -1,4 +1,4 @@
-/* A journal after any accident: bytes as they are, or records whose sums are right. */
+/* A damaged journal: arbitrary bytes, or (first byte odd) arbitrary records with correct checksums. */
 #include <string.h>
 #include <sys/mman.h>
 

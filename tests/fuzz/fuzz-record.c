@@ -1,4 +1,4 @@
-/* A guest record that somebody has edited, or a disk has damaged. */
+/* A guest record that was edited by hand or damaged on the disk. */
 #include <fcntl.h>
 
 #include "fuzz.h"
