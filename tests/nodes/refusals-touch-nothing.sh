@@ -37,8 +37,8 @@ refused 2 "unknown option --onlin" "did you mean --online?" node1 100 node2 --on
 refused 2 "--timeout takes" "number" node1 100 node2 --restart --timeout soon
 refused 2 "--online and --restart exclude each other" "one way" node1 100 node2 --online --restart
 refused 2 "there is no check speed" "" node1 100 node2 --restart --ignore speed
-refused 2 "where shall '100' go?" "vmmigrate check 100" node1 100
-refused 2 "one word too many: 'node3'" "" node1 100 node2 node3
+refused 2 "no target is given for '100'" "vmmigrate check 100" node1 100
+refused 2 "one argument too many: 'node3'" "" node1 100 node2 node3
 refused 5 "no guest 999 on node1, node2" "vmmigrate list" node1 999 node2
 refused 5 "no guest vm10 on" "did you mean vm10" node1 vm10 node2
 refused 2 "\"vm-x\" is not a kind of guest" "qemu/100" node1 vm-x/100 node2
