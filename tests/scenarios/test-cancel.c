@@ -1,4 +1,4 @@
-/* Somebody asks to stop, or asks for the same once more, at any moment. */
+/* A migration is cancelled, or started a second time, at every call of a node. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,8 +32,9 @@ static void end(struct two_nodes *w, const struct variant *variant)
 
 /* ------------------------------------------------------------------ cancel */
 
-/* Either it is undone, or it came too late; and the exit status says which. */
-static bool cancelled_at(const struct variant *variant, int node, int call, int *undone)
+/* The migration is undone, or the cancel came too late and it is done; the exit status says which. False if the node
+ * gets no such call. */
+static bool cancel_at(const struct variant *variant, int node, int call, int *undone)
 {
 	struct outcome outcome;
 	struct two_nodes *w = begin(variant, node, call, CANCELLED);
@@ -48,23 +49,23 @@ static bool cancelled_at(const struct variant *variant, int node, int call, int 
 	return injected;
 }
 
-static void a_cancel_is_obeyed_up_to_the_commit_and_comes_too_late_after_it(void **state)
+static void a_cancel_undoes_before_the_commit_and_is_too_late_after_it(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++)
 		for (int node = 0; node < NODES; node++) {
 			int call = 1, undone = 0;
-			while (cancelled_at(&variants[i], node, call, &undone))
+			while (cancel_at(&variants[i], node, call, &undone))
 				call++;
-			/* Neither all of them, nor none. */
+			/* Cancelling works at some of the calls, and is too late at others. */
 			assert_in_range(undone, 3, call - 2);
 		}
 }
 
 /* ------------------------------------------------------------------ two tasks at once */
 
-/* One of the two does it, whichever was first; the other is refused. */
-static bool concurrent_at(const struct variant *variant, int node, int call, int *busy)
+/* One of the two tasks migrates the guest, the other one is refused. False if the node gets no such call. */
+static bool second_task_at(const struct variant *variant, int node, int call, int *busy)
 {
 	struct outcome outcome;
 	struct two_nodes *w = begin(variant, node, call, CONCURRENT_TASK);
@@ -79,23 +80,23 @@ static bool concurrent_at(const struct variant *variant, int node, int call, int
 	two_nodes_heal(w);
 	two_nodes_recover_all(w, NODE1);
 	if (guest_node(w) != NODE2)
-		two_nodes_fail(w, "neither has moved the guest");
+		two_nodes_fail(w, "neither task has moved the guest");
 	end(w, variant);
 	return injected;
 }
 
-static void of_two_tasks_one_moves_the_guest_and_the_other_is_refused(void **state)
+static void of_two_tasks_one_migrates_the_guest_and_the_other_is_refused(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
 		int call = 1, busy = 0;
-		while (concurrent_at(&variants[i], NODE1, call, &busy))
+		while (second_task_at(&variants[i], NODE1, call, &busy))
 			call++;
 		assert_true(busy > 1);
 	}
 }
 
-static void a_guest_that_a_dead_task_holds_names_recover(void **state)
+static void a_guest_locked_by_a_dead_task_is_busy_and_recover_is_named(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
@@ -123,7 +124,7 @@ static void an_old_copy_is_not_migrated_onto_the_newer_guest(void **state)
 		two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
 		assert_int_equal(outcome.exit, VMM_DONE);
 		outcome_free(&outcome);
-		/* Somebody brings back what was here from a backup. */
+		/* Somebody restores the guest from a backup, on the node that it was on. */
 		static const struct variant old = {.name = "an old copy", .options = "{}"};
 		two_nodes_guest(w, NODE1, &old, NULL);
 		guest_writes(w, NODE1, false, SEED + 100);
@@ -140,9 +141,9 @@ static void an_old_copy_is_not_migrated_onto_the_newer_guest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_cancel_is_obeyed_up_to_the_commit_and_comes_too_late_after_it),
-		cmocka_unit_test(of_two_tasks_one_moves_the_guest_and_the_other_is_refused),
-		cmocka_unit_test(a_guest_that_a_dead_task_holds_names_recover),
+		cmocka_unit_test(a_cancel_undoes_before_the_commit_and_is_too_late_after_it),
+		cmocka_unit_test(of_two_tasks_one_migrates_the_guest_and_the_other_is_refused),
+		cmocka_unit_test(a_guest_locked_by_a_dead_task_is_busy_and_recover_is_named),
 		cmocka_unit_test(an_old_copy_is_not_migrated_onto_the_newer_guest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

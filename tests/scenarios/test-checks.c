@@ -1,5 +1,5 @@
-/* Every scenario of scenarios.json gives exactly the findings that it expects; every check is fired by one scenario and
- * just missed by another. */
+/* Every scenario of scenarios.json gives exactly the findings that it expects. For every check, one scenario fires it
+ * and another one comes close and does not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +55,7 @@ static void each_scenario_gives_exactly_its_findings(void **state)
 	}
 }
 
-/* What one reads at night: which object, what is wrong, what to do. */
+/* Every finding says which object it is about, what is wrong, and what to do. */
 static void each_finding_has_object_message_and_hint(void **state)
 {
 	(void)state;
@@ -99,7 +99,7 @@ static void each_check_is_fired_by_one_scenario_and_just_missed_by_another(void 
 	}
 }
 
-/* A check that overrides names in `ignore` and in its option does so for its own findings alone. */
+/* `ignore` and the option of a check override the findings of that check, and no others. */
 static void an_ignored_finding_does_not_refuse_and_others_still_do(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
-/* Writes that fail, though they may have reached the disk: at every record of every journal, and above all at the
- * commit. */
+/* A write to a journal fails, and may have reached the disk all the same: at every record of every journal, and at the
+ * commit above all. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include "two-nodes.h"
 
-/* Hundreds of lines about failed writes say nothing here; wrap: log_warn tree_push */
+/* Keeps hundreds of warnings about failed writes out of the output. wrap: log_warn tree_push */
 void __wrap_log_warn(const char *format, ...);
 void __wrap_log_warn(const char *format, ...)
 {
@@ -19,10 +19,10 @@ void __wrap_log_warn(const char *format, ...)
 enum { SEED = 41, SEED_AGAIN = 42, KILLED = 137 };
 
 struct failing {
-	int at, seen;	  /* the record that fails; or, where `what` is set, the one that says that */
-	const char *what; /* "commit" */
-	bool written;	  /* it is on the disk all the same */
-	bool for_good;	  /* so do all that follow */
+	int at, seen;	  /* the number of the record that fails, if `what` is NULL; the records so far */
+	const char *what; /* the "what" of the record that fails, such as "commit"; or NULL */
+	bool written;	  /* the record is on the disk all the same */
+	bool for_good;	  /* all later records fail too */
 	bool then_killed; /* the process ends at the next record */
 	bool injected;
 };
@@ -63,7 +63,7 @@ static void end(struct two_nodes *w, const struct variant *variant)
 	two_nodes_free(w);
 }
 
-/* False where there was no such record any more. */
+/* False if no journal gets such a record. */
 static bool survives(const struct variant *variant, struct failing f)
 {
 	struct two_nodes *w = begin(variant, &f);
@@ -91,30 +91,25 @@ static void survives_a_record_that_is_not_written(void **state)
 	at_every_record(false, false);
 }
 
-static void survives_a_record_that_is_written_and_said_not_to_be(void **state)
+static void survives_a_record_that_is_written_though_the_write_fails(void **state)
 {
 	(void)state;
 	at_every_record(true, false);
 }
 
-static void survives_a_disk_that_takes_no_record_any_more(void **state)
+static void survives_a_disk_that_takes_no_more_records(void **state)
 {
 	(void)state;
 	at_every_record(false, true);
 }
 
-static void survives_a_disk_that_fails_each_record_and_takes_it(void **state)
+static void survives_a_disk_that_fails_every_write_and_stores_it(void **state)
 {
 	(void)state;
 	at_every_record(true, true);
 }
 
 /* ------------------------------------------------------------------ the commit */
-
-static bool moves_memory(const struct variant *variant)
-{
-	return !strcmp(variant->name, "live") || !strcmp(variant->name, "paused");
-}
 
 static void commit_fails(const struct variant *variant, bool written)
 {
@@ -125,13 +120,13 @@ static void commit_fails(const struct variant *variant, bool written)
 	two_nodes_migrate(w, NODE1, variant->options, &outcome);
 	if (!f.injected)
 		two_nodes_fail(w, "there was no commit");
-	/* Memory that has moved cannot come back; all else does, once the target has promised. */
-	if (moves_memory(variant) ? outcome.exit != VMM_NEEDS_DECISION || outcome.settled
-				  : outcome.exit != VMM_FAILED || !outcome.settled || guest_node(w) != NODE1)
+	/* A guest whose memory has moved does not go back; every other one does, after the target's ABANDONED. */
+	if (variant_moves_memory(variant) ? outcome.exit != VMM_NEEDS_DECISION || outcome.settled
+					  : outcome.exit != VMM_FAILED || !outcome.settled || guest_node(w) != NODE1)
 		two_nodes_fail(w, "exit %d: %s", (int)outcome.exit, outcome.message);
 	journal_watch(NULL, NULL);
 	two_nodes_recover_all(w, NODE1);
-	assert_int_equal(guest_node(w), moves_memory(variant) ? NODE2 : NODE1);
+	assert_int_equal(guest_node(w), variant_moves_memory(variant) ? NODE2 : NODE1);
 	outcome_free(&outcome);
 	end(w, variant);
 }
@@ -145,7 +140,7 @@ static void a_commit_in_doubt_is_undone_once_the_target_has_abandoned_it(void **
 	}
 }
 
-static int fail_behind_commit(void *context, const char *path, struct json_object *record, bool synced)
+static int fail_after_commit(void *context, const char *path, struct json_object *record, bool synced)
 {
 	struct failing *f = context;
 	(void)path;
@@ -159,14 +154,14 @@ static int fail_behind_commit(void *context, const char *path, struct json_objec
 	return 0;
 }
 
-static void what_is_committed_is_not_undone_by_a_note_that_fails(void **state)
+static void a_failed_write_after_the_commit_does_not_undo_it(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
-		struct failing f = {.what = " behind the commit"};
+		struct failing f = {.what = " after the commit"};
 		struct two_nodes *w = begin(&variants[i], &f);
 		struct outcome outcome;
-		journal_watch(fail_behind_commit, &f);
+		journal_watch(fail_after_commit, &f);
 		two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
 		journal_watch(NULL, NULL);
 		if (!f.injected || outcome.exit != VMM_LEFTOVERS || outcome.settled)
@@ -178,9 +173,8 @@ static void what_is_committed_is_not_undone_by_a_note_that_fails(void **state)
 	}
 }
 
-/* The commit may be on the disk, the target may have abandoned it, and the worker is gone before it could note anything
- * more. */
-static void the_replay_of_a_doubtful_commit_agrees(void **state)
+/* The commit may be on the disk, the target may have written ABANDONED, and the worker dies before its next record. */
+static void recover_after_a_commit_in_doubt_finds_one_end(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < 2 * variant_count; i++) {
@@ -194,7 +188,7 @@ static void the_replay_of_a_doubtful_commit_agrees(void **state)
 	}
 }
 
-/* The target cannot be asked to abandon it either: nobody may go on until it can. */
+/* The target cannot be asked to write ABANDONED: the commit stays in doubt until the target can be reached. */
 static void a_commit_in_doubt_waits_for_a_target_that_is_gone(void **state)
 {
 	(void)state;
@@ -203,7 +197,7 @@ static void a_commit_in_doubt_waits_for_a_target_that_is_gone(void **state)
 			struct failing f = {.what = "commit", .written = written};
 			struct two_nodes *w = begin(&variants[i], &f);
 			struct outcome outcome;
-			/* The commit follows the last call of the handover; find it. */
+			/* Finds the last call before the commit: the target disappears one call later each time. */
 			int call = 1;
 			for (; call < 100; call++) {
 				two_nodes_free(w);
@@ -229,12 +223,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(survives_a_record_that_is_not_written),
-		cmocka_unit_test(survives_a_record_that_is_written_and_said_not_to_be),
-		cmocka_unit_test(survives_a_disk_that_takes_no_record_any_more),
-		cmocka_unit_test(survives_a_disk_that_fails_each_record_and_takes_it),
+		cmocka_unit_test(survives_a_record_that_is_written_though_the_write_fails),
+		cmocka_unit_test(survives_a_disk_that_takes_no_more_records),
+		cmocka_unit_test(survives_a_disk_that_fails_every_write_and_stores_it),
 		cmocka_unit_test(a_commit_in_doubt_is_undone_once_the_target_has_abandoned_it),
-		cmocka_unit_test(what_is_committed_is_not_undone_by_a_note_that_fails),
-		cmocka_unit_test(the_replay_of_a_doubtful_commit_agrees),
+		cmocka_unit_test(a_failed_write_after_the_commit_does_not_undo_it),
+		cmocka_unit_test(recover_after_a_commit_in_doubt_finds_one_end),
 		cmocka_unit_test(a_commit_in_doubt_waits_for_a_target_that_is_gone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

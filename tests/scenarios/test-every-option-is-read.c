@@ -280,7 +280,7 @@ static bool is_not_read_yet(const char *name)
 	return false;
 }
 
-/* Takes part in the message of a failure: names, one after the other. */
+/* Adds a name to a list in the message of a failure. */
 static void name_it(struct text *names, const char *name)
 {
 	text_add(names, "%s%s", names->length ? ", " : "", name);

@@ -1,5 +1,5 @@
-/* Whatever fails, at whatever moment: the guest ends on one node, as it was, and the same migration succeeds
- * afterwards. */
+/* Calls fail, links break, nodes disappear, at every call of a migration: the guest always ends on one node, as it was,
+ * and the same migration succeeds afterwards. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +12,8 @@
 
 enum { SEED = 11, SEED_AGAIN = 12 };
 
-/* What the task says of its end is so, before anything is mended. */
-static void says_the_truth(struct two_nodes *w, const struct outcome *outcome)
+/* If the task says that it is settled, the guest is on the node that it names. */
+static void check_where_it_says(struct two_nodes *w, const struct outcome *outcome)
 {
 	if (!outcome->settled)
 		return;
@@ -23,23 +23,23 @@ static void says_the_truth(struct two_nodes *w, const struct outcome *outcome)
 		two_nodes_fail(w, "the guest is on node%d, and the task says: %s", at + 1, outcome->message);
 }
 
-/* One fault in one migration. False where there was no such call any more. */
+/* One fault in one migration. False if the node gets no such call. */
 static bool survives(const struct variant *variant, int node, int call, enum fault what)
 {
 	struct two_nodes *w = two_nodes_make();
-	struct outcome outcome, hopeless = {0};
+	struct outcome outcome, attempt = {0};
 	two_nodes_describe(w, "%s: node%d, call %d: %s", variant->name, node + 1, call, fault_names[what]);
 	two_nodes_guest(w, NODE1, variant, NULL);
 	guest_writes(w, NODE1, variant->shared, SEED);
 	two_nodes_inject(w, node, call, what);
 	two_nodes_migrate(w, NODE1, variant->options, &outcome);
 	bool injected = w->injected;
-	says_the_truth(w, &outcome);
+	check_where_it_says(w, &outcome);
 	two_nodes_check_guards(w);
-	/* To no avail while the node is gone, and it must not claim otherwise. */
+	/* While the node is gone, recovery cannot finish, and must not claim that it has. */
 	if (!outcome.settled)
-		two_nodes_recover(w, NODE1, outcome.task, NULL, &hopeless);
-	outcome_free(&hopeless);
+		two_nodes_recover(w, NODE1, outcome.task, NULL, &attempt);
+	outcome_free(&attempt);
 	two_nodes_check_guards(w);
 	two_nodes_heal(w);
 	two_nodes_recover_all(w, NODE1);
@@ -66,7 +66,7 @@ static void survives_a_source_that_refuses_any_call(void **state)
 	at_every_call(NODE1, REFUSED);
 }
 
-static void survives_a_source_that_does_what_it_says_it_did_not(void **state)
+static void survives_a_source_that_does_a_call_and_reports_failure(void **state)
 {
 	(void)state;
 	at_every_call(NODE1, DONE_BUT_FAILED);
@@ -85,7 +85,7 @@ static void survives_a_target_that_refuses_any_call(void **state)
 	at_every_call(NODE2, REFUSED);
 }
 
-static void survives_a_target_that_does_what_it_says_it_did_not(void **state)
+static void survives_a_target_that_does_a_call_and_reports_failure(void **state)
 {
 	(void)state;
 	at_every_call(NODE2, DONE_BUT_FAILED);
@@ -114,10 +114,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(survives_a_source_that_refuses_any_call),
-		cmocka_unit_test(survives_a_source_that_does_what_it_says_it_did_not),
+		cmocka_unit_test(survives_a_source_that_does_a_call_and_reports_failure),
 		cmocka_unit_test(survives_a_source_that_stops_answering_at_any_call),
 		cmocka_unit_test(survives_a_target_that_refuses_any_call),
-		cmocka_unit_test(survives_a_target_that_does_what_it_says_it_did_not),
+		cmocka_unit_test(survives_a_target_that_does_a_call_and_reports_failure),
 		cmocka_unit_test(survives_a_link_that_breaks_before_any_call),
 		cmocka_unit_test(survives_the_loss_of_any_reply),
 		cmocka_unit_test(survives_a_target_that_is_gone_at_any_call),

@@ -1,4 +1,5 @@
-/* What others do to the guest while it moves: the migration notices, and takes nothing that is not its own. */
+/* Somebody else changes the guest, its volume or the target during a migration: the migration notices it, and never
+ * takes over what is not its own. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,41 +10,41 @@
 
 #include "two-nodes-internal.h"
 
-enum { SEED = 81, SEED_AGAIN = 82, SEED_STRANGER = 83 };
+enum { SEED = 81, SEED_AGAIN = 82, SEED_OTHER = 83 };
 
 /* wrap: tree_push */
 
 static const struct variant *const live = &variants[0], *const restart = &variants[2], *const offline = &variants[4],
 				   *const tree = &variants[6];
 
-/* Just before a phase begins. */
-struct meddling {
+/* What somebody else does just before a phase begins. */
+struct interference {
 	struct two_nodes *w;
 	const char *phase;
-	void (*meddle)(struct two_nodes *w);
+	void (*interfere)(struct two_nodes *w);
 	int times;
 };
 
-static int meddle_before(void *context, const char *path, struct json_object *record, bool synced)
+static int interfere_before(void *context, const char *path, struct json_object *record, bool synced)
 {
-	struct meddling *m = context;
+	struct interference *m = context;
 	(void)path;
 	if (synced && str_same(json_text(record, "what"), "do") && str_same(json_text(record, "phase"), m->phase)) {
 		m->times++;
-		m->meddle(m->w);
+		m->interfere(m->w);
 	}
 	return 0;
 }
 
-static struct two_nodes *moves(const struct variant *variant, const char *phase, void (*meddle)(struct two_nodes *w),
+static struct two_nodes *moves(const struct variant *variant, const char *phase, void (*interfere)(struct two_nodes *w),
 			       struct outcome *outcome)
 {
 	struct two_nodes *w = two_nodes_make();
-	struct meddling m = {w, phase, meddle, 0};
+	struct interference m = {w, phase, interfere, 0};
 	two_nodes_describe(w, "%s, before %s", variant->name, phase);
 	two_nodes_guest(w, NODE1, variant, NULL);
 	guest_writes(w, NODE1, variant->shared, SEED);
-	journal_watch(meddle_before, &m);
+	journal_watch(interfere_before, &m);
 	two_nodes_migrate(w, NODE1, variant->options, outcome);
 	journal_watch(NULL, NULL);
 	if (m.times != 1)
@@ -51,14 +52,14 @@ static struct two_nodes *moves(const struct variant *variant, const char *phase,
 	return w;
 }
 
-static void undone(struct two_nodes *w, struct outcome *outcome, const char *code)
+static void expect_undone(struct two_nodes *w, struct outcome *outcome, const char *code)
 {
 	if (!outcome->settled || strcmp(outcome->code, code) || guest_node(w) != NODE1)
 		two_nodes_fail(w, "exit %d, code %s: %s", (int)outcome->exit, outcome->code, outcome->message);
 	outcome_free(outcome);
 }
 
-static void tries_again(struct two_nodes *w, const struct variant *variant)
+static void migrate_again_and_free(struct two_nodes *w, const struct variant *variant)
 {
 	two_nodes_migrate_again(w, variant, SEED_AGAIN);
 	two_nodes_free(w);
@@ -68,10 +69,10 @@ static void tries_again(struct two_nodes *w, const struct variant *variant)
 
 static void writes_to_the_source(struct two_nodes *w)
 {
-	guest_writes(w, NODE1, false, SEED_STRANGER);
+	guest_writes(w, NODE1, false, SEED_OTHER);
 }
 
-static void a_volume_that_changes_after_the_stop_is_noticed(void **state)
+static void a_volume_written_to_after_the_stop_undoes_the_migration(void **state)
 {
 	(void)state;
 	const struct variant *const kinds[] = {restart, tree};
@@ -80,9 +81,9 @@ static void a_volume_that_changes_after_the_stop_is_noticed(void **state)
 		const struct variant *variant = kinds[i / VMM_COUNT(before)];
 		struct outcome outcome;
 		struct two_nodes *w = moves(variant, before[i % VMM_COUNT(before)], writes_to_the_source, &outcome);
-		undone(w, &outcome, "source-changed");
-		two_nodes_check(w, variant, true, SEED_STRANGER);
-		tries_again(w, variant);
+		expect_undone(w, &outcome, "source-changed");
+		two_nodes_check(w, variant, true, SEED_OTHER);
+		migrate_again_and_free(w, variant);
 	}
 }
 
@@ -92,12 +93,12 @@ static void edits_the_definition(struct two_nodes *w)
 	two_nodes_guest(w, NODE1, &shared, NULL);
 }
 
-static void a_definition_that_is_edited_meanwhile_is_not_moved(void **state)
+static void a_definition_edited_before_the_stop_undoes_the_migration(void **state)
 {
 	(void)state;
 	struct outcome outcome;
 	struct two_nodes *w = moves(restart, "stop", edits_the_definition, &outcome);
-	undone(w, &outcome, "definition-changed");
+	expect_undone(w, &outcome, "definition-changed");
 	vmm_auto_free char *now = guest_state(w, NODE1);
 	assert_string_equal(now, "running");
 	two_nodes_free(w);
@@ -108,15 +109,15 @@ static void powers_off(struct two_nodes *w)
 	machine_loses_power(w, NODE1);
 }
 
-static void a_guest_that_powers_off_while_its_memory_moves_stays_off_here(void **state)
+static void a_guest_that_powers_off_before_the_handover_stays_off_on_the_source(void **state)
 {
 	(void)state;
 	struct outcome outcome;
 	struct two_nodes *w = moves(live, "handover", powers_off, &outcome);
-	undone(w, &outcome, "guest-state");
+	expect_undone(w, &outcome, "guest-state");
 	two_nodes_check(w, live, false, SEED);
 	static const struct variant stopped = {.name = "stopped", .options = "{}", .shared = true};
-	tries_again(w, &stopped);
+	migrate_again_and_free(w, &stopped);
 }
 
 /* ------------------------------------------------------------------ the target */
@@ -139,53 +140,53 @@ static void flips_a_bit_of_the_copy(struct two_nodes *w)
 	closedir(names);
 }
 
-/* What was read back once, while the guest ran, is not read again; so this is about a copy that is not proven yet. */
-static void a_bit_that_flips_in_the_copy_never_becomes_the_guests(void **state)
+/* What was read back while the guest ran is not read again. So the guest is off: its copy is not verified yet. */
+static void a_bit_flipped_in_the_copy_is_found_before_the_commit(void **state)
 {
 	(void)state;
 	struct outcome outcome;
 	struct two_nodes *w = moves(offline, "verify", flips_a_bit_of_the_copy, &outcome);
-	undone(w, &outcome, "verify-failed");
+	expect_undone(w, &outcome, "verify-failed");
 	two_nodes_check(w, offline, false, SEED);
-	tries_again(w, offline);
+	migrate_again_and_free(w, offline);
 }
 
-static void puts_a_volume_in_the_way(struct two_nodes *w)
+static void makes_a_file_at_the_destination(struct two_nodes *w)
 {
-	guest_writes(w, NODE2, false, SEED_STRANGER);
+	guest_writes(w, NODE2, false, SEED_OTHER);
 }
 
-static void a_strangers_volume_on_the_target_is_not_replaced(void **state)
+static void another_file_at_the_destination_is_not_replaced(void **state)
 {
 	(void)state;
 	static const struct variant *const kinds[] = {&variants[2], &variants[4]};
 	for (size_t i = 0; i < VMM_COUNT(kinds); i++) {
 		struct outcome outcome;
-		struct two_nodes *w = moves(kinds[i], "publish", puts_a_volume_in_the_way, &outcome);
-		undone(w, &outcome, "volume-taken");
-		assert_true(volume_holds(w, NODE2, false, SEED_STRANGER));
+		struct two_nodes *w = moves(kinds[i], "publish", makes_a_file_at_the_destination, &outcome);
+		expect_undone(w, &outcome, "volume-taken");
+		assert_true(volume_holds(w, NODE2, false, SEED_OTHER));
 		assert_true(volume_holds(w, NODE1, false, SEED));
-		vmm_auto_free char *strangers = str_format("%s/disks/" GUEST ".raw", w->machine[NODE2].root);
-		unlink(strangers);
+		vmm_auto_free char *others = str_format("%s/disks/" GUEST ".raw", w->machine[NODE2].root);
+		unlink(others);
 		two_nodes_check(w, kinds[i], kinds[i]->runs, SEED);
-		tries_again(w, kinds[i]);
+		migrate_again_and_free(w, kinds[i]);
 	}
 }
 
-static void puts_a_guest_in_the_way(struct two_nodes *w)
+static void defines_a_guest_on_the_target(struct two_nodes *w)
 {
-	static const struct variant stranger = {.name = "a stranger", .options = "{}", .shared = true};
-	two_nodes_guest(w, NODE2, &stranger, "['deaf']");
+	static const struct variant other = {.name = "another guest", .options = "{}", .shared = true};
+	two_nodes_guest(w, NODE2, &other, "['deaf']");
 }
 
-static void a_strangers_guest_on_the_target_is_not_replaced(void **state)
+static void another_guest_on_the_target_is_not_replaced(void **state)
 {
 	(void)state;
 	static const char *const before[] = {"define", "define", "handover"};
 	static const struct variant *const kinds[] = {&variants[2], &variants[4], &variants[0]};
 	for (size_t i = 0; i < VMM_COUNT(kinds); i++) {
 		struct outcome outcome;
-		struct two_nodes *w = moves(kinds[i], before[i], puts_a_guest_in_the_way, &outcome);
+		struct two_nodes *w = moves(kinds[i], before[i], defines_a_guest_on_the_target, &outcome);
 		if (strcmp(outcome.code, "name-taken") || !outcome.settled)
 			two_nodes_fail(w, "exit %d, code %s: %s", (int)outcome.exit, outcome.code, outcome.message);
 		vmm_auto_free char *here = guest_state(w, NODE1), *there = guest_state(w, NODE2);
@@ -197,19 +198,19 @@ static void a_strangers_guest_on_the_target_is_not_replaced(void **state)
 	}
 }
 
-/* Too late for the way back to be named; but whoever looks at the end of the task must not read that all is well. */
-static void goes_off_over_there(struct two_nodes *w)
+/* The task is over, so it names no way back; but its last line must not say that all is well. */
+static void powers_off_on_the_target(struct two_nodes *w)
 {
 	machine_loses_power(w, NODE2);
 }
 
-static void a_guest_that_goes_off_after_it_has_settled_is_told(void **state)
+static void a_guest_that_powers_off_after_settling_gives_a_warning(void **state)
 {
 	(void)state;
 	static const struct variant *const kinds[] = {&variants[0], &variants[2]};
 	for (size_t i = 0; i < VMM_COUNT(kinds); i++) {
 		struct outcome outcome;
-		struct two_nodes *w = moves(kinds[i], "confirm", goes_off_over_there, &outcome);
+		struct two_nodes *w = moves(kinds[i], "confirm", powers_off_on_the_target, &outcome);
 		if (outcome.exit != VMM_DONE || !outcome.settled || strcmp(outcome.message, "TASK WARNINGS: 1"))
 			two_nodes_fail(w, "exit %d: %s", (int)outcome.exit, outcome.message);
 		assert_int_equal(guest_node(w), NODE2);
@@ -221,13 +222,13 @@ static void a_guest_that_goes_off_after_it_has_settled_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_volume_that_changes_after_the_stop_is_noticed),
-		cmocka_unit_test(a_definition_that_is_edited_meanwhile_is_not_moved),
-		cmocka_unit_test(a_guest_that_powers_off_while_its_memory_moves_stays_off_here),
-		cmocka_unit_test(a_bit_that_flips_in_the_copy_never_becomes_the_guests),
-		cmocka_unit_test(a_strangers_volume_on_the_target_is_not_replaced),
-		cmocka_unit_test(a_strangers_guest_on_the_target_is_not_replaced),
-		cmocka_unit_test(a_guest_that_goes_off_after_it_has_settled_is_told),
+		cmocka_unit_test(a_volume_written_to_after_the_stop_undoes_the_migration),
+		cmocka_unit_test(a_definition_edited_before_the_stop_undoes_the_migration),
+		cmocka_unit_test(a_guest_that_powers_off_before_the_handover_stays_off_on_the_source),
+		cmocka_unit_test(a_bit_flipped_in_the_copy_is_found_before_the_commit),
+		cmocka_unit_test(another_file_at_the_destination_is_not_replaced),
+		cmocka_unit_test(another_guest_on_the_target_is_not_replaced),
+		cmocka_unit_test(a_guest_that_powers_off_after_settling_gives_a_warning),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The worker is killed, or the machines lose power, at every record of every journal and at every call: nothing starts
- * that must not, recover settles it, and the same migration succeeds afterwards. */
+/* The worker is killed, or machines lose power, at every record of every journal and at every call: no guest starts
+ * that must not, recover brings it to an end, and the same migration succeeds afterwards. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,20 +14,20 @@
 
 enum { SEED = 21, SEED_AGAIN = 22, KILLED = 137 };
 
-/* When, relative to a record's way to the disk. */
+/* When the worker dies, relative to the write of a record. */
 enum moment { UNWRITTEN, TORN, WRITTEN, MOMENTS };
 static const char *const moment_names[MOMENTS] = {"unwritten", "torn", "written"};
 
-/* Who loses power with the worker; bits. */
+/* The machines that lose power with the worker; bits. */
 enum { NOBODY, SOURCE_DIES = 1, TARGET_DIES = 2, BOTH_DIE = 3, POWERS };
 static const char *const power_names[POWERS] = {"nobody", "source", "target", "both"};
 
 struct killer {
-	int at, seen; /* records */
+	int at, seen; /* the number of the record at which it dies; the records so far */
 	enum moment moment;
 };
 
-/* The last bytes that are not zero never reached the disk. */
+/* Makes zeros of the last bytes, as if they had not reached the disk. */
 static void tear(const char *path)
 {
 	vmm_auto_free char *data = NULL;
@@ -54,7 +54,7 @@ static int kill_at_record(void *context, const char *path, struct json_object *r
 	_exit(KILLED);
 }
 
-/* A guest that did not run is not started at boot either, so that one and the same is expected in the end. */
+/* A guest that was off is not started at boot here, so that it is expected to be off in the end. */
 static void lose_power(struct two_nodes *w, const struct variant *variant, int power)
 {
 	for (int node = 0; node < NODES; node++)
@@ -65,8 +65,8 @@ static void lose_power(struct two_nodes *w, const struct variant *variant, int p
 			machine_boots(w, node);
 }
 
-/* From what is left of a killed migration to two good ends. */
-static void mend(struct two_nodes *w, const struct variant *variant, int power)
+/* Recovers what a killed migration has left, checks the end, and migrates once more. */
+static void recover_and_check(struct two_nodes *w, const struct variant *variant, int power)
 {
 	two_nodes_heal(w);
 	lose_power(w, variant, power);
@@ -84,7 +84,7 @@ static struct two_nodes *begin(const struct variant *variant)
 	return w;
 }
 
-/* False where the migration came to its end before that record. */
+/* False if the migration ended before that record. */
 static bool killed_at_record(const struct variant *variant, int at, enum moment moment, int power)
 {
 	struct killer killer = {.at = at, .moment = moment};
@@ -94,7 +94,7 @@ static bool killed_at_record(const struct variant *variant, int at, enum moment 
 	int status = two_nodes_migrate_in_child(w, NODE1, variant->options, kill_at_record, &killer);
 	if (status != KILLED && status != VMM_DONE)
 		two_nodes_fail(w, "status %d", status);
-	mend(w, variant, status == KILLED ? power : NOBODY);
+	recover_and_check(w, variant, status == KILLED ? power : NOBODY);
 	two_nodes_free(w);
 	return status == KILLED;
 }
@@ -156,10 +156,10 @@ static bool killed_at_call(const struct variant *variant, int node, int call, en
 	int status = two_nodes_migrate_in_child(w, NODE1, variant->options, NULL, NULL);
 	if (status != KILLED && status != VMM_DONE)
 		two_nodes_fail(w, "status %d", status);
-	/* A token may have been on its way; that of a dead worker is in nobody's way. */
+	/* A token file of the dead worker may be left; it does no harm. */
 	w->injected = status == KILLED;
 	w->fault.node = NODE1;
-	mend(w, variant, status == KILLED ? power : NOBODY);
+	recover_and_check(w, variant, status == KILLED ? power : NOBODY);
 	two_nodes_free(w);
 	return status == KILLED;
 }

@@ -1,4 +1,4 @@
-/* The whole story between two machines: every mode, there, back, and there again. */
+/* Whole migrations in every mode: there, back, and there again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +36,7 @@ static void every_mode_moves_the_guest_there_and_back_and_there_again(void **sta
 	}
 }
 
-static void the_result_names_the_digest_that_both_ends_agreed_on(void **state)
+static void the_result_names_the_digest_of_each_volume(void **state)
 {
 	(void)state;
 	static const char *const options[] = {"{}", "{\"digest\":\"sha256\"}"}, *const kind[] = {"poly1305", "sha256"};
@@ -59,7 +59,7 @@ static void the_result_names_the_digest_that_both_ends_agreed_on(void **state)
 	}
 }
 
-/* Records are small; disks are replaced, and nobody has them in the backup. */
+/* A node loses its guest records, for example because its disk was replaced. */
 static void lose_records(struct two_nodes *w, int node)
 {
 	vmm_auto_free char *dir = str_format("%s/guests", w->machine[node].state);
@@ -75,7 +75,7 @@ static int64_t generation_on(struct two_nodes *w, int node)
 	return record.generation;
 }
 
-static void a_node_that_has_lost_its_records_still_gives_its_guest_away(void **state)
+static void a_node_that_has_lost_its_records_still_migrates_its_guest(void **state)
 {
 	(void)state;
 	struct two_nodes *w = two_nodes_make();
@@ -91,8 +91,8 @@ static void a_node_that_has_lost_its_records_still_gives_its_guest_away(void **s
 	two_nodes_free(w);
 }
 
-/* A clean-up that failed once has left the old guest and its volume behind. */
-static void what_an_earlier_migration_left_behind_makes_way(void **state)
+/* The clean-up of an earlier migration has failed: the old guest and its volume are still on the node. */
+static void leftovers_of_an_earlier_migration_are_replaced(void **state)
 {
 	(void)state;
 	static const struct variant *const kinds[] = {&variants[2], &variants[4]};
@@ -113,9 +113,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_mode_moves_the_guest_there_and_back_and_there_again),
-		cmocka_unit_test(the_result_names_the_digest_that_both_ends_agreed_on),
-		cmocka_unit_test(a_node_that_has_lost_its_records_still_gives_its_guest_away),
-		cmocka_unit_test(what_an_earlier_migration_left_behind_makes_way),
+		cmocka_unit_test(the_result_names_the_digest_of_each_volume),
+		cmocka_unit_test(a_node_that_has_lost_its_records_still_migrates_its_guest),
+		cmocka_unit_test(leftovers_of_an_earlier_migration_are_replaced),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

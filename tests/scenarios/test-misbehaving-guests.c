@@ -1,4 +1,4 @@
-/* Guests that do not behave, and what an administrator's word makes of it. */
+/* Guests that misbehave, and what an administrator's decision does then. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 enum { SEED = 31, SEED_AGAIN = 32 };
 
-/* Moves a guest that has these behaviours; how that ended is in `ended`. */
+/* Migrates a guest that has these behaviours. `options`: NULL for those of the variant. */
 static struct two_nodes *moves(const struct variant *variant, const char *options, const char *behaviours,
 			       struct outcome *outcome)
 {
@@ -31,8 +31,8 @@ static void expect(struct two_nodes *w, const struct outcome *outcome, enum vmm_
 			       outcome->settled ? "settled" : "not settled", outcome->message);
 }
 
-/* It is as it was, and moves once it behaves. */
-static void stays_and_moves_later(const char *variant_name, const char *behaviours, const char *code)
+/* The guest stays as it was; once it behaves, the same migration succeeds. */
+static void stays_and_migrates_later(const char *variant_name, const char *behaviours, const char *code)
 {
 	const struct variant *variant = variant_named(variant_name);
 	struct outcome outcome;
@@ -46,35 +46,35 @@ static void stays_and_moves_later(const char *variant_name, const char *behaviou
 	two_nodes_free(w);
 }
 
-static void memory_that_does_not_arrive_leaves_the_guest_running_here(void **state)
+static void a_migration_of_memory_that_fails_leaves_the_guest_on_the_source(void **state)
 {
 	(void)state;
-	stays_and_moves_later("live", "['break']", "migration-failed");
-	stays_and_moves_later("paused", "['break']", "migration-failed");
+	stays_and_migrates_later("live", "['break']", "migration-failed");
+	stays_and_migrates_later("paused", "['break']", "migration-failed");
 }
 
-static void a_source_that_goes_on_after_all_keeps_the_guest(void **state)
+static void a_guest_that_runs_on_the_source_again_stays_there(void **state)
 {
 	(void)state;
-	stays_and_moves_later("live", "['finish-lost']", "link-lost");
-	stays_and_moves_later("paused", "['finish-lost']", "link-lost");
+	stays_and_migrates_later("live", "['finish-lost']", "link-lost");
+	stays_and_migrates_later("paused", "['finish-lost']", "link-lost");
 }
 
-static void a_guest_that_is_deaf_to_its_shutdown_runs_on(void **state)
+static void a_guest_that_ignores_the_shutdown_request_runs_on(void **state)
 {
 	(void)state;
-	stays_and_moves_later("restart, local volume", "['deaf']", "shutdown-timeout");
-	stays_and_moves_later("restart, shared volume", "['deaf']", "shutdown-timeout");
+	stays_and_migrates_later("restart, local volume", "['deaf']", "shutdown-timeout");
+	stays_and_migrates_later("restart, shared volume", "['deaf']", "shutdown-timeout");
 }
 
-static void a_guest_that_the_target_cannot_start_runs_on_here(void **state)
+static void a_guest_that_the_target_cannot_start_runs_on_the_source(void **state)
 {
 	(void)state;
-	stays_and_moves_later("restart, local volume", "['no-start']", "start-failed");
-	stays_and_moves_later("restart, shared volume", "['no-start']", "start-failed");
+	stays_and_migrates_later("restart, local volume", "['no-start']", "start-failed");
+	stays_and_migrates_later("restart, shared volume", "['no-start']", "start-failed");
 }
 
-static void a_deaf_guest_is_killed_only_by_force(void **state)
+static void a_guest_that_ignores_the_shutdown_request_is_killed_with_force_stop(void **state)
 {
 	(void)state;
 	const struct variant *variant = variant_named("restart, local volume");
@@ -86,7 +86,7 @@ static void a_deaf_guest_is_killed_only_by_force(void **state)
 	two_nodes_free(w);
 }
 
-static void memory_that_arrived_goes_on_there_whatever_the_source_says(void **state)
+static void a_guest_whose_memory_has_arrived_runs_on_the_target(void **state)
 {
 	(void)state;
 	const struct variant *variant = variant_named("live");
@@ -99,7 +99,7 @@ static void memory_that_arrived_goes_on_there_whatever_the_source_says(void **st
 	two_nodes_free(w);
 }
 
-static void a_guest_that_ends_with_half_its_memory_moved_is_off_here(void **state)
+static void a_guest_whose_process_ends_during_the_move_is_off_on_the_source(void **state)
 {
 	(void)state;
 	static const struct variant stopped = {.name = "stopped", .options = "{}", .shared = true};
@@ -116,7 +116,7 @@ static void a_guest_that_ends_with_half_its_memory_moved_is_off_here(void **stat
 	}
 }
 
-/* ------------------------------------------------------------------ it dies just after it was let go */
+/* ------------------------------------------------------------------ it dies just after the release */
 
 static struct two_nodes *dies(const struct variant *variant, char **task)
 {
@@ -131,7 +131,7 @@ static struct two_nodes *dies(const struct variant *variant, char **task)
 	*task = str_copy(outcome.task);
 	outcome_free(&outcome);
 	two_nodes_forget_memory(w);
-	/* Without a word nothing is decided, however often it is asked. */
+	/* Without a decision of the administrator, recover changes nothing, however often it runs. */
 	for (int i = 0; i < 2; i++) {
 		two_nodes_recover(w, NODE1, *task, NULL, &outcome);
 		expect(w, &outcome, VMM_NEEDS_DECISION, false, "did-not-stay");
@@ -140,7 +140,7 @@ static struct two_nodes *dies(const struct variant *variant, char **task)
 	return w;
 }
 
-static void a_guest_that_dies_goes_back_at_a_word(void **state)
+static void a_guest_that_dies_after_the_release_goes_back_by_decision(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
@@ -160,7 +160,7 @@ static void a_guest_that_dies_goes_back_at_a_word(void **state)
 	}
 }
 
-static void a_guest_that_dies_stays_there_at_a_word(void **state)
+static void a_guest_that_dies_after_the_release_stays_by_decision(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
@@ -182,8 +182,8 @@ static void a_guest_that_dies_stays_there_at_a_word(void **state)
 
 /* ------------------------------------------------------------------ a target that is gone for good */
 
-/* The target goes away in the middle of `way`, after the n-th call, and nobody but an administrator can decide. */
-static struct two_nodes *lost(const struct variant *variant, int call, struct outcome *outcome)
+/* The target disappears after its n-th call, so that nobody but an administrator can decide. */
+static struct two_nodes *lose_target(const struct variant *variant, int call, struct outcome *outcome)
 {
 	struct two_nodes *w = two_nodes_make();
 	two_nodes_describe(w, "%s, target gone after call %d", variant->name, call);
@@ -194,15 +194,15 @@ static struct two_nodes *lost(const struct variant *variant, int call, struct ou
 	return w;
 }
 
-/* The word is carried out without the target, which gives way when it is back, even if it had begun to think that it
- * owns the guest. */
+/* The decision is carried out without the target. When the target is back it gives the guest up, even if its record
+ * said that it owns it. */
 static void kept_without_the_target(const struct variant *variant, int call, bool *injected)
 {
 	struct outcome outcome, kept;
-	struct two_nodes *w = lost(variant, call, &outcome);
+	struct two_nodes *w = lose_target(variant, call, &outcome);
 	*injected = w->injected;
 	if (outcome.exit == VMM_NEEDS_DECISION || (outcome.exit == VMM_LEFTOVERS && !outcome.settled)) {
-		machine_loses_power(w, NODE2); /* which is what the word says, and what nobody else can know */
+		machine_loses_power(w, NODE2); /* as the administrator knows, and nobody else can */
 		two_nodes_recover(w, NODE1, outcome.task, "source", &kept);
 		vmm_auto_free char *state = guest_state(w, NODE1);
 		bool given_up = !strcmp(kept.code, "given-up");
@@ -227,7 +227,7 @@ static void kept_without_the_target(const struct variant *variant, int call, boo
 	two_nodes_free(w);
 }
 
-static void the_source_keeps_the_guest_at_a_word_though_the_target_is_gone(void **state)
+static void the_source_keeps_the_guest_by_decision_while_the_target_is_gone(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
@@ -237,16 +237,16 @@ static void the_source_keeps_the_guest_at_a_word_though_the_target_is_gone(void 
 	}
 }
 
-static void a_word_about_a_settled_task_changes_nothing(void **state)
+static void a_decision_about_a_settled_task_changes_nothing(void **state)
 {
 	(void)state;
-	static const char *const words[] = {"source", "target"};
+	static const char *const decisions[] = {"source", "target"};
 	for (size_t i = 0; i < variant_count; i++)
-		for (size_t n = 0; n < VMM_COUNT(words); n++) {
+		for (size_t n = 0; n < VMM_COUNT(decisions); n++) {
 			struct outcome outcome, again;
 			struct two_nodes *w = moves(&variants[i], NULL, "[]", &outcome);
 			expect(w, &outcome, VMM_DONE, true, "");
-			two_nodes_recover(w, NODE1, outcome.task, words[n], &again);
+			two_nodes_recover(w, NODE1, outcome.task, decisions[n], &again);
 			assert_int_equal(guest_node(w), NODE2);
 			two_nodes_check(w, &variants[i], variants[i].runs, SEED);
 			outcome_free(&again);
@@ -255,7 +255,7 @@ static void a_word_about_a_settled_task_changes_nothing(void **state)
 		}
 }
 
-static void the_target_is_not_kept_where_the_guest_never_arrived(void **state)
+static void a_decision_for_the_target_is_refused_if_the_guest_has_not_arrived(void **state)
 {
 	(void)state;
 	const struct variant *variant = variant_named("restart, local volume");
@@ -281,18 +281,18 @@ static void the_target_is_not_kept_where_the_guest_never_arrived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory_that_does_not_arrive_leaves_the_guest_running_here),
-		cmocka_unit_test(a_source_that_goes_on_after_all_keeps_the_guest),
-		cmocka_unit_test(a_guest_that_is_deaf_to_its_shutdown_runs_on),
-		cmocka_unit_test(a_guest_that_the_target_cannot_start_runs_on_here),
-		cmocka_unit_test(a_deaf_guest_is_killed_only_by_force),
-		cmocka_unit_test(memory_that_arrived_goes_on_there_whatever_the_source_says),
-		cmocka_unit_test(a_guest_that_ends_with_half_its_memory_moved_is_off_here),
-		cmocka_unit_test(a_guest_that_dies_goes_back_at_a_word),
-		cmocka_unit_test(a_guest_that_dies_stays_there_at_a_word),
-		cmocka_unit_test(the_source_keeps_the_guest_at_a_word_though_the_target_is_gone),
-		cmocka_unit_test(a_word_about_a_settled_task_changes_nothing),
-		cmocka_unit_test(the_target_is_not_kept_where_the_guest_never_arrived),
+		cmocka_unit_test(a_migration_of_memory_that_fails_leaves_the_guest_on_the_source),
+		cmocka_unit_test(a_guest_that_runs_on_the_source_again_stays_there),
+		cmocka_unit_test(a_guest_that_ignores_the_shutdown_request_runs_on),
+		cmocka_unit_test(a_guest_that_the_target_cannot_start_runs_on_the_source),
+		cmocka_unit_test(a_guest_that_ignores_the_shutdown_request_is_killed_with_force_stop),
+		cmocka_unit_test(a_guest_whose_memory_has_arrived_runs_on_the_target),
+		cmocka_unit_test(a_guest_whose_process_ends_during_the_move_is_off_on_the_source),
+		cmocka_unit_test(a_guest_that_dies_after_the_release_goes_back_by_decision),
+		cmocka_unit_test(a_guest_that_dies_after_the_release_stays_by_decision),
+		cmocka_unit_test(the_source_keeps_the_guest_by_decision_while_the_target_is_gone),
+		cmocka_unit_test(a_decision_about_a_settled_task_changes_nothing),
+		cmocka_unit_test(a_decision_for_the_target_is_refused_if_the_guest_has_not_arrived),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

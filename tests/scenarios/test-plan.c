@@ -1,4 +1,4 @@
-/* One mode and one action for each volume: the table of the design, row by row, and what the plan says of itself. */
+/* One mode for the guest and one action for each volume, as the tables of the design say, and the rest of a plan. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,7 +76,7 @@ static void a_small_image_or_nvram_does_not_make_a_guest_local(void **state)
 	assert_int_equal(mode_of("shared", read_only), MODE_RESTART);
 }
 
-static void a_running_vm_on_shared_storage_has_to_be_told_how(void **state)
+static void a_running_vm_on_shared_storage_needs_a_mode_to_be_named(void **state)
 {
 	(void)state;
 	struct facts facts;
@@ -125,16 +125,16 @@ static void a_restart_copies_what_is_local_and_says_how_long_it_takes(void **sta
 	assert_string_equal(json_text(plan, "volumes.0.temporary"), "/var/lib/libvirt/images/.vmmigrate-T1-db.qcow2");
 	assert_string_equal(json_text(plan, "volumes.0.to_storage"), "default");
 	assert_false(json_true(plan, "volumes.0.media"));
-	/* What the copy is given when it gets its name. */
+	/* The copy gets these when it is published. */
 	assert_int_equal(json_number(plan, "volumes.0.uid"), 64055);
 	assert_int_equal(json_number(plan, "volumes.0.mode"), 0600);
 	assert_int_equal(json_number(plan, "bytes"), INT64_C(10) << 30);
-	/* 10 GiB are read once more, at 400 MB/s, and 5 s. */
+	/* The last round reads 10 GiB at 400 MB/s; 5 s are for handover and start. */
 	assert_int_equal(json_number(plan, "downtime_ms"), 26843 + 5000);
 }
 
-/* Without rounds all is copied while the guest is off; from a snapshot only what has changed since is read. */
-static void the_downtime_is_that_of_the_last_pass(void **state)
+/* Without rounds the whole volume is copied while the guest is off; with a snapshot only what has changed is read. */
+static void the_downtime_is_that_of_the_last_round(void **state)
 {
 	(void)state;
 	static const char *const patches[] = {"{'request':{'options':{'no_precopy':true}}}",
@@ -175,7 +175,7 @@ static void the_tracker_follows_filesystem_option_and_mode(void **state)
 		{"{'source':{'storages':{'1':{'fs':'xfs'}}},'request':{'options':{'no_precopy':true}}}", "none"},
 		{"{'source':{'storages':{'1':{'fs':'xfs'}},'guest':{'state':'shutoff'}}}", "none"},
 		{"{'source':{'storages':{'1':{'fs':'xfs'}},'guest':{'volumes':{'0':{'size':1048576}}}}}", "none"},
-		/* The target's filesystem has no say in it. */
+		/* The target's filesystem makes no difference. */
 		{"{'target':{'storages':{'1':{'fs':'xfs'}}}}", "none"},
 	};
 	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
@@ -185,7 +185,7 @@ static void the_tracker_follows_filesystem_option_and_mode(void **state)
 	}
 }
 
-static void a_plan_that_is_only_shown_has_no_temporary_places(void **state)
+static void a_plan_that_is_only_shown_has_no_temporary_paths(void **state)
 {
 	(void)state;
 	struct facts facts;
@@ -198,7 +198,7 @@ static void a_plan_that_is_only_shown_has_no_temporary_places(void **state)
 	scenario_free(&facts);
 }
 
-/* What becomes of one more volume of the guest on shared storage, in a mode. */
+/* The plan for one more volume of the guest on shared storage, in that mode. */
 static struct json_object *second_volume(const char *words, const char *mode, const char *there)
 {
 	vmm_auto_free char *patch = str_format("{'request':{'options':{'online':null,'%s':true}},'sharing':{'root':'"
@@ -211,7 +211,7 @@ static struct json_object *second_volume(const char *words, const char *mode, co
 	return json_object_get(json_at(plan, "volumes.1"));
 }
 
-static void small_state_travels_as_its_mode_needs(void **state)
+static void media_and_nvram_are_copied_as_the_mode_needs(void **state)
 {
 	(void)state;
 	static const struct {
@@ -242,7 +242,7 @@ static void small_state_travels_as_its_mode_needs(void **state)
 	}
 }
 
-static void shared_is_what_is_proven_and_nothing_else(void **state)
+static void only_proven_storage_counts_as_shared(void **state)
 {
 	(void)state;
 	static const struct {
@@ -305,15 +305,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_guest_and_option_gives_the_mode_of_the_table),
 		cmocka_unit_test(a_small_image_or_nvram_does_not_make_a_guest_local),
-		cmocka_unit_test(a_running_vm_on_shared_storage_has_to_be_told_how),
+		cmocka_unit_test(a_running_vm_on_shared_storage_needs_a_mode_to_be_named),
 		cmocka_unit_test(a_live_plan_keeps_what_is_shared),
 		cmocka_unit_test(a_restart_copies_what_is_local_and_says_how_long_it_takes),
-		cmocka_unit_test(the_downtime_is_that_of_the_last_pass),
+		cmocka_unit_test(the_downtime_is_that_of_the_last_round),
 		cmocka_unit_test(an_offline_or_paused_plan_says_what_is_known_of_its_downtime),
 		cmocka_unit_test(the_tracker_follows_filesystem_option_and_mode),
-		cmocka_unit_test(a_plan_that_is_only_shown_has_no_temporary_places),
-		cmocka_unit_test(small_state_travels_as_its_mode_needs),
-		cmocka_unit_test(shared_is_what_is_proven_and_nothing_else),
+		cmocka_unit_test(a_plan_that_is_only_shown_has_no_temporary_paths),
+		cmocka_unit_test(media_and_nvram_are_copied_as_the_mode_needs),
+		cmocka_unit_test(only_proven_storage_counts_as_shared),
 		cmocka_unit_test(the_storage_is_found_by_name_and_then_by_path),
 		cmocka_unit_test(a_stopped_leftover_is_set_aside_by_name),
 	};

@@ -1,5 +1,5 @@
-/* What a target does about a guest that a task of another node has locked on it: it asks the source, and what it cannot
- * know it leaves alone. wrap: node_open_remote forward_verb tree_push */
+/* recover on the target of a task that belongs to another node: it asks that node, the source, and changes nothing that
+ * it cannot find out. wrap: node_open_remote forward_verb tree_push */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,9 +11,9 @@
 
 enum { SEED = 71, SEED_AGAIN = 72, KILLED = 137 };
 
-/* ------------------------------------------------------------------ the way from node2 to node1 */
+/* ------------------------------------------------------------------ from node2 to node1 */
 
-static struct two_nodes *nodes;
+static struct two_nodes *the_nodes;
 
 int __wrap_node_open_remote(const struct node_paths *paths, const char *name, const char *task, struct vmm_node **node,
 			    struct vmm_error **err);
@@ -25,12 +25,12 @@ int __wrap_node_open_remote(const struct node_paths *paths, const char *name, co
 {
 	(void)paths, (void)task;
 	assert_string_equal(name, "node1");
-	if (nodes->gone[NODE1])
+	if (the_nodes->gone[NODE1])
 		return error_set(err, VMM_FAILED, "no-route", "node1 cannot be reached");
-	return two_nodes_open_node(nodes, NODE1, node, err);
+	return two_nodes_open_node(the_nodes, NODE1, node, err);
 }
 
-/* What the command on node1 would do. */
+/* Does what the engine of node1 does for `recover`. */
 int __wrap_forward_verb(const struct node_paths *paths, const char *node, const char *verb, struct json_object *request,
 			struct json_object **reply, struct vmm_error **err)
 {
@@ -38,24 +38,24 @@ int __wrap_forward_verb(const struct node_paths *paths, const char *node, const 
 	const char *task = json_text(request, "task");
 	assert_string_equal(node, "node1");
 	assert_string_equal(verb, "recover");
-	if (nodes->gone[NODE1])
+	if (the_nodes->gone[NODE1])
 		return error_set(err, VMM_FAILED, "no-route", "node1 cannot be reached");
-	vmm_auto_free char *path = str_format("%s/tasks/%s/request", nodes->machine[NODE1].state, task);
+	vmm_auto_free char *path = str_format("%s/tasks/%s/request", the_nodes->machine[NODE1].state, task);
 	if (!file_there(path))
 		return error_set(err, VMM_NOT_FOUND, "no-such-task", "no task %s", task);
-	two_nodes_recover_all(nodes, NODE1);
-	nodes->engine_node = NODE2;
-	two_nodes_link_root(nodes, NODE2);
+	two_nodes_recover_all(the_nodes, NODE1);
+	the_nodes->engine_node = NODE2;
+	two_nodes_link_root(the_nodes, NODE2);
 	return 0;
 }
 
-/* `recover`, with a word or none, on node2: the only outcome it tells of. */
-static const char *settles(struct two_nodes *w, const char *keep)
+/* Runs recover on node2, with an administrator's decision or NULL. The outcome that it reports, or "nothing". */
+static const char *recover_on_node2(struct two_nodes *w, const char *keep)
 {
 	static const char *const outcomes[] = {"settled", "unsettled"};
 	vmm_auto_json struct json_object *told = json_object_new_object();
 	struct vmm_error *err = NULL;
-	nodes = w;
+	the_nodes = w;
 	w->engine_node = NODE2;
 	two_nodes_link_root(w, NODE2);
 	if (recover_all(&w->machine[NODE2].paths, NULL, NULL, keep, told, &err) < 0)
@@ -66,9 +66,9 @@ static const char *settles(struct two_nodes *w, const char *keep)
 	return "nothing";
 }
 
-static void settles_as(struct two_nodes *w, const char *outcome)
+static void recovers_as(struct two_nodes *w, const char *outcome)
 {
-	const char *found = settles(w, NULL);
+	const char *found = recover_on_node2(w, NULL);
 	if (strcmp(found, outcome))
 		two_nodes_fail(w, "%s, not %s", found, outcome);
 }
@@ -106,14 +106,14 @@ static void forget_tasks(struct two_nodes *w)
 		two_nodes_fail(w, "%s", err->message);
 }
 
-static void a_target_has_the_source_settle_what_it_can(void **state)
+static void the_target_has_the_source_recover_its_task(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++)
 		for (int call = 3, more = true; more; call++) {
 			struct two_nodes *w = begin(&variants[i], call, KILLED_AFTER, NULL);
 			if (target_is_locked(w))
-				settles_as(w, "settled");
+				recovers_as(w, "settled");
 			two_nodes_recover_all(w, NODE1);
 			two_nodes_check(w, &variants[i], variants[i].runs, SEED);
 			two_nodes_migrate_again(w, &variants[i], SEED_AGAIN);
@@ -122,7 +122,7 @@ static void a_target_has_the_source_settle_what_it_can(void **state)
 		}
 }
 
-static void a_target_that_cannot_ask_leaves_all_as_it_is(void **state)
+static void a_target_that_cannot_reach_the_source_changes_nothing(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++)
@@ -131,7 +131,7 @@ static void a_target_that_cannot_ask_leaves_all_as_it_is(void **state)
 			if (target_is_locked(w)) {
 				vmm_auto_free char *before = guest_state(w, NODE2);
 				w->gone[NODE1] = true;
-				settles_as(w, "unsettled");
+				recovers_as(w, "unsettled");
 				vmm_auto_free char *after = guest_state(w, NODE2);
 				assert_string_equal(before, after);
 				two_nodes_check_guards(w);
@@ -144,9 +144,8 @@ static void a_target_that_cannot_ask_leaves_all_as_it_is(void **state)
 		}
 }
 
-/* The source's disk has the commit in its record, but the task is gone from it, so that nobody there remembers to tell
- * the target. */
-static void a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task(void **state)
+/* The source's guest record says that the guest is the target's, but the task is gone: the source cannot recover it. */
+static void the_target_takes_over_if_the_sources_record_says_so(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
@@ -154,12 +153,12 @@ static void a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task(v
 		for (int call = 3, more = true; more; call++) {
 			struct outcome outcome;
 			struct two_nodes *w = begin(&variants[i], call, GONE_BEFORE, &outcome);
-			/* Only what comes behind the commit, and before the source gives up its own. */
+			/* Only after the commit, and before the source gives the guest up. */
 			if (outcome.exit == VMM_LEFTOVERS && target_is_locked(w) &&
 			    !strstr(outcome.message, "unlock")) {
 				forget_tasks(w);
 				two_nodes_heal(w);
-				settles_as(w, "settled");
+				recovers_as(w, "settled");
 				vmm_auto_free char *now = guest_state(w, NODE2);
 				assert_string_equal(now, variants[i].runs ? "running" : "shutoff");
 				assert_true(volume_holds(w, NODE2, variants[i].shared, SEED));
@@ -176,8 +175,8 @@ static void a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task(v
 	}
 }
 
-/* Nothing there says whose the guest is: neither node may touch it. */
-static void a_source_that_forgot_everything_is_doubt(void **state)
+/* Nothing on the source says who owns the guest: neither node may touch it. */
+static void a_source_without_task_and_record_leaves_it_in_doubt(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++)
@@ -188,7 +187,7 @@ static void a_source_that_forgot_everything_is_doubt(void **state)
 				vmm_auto_free char *before = guest_state(w, NODE2);
 				forget_tasks(w);
 				dir_remove(records, NULL);
-				settles_as(w, "unsettled");
+				recovers_as(w, "unsettled");
 				vmm_auto_free char *after = guest_state(w, NODE2);
 				assert_string_equal(before, after);
 				assert_true(target_is_locked(w));
@@ -197,7 +196,7 @@ static void a_source_that_forgot_everything_is_doubt(void **state)
 		}
 }
 
-static void a_source_that_kept_the_guest_has_the_target_tidy_up(void **state)
+static void the_target_cleans_up_if_the_sources_record_says_that_it_kept_the_guest(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++)
@@ -205,13 +204,13 @@ static void a_source_that_kept_the_guest_has_the_target_tidy_up(void **state)
 			struct outcome outcome;
 			struct two_nodes *w = begin(&variants[i], call, GONE_AFTER, &outcome);
 			if (outcome.exit == VMM_FAILED && !outcome.settled) {
-				/* The source has had the guest once, so that its record outlives the task. */
+				/* As if the source had had the guest before: it has a record without a task. */
 				const struct guest_record record = {
 					.guest = (char *)"null-" GUEST, .owner = (char *)"node1", .state = RECORD_IDLE};
 				assert_int_equal(record_write(w->machine[NODE1].state, "node1", &record, NULL), 0);
 				forget_tasks(w);
 				two_nodes_heal(w);
-				settles_as(w, "settled");
+				recovers_as(w, "settled");
 				two_nodes_check(w, &variants[i], variants[i].runs, SEED);
 				two_nodes_migrate_again(w, &variants[i], SEED_AGAIN);
 			}
@@ -220,10 +219,9 @@ static void a_source_that_kept_the_guest_has_the_target_tidy_up(void **state)
 		}
 }
 
-/* ------------------------------------------------------------------ the source is lost, and an administrator says a
- * word here */
+/* ------------------------------------------------------------------ the source is lost, an administrator decides */
 
-/* The worker has died, and its machine with it. */
+/* The source loses power in the middle, and cannot be reached. */
 static struct two_nodes *begin_alone(const struct variant *variant, int call)
 {
 	struct two_nodes *w = begin(variant, call, KILLED_AFTER, NULL);
@@ -242,7 +240,7 @@ static void come_back(struct two_nodes *w)
 	two_nodes_check_guards(w);
 }
 
-/* It has its power again, and the link is still cut: it cannot know of the word, and starts nothing. */
+/* The source boots while it cannot reach the target: it does not know of the decision, and must start nothing. */
 static void come_back_alone(struct two_nodes *w)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[NODE1].state);
@@ -261,7 +259,7 @@ static void come_back_alone(struct two_nodes *w)
 	two_nodes_check_guards(w);
 }
 
-static void by_a_word_the_target_has_what_has_arrived_and_a_source_that_comes_back_gives_way(void **state)
+static void a_decision_for_the_target_keeps_what_has_arrived_and_outranks_the_source(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
@@ -269,7 +267,7 @@ static void by_a_word_the_target_has_what_has_arrived_and_a_source_that_comes_ba
 		for (int call = 3, more = true; more; call++) {
 			struct two_nodes *w = begin_alone(&variants[i], call);
 			vmm_auto_free char *before = guest_state(w, NODE2);
-			if (target_is_locked(w) && !strcmp(settles(w, "target"), "settled")) {
+			if (target_is_locked(w) && !strcmp(recover_on_node2(w, "target"), "settled")) {
 				vmm_auto_free char *now = guest_state(w, NODE2);
 				assert_string_equal(now, variants[i].runs ? "running" : "shutoff");
 				come_back_alone(w);
@@ -281,7 +279,7 @@ static void by_a_word_the_target_has_what_has_arrived_and_a_source_that_comes_ba
 				assert_false(target_is_locked(w));
 				kept++;
 			} else if (target_is_locked(w)) {
-				/* It has not arrived: nothing was changed. */
+				/* The guest had not arrived: recover changed nothing. */
 				vmm_auto_free char *after = guest_state(w, NODE2);
 				assert_string_equal(before, after);
 				assert_false(two_nodes_guard_admits(w, NODE2));
@@ -295,14 +293,14 @@ static void by_a_word_the_target_has_what_has_arrived_and_a_source_that_comes_ba
 	}
 }
 
-static void by_a_word_for_the_source_the_target_forgets_what_is_not_its_own(void **state)
+static void a_decision_for_the_source_makes_the_target_clean_up(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
 		int given = 0;
 		for (int call = 3, more = true; more; call++) {
 			struct two_nodes *w = begin_alone(&variants[i], call);
-			if (target_is_locked(w) && !strcmp(settles(w, "source"), "settled")) {
+			if (target_is_locked(w) && !strcmp(recover_on_node2(w, "source"), "settled")) {
 				assert_false(target_is_locked(w));
 				come_back(w);
 				two_nodes_check(w, &variants[i], variants[i].runs, SEED);
@@ -318,13 +316,13 @@ static void by_a_word_for_the_source_the_target_forgets_what_is_not_its_own(void
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_target_has_the_source_settle_what_it_can),
-		cmocka_unit_test(a_target_that_cannot_ask_leaves_all_as_it_is),
-		cmocka_unit_test(a_target_takes_over_by_the_record_of_a_source_that_forgot_its_task),
-		cmocka_unit_test(a_source_that_forgot_everything_is_doubt),
-		cmocka_unit_test(a_source_that_kept_the_guest_has_the_target_tidy_up),
-		cmocka_unit_test(by_a_word_the_target_has_what_has_arrived_and_a_source_that_comes_back_gives_way),
-		cmocka_unit_test(by_a_word_for_the_source_the_target_forgets_what_is_not_its_own),
+		cmocka_unit_test(the_target_has_the_source_recover_its_task),
+		cmocka_unit_test(a_target_that_cannot_reach_the_source_changes_nothing),
+		cmocka_unit_test(the_target_takes_over_if_the_sources_record_says_so),
+		cmocka_unit_test(a_source_without_task_and_record_leaves_it_in_doubt),
+		cmocka_unit_test(the_target_cleans_up_if_the_sources_record_says_that_it_kept_the_guest),
+		cmocka_unit_test(a_decision_for_the_target_keeps_what_has_arrived_and_outranks_the_source),
+		cmocka_unit_test(a_decision_for_the_source_makes_the_target_clean_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* A request is brought into one form, or refused with words that say which part is wrong and what was meant. */
+/* A request is normalised, or refused with a message that names the part that is wrong and what was probably meant. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include "scenario.h"
 
-/* `text` has ' for ". */
+/* `text`: JSON with ' for ". */
 static struct json_object *json_of(const char *text)
 {
 	struct json_object *object = NULL;
@@ -29,7 +29,7 @@ static struct json_object *read_with(const char *text, const char *config_text)
 	return request;
 }
 
-/* The options, written as the command would put them. */
+/* The normalised options of a request with these. */
 static struct json_object *options_read(const char *options)
 {
 	vmm_auto_free char *text = str_format("{'guest':'100','target':'node2','options':%s}", options);
@@ -100,7 +100,7 @@ static void dashes_and_underscores_are_alike(void **state)
 	refuses_option("{'max-downtime':1,'max_downtime':2}", "given twice", NULL);
 }
 
-static void unknown_options_are_refused_with_the_near_name(void **state)
+static void unknown_options_are_refused_with_a_similar_name(void **state)
 {
 	(void)state;
 	refuses_option("{'onlin':true}", "no option --onlin", "did you mean --online?");
@@ -141,7 +141,7 @@ static void values_of_the_wrong_type_are_refused_by_name(void **state)
 	refuses_option("{'ignore':[5]}", "--ignore takes codes", NULL);
 }
 
-static void values_are_brought_into_one_form(void **state)
+static void values_are_normalised(void **state)
 {
 	(void)state;
 	vmm_auto_json struct json_object *options =
@@ -158,7 +158,7 @@ static void values_are_brought_into_one_form(void **state)
 	assert_string_equal(json_line(json_at(options, "ignore")), "[\"memory-short\",\"name-taken\"]");
 }
 
-static void bounds_belong_to_the_range(void **state)
+static void the_bounds_of_a_range_are_valid(void **state)
 {
 	(void)state;
 	vmm_auto_json struct json_object *least = options_read("{'timeout':1,'migration_network':'0.0.0.0/0'}");
@@ -205,7 +205,7 @@ static void defaults_come_from_the_configuration_and_then_from_the_table(void **
 	assert_false(json_object_object_get_ex(json_at(plain, "options"), "bwlimit", NULL));
 }
 
-static void a_wrong_default_is_the_configurations_fault(void **state)
+static void a_wrong_default_is_reported_as_an_error_of_the_configuration(void **state)
 {
 	(void)state;
 	struct json_object *request;
@@ -216,8 +216,8 @@ static void a_wrong_default_is_the_configurations_fault(void **state)
 	assert_non_null(strstr(err->message, "[migration] type in vmmigrate.conf"));
 }
 
-/* The worker reads what start has read. */
-static void a_request_that_was_read_reads_the_same_again(void **state)
+/* The worker reads once more what `start` has normalised. */
+static void a_normalised_request_is_read_unchanged(void **state)
 {
 	(void)state;
 	vmm_auto_json struct json_object *once =
@@ -236,15 +236,15 @@ int main(void)
 		cmocka_unit_test(a_guest_is_an_id_a_name_or_has_its_kind_before_a_slash),
 		cmocka_unit_test(names_that_could_harm_are_refused),
 		cmocka_unit_test(dashes_and_underscores_are_alike),
-		cmocka_unit_test(unknown_options_are_refused_with_the_near_name),
+		cmocka_unit_test(unknown_options_are_refused_with_a_similar_name),
 		cmocka_unit_test(values_of_the_wrong_type_are_refused_by_name),
-		cmocka_unit_test(values_are_brought_into_one_form),
-		cmocka_unit_test(bounds_belong_to_the_range),
+		cmocka_unit_test(values_are_normalised),
+		cmocka_unit_test(the_bounds_of_a_range_are_valid),
 		cmocka_unit_test(modes_exclude_each_other),
 		cmocka_unit_test(only_checks_that_may_be_overridden_are_ignored),
 		cmocka_unit_test(defaults_come_from_the_configuration_and_then_from_the_table),
-		cmocka_unit_test(a_wrong_default_is_the_configurations_fault),
-		cmocka_unit_test(a_request_that_was_read_reads_the_same_again),
+		cmocka_unit_test(a_wrong_default_is_reported_as_an_error_of_the_configuration),
+		cmocka_unit_test(a_normalised_request_is_read_unchanged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Rounds while the guest runs: whatever was written meanwhile, to whichever volume, little of it is left for when the
- * guest is off; and what the result says of all that. */
+/* Rounds while the guest runs: whichever volume it writes to meanwhile, little is left to send while it is off. And
+ * what the result says about the copies. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 enum { MIB = 1 << 20, LARGE = 24 * MIB };
 
 static const struct variant *const restart = &variants[2];
-static int until_leap; /* so often the time is asked for, then it leaps */
+static int until_jump; /* the clock jumps ahead at this call; 0: never */
 
 int64_t __real_clock_steady_ms(void);
 int64_t __wrap_clock_steady_ms(void);
@@ -20,11 +20,11 @@ int64_t __wrap_clock_steady_ms(void);
 /* wrap: clock_steady_ms */
 int64_t __wrap_clock_steady_ms(void)
 {
-	enum { LEAP_MS = 11000 };
-	static int64_t leapt;
-	if (until_leap && !--until_leap)
-		leapt += LEAP_MS;
-	return __real_clock_steady_ms() + leapt;
+	enum { JUMP_MS = 11000 };
+	static int64_t ahead_ms;
+	if (until_jump && !--until_jump)
+		ahead_ms += JUMP_MS;
+	return __real_clock_steady_ms() + ahead_ms;
 }
 
 /* ------------------------------------------------------------------ a guest with two disks */
@@ -34,7 +34,7 @@ static char *disk(struct two_nodes *w, int node, const char *name)
 	return str_format("%s/disks/%s", w->machine[node].root, name);
 }
 
-/* What cannot be packed. */
+/* Fills a disk with data that cannot be compressed. */
 static void write_disk(struct two_nodes *w, int node, const char *name, size_t bytes, uint64_t seed)
 {
 	vmm_auto_free char *path = disk(w, node, name);
@@ -82,11 +82,11 @@ static struct two_nodes *two_disks(void)
 	return w;
 }
 
-/* The guest writes to vda just before a step, and what it wrote is kept. */
+/* The guest writes to vda just before a step; a copy of what it wrote is kept, to be compared. */
 struct writing {
 	struct two_nodes *w;
 	const char *phase, *object;
-	bool slow; /* the first round takes long */
+	bool slow; /* the first round seems to take long */
 	int times;
 };
 
@@ -101,7 +101,7 @@ static int write_before(void *context, const char *path, struct json_object *rec
 	struct writing *writing = context;
 	(void)path;
 	if (synced && writing->slow && begins(record, "precopy", "vda"))
-		until_leap = 2; /* the first time is when the round begins */
+		until_jump = 2; /* the first call is when the round begins */
 	if (!synced || !begins(record, writing->phase, writing->object))
 		return 0;
 	writing->times++;
@@ -119,7 +119,7 @@ static struct json_object *statistics_of(struct two_nodes *w, int node, const ch
 	return json_object_get(json_at(result, "statistics"));
 }
 
-/* What the result says of a migration that succeeds. */
+/* Migrates the guest; the statistics of the result. */
 static struct json_object *moves(struct two_nodes *w, int from, const char *options)
 {
 	struct outcome outcome;
@@ -146,13 +146,13 @@ static void writes_before(struct two_nodes *w, const char *phase, const char *ob
 	two_nodes_free(w);
 }
 
-static void what_was_written_to_one_disk_while_another_was_copied_crosses_before_the_stop(void **state)
+static void what_was_written_while_another_disk_was_copied_is_sent_before_the_stop(void **state)
 {
 	(void)state;
 	writes_before(two_disks(), "precopy", "vdb", false);
 }
 
-/* One that has sent next to nothing, since all was there: who knows what was written behind its back? */
+/* The first round sends next to nothing, since a seed holds all of it, but takes long: much may have been written. */
 static void a_first_round_that_took_long_is_followed_by_another(void **state)
 {
 	(void)state;
@@ -168,8 +168,8 @@ static void a_first_round_that_took_long_is_followed_by_another(void **state)
 
 /* ------------------------------------------------------------------ the result */
 
-/* Two thirds of the guest's volume are data: leaves 0 and 1. */
-static void the_result_says_what_was_read_what_crossed_and_what_was_there(void **state)
+/* Two thirds of the guest's volume are data, which lie in leaves 0 and 1. */
+static void the_result_says_what_was_read_sent_and_already_there(void **state)
 {
 	(void)state;
 	struct two_nodes *w = two_nodes_make();
@@ -187,7 +187,7 @@ static void the_result_says_what_was_read_what_crossed_and_what_was_there(void *
 	assert_non_null(json_at(first, "shutdown_ms"));
 	vmm_auto_json struct json_object *back = moves(w, NODE2, "{\"restart\":true,\"no_precopy\":true}");
 	assert_int_equal(json_number(back, "read_bytes"), GUEST_BYTES);
-	assert_int_equal(json_number(back, "present_bytes"), 2 * COPY_LEAF); /* it counts in leaves */
+	assert_int_equal(json_number(back, "present_bytes"), 2 * COPY_LEAF); /* counted in whole leaves */
 	assert_true(json_number(back, "wire_bytes") < GUEST_BYTES / 20);
 	two_nodes_check(w, restart, true, 5);
 	two_nodes_free(w);
@@ -196,9 +196,9 @@ static void the_result_says_what_was_read_what_crossed_and_what_was_there(void *
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_written_to_one_disk_while_another_was_copied_crosses_before_the_stop),
+		cmocka_unit_test(what_was_written_while_another_disk_was_copied_is_sent_before_the_stop),
 		cmocka_unit_test(a_first_round_that_took_long_is_followed_by_another),
-		cmocka_unit_test(the_result_says_what_was_read_what_crossed_and_what_was_there),
+		cmocka_unit_test(the_result_says_what_was_read_sent_and_already_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

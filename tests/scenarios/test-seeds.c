@@ -1,4 +1,4 @@
-/* What stays on a node so that the next copy sends less, and where copies go when they are sent elsewhere. */
+/* Seeds, which stay on a node so that the next copy sends less, and --targetstorage. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 enum { BIG = 17 << 20 };
 
-/* A node that is asked to make a copy, as a source asks it. */
+/* A target that gets the calls of a copy. */
 struct target {
 	struct two_nodes *w;
 	struct vmm_node *node;
@@ -106,7 +106,7 @@ static void abort_task(struct target *t)
 	json_object_put(ask(t, NODE_ABORT, t->args));
 }
 
-static void a_copy_that_was_cut_is_gone_on_with(void **state)
+static void an_interrupted_copy_is_resumed(void **state)
 {
 	(void)state;
 	struct target t = target_make();
@@ -126,7 +126,7 @@ static void a_copy_that_was_cut_is_gone_on_with(void **state)
 	target_free(&t);
 }
 
-static void a_copy_with_next_to_nothing_in_it_goes(void **state)
+static void a_copy_with_little_in_it_is_removed(void **state)
 {
 	(void)state;
 	struct target t = target_make();
@@ -139,7 +139,7 @@ static void a_copy_with_next_to_nothing_in_it_goes(void **state)
 	target_free(&t);
 }
 
-static void a_copy_that_was_named_and_then_undone_is_gone_on_with(void **state)
+static void a_published_copy_that_is_undone_is_kept_as_a_seed(void **state)
 {
 	(void)state;
 	struct target t = target_make();
@@ -152,7 +152,7 @@ static void a_copy_that_was_named_and_then_undone_is_gone_on_with(void **state)
 	target_free(&t);
 }
 
-/* Also where the answer to ABORT was lost and it is asked for again. */
+/* The source repeats ABORT if the reply was lost. */
 static void aborting_twice_keeps_the_seed(void **state)
 {
 	(void)state;
@@ -165,7 +165,7 @@ static void aborting_twice_keeps_the_seed(void **state)
 	target_free(&t);
 }
 
-static void a_seed_that_was_not_written_to_is_given_back_as_it_was(void **state)
+static void a_seed_that_was_not_written_to_is_put_back(void **state)
 {
 	(void)state;
 	struct target t = target_make();
@@ -176,14 +176,14 @@ static void a_seed_that_was_not_written_to_is_given_back_as_it_was(void **state)
 	allocate(&t);
 	assert_false(file_there(t.seed));
 	vmm_auto_json struct json_object *kept = ask(&t, NODE_ABORT, t.args);
-	assert_int_equal(json_count(kept, "kept"), 0); /* not by this task */
+	assert_int_equal(json_count(kept, "kept"), 0); /* it is the seed of another task */
 	state_is(&t, "partial");
 	assert_int_equal(first_of(t.seed), 'a');
 	target_free(&t);
 }
 
-/* Nor does a sidecar make it ours that is of another file. */
-static void a_strangers_file_is_begun_from_but_never_removed(void **state)
+/* The sidecar of a seed that was moved away does not make another file of that name ours. */
+static void a_foreign_file_is_copied_from_but_never_removed(void **state)
 {
 	(void)state;
 	struct target t = target_make();
@@ -203,7 +203,7 @@ static void a_strangers_file_is_begun_from_but_never_removed(void **state)
 	target_free(&t);
 }
 
-static void a_file_with_a_second_name_is_not_begun_from(void **state)
+static void a_file_with_two_links_is_not_used_as_a_seed(void **state)
 {
 	(void)state;
 	struct target t = target_make();
@@ -249,7 +249,7 @@ static void pruning_removes_what_is_old_or_all(void **state)
 	target_free(&t);
 }
 
-static void the_sidecar_is_for_root_alone_and_says_whose_it_is(void **state)
+static void the_sidecar_is_private_and_names_guest_task_and_destination(void **state)
 {
 	(void)state;
 	struct target t = target_make();
@@ -268,13 +268,13 @@ static void the_sidecar_is_for_root_alone_and_says_whose_it_is(void **state)
 
 /* ------------------------------------------------------------------ whole migrations */
 
-static void configure(struct two_nodes *w, int node, const char *words)
+static void configure(struct two_nodes *w, int node, const char *section)
 {
 	vmm_auto_free char *path = str_format("%s/vmmigrate.conf", w->machine[node].etc), *text = NULL;
 	struct vmm_error *err = NULL;
 	if (file_read(path, 1 << 16, &text, NULL, &err) < 0)
 		two_nodes_fail(w, "%s", err->message);
-	vmm_auto_free char *more = str_format("%s\n%s", text, words);
+	vmm_auto_free char *more = str_format("%s\n%s", text, section);
 	if (file_write(path, more, strlen(more), 0600, &err) < 0)
 		two_nodes_fail(w, "%s", err->message);
 }
@@ -293,7 +293,7 @@ static char *seed_of(struct two_nodes *w, int node)
 	return str_format("%s/disks/.vmmigrate-seed-" GUEST ".raw", w->machine[node].root);
 }
 
-static void a_seed_stays_and_the_way_back_takes_it_up(void **state)
+static void a_kept_seed_is_used_on_the_way_back(void **state)
 {
 	(void)state;
 	struct two_nodes *w = two_nodes_make();
@@ -304,47 +304,47 @@ static void a_seed_stays_and_the_way_back_takes_it_up(void **state)
 	assert_true(file_there(seed));
 	guest_writes(w, NODE2, false, 2);
 	moves(w, NODE2, "{}");
-	two_nodes_check(w, variant_named("offline, local volume"), false, 2); /* nothing of ours lies about */
+	two_nodes_check(w, variant_named("offline, local volume"), false, 2); /* no seed is left */
 	two_nodes_free(w);
 }
 
-static void a_storage_keeps_seeds_where_its_section_says_so(void **state)
+static void a_storage_keeps_seeds_if_its_section_says_so(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *words;
+		const char *value;
 		bool kept;
 	} rows[] = {{"yes", true}, {"30", true}, {"no", false}};
 	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
 		struct two_nodes *w = two_nodes_make();
 		vmm_auto_free char *seed = seed_of(w, NODE1);
-		vmm_auto_free char *words = str_format(
-			"[storage disks]\nkind = null\npath = %s/root/disks\nkeep_seed = %s\n", w->dir, rows[i].words);
-		configure(w, NODE1, words);
-		configure(w, NODE2, words);
+		vmm_auto_free char *section = str_format(
+			"[storage disks]\nkind = null\npath = %s/root/disks\nkeep_seed = %s\n", w->dir, rows[i].value);
+		configure(w, NODE1, section);
+		configure(w, NODE2, section);
 		two_nodes_guest(w, NODE1, variant_named("offline, local volume"), NULL);
 		guest_writes(w, NODE1, false, 1);
 		moves(w, NODE1, "{}");
 		if (file_there(seed) != rows[i].kept)
-			fail_msg("keep_seed = %s: a seed is %s", rows[i].words, rows[i].kept ? "missing" : "there");
+			fail_msg("keep_seed = %s: a seed is %s", rows[i].value, rows[i].kept ? "missing" : "there");
 		two_nodes_free(w);
 	}
 }
 
-static void volumes_go_where_targetstorage_sends_them(void **state)
+static void volumes_go_to_the_storage_that_targetstorage_names(void **state)
 {
 	(void)state;
 	static const char *const options[] = {"{\"targetstorage\":\"other\"}", "{\"targetstorage\":\"disks:other\"}"};
 	for (size_t i = 0; i < VMM_COUNT(options); i++) {
 		struct two_nodes *w = two_nodes_make();
-		vmm_auto_free char *words = str_format("[storage disks]\nkind = null\npath = %s/root/disks\n"
-						       "[storage other]\nkind = null\npath = %s/root/other\n",
-						       w->dir, w->dir);
+		vmm_auto_free char *sections = str_format("[storage disks]\nkind = null\npath = %s/root/disks\n"
+							  "[storage other]\nkind = null\npath = %s/root/other\n",
+							  w->dir, w->dir);
 		vmm_auto_free char *there = str_format("%s/other/" GUEST ".raw", w->machine[NODE2].root);
 		vmm_auto_free char *usual = str_format("%s/disks/" GUEST ".raw", w->machine[NODE2].root);
 		for (int node = 0; node < NODES; node++) {
 			vmm_auto_free char *dir = str_format("%s/other", w->machine[node].root);
-			configure(w, node, words);
+			configure(w, node, sections);
 			assert_int_equal(mkdir(dir, 0700), 0);
 		}
 		two_nodes_guest(w, NODE1, variant_named("offline, local volume"), NULL);
@@ -359,14 +359,14 @@ static void volumes_go_where_targetstorage_sends_them(void **state)
 	}
 }
 
-static void a_storage_that_is_not_there_is_named_with_one_that_is(void **state)
+static void an_unknown_storage_is_refused_with_a_similar_name(void **state)
 {
 	(void)state;
 	struct two_nodes *w = two_nodes_make();
 	struct outcome outcome;
-	vmm_auto_free char *words = str_format("[storage disks]\nkind = null\npath = %s/root/disks\n", w->dir);
+	vmm_auto_free char *section = str_format("[storage disks]\nkind = null\npath = %s/root/disks\n", w->dir);
 	for (int node = 0; node < NODES; node++)
-		configure(w, node, words);
+		configure(w, node, section);
 	two_nodes_guest(w, NODE1, variant_named("offline, local volume"), NULL);
 	guest_writes(w, NODE1, false, 3);
 	static const char *const options[] = {"{\"targetstorage\":\"disk\"}", "{\"targetstorage\":\"disk:disks\"}"};
@@ -384,19 +384,19 @@ static void a_storage_that_is_not_there_is_named_with_one_that_is(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_copy_that_was_cut_is_gone_on_with),
-		cmocka_unit_test(a_copy_with_next_to_nothing_in_it_goes),
-		cmocka_unit_test(a_copy_that_was_named_and_then_undone_is_gone_on_with),
+		cmocka_unit_test(an_interrupted_copy_is_resumed),
+		cmocka_unit_test(a_copy_with_little_in_it_is_removed),
+		cmocka_unit_test(a_published_copy_that_is_undone_is_kept_as_a_seed),
 		cmocka_unit_test(aborting_twice_keeps_the_seed),
-		cmocka_unit_test(a_seed_that_was_not_written_to_is_given_back_as_it_was),
-		cmocka_unit_test(a_strangers_file_is_begun_from_but_never_removed),
-		cmocka_unit_test(a_file_with_a_second_name_is_not_begun_from),
+		cmocka_unit_test(a_seed_that_was_not_written_to_is_put_back),
+		cmocka_unit_test(a_foreign_file_is_copied_from_but_never_removed),
+		cmocka_unit_test(a_file_with_two_links_is_not_used_as_a_seed),
 		cmocka_unit_test(pruning_removes_what_is_old_or_all),
-		cmocka_unit_test(the_sidecar_is_for_root_alone_and_says_whose_it_is),
-		cmocka_unit_test(a_seed_stays_and_the_way_back_takes_it_up),
-		cmocka_unit_test(a_storage_keeps_seeds_where_its_section_says_so),
-		cmocka_unit_test(volumes_go_where_targetstorage_sends_them),
-		cmocka_unit_test(a_storage_that_is_not_there_is_named_with_one_that_is),
+		cmocka_unit_test(the_sidecar_is_private_and_names_guest_task_and_destination),
+		cmocka_unit_test(a_kept_seed_is_used_on_the_way_back),
+		cmocka_unit_test(a_storage_keeps_seeds_if_its_section_says_so),
+		cmocka_unit_test(volumes_go_to_the_storage_that_targetstorage_names),
+		cmocka_unit_test(an_unknown_storage_is_refused_with_a_similar_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

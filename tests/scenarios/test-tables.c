@@ -1,4 +1,4 @@
-/* The tables that help, completion and the manual are made from are sane: `make check-tables`. */
+/* The tables from which help, completion and the manual are made are complete: `make check-tables`. */
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include "scenario.h"
 
-/* Chapters stand in this order, each in one piece. */
+/* The groups come in this order, each in one block of rows. */
 static void in_order(const char *const *groups, size_t count, const char *(*group)(size_t), size_t rows)
 {
 	size_t at = 0;
@@ -38,7 +38,7 @@ static const char *check_group(size_t row)
 	return checks[row].group;
 }
 
-static void checks_have_codes_chapters_words_and_a_look(void **state)
+static void checks_have_code_group_sentence_and_function(void **state)
 {
 	(void)state;
 	static const char *const groups[] = {"target", "guest", "storage"};
@@ -49,7 +49,7 @@ static void checks_have_codes_chapters_words_and_a_look(void **state)
 		assert_non_null(checks[i].look);
 		assert_true(checks[i].modes && !(checks[i].modes & ~15U));
 		assert_ptr_equal(check_find(checks[i].code), &checks[i]);
-		/* The code of an error holds it. */
+		/* It fits into the code of an error. */
 		assert_true(strlen(checks[i].code) < sizeof(((struct vmm_error *)NULL)->code));
 		if (checks[i].kind)
 			assert_true(str_same(checks[i].kind, "qemu") || str_same(checks[i].kind, "lxc"));
@@ -75,7 +75,7 @@ static const char *option_group(size_t row)
 	return request_options[row].group;
 }
 
-static void options_have_names_groups_words_and_bounds(void **state)
+static void options_have_name_group_sentence_and_bounds(void **state)
 {
 	(void)state;
 	static const char *const groups[] = {"mode", "limits", "network", "safety"};
@@ -94,7 +94,7 @@ static void options_have_names_groups_words_and_bounds(void **state)
 	assert_null(option_find("max"));
 }
 
-/* Client-only options would make a request that the engine refuses. */
+/* Options of the command alone: the engine must refuse them. */
 static void options_of_the_client_are_not_the_engines(void **state)
 {
 	(void)state;
@@ -103,7 +103,7 @@ static void options_of_the_client_are_not_the_engines(void **state)
 		assert_null(option_find(of_client[i]));
 }
 
-/* Every default is a value that the option takes. */
+/* Every default is a valid value of its option. */
 static void defaults_are_valid(void **state)
 {
 	(void)state;
@@ -136,9 +136,9 @@ static void the_tables_are_handed_out_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(checks_have_codes_chapters_words_and_a_look),
+		cmocka_unit_test(checks_have_code_group_sentence_and_function),
 		cmocka_unit_test(an_option_that_overrides_a_check_is_a_flag),
-		cmocka_unit_test(options_have_names_groups_words_and_bounds),
+		cmocka_unit_test(options_have_name_group_sentence_and_bounds),
 		cmocka_unit_test(options_of_the_client_are_not_the_engines),
 		cmocka_unit_test(defaults_are_valid),
 		cmocka_unit_test(the_tables_are_handed_out_whole),

@@ -32,7 +32,7 @@ void two_nodes_fail(struct two_nodes *w, const char *format, ...)
 	}
 	fprintf(stderr, "---- %s\n", w->dir);
 	fail_msg("%s: %s", w->description, words);
-	abort(); /* fail_msg does not return, but does not say so either */
+	abort(); /* not reached: fail_msg does not return, which the compiler does not know */
 }
 
 /* ------------------------------------------------------------------ records */
@@ -89,17 +89,17 @@ void two_nodes_check_guards(struct two_nodes *w)
 		two_nodes_fail(w, "the guest could be started on both nodes");
 }
 
-/* ------------------------------------------------------------------ what lies about */
+/* ------------------------------------------------------------------ leftovers */
 
 static void check_no_strays(struct two_nodes *w, const char *dir)
 {
 	DIR *names = opendir(dir);
 	struct dirent *entry;
-	/* A node that could not be asked to take its token away has it still; it is in nobody's way. */
-	bool spare_tokens = w->injected && w->fault.node == NODE1;
+	/* If node1 could not be asked to remove its token, the token is still there; it does no harm. */
+	bool allow_tokens = w->injected && w->fault.node == NODE1;
 	while (names && (entry = readdir(names)))
 		if (str_starts(entry->d_name, ".vmmigrate-") &&
-		    !(spare_tokens && str_starts(entry->d_name, ".vmmigrate-token-")))
+		    !(allow_tokens && str_starts(entry->d_name, ".vmmigrate-token-")))
 			two_nodes_fail(w, "%s/%s was left behind", dir, entry->d_name);
 	if (names)
 		closedir(names);
@@ -166,7 +166,7 @@ char *guest_memory(struct two_nodes *w, int node)
 	return json_text(guest, "memory") ? str_copy(json_text(guest, "memory")) : NULL;
 }
 
-static bool memory_moves(const struct variant *variant)
+bool variant_moves_memory(const struct variant *variant)
 {
 	return strstr(variant->options, "online") || strstr(variant->options, "non_live");
 }
@@ -178,7 +178,7 @@ static void check_guest(struct two_nodes *w, int at, const struct variant *varia
 		two_nodes_fail(w, "the guest is %s on node%d", json_text_or(guest, "state", "?"), at + 1);
 	if (!json_true(guest, "autostart"))
 		two_nodes_fail(w, "the guest on node%d has lost its autostart", at + 1);
-	if (runs && w->memory && memory_moves(variant) && !str_same(json_text(guest, "memory"), w->memory))
+	if (runs && w->memory && variant_moves_memory(variant) && !str_same(json_text(guest, "memory"), w->memory))
 		two_nodes_fail(w, "the guest on node%d has lost its memory", at + 1);
 }
 

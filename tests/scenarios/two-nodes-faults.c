@@ -63,7 +63,7 @@ void two_nodes_heal(struct two_nodes *w)
 		w->lost[i] = w->gone[i] = false;
 }
 
-/* ------------------------------------------------------------------ before and after each thing that is asked */
+/* ------------------------------------------------------------------ before and after each call */
 
 static int link_lost(struct faulty_node *p, struct vmm_error **err)
 {
@@ -95,7 +95,7 @@ static enum fault due(struct faulty_node *p)
 	return w->fault.what;
 }
 
-/* -1 where it is not to be done. */
+/* Injects what comes before the call; -1 if the call is not to be done. */
 static int before(struct faulty_node *p, enum fault *fault, struct vmm_error **err)
 {
 	if (p->w->lost[p->number])
@@ -124,7 +124,7 @@ static int before(struct faulty_node *p, enum fault *fault, struct vmm_error **e
 	return 0;
 }
 
-/* What the engine hears of it: -1 where it hears of a failure although it was done. */
+/* Injects what comes after the call; -1 if the engine is to see an error although it was done. */
 static int after(struct faulty_node *p, enum fault fault, struct vmm_error **err)
 {
 	switch (fault) {

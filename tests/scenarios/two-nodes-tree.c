@@ -15,7 +15,7 @@
 
 #define STAYS "stays"
 
-/* ------------------------------------------------------------------ what the guest has in it */
+/* ------------------------------------------------------------------ the guest's volume */
 
 void two_nodes_make_tree(struct two_nodes *w, int node)
 {
@@ -125,7 +125,7 @@ int tree_take(int fd, const char *place, struct vmm_error **err)
 
 int __wrap_tree_push(const struct tree_job *job, struct tree_progress *result, struct vmm_error **err);
 
-/* The path is resolved here, where it means the source's. */
+/* The path is resolved here, while DIR/root points to the source. */
 int __wrap_tree_push(const struct tree_job *job, struct tree_progress *result, struct vmm_error **err)
 {
 	vmm_auto_free char *from = realpath(job->from, NULL);

@@ -38,7 +38,7 @@ static void must(struct two_nodes *w, int done, struct vmm_error *err)
 
 /* ------------------------------------------------------------------ machines */
 
-/* Fast, and gone with the next boot. */
+/* Where the directory is made: in memory, where that is possible. */
 static const char *scratch(void)
 {
 	const char *chosen = getenv("TMPDIR");
@@ -58,10 +58,9 @@ static void machine_make(struct two_nodes *w, int number)
 	}
 	vmm_auto_free char *disks = str_format("%s/disks", machine->root);
 	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", machine->etc);
-	vmm_auto_free char *words =
-		str_format("[migration]\nself = node%d\n\n[node node1]\n[node node2]\n", number + 1);
+	vmm_auto_free char *text = str_format("[migration]\nself = node%d\n\n[node node1]\n[node node2]\n", number + 1);
 	must(w, dir_make(disks, 0700, &err), err);
-	must(w, file_write(conf, words, strlen(words), 0600, &err), err);
+	must(w, file_write(conf, text, strlen(text), 0600, &err), err);
 	machine->paths = (struct node_paths){.state = machine->state,
 					     .etc = machine->etc,
 					     .run = machine->run,
@@ -129,8 +128,8 @@ static struct guest_host *host_of(struct two_nodes *w, int node)
 void two_nodes_guest(struct two_nodes *w, int node, const struct variant *variant, const char *behaviours)
 {
 	struct vmm_error *err = NULL;
-	vmm_auto_free char *words = str_copy(behaviours ? behaviours : "[]");
-	for (char *c = words; *c; c++)
+	vmm_auto_free char *text = str_copy(behaviours ? behaviours : "[]");
+	for (char *c = text; *c; c++)
 		if (*c == '\'')
 			*c = '"';
 	vmm_auto_free char *definition = str_format(
@@ -139,7 +138,7 @@ void two_nodes_guest(struct two_nodes *w, int node, const struct variant *varian
 		"\"behaviours\":%s,\"volumes\":[{\"target\":\"vda\",\"type\":\"%s\",\"format\":\"raw\","
 		"\"device\":\"disk\","
 		"\"path\":\"%s/%s/" GUEST ".raw\"}]}",
-		words, variant->tree ? "null-tree" : "null", w->dir, variant->shared ? "shared" : "root/disks");
+		text, variant->tree ? "null-tree" : "null", w->dir, variant->shared ? "shared" : "root/disks");
 	if (variant->tree)
 		two_nodes_make_tree(w, node);
 	struct guest_host *host = host_of(w, node);
@@ -164,7 +163,7 @@ static char *volume_path(struct two_nodes *w, int node, bool shared)
 		      : str_format("%s/disks/" GUEST ".raw", w->machine[node].root);
 }
 
-/* A third of it is a hole. */
+/* A third of the content is zeros. */
 static void fill(char *bytes, unsigned seed)
 {
 	for (size_t i = 0; i < GUEST_BYTES; i++) {
@@ -207,7 +206,7 @@ char *guest_state(struct two_nodes *w, int node)
 
 /* ------------------------------------------------------------------ power */
 
-/* Tasks of this machine see another boot than the one that they began in. */
+/* From now on the tasks of this machine see another boot id than the one that they began with. */
 static void forget_boot(struct two_nodes *w, int node)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[node].state);
@@ -250,7 +249,7 @@ void machine_boots(struct two_nodes *w, int node)
 
 /* ------------------------------------------------------------------ tasks */
 
-/* The migration first: what the engine hands to `connect` is this. */
+/* The migration is the first member: connect_other gets from it to the two nodes. */
 struct test_migration {
 	struct migration m;
 	struct two_nodes *w;
@@ -328,7 +327,7 @@ int two_nodes_migrate_in_child(struct two_nodes *w, int from, const char *option
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		two_nodes_fail(w, "a process of its own: %s", strerror(errno));
-	w->root_node = 0; /* it has left it as it was when it ended */
+	w->root_node = 0; /* the child has left DIR/root as it was when it ended */
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -356,8 +355,8 @@ static bool is_settled(struct two_nodes *w, int node, const char *id)
 	return json_true(result, "settled");
 }
 
-/* True where nothing is left. */
-static bool settle_once(struct two_nodes *w, int from)
+/* True if no task is unsettled afterwards. */
+static bool recover_each(struct two_nodes *w, int from)
 {
 	vmm_auto_free char *dir = str_format("%s/tasks", w->machine[from].state);
 	vmm_auto_json struct json_object *names = NULL;
@@ -378,7 +377,7 @@ static bool settle_once(struct two_nodes *w, int from)
 void two_nodes_recover_all(struct two_nodes *w, int from)
 {
 	for (int attempt = 0; attempt < 3; attempt++)
-		if (settle_once(w, from))
+		if (recover_each(w, from))
 			return;
 	two_nodes_fail(w, "recover does not settle it");
 }

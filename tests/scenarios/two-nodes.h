@@ -71,8 +71,10 @@ struct variant {
 };
 extern const struct variant variants[];
 extern const size_t variant_count;
-/* The test fails if there is none of that name. */
+/* The variant of that name; the test fails if there is none. */
 const struct variant *variant_named(const char *name);
+/* True if the guest moves with its memory. */
+bool variant_moves_memory(const struct variant *variant);
 
 /* How a task ended. */
 struct outcome {
