@@ -58,15 +58,15 @@ static struct pool *device_of(void **state)
 
 /* ------------------------------------------------------------------ storage/block.c */
 
-static void a_device_is_filled_in_place_and_stays_when_it_is_given_up(void **state)
+static void a_device_is_filled_in_place_and_kept_by_remove(void **state)
 {
 	struct pool *pool = device_of(state);
-	vmm_auto_free char *place = storage_working_path("block", pool->link, "n1-7");
-	assert_string_equal(place, pool->link);
-	vmm_auto_close int fd = storage_block.allocate(place, SIZE, SIZE, NULL);
+	vmm_auto_free char *working = storage_working_path("block", pool->link, "n1-7");
+	assert_string_equal(working, pool->link);
+	vmm_auto_close int fd = storage_block.allocate(working, SIZE, SIZE, NULL);
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, "content", 7, 0), 7);
-	assert_int_equal(storage_block.publish(place, pool->link, NULL, NULL), 0);
+	assert_int_equal(storage_block.publish(working, pool->link, NULL, NULL), 0);
 	assert_int_equal(storage_block.remove(pool->link, NULL), 0);
 	char held[7];
 	vmm_auto_close int again = storage_block.open(pool->link, false, NULL);
@@ -84,7 +84,7 @@ static void a_device_that_is_smaller_by_a_byte_is_refused_with_both_sizes(void *
 	assert_non_null(err->hint);
 }
 
-static void what_is_no_device_is_neither_read_nor_filled(void **state)
+static void a_path_that_is_no_device_is_neither_read_nor_filled(void **state)
 {
 	struct pool *pool = *state;
 	vmm_auto_free char *file = str_format("%s/file", pool->dir), *none = str_format("%s/none", pool->dir);
@@ -134,7 +134,7 @@ static void a_device_that_we_fill_ourselves_is_not_in_use(void **state)
 		close(fd[i]);
 }
 
-static void a_device_tells_writes_from_reads_and_flushes(void **state)
+static void writes_to_a_device_are_distinguished_from_reads_and_flushes(void **state)
 {
 	struct pool *pool = device_of(state);
 	char data[4096] = "x";
@@ -175,24 +175,25 @@ static struct json_object *look_at(struct pool *pool, const char *guests, const 
 	vmm_auto_json struct json_object *all = NULL, *volume = json_make("path:s", "/dev/vg0/other");
 	vmm_auto_free char *text = str_format(guests, pool->name);
 	assert_int_equal(json_parse(text, -1, "guests", &all, NULL), 0);
-	struct json_object *place = json_object_new_object();
-	device_look(place, volume, pool->link, all, own);
-	return place;
+	struct json_object *destination = json_object_new_object();
+	device_look(destination, volume, pool->link, all, own);
+	return destination;
 }
 
-static void a_free_device_is_known_by_its_size_and_a_missing_one_not_at_all(void **state)
+static void a_free_device_is_described_by_its_size_and_a_missing_one_not_at_all(void **state)
 {
 	struct pool *pool = device_of(state);
-	vmm_auto_json struct json_object *place = look_at(pool, "[]%.0s", "qemu-100"), *none = json_object_new_object();
-	assert_int_equal(json_number(place, "device.size"), SIZE);
-	assert_null(json_text(place, "device.busy"));
-	assert_false(json_true(place, "device.same"));
-	assert_false(json_true(place, "device.other"));
-	device_look(none, place, "/dev/vg0/none", NULL, "qemu-100");
+	vmm_auto_json struct json_object *destination = look_at(pool, "[]%.0s", "qemu-100"),
+					 *none = json_object_new_object();
+	assert_int_equal(json_number(destination, "device.size"), SIZE);
+	assert_null(json_text(destination, "device.busy"));
+	assert_false(json_true(destination, "device.same"));
+	assert_false(json_true(destination, "device.other"));
+	device_look(none, destination, "/dev/vg0/none", NULL, "qemu-100");
 	assert_null(json_at(none, "device"));
 }
 
-static void a_disk_of_another_guest_is_known_under_every_name(void **state)
+static void a_disk_of_another_guest_is_found_under_any_name(void **state)
 {
 	struct pool *pool = device_of(state);
 	static const char other[] =
@@ -212,15 +213,15 @@ int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 	const struct CMUnitTest tests[] = {
-		test(a_device_is_filled_in_place_and_stays_when_it_is_given_up),
+		test(a_device_is_filled_in_place_and_kept_by_remove),
 		test(a_device_that_is_smaller_by_a_byte_is_refused_with_both_sizes),
-		test(what_is_no_device_is_neither_read_nor_filled),
+		test(a_path_that_is_no_device_is_neither_read_nor_filled),
 		test(a_mounted_device_is_not_filled_and_the_mount_point_is_named),
 		test(a_device_that_we_fill_ourselves_is_not_in_use),
-		test(a_device_tells_writes_from_reads_and_flushes),
+		test(writes_to_a_device_are_distinguished_from_reads_and_flushes),
 		test(links_to_devices_belong_to_the_storage_of_their_directory),
-		test(a_free_device_is_known_by_its_size_and_a_missing_one_not_at_all),
-		test(a_disk_of_another_guest_is_known_under_every_name),
+		test(a_free_device_is_described_by_its_size_and_a_missing_one_not_at_all),
+		test(a_disk_of_another_guest_is_found_under_any_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,23 +34,23 @@ static struct journal *opened(void)
 	return journal;
 }
 
-static void add(const char *word)
+static void add(const char *content)
 {
 	struct journal *journal = opened();
 	struct vmm_error *err = NULL;
-	if (journal_add(journal, json_make("word:s", word), &err) < 0)
+	if (journal_add(journal, json_make("content:s", content), &err) < 0)
 		fail_msg("%s", err->message);
 	journal_close(journal);
 }
 
-/* Asserts the words of all records; each is followed by a space. */
-static void expect(const char *words)
+/* Asserts the texts of all records, each followed by a space. */
+static void expect(const char *texts)
 {
 	struct journal *journal = opened();
 	vmm_auto_text struct text text = {0};
 	json_each (record, journal_records(journal), "")
-		text_add(&text, "%s ", json_text(record, "word"));
-	assert_string_equal(text.data ? text.data : "", words);
+		text_add(&text, "%s ", json_text(record, "content"));
+	assert_string_equal(text.data ? text.data : "", texts);
 	journal_close(journal);
 }
 
@@ -73,7 +73,7 @@ static void flip(off_t at)
 	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 }
 
-static void records_are_read_again_in_their_order(void **state)
+static void records_are_read_in_the_order_in_which_they_were_written(void **state)
 {
 	(void)state;
 	add("one");
@@ -82,7 +82,7 @@ static void records_are_read_again_in_their_order(void **state)
 	expect("one two three ");
 }
 
-static void all_of_it_is_there_from_the_beginning_so_that_a_full_disk_cannot_stop_the_commit(void **state)
+static void the_file_is_preallocated_so_that_a_full_disk_cannot_stop_the_commit(void **state)
 {
 	(void)state;
 	struct stat info;
@@ -92,7 +92,7 @@ static void all_of_it_is_there_from_the_beginning_so_that_a_full_disk_cannot_sto
 	assert_true(info.st_blocks * 512 >= JOURNAL_SIZE);
 }
 
-static void a_flip_of_any_bit_makes_the_last_record_none(void **state)
+static void a_flipped_bit_anywhere_makes_the_last_record_invalid(void **state)
 {
 	(void)state;
 	add("one");
@@ -106,7 +106,7 @@ static void a_flip_of_any_bit_makes_the_last_record_none(void **state)
 	}
 }
 
-static void what_follows_a_torn_record_takes_its_place(void **state)
+static void the_next_record_replaces_a_torn_one(void **state)
 {
 	(void)state;
 	add("one");
@@ -119,7 +119,7 @@ static void what_follows_a_torn_record_takes_its_place(void **state)
 	expect("one short next ");
 }
 
-static void a_journal_whose_making_was_cut_off_is_made_again(void **state)
+static void a_journal_file_that_is_too_short_is_made_again(void **state)
 {
 	(void)state;
 	assert_int_equal(truncate(path, JOURNAL_SIZE / 2), 0);
@@ -138,16 +138,16 @@ static void another_file_is_not_taken_for_a_journal(void **state)
 	assert_string_equal(err->code, "bad-journal");
 }
 
-static void a_full_journal_says_so_and_keeps_what_it_has(void **state)
+static void a_full_journal_is_an_error_and_keeps_its_records(void **state)
 {
 	(void)state;
-	char word[5000];
-	memset(word, 'x', sizeof(word) - 1);
-	word[sizeof(word) - 1] = 0;
+	char content[5000];
+	memset(content, 'x', sizeof(content) - 1);
+	content[sizeof(content) - 1] = 0;
 	struct journal *journal = opened();
 	vmm_auto_error struct vmm_error *err = NULL;
 	size_t count = 0;
-	while (journal_add(journal, json_make("word:s", word), &err) == 0)
+	while (journal_add(journal, json_make("content:s", content), &err) == 0)
 		count++;
 	assert_string_equal(err->code, "journal-full");
 	journal_close(journal);
@@ -159,14 +159,14 @@ static void a_full_journal_says_so_and_keeps_what_it_has(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(records_are_read_again_in_their_order, begin, end),
-		cmocka_unit_test_setup_teardown(
-			all_of_it_is_there_from_the_beginning_so_that_a_full_disk_cannot_stop_the_commit, begin, end),
-		cmocka_unit_test_setup_teardown(a_flip_of_any_bit_makes_the_last_record_none, begin, end),
-		cmocka_unit_test_setup_teardown(what_follows_a_torn_record_takes_its_place, begin, end),
-		cmocka_unit_test_setup_teardown(a_journal_whose_making_was_cut_off_is_made_again, begin, end),
+		cmocka_unit_test_setup_teardown(records_are_read_in_the_order_in_which_they_were_written, begin, end),
+		cmocka_unit_test_setup_teardown(the_file_is_preallocated_so_that_a_full_disk_cannot_stop_the_commit,
+						begin, end),
+		cmocka_unit_test_setup_teardown(a_flipped_bit_anywhere_makes_the_last_record_invalid, begin, end),
+		cmocka_unit_test_setup_teardown(the_next_record_replaces_a_torn_one, begin, end),
+		cmocka_unit_test_setup_teardown(a_journal_file_that_is_too_short_is_made_again, begin, end),
 		cmocka_unit_test_setup_teardown(another_file_is_not_taken_for_a_journal, begin, end),
-		cmocka_unit_test_setup_teardown(a_full_journal_says_so_and_keeps_what_it_has, begin, end),
+		cmocka_unit_test_setup_teardown(a_full_journal_is_an_error_and_keeps_its_records, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
