@@ -1,9 +1,9 @@
 #!/bin/bash
-# FAULTS 33: what had arrived of a container's tree when the copy was cut is not sent again; nor is what a seed holds on the way back
-# and there again. Whatever the copy began from, what arrives is what was sent.
+# FAULTS 33: files of a container's tree that had arrived when the copy was cut are not sent again. Nor are those that
+# a seed holds, on the way back and on the next way there. The tree that arrives is always the one that was sent.
 . "$(dirname "$0")/../lab/containers.sh"
 
-# sent_less_than NODE MIB SAYS: the container moves from there, the other node says that it has an earlier copy, and so little crosses.
+# sent_less_than NODE MIB: the container moves from NODE; the other node has an earlier copy and receives less than MIB.
 sent_less_than() {
     local to bytes
     to=$(other "$1")
@@ -19,7 +19,7 @@ sent_less_than() {
 fresh_lab
 ct node1 200 --data 32 --autostart
 begin node1 200 node2 --bwlimit 8192
-wait_until "20 MiB have arrived" 60 on node2 sh -c 'ls /var/lib/lxc/*/.vmmigrate-*/data/aaadc'
+wait_until "20 MiB of files have arrived" 60 on node2 sh -c 'ls /var/lib/lxc/*/.vmmigrate-*/data/aaadc'
 on node2 pkill -KILL -f 'rsync --server'
 finish 1
 says "node2 keeps"

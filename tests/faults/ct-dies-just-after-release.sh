@@ -1,6 +1,7 @@
 #!/bin/bash
-# FAULTS 38: a container whose init ends just after it was let go on the target waits for an administrator's word; its volumes are
-# kept on the source, and the command that goes back is named and works.
+# FAULTS 38: the init of a container ends just after the container was released on the target. The task ends with
+# status 9 and waits for an administrator's decision; the source keeps the volumes; the command that goes back is
+# named, and works.
 . "$(dirname "$0")/../lab/containers.sh"
 
 fresh_lab

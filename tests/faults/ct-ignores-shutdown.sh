@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 36: a container that does not hear its halt signal goes on running, and is killed only where that was asked for.
+# FAULTS 36: a container that ignores its halt signal goes on running. It is killed only with --force-stop.
 . "$(dirname "$0")/../lab/containers.sh"
 
 fresh_lab

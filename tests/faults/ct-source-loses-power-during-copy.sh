@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 31: while the last delta of a container crosses neither lxc-autostart nor lxc-start starts it on either node; the source
-# loses its power, and once recover has settled it the container goes on there.
+# FAULTS 31: while the container is off for the last round, neither lxc-autostart nor lxc-start starts it on either
+# node. Then the source loses power: recover starts the container there when the source is back.
 . "$(dirname "$0")/../lab/containers.sh"
 
 fresh_lab
@@ -17,7 +17,7 @@ lab kill node1
 wait "$begun" || true
 lab boot node1
 on node1 vmmigrate recover || true
-wait_until "recover has settled it" 60 is_running node1 200
+wait_until "recover has started it" 60 is_running node1 200
 as_it_was node1 200
 second_try node1 200
 lab records node2 200

@@ -1,7 +1,7 @@
 #!/bin/bash
-# FAULTS 18, 19, 45: the worker of a container's migration dies - while the tree crosses, together with its supervisor and the agent
-# once the container is off, while the target sets it up, and after the commit. Before the commit it ends where it was, afterwards on
-# the target.
+# FAULTS 18, 19, 45: the worker of a container's migration is killed while the tree is copied; together with its
+# supervisor and the agent while the container is off; while the target sets the container up; and after the commit.
+# Before the commit the container ends on the source, after it on the target.
 . "$(dirname "$0")/../lab/containers.sh"
 
 fresh_lab
@@ -11,7 +11,7 @@ on node1 lxc-start -n 200
 lab wait-ticks 200 10
 
 begin node1 200 node2 --bwlimit 8192
-it_crosses node2
+files_arrive node2
 on node1 pkill -KILL -f '^vmmigrate-engine worker'
 finish 1
 says "interrupted"
@@ -19,7 +19,7 @@ as_it_was node1 200
 no_seeds
 
 begin node1 200 node2 --no-precopy --bwlimit 8192
-it_crosses node2
+files_arrive node2
 on node1 pkill -KILL vmmigrate-engin
 on node2 pkill -KILL vmmigrate-agent || true
 wait "$begun" || true
@@ -34,7 +34,7 @@ start_waits node2
 begin node1 200 node2
 until_it_starts node2
 on node1 pkill -KILL -f '^vmmigrate-engine worker'
-until_says "recover: settling"
+until_says "recover: the worker is gone"
 start_goes_on node2
 finish 1
 says "interrupted"
@@ -49,6 +49,6 @@ finish 0
 runs_on node2 200
 gone_from node1 200
 records node2 200
-settle_down
+wait_until_clean
 second_try node2 200
 records node1 200

@@ -1,9 +1,9 @@
 #!/bin/bash
-# FAULTS 44: the target's end of the relay is killed while memory crosses: the guest goes on on the source. The agent is killed: another
-# one takes its place, and the migration comes to its end.
+# FAULTS 44: while memory moves, the target's end of the relay is killed: the guest goes on running on the source. Then
+# the agent is killed: another agent takes its place, and the migration completes.
 . "$(dirname "$0")/../lab/live.sh"
 
-# What the agents of a node have been asked to do is in their environment.
+# kill_agent NODE PATTERN: kills the agents there that were started for that command; sshd puts it into their environment.
 kill_agent() {
     on "$1" sh -c 'for pid in $(pgrep -x vmmigrate-agent); do
             ! tr "\0" "\n" <"/proc/$pid/environ" | grep -q "^SSH_ORIGINAL_COMMAND=$0" || { kill -KILL "$pid" && killed=yes; }

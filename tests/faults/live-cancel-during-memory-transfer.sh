@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 21: cancelled while memory crosses: status 7, and the guest goes on where it was.
+# FAULTS 21: a live migration is cancelled while memory moves: exit status 7, the guest goes on running on the source.
 . "$(dirname "$0")/../lab/live.sh"
 
 fresh_lab

@@ -1,10 +1,11 @@
 #!/bin/bash
-# FAULTS 22: cancelled while the guest stands for the last of its memory: it says which side has it, and that is so.
+# FAULTS 22: a live migration is cancelled while the guest is stopped for the last of its memory. The exit status says
+# on which node the guest is, and it runs there.
 . "$(dirname "$0")/../lab/live.sh"
 
 fresh_lab
 busy_vm node1 100
-begin_standing node1 100
+begin_until_guest_is_stopped node1 100
 on node1 vmmigrate cancel 100
 lab link node1 rate none
 status=0

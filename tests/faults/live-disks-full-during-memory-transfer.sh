@@ -1,9 +1,9 @@
 #!/bin/bash
-# FAULTS 48: the disk with the task's log and records is full, on the source and then on the target, while memory crosses: the migration
-# comes to its end, and says so. The next one is refused before anything is touched.
+# FAULTS 48: the disks with the task's log and the guest records fill up on both nodes while memory moves: the
+# migration completes, and says so. The next migration is refused before anything is touched.
 . "$(dirname "$0")/../lab/live.sh"
 
-# What we write there is on a small disk.
+# small_disk NODE: puts a small filesystem below /var/lib/vmmigrate.
 small_disk() { on "$1" mount -t tmpfs -o size=16m,mode=0700 none /var/lib/vmmigrate; }
 fill() { on "$1" sh -c '! cat /dev/zero >/var/lib/vmmigrate/fill 2>/dev/null'; }
 empty() { on "$1" rm /var/lib/vmmigrate/fill; }

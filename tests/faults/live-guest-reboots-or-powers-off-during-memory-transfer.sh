@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 23: the guest reboots while its memory crosses: it comes up on the source. It powers off: it is off on the source. Nothing of it
-# is on the target either way.
+# FAULTS 23: the guest reboots while its memory moves: it comes up on the source. The guest powers off: it is off on
+# the source. In both cases nothing of it is left on the target.
 . "$(dirname "$0")/../lab/live.sh"
 
 fresh_lab
@@ -12,7 +12,7 @@ says "the guest has rebooted"
 says "guest 100 is running on node1"
 runs_on node1 100
 gone_from node2 100
-at_rest
+wait_until_clean
 second_try node1 100 --online
 
 begin_slowly node2 100
@@ -21,7 +21,7 @@ finish 1
 says "guest 100 is shutoff on node2"
 gone_from node1 100
 [ "$(autostart node2 100)" = enable ] || fail "autostart is off"
-at_rest
+wait_until_clean
 on node2 virsh -q start vm100
 lab wait-ticks 100 10
 second_try node2 100 --online

@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 9: the link is lost for more than 30 s while memory crosses: the guest goes on on the source.
+# FAULTS 9: the link is down for more than 30 s while memory moves: the guest goes on running on the source.
 . "$(dirname "$0")/../lab/live.sh"
 
 no_job() { on node1 virsh domjobinfo vm100 | grep -q 'None'; }

@@ -1,7 +1,7 @@
 #!/bin/bash
-# FAULTS 26, 28, 31: a node loses power, or both do, while memory crosses. The target does: the guest goes on on the source. The source
-# does: the target starts nothing, and nothing is started there by hand; the guest is started on the source when that is back. Both do:
-# the source alone starts nothing, and starts the guest when the other is back.
+# FAULTS 26, 28, 31: nodes lose power while memory moves. The target: the guest goes on running on the source. The
+# source: the target starts nothing, not even by hand, and the source starts the guest when it is back. Both: the
+# source alone starts nothing, and starts the guest when the target is back too.
 . "$(dirname "$0")/../lab/live.sh"
 
 no_job() { on node1 virsh domjobinfo vm100 | grep -q 'None'; }
@@ -9,7 +9,7 @@ starts_again() {
     wait_until "guest 100 is started on $1" 90 runs "$1" 100
     runs_on "$1" 100
     gone_from "$(other "$1")" 100
-    at_rest
+    wait_until_clean
     [ "$(autostart "$1" 100)" = enable ] || fail "autostart is off"
 }
 
@@ -32,7 +32,7 @@ second_try node1 100 --online
 begin_slowly node2 100
 lab kill node2
 wait "$begun" || true
-wait_until "libvirt gives the incoming guest up" 60 gone node1 100
+wait_until "libvirt removes the incoming guest" 60 gone node1 100
 expect 1 on node1 sh -c 'virsh -q define /root/vm100.xml && virsh -q start vm100'
 says "is being moved by task"
 on node1 virsh -q undefine vm100

@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 15: the source's libvirtd is restarted while memory crosses: the guest goes on on the source.
+# FAULTS 15: the source's libvirtd is restarted while memory moves: the guest goes on running on the source.
 . "$(dirname "$0")/../lab/live.sh"
 
 fresh_lab

@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 11: the target's QEMU is killed while memory crosses: the guest goes on on the source.
+# FAULTS 11: the target's QEMU is killed while memory moves: the guest goes on running on the source.
 . "$(dirname "$0")/../lab/live.sh"
 
 fresh_lab

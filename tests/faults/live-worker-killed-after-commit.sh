@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 19, 45: the worker is killed after the commit and before the target has heard of it, with the agent in the middle of a call:
-# the target has the guest.
+# FAULTS 19, 45: the worker is killed after the commit, before the target knows of it, while the agent is in the middle
+# of a call: the guest runs on the target.
 . "$(dirname "$0")/../lab/live.sh"
 
 committed() { on node1 sh -c 'grep -aq "\"what\":\"commit\"" /var/lib/vmmigrate/tasks/*/journal'; }
@@ -8,7 +8,7 @@ committed() { on node1 sh -c 'grep -aq "\"what\":\"commit\"" /var/lib/vmmigrate/
 fresh_lab
 vm node1 100 --autostart
 begin_slowly node1 100
-# Nobody changes a record on the target while this lock is held.
+# No guest record on the target can change while this lock is held.
 on node2 flock /var/lib/vmmigrate/guests/.lock sleep 345 &
 wait_until "the worker has committed" 60 committed
 reason_is node2 100 "paused (user)" || fail "guest 100 is $(reason node2 100) on node2"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 20: the worker is killed after the memory has moved and before the commit: the target has the guest.
+# FAULTS 20: the worker is killed after all memory has moved, before the commit: the guest runs on the target.
 . "$(dirname "$0")/../lab/live.sh"
 
 fresh_lab

@@ -1,5 +1,6 @@
 #!/bin/bash
-# FAULTS 18: the worker is killed while memory crosses: what remains is undone by itself, or was finished.
+# FAULTS 18: the worker is killed while memory moves: its supervisor runs recover, and the guest goes on running on the
+# source.
 . "$(dirname "$0")/../lab/live.sh"
 
 fresh_lab

@@ -1,5 +1,6 @@
 #!/bin/bash
-# FAULTS 26, 31: both nodes lose their power in mid-copy and come back, autostart on: the guest runs once, where it was.
+# FAULTS 26, 31: both nodes lose power during the copy and boot again; the guest has autostart. It runs once, on the
+# source.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab

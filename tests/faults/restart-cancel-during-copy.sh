@@ -1,6 +1,7 @@
 #!/bin/bash
-# FAULTS 8, 21: cancelled while its disk is copied - by Ctrl-C while it runs, by the verb once it is off - the guest goes on
-# where it was. A second migration of it meanwhile is busy.
+# FAULTS 8, 21: the migration is cancelled while the disk is copied: by Ctrl-C while the guest runs, by `vmmigrate
+# cancel` while it is off. The guest goes on running on the source. A second migration of it meanwhile is refused as
+# busy.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab
@@ -17,7 +18,7 @@ no_seeds
 
 begin node1 100 node2 --restart --no-precopy --bwlimit 8192
 until_says "copy vda:"
-[ "$(state node1 100)" = "shut off" ] || fail "it is $(state node1 100) while the last delta is copied"
+[ "$(state node1 100)" = "shut off" ] || fail "it is $(state node1 100) during the last round"
 migrate 0 node1 cancel 100
 finish 7
 as_it_was node1 100

@@ -1,12 +1,12 @@
 #!/bin/bash
-# FAULTS 34, 35: a bit of the copy that flips on the target's storage is found before the commit; so is a write to the source's
-# disk after the guest was stopped.
+# FAULTS 34, 35: a byte of the copy that changes on the target's storage is found before the commit, and so is a write
+# to the source's disk after the stop.
 . "$(dirname "$0")/../lab/testing.sh"
 
 images=/var/lib/libvirt/images
 fresh_lab
 lab guest node1 100 --disk dir --size 64M --data 16 --autostart
-# A second disk whose copy takes a while: the first one's is complete then, and not verified yet.
+# While the second disk is copied, the copy of the first one is complete, and not verified yet.
 on node1 sh -ec "head -c 32M /dev/urandom >$images/second.img; virsh -q attach-disk vm100 $images/second.img vdb --config >/dev/null
     virsh -q start vm100 >/dev/null"
 lab wait-ticks 100 10

@@ -1,5 +1,6 @@
 #!/bin/bash
-# FAULTS 32: no room on the target is refused beforehand; room that goes while the disk is copied undoes it.
+# FAULTS 32: the migration is refused if the target has too little space. If the space goes during the copy, the
+# migration is undone.
 . "$(dirname "$0")/../lab/testing.sh"
 
 images=/var/lib/libvirt/images

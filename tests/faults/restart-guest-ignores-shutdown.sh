@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 36: a guest that does not hear the power button goes on running, and is killed only where that was asked for.
+# FAULTS 36: a guest that ignores the power button goes on running. It is killed only with --force-stop.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab

@@ -1,5 +1,6 @@
 #!/bin/bash
-# FAULTS 7, 40: a hook that fails, or hangs, before the switch vetoes in its own words; one that fails afterwards only warns.
+# FAULTS 7, 40: a hook before the switch that fails, or hangs, refuses the migration in its own words. A hook after the
+# migration that fails is a warning.
 . "$(dirname "$0")/../lab/testing.sh"
 
 hook() { # NODE PHASE, the script on stdin
@@ -11,11 +12,11 @@ no_hooks() { for node in node1 node2; do on "$node" sh -c 'rm -f /etc/vmmigrate/
 fresh_lab
 vm node1 100 --disk dir --size 64M --data 8 --autostart
 hook node2 pre-migrate <<<'#!/bin/sh
-echo "the moon is full" >&2; exit 1'
+echo "the backup is running" >&2; exit 1'
 hook node1 failed <<<'#!/bin/sh
 echo "$@ $VMMIGRATE_TARGET" >/run/failed'
 migrate 3 node1 100 node2 --restart
-says "the moon is full"
+says "the backup is running"
 as_it_was node1 100
 [ "$(on node1 cat /run/failed)" = "100 failed node2" ] || fail "the failed hook did not run"
 
@@ -28,13 +29,13 @@ as_it_was node1 100
 [ -z "$(on node1 pgrep -x sleep -a | grep 1000)" ] || fail "the hook still runs"
 
 no_hooks
-# Longer than the other node is silent.
+# Longer than a node may be silent: ALIVE frames keep the link up.
 hook node2 pre-migrate <<<'#!/bin/sh
 sleep 4'
 hook node2 post-migrate <<<'#!/bin/sh
-echo "no phone line" >&2; exit 1'
+echo "monitoring is down" >&2; exit 1'
 migrate 0 node1 100 node2 --restart
-says "no phone line"
+says "monitoring is down"
 says "TASK WARNINGS"
 runs_on node2 100
 gone_from node1 100

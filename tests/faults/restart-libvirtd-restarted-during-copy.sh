@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 14, 15: libvirtd is restarted on either side while the disk is copied: that does not matter.
+# FAULTS 14, 15: libvirtd is restarted on both nodes while the disk is copied: the migration completes.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab

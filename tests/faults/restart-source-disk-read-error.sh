@@ -1,12 +1,12 @@
 #!/bin/bash
-# FAULTS 25: the source's storage gives an I/O error while the disk is read - the guest still running, then the guest off: the guest runs
-# where it was, and the message names its disk and the node whose storage fails.
+# FAULTS 25: the source's storage gives an I/O error while the disk is read, first while the guest runs, then while it
+# is off. The guest runs on the source, and the message names the disk and the node whose storage fails.
 . "$(dirname "$0")/../lab/testing.sh"
 
 pool=/srv/disks images=/var/lib/libvirt/images size=96M readable=80M
 
-# The guest's disk is a loop device over its image: what is behind the end of an image that was cut off cannot be read. The device goes
-# with the node: only a process of its keeps it.
+# The guest's disk is a loop device over an image: once the image is truncated, reading beyond its end gives an I/O error. The
+# device disappears with the node, since only a process of the node keeps it open.
 fresh_lab
 for node in node1 node2; do
     on "$node" sh -ec "mkdir -p $pool

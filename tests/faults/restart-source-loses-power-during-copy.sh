@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 28, 31: the source loses its power while the disk is copied with the guest off. Nothing starts on the target, whatever is
-# typed there; the source, back again, does not start it twice: recover undoes and starts it.
+# FAULTS 28, 31: the source loses power while the disk is copied and the guest is off. Nothing starts on the target,
+# whatever is typed there. When the source is back, recover undoes the migration and starts the guest there, once.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab

@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 33, 44: the connections' sshd on the target dies while the disk is copied, then the agent by SIGKILL with the guest off:
-# the guest runs where it was.
+# FAULTS 33, 44: while the disk is copied, the target's sshd processes of our connections are killed; in a second try,
+# with the guest off, the agent is killed. Both times the guest runs on the source afterwards.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab

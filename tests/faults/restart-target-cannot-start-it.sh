@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 37: the target cannot start the guest, which is seen only when the disk is there: the guest runs where it was.
+# FAULTS 37: the target cannot start the guest, which shows only after the copy: the guest runs on the source.
 . "$(dirname "$0")/../lab/testing.sh"
 
 kernel=/var/lib/libvirt/boot/vmmigrate-lab-vmlinuz

@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 27, 51: the target loses its power between the source's commit and its own note of it. The guest is the target's: the
-# source does not start it, and once the target is back it runs there.
+# FAULTS 27, 51: the target loses power after the source's commit, before the target has written it. The guest belongs
+# to the target: the source does not start it, and it runs on the target once that is back.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab
@@ -17,6 +17,6 @@ finish 0
 runs_on node2 100
 gone_from node1 100
 lab records node2 100
-wait_until "nothing is left" 30 settled
+wait_until "nothing is left" 30 is_clean
 second_try node2 100 --restart
 lab records node1 100

@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 19: the worker dies after the commit, before the guest is let go: recover starts it on the target, where it belongs.
+# FAULTS 19: the worker is killed after the commit, before the guest is released: recover starts it on the target.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab
@@ -15,6 +15,6 @@ runs_on node2 100
 gone_from node1 100
 [ "$(autostart node2 100)" = enable ] || fail "autostart did not come along"
 lab records node2 100
-wait_until "nothing is left" 30 settled
+wait_until "nothing is left" 30 is_clean
 second_try node2 100 --restart
 lab records node1 100

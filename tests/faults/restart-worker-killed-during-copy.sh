@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 18, 45: the worker dies while the disk is copied - the guest still running, then the guest off, then together with its
-# supervisor and the agents. What it has begun is undone, by its supervisor or by recover.
+# FAULTS 18, 45: the worker is killed while the disk is copied: while the guest runs, while it is off, and together
+# with its supervisor and the agents. The supervisor, or recover, undoes what the worker has begun.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab
@@ -27,7 +27,7 @@ on node1 pkill -KILL vmmigrate-engin
 on node2 pkill -KILL vmmigrate-agent || true
 wait "$begun" || true
 [ "$(state node1 100)" = "shut off" ] || fail "something has started it: $(state node1 100)"
-# Whoever comes first: libvirt must not start it while a dead task holds it.
+# Until recover runs, libvirt must not start the guest that the dead task has locked.
 expect 1 on node1 virsh start vm100
 migrate 0 node1 recover
 says "settled"

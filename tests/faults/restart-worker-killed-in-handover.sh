@@ -1,5 +1,6 @@
 #!/bin/bash
-# FAULTS 18: the worker dies while the target starts the guest held: what is there is ended, and the guest runs where it was.
+# FAULTS 18: the worker is killed while the target starts the guest held: the held guest is destroyed, and the guest
+# runs on the source.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab
@@ -8,7 +9,7 @@ start_waits node2
 begin node1 100 node2 --restart
 until_it_starts node2
 on node1 pkill -KILL -f '^vmmigrate-engine worker'
-until_says "recover: settling"
+until_says "recover: the worker is gone"
 start_goes_on node2
 finish 1
 says "interrupted"

@@ -1,40 +1,40 @@
 # shellcheck shell=bash
-# What tests of live migration add to testing.sh: moments in the middle of it that can be hit.
+# testing.sh for live migrations, with functions that wait for a certain moment of the migration.
 
 # shellcheck source=tests/lab/testing.sh
 . "$(dirname "${BASH_SOURCE[0]}")/testing.sh"
 
 # begin_slowly NODE ID [vmmigrate options]: begins a live migration to the other node that takes about ten seconds, and returns while
-# memory crosses.
+# memory moves.
 begin_slowly() {
     local from=$1 id=$2
     shift 2
     begin "$from" "$id" "$(other "$from")" --online --bwlimit 10240 "$@"
-    wait_until "memory of $id crosses" 30 memory_crosses "$from" "$id"
+    wait_until "memory of $id moves" 30 memory_moves "$from" "$id"
 }
-memory_crosses() { on "$1" virsh domjobinfo "vm$2" | grep -q '^Memory processed: *[1-9]'; }
+memory_moves() { on "$1" virsh domjobinfo "vm$2" | grep -q '^Memory processed: *[1-9]'; }
 
-# A guest that cannot be migrated live while it is alive: it writes to 48 MiB of its memory all the time.
+# busy_vm NODE ID: a guest that writes to 48 MiB of its memory all the time, so that a live migration does not converge.
 busy_vm() { vm "$@" --dirty 200 --dirty-set 48; }
 
-# begin_standing NODE ID [vmmigrate options]: begins a live migration of a busy_vm and returns when its guest stands on the source,
-# with ten seconds' worth of memory still to cross.
-begin_standing() {
+# begin_until_guest_is_stopped NODE ID [vmmigrate options]: begins a live migration of a busy_vm and returns when the source has
+# stopped the guest and ten seconds' worth of memory are still to be moved.
+begin_until_guest_is_stopped() {
     local from=$1 id=$2
     begin_slowly "$@"
-    wait_until "memory of $id crosses again" 60 on "$from" sh -c "virsh domjobinfo vm$id | grep -q '^Iteration: *[2-9]'"
+    wait_until "memory of $id is sent again" 60 on "$from" sh -c "virsh domjobinfo vm$id | grep -q '^Iteration: *[2-9]'"
     lab link "$from" rate 40mbit
     on "$from" virsh -q migrate-setmaxdowntime "vm$id" 100000
-    wait_until "$id stands on $from" 30 stands "$from" "$id"
+    wait_until "$id is paused on $from" 30 is_paused "$from" "$id"
 }
 runs() { [ "$(state "$1" "$2")" = running ]; }
 gone() { [ "$(state "$1" "$2")" = absent ]; }
-stands() { [ "$(state "$1" "$2")" = paused ]; }
+is_paused() { [ "$(state "$1" "$2")" = paused ]; }
 
-# memory_has_crossed NODE ID: the guest stands on the source and nothing has left the node for a second.
-memory_has_crossed() {
+# memory_has_moved NODE ID: waits until the guest is paused on the source and the node has sent nothing for a second.
+memory_has_moved() {
     local before now
-    wait_until "$2 stands on $1" 60 stands "$1" "$2"
+    wait_until "$2 is paused on $1" 60 is_paused "$1" "$2"
     now=$(lab counters "$1" | awk '{ n += $3 } END { print n }')
     before=0
     until [ $((now - before)) -lt 20000 ]; do
@@ -44,25 +44,18 @@ memory_has_crossed() {
     done
 }
 
-# reason NODE ID: libvirt's words for how it is, "paused (migration)".
+# reason NODE ID: state and reason as libvirt says them, such as "paused (migration)".
 reason() { on "$1" virsh domstate --reason "vm$2" 2>/dev/null | head -n 1; }
 reason_is() { [ "$(reason "$1" "$2")" = "$3" ]; }
 
-# signal NODE SIGNAL PATTERN: to the processes of the node whose command line matches.
+# signal NODE SIGNAL PATTERN: signals the processes of the node whose command line matches.
 signal() { on "$1" pkill "-$2" -f "$3"; }
 # shellcheck disable=SC2034 # used by the tests that source this
 worker='vmmigrate-engine worker' agent='vmmigrate-agent' relay='vmmigrate-engine relay'
 qemu_of() { echo "guest=vm$1,"; }
 
-# at_rest: a relay or an agent may take a moment to end.
-at_rest() {
-    local end=$((SECONDS + 20))
-    until settled || [ "$SECONDS" -ge "$end" ]; do sleep 0.1; done
-    nothing_left
-}
-
-# lived ID: it has lived through all of it: one boot, nothing twice. Prints what its life shows.
-lived() {
+# booted_once ID: fails if the guest was booted again or ran twice; prints what its ticks show.
+booted_once() {
     local ticks
     ticks=$(lab ticks "$1") || fail "guest $1 ran twice: $ticks"
     echo "guest $1: $ticks"
@@ -73,12 +66,12 @@ lived() {
     }
 }
 
-# stayed NODE ID: the guest is where it was, has lived through all, and the other node has nothing of it.
+# stayed NODE ID: the guest runs there in its first boot, and the other node has nothing of it.
 stayed() {
     runs_on "$1" "$2"
-    lived "$2"
+    booted_once "$2"
     gone_from "$(other "$1")" "$2"
-    at_rest
+    wait_until_clean
 }
-# moved NODE ID: the same after it has gone there.
+# moved NODE ID: the same, after a migration to NODE.
 moved() { stayed "$@"; }

@@ -1,6 +1,6 @@
 #!/bin/bash
-# A container of Debian's own, with systemd in it, moves there and back: nothing that its service had synced before the stop is lost,
-# and dpkg finds each file as it found it before.
+# A Debian container with systemd moves there and back: nothing is lost that its service had synced before the stop,
+# and dpkg finds every file of its packages as before.
 . "$(dirname "$0")/../lab/containers.sh"
 
 # as_packaged NODE: what `dpkg --verify` prints there, which may be nothing; a last line shows that it has run to its end.

@@ -1,5 +1,5 @@
 #!/bin/bash
-# FAULTS 10: the link is lost for ten seconds while memory crosses, and back: the migration comes to its end.
+# FAULTS 10: the link is down for ten seconds while memory moves: the migration completes.
 . "$(dirname "$0")/../lab/live.sh"
 
 fresh_lab

@@ -5,7 +5,7 @@
 fresh_lab
 vm node1 100
 vm node2 101
-both_move() { memory_crosses node1 100 && memory_crosses node2 101; }
+both_move() { memory_moves node1 100 && memory_moves node2 101; }
 begin node1 100 node2 --online --bwlimit 10240
 first=$begun first_output=$output
 output=$(mktemp)

@@ -1,5 +1,6 @@
 #!/bin/bash
-# A VM whose disk both nodes see moves by restart without a byte of the disk: iSCSI, GlusterFS, and back.
+# A VM whose disk is on shared storage (iSCSI, GlusterFS) moves by restart, there and back, and no byte of the disk is
+# copied.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab --gluster
@@ -7,7 +8,7 @@ vm node1 100 --disk iscsi --size 256M --data 50
 vm node1 101 --disk gluster --format qcow2 --size 256M --data 50
 for id in 100 101; do
     bytes=$(received node2)
-    # All its disks are shared: it could go in three ways, and one has to be named.
+    # All disks are shared, so three modes are possible, and one has to be named.
     migrate 3 node1 "$id" node2
     says --restart
     migrate 0 node1 "$id" node2 --restart

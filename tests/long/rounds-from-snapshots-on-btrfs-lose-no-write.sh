@@ -1,3 +1,3 @@
 #!/bin/bash
-# What holds on XFS holds on btrfs.
+# What rounds-from-snapshots-lose-no-write.sh proves on XFS, on btrfs.
 FS=btrfs exec "$(dirname "$0")/../nodes/rounds-from-snapshots-lose-no-write.sh"

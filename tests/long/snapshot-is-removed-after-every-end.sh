@@ -1,7 +1,7 @@
 #!/bin/bash
-# FAULTS 18, 31, 45: the snapshot that tells the rounds what a guest has written goes when the migration fails, when it is
-# cancelled, when its worker is killed, when recover finds what was left behind, and when the node boots after its power was cut. Where
-# somebody takes it away before its time, all is read again.
+# FAULTS 18, 31, 45: the snapshot by which the rounds learn what the guest has written is removed when the migration
+# fails, when it is cancelled, when its worker is killed, when recover finds it, and when the node boots after a power
+# cut. If somebody removes the snapshot too early, the whole volume is read again.
 . "$(dirname "$0")/../lab/testing.sh"
 
 images=/var/lib/libvirt/images
@@ -38,7 +38,7 @@ begin_and_wait
 on node1 pkill -KILL vmmigrate-engin
 on node2 pkill -KILL vmmigrate-agent || true
 wait "$begun" || true
-snapshot || fail "who has removed the snapshot?"
+snapshot || fail "the snapshot is gone before recover has run"
 migrate 0 node1 recover
 no_snapshot
 as_it_was node1 100

@@ -1,10 +1,11 @@
 #!/bin/bash
-# FAULTS 28: the source is lost when the target has all of the guest and holds it: nothing starts there but by an administrator's
-# word, given on the target. A source that comes back after all gives way, and says which volumes it has kept.
+# FAULTS 28, 43: the source is lost when the target has all of the guest and holds it. The target starts it only by an
+# administrator's decision, given there. A source that comes back after all gives the guest up, and says which of its
+# volumes are left over.
 . "$(dirname "$0")/../lab/testing.sh"
 
 is_held() { [ "$(state node2 100)" = paused ]; }
-has_given_way() { on node1 vmmigrate recover && [ "$(state node1 100)" = absent ]; }
+has_given_up() { on node1 vmmigrate recover && [ "$(state node1 100)" = absent ]; }
 
 fresh_lab
 vm node1 100 --disk dir --size 256M --data 8 --autostart
@@ -18,14 +19,14 @@ wait_until "the target holds it" 30 is_held
 
 expect 9 on node2 vmmigrate recover
 says "--keep target"
-[ "$(state node2 100)" = paused ] || fail "it was let go without a word"
+[ "$(state node2 100)" = paused ] || fail "it was released without a decision"
 expect 0 on node2 vmmigrate recover 100 --keep target
 runs_on node2 100
 lab records node2 100
 [ "$(autostart node2 100)" = enable ] || fail "autostart did not come along"
 
 lab boot node1
-wait_until "the source has given way" 60 has_given_way
+wait_until "the source has given the guest up" 60 has_given_up
 expect 0 on node1 vmmigrate log 100
 says "left over: /var/lib/libvirt/images/vm100.img"
 runs_on node2 100

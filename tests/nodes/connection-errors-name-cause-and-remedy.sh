@@ -1,11 +1,11 @@
 #!/bin/bash
-# FAULTS 1, 47: a target that cannot be reached, is not who it was, or answers with something else than our agent: each way has its
-# own words and remedy, status 3, and the guest goes on.
+# FAULTS 1, 47: the target cannot be reached, has another host key, or something else than our agent answers there.
+# Each case has its own message and remedy and exit status 3, and the guest runs on.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab
 lab guest node1 100 --disk dir --size 16M --start
-# cannot "WORDS" "REMEDY": the migration is refused so, and nothing is begun.
+# cannot MESSAGE REMEDY: the migration is refused with both, and nothing is begun.
 cannot() {
     migrate 3 node1 100 node2 --restart
     says "$1"
@@ -18,13 +18,13 @@ on node2 cp "$keys" /root/keys
 on node1 sh -c "cp $known /root/known 2>/dev/null || touch /root/known; cp /etc/ssh/ssh_known_hosts /root/ssh_known_hosts
     cp /etc/vmmigrate/vmmigrate.conf /root/conf"
 
-# The agent's command is another program.
+# The key's forced command is another program.
 on node2 sed -i 's|command="[^"]*"|command="echo hello"|' "$keys"
 cannot "node2: what answers there is not vmmigrate's agent" "install the package vmmigrate on node2"
 on node2 sed -i 's|command="[^"]*"|command="head -c 3000000 /dev/zero"|' "$keys"
 cannot "node2: what answers there is not vmmigrate's agent" "install the package vmmigrate on node2"
-on node2 sed -i 's|command="[^"]*"|command="echo no such luck >\&2; exit 1"|' "$keys"
-cannot "node2 ended the connection instead of answering: no such luck" "vmmigrate node add node2"
+on node2 sed -i 's|command="[^"]*"|command="echo out of order >\&2; exit 1"|' "$keys"
+cannot "node2 ended the connection instead of answering: out of order" "vmmigrate node add node2"
 migrate 0 node1 node add node2 10.77.0.2
 migrate 0 node1 node test
 on node2 cp /root/keys "$keys"
@@ -39,7 +39,7 @@ on node2 sed -i '/vmmigrate/d' "$keys"
 cannot "key" "vmmigrate node add node2"
 on node2 cp /root/keys "$keys"
 
-# The host key is unknown; another one than it was.
+# The host key is unknown, then another one.
 on node1 sh -c "rm -f $known /etc/ssh/ssh_known_hosts"
 cannot "host key" "vmmigrate node add node2"
 on node1 sh -c 'ssh-keygen -q -t ed25519 -N "" -f /root/other; for name in node2 10.77.0.2; do
@@ -47,7 +47,7 @@ on node1 sh -c 'ssh-keygen -q -t ed25519 -N "" -f /root/other; for name in node2
 cannot "host key" "known_hosts"
 on node1 sh -c "cp /root/known $known; cp /root/ssh_known_hosts /etc/ssh/ssh_known_hosts"
 
-# Nobody listens; nobody answers; the name says nothing.
+# Nothing listens on the port; the name cannot be resolved; nothing answers.
 on node1 sed -i '/^\[node node2\]/a port = 2222' /etc/vmmigrate/vmmigrate.conf
 cannot "nothing listens on 10.77.0.2 port 2222" "set port in [node node2]"
 on node1 cp /root/conf /etc/vmmigrate/vmmigrate.conf

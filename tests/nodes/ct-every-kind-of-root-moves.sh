@@ -1,13 +1,13 @@
 #!/bin/bash
-# A loop-mounted image, an overlay, an unprivileged container's tree and a btrfs subvolume move, and with them every record that was
-# written before the stop.
+# Containers on a loop-mounted image, on an overlay, with an unprivileged tree and on a btrfs subvolume move, and every
+# record that was written before the stop arrives.
 . "$(dirname "$0")/../lab/containers.sh"
 
-begins() { # ID: it runs on node1
+starts() { # ID: starts it on node1
     on node1 lxc-start -n "$1"
     lab wait-ticks "$1" 5
 }
-moves() { # ID: it is on node2, alive, nothing lost, nothing left
+moves() { # ID: moves it to node2; nothing is lost, nothing is left
     second_try node1 "$1"
     records node2 "$1"
 }
@@ -17,20 +17,20 @@ fresh_lab --images btrfs --images-size 1G
 lab container node1 201
 on node1 sh -ec "cd /var/lib/lxc/201; truncate -s 64M rootdev; mkfs.ext4 -q -d rootfs rootdev; rm -r rootfs; mkdir rootfs
     sed -i 's|^$root.*|${root}loop:/var/lib/lxc/201/rootdev|' config"
-begins 201
+starts 201
 moves 201
-[ "$(on node2 sh -c 'ls /var/lib/lxc/201')" = "$(printf 'config\nrootdev\nrootfs')" ] || fail "it lies otherwise on node2"
+[ "$(on node2 sh -c 'ls /var/lib/lxc/201')" = "$(printf 'config\nrootdev\nrootfs')" ] || fail "other files are on node2: $(on node2 ls /var/lib/lxc/201)"
 
 lab container node1 202
 on node1 sh -ec "cd /var/lib/lxc/202; mkdir -p /srv/base delta0; cp -a rootfs/. /srv/base; rm -r rootfs; mkdir rootfs
     sed -i 's|^$root.*|${root}overlay:/srv/base:/var/lib/lxc/202/delta0|' config"
-begins 202
+starts 202
 moves 202
 says "lower: read-only, has crossed while the guest ran"
 on node1 test -d /srv/base/bin || fail "the lower tree is gone from node1"
 
 lab container node1 203 --unprivileged
-begins 203
+starts 203
 on node2 sh -c 'echo someone:120000:65536 >>/etc/subuid'
 migrate 3 node1 203 node2
 says "another user's in /etc/subuid"
@@ -41,7 +41,7 @@ moves 203
 lab container node1 204
 on node1 sh -ec "cd /var/lib/lxc/204; images=/var/lib/libvirt/images; btrfs -q subvolume create \$images/204
     cp -a rootfs/. \$images/204; rm -r rootfs; sed -i \"s|^$root.*|${root}btrfs:\$images/204|\" config"
-begins 204
+starts 204
 moves 204
 [ "$(on node2 stat -c %i /var/lib/libvirt/images/204)" = 256 ] || fail "it is no subvolume on node2"
 on node1 test ! -e /var/lib/libvirt/images/204 || fail "the subvolume is still on node1"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A container whose root is a directory that both nodes see moves by restart without a byte of it, there and back.
+# A container whose root is on shared storage moves by restart, there and back, and no byte of it is copied.
 . "$(dirname "$0")/../lab/containers.sh"
 
 fresh_lab --gluster
@@ -7,7 +7,7 @@ lab container node1 200 --data 80 --autostart
 on node1 sh -ec 'cd /var/lib/lxc/200; mv rootfs /mnt/shared/200
     sed -i "s|^lxc.rootfs.path = .*|lxc.rootfs.path = dir:/mnt/shared/200|" config; lxc-start -n 200'
 lab wait-ticks 200 5
-# GlusterFS reads what the container runs, and the records.
+# Some bytes arrive: GlusterFS reads the programs that the container starts, and the records.
 bytes=$(received node2)
 second_try node1 200
 bytes=$(($(received node2) - bytes))

@@ -1,6 +1,6 @@
 #!/bin/bash
-# --data=tls: a VM's disk goes over a port of the target's range and arrives whole. Without a free port in the range it is refused with the
-# way out, and a cut in the middle leaves the guest where it was; the next try goes on from there.
+# --data=tls copies a VM's disk over a port of the target's range. If no port of the range is free, the migration is
+# refused with the remedy. If the copy is cut, the guest stays on the source and the next try completes.
 . "$(dirname "$0")/../lab/testing.sh"
 
 ports() { on "$1" sh -ec "printf '\n[migration]\ndata_ports = $2\n' >>/etc/vmmigrate/vmmigrate.conf"; }
@@ -12,14 +12,14 @@ ports node1 22
 vm node1 100 --disk dir --size 256M --data 60
 
 begin node1 100 node2 --restart --data tls --bwlimit 8192
-wait_until "data cross a port of the range" 60 over_the_port node2
+wait_until "data go over a port of the range" 60 over_the_port node2
 until_says "precopy vda: 1"
 on node2 pkill -KILL vmmigrate-agent
 finish 1
 as_it_was node1 100 disable
 
 begin node1 100 node2 --restart --data tls
-wait_until "data cross a port of the range" 60 over_the_port node2
+wait_until "data go over a port of the range" 60 over_the_port node2
 finish 0
 runs_on node2 100
 gone_from node1 100

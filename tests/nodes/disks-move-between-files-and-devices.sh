@@ -1,13 +1,13 @@
 #!/bin/bash
-# --targetstorage between a directory and block devices (loop devices here), both ways, and from device to device: what the guest had
-# synced is there though the device held something else, zeros are zeros, the definition names what is there. A device that is too small,
-# another guest's or mounted is refused, and so is a qcow2 image.
+# --targetstorage between a directory and block devices (loop devices here), both ways, and from device to device: what
+# the guest had synced arrives although the device had other content, zeros are zeros, and the definition names what is
+# there. A device that is too small, another guest's or mounted is refused, and so is a qcow2 image.
 . "$(dirname "$0")/../lab/testing.sh"
 
 pool=/srv/disks images=/var/lib/libvirt/images
 
-# device NODE NAME SIZE: a link in the node's pool to a device full of old content. It goes with the node: only a process of its keeps
-# the device.
+# device NODE NAME SIZE: a link in the node's pool to a loop device full of old content. The device disappears with the node, since
+# only a process of the node keeps it open.
 device() {
     on "$1" sh -ec 'mkdir -p "$1"
         head -c "$3" /dev/zero | tr "\0" x >"'$images'/backing-$2"
@@ -19,9 +19,10 @@ device() {
 }
 source_of() { on "$1" virsh dumpxml --inactive vm100 | grep -o "<source .*'/>" | head -n 1; }
 type_of() { on "$1" virsh dumpxml --inactive vm100 | grep -o "<disk type='[a-z]*'"; }
-lies() {
-    [ "$(type_of "$1")" = "<disk type='$2'" ] || fail "the definition says $(type_of "$1") in place of $2"
-    grep -qF "'$3'" <<<"$(source_of "$1")" || fail "the definition says $(source_of "$1") in place of $3"
+# defined_as NODE TYPE SOURCE: how the definition there names the disk.
+defined_as() {
+    [ "$(type_of "$1")" = "<disk type='$2'" ] || fail "the definition says $(type_of "$1") instead of $2"
+    grep -qF "'$3'" <<<"$(source_of "$1")" || fail "the definition says $(source_of "$1") instead of $3"
 }
 
 fresh_lab
@@ -53,7 +54,7 @@ echo "== file to device, while it runs"
 migrate 0 node1 100 node2 --restart --targetstorage disks
 runs_on node2 100
 gone_from node1 100
-lies node2 block $pool/vm100
+defined_as node2 block $pool/vm100
 lab records node2 100
 [ "$(on node2 cmp -n $((8 << 20)) -i $((64 << 20)):0 "$pool/vm100" /dev/zero 2>&1)" = "" ] || fail "old content where zeros should be"
 nothing_left
@@ -63,11 +64,11 @@ migrate 0 node2 100 node1 --restart
 says "$pool/vm100 stays on node2 with what it held"
 runs_on node1 100
 gone_from node2 100
-lies node1 block $pool/vm100
+defined_as node1 block $pool/vm100
 lab records node1 100
 
 echo "== device to file, while it runs"
 second_try node1 100 --restart --targetstorage disks:images
-lies node2 file $images/vm100.raw
+defined_as node2 file $images/vm100.raw
 lab records node2 100
 [ -b "$(on node1 realpath $pool/vm100)" ] || fail "the device is gone"

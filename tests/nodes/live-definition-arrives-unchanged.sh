@@ -1,9 +1,10 @@
 #!/bin/bash
-# Live: title, description, other people's metadata and autostart are the same to the letter on the other node, and back.
+# Live migration: title, description, foreign metadata and autostart are exactly the same on the other node, and on the
+# way back.
 . "$(dirname "$0")/../lab/live.sh"
 
 definition() { on "$1" virsh dumpxml --inactive vm100; }
-is_whole() {
+is_unchanged() {
     [ "$(definition "$1")" = "$definition" ] || fail "the definition has changed: $(diff <(echo "$definition") <(definition "$1"))"
     [ "$(autostart "$1" 100)" = enable ] || fail "autostart did not come along"
 }
@@ -17,6 +18,6 @@ definition=$(definition node1)
 
 migrate 0 node1 100 node2 --online
 moved node2 100
-is_whole node2
+is_unchanged node2
 second_try node2 100 --non-live
-is_whole node1
+is_unchanged node1

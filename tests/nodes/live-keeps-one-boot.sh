@@ -1,16 +1,16 @@
 #!/bin/bash
-# A running VM on shared storage moves live over ssh, live over TCP, and paused: each time it goes on in the same boot, nothing of its
-# life comes twice, and what the command says of its downtime is what its ticks show.
+# A running VM on shared storage moves live over ssh, live over TCP, and paused. Each time it goes on in the same boot,
+# no tick comes twice, and the downtime is reported.
 . "$(dirname "$0")/../lab/live.sh"
 
-# downtime_is_told: within 150 ms of the longest gap in the ticks (whose beat is 100 ms).
+# downtime_is_told ID SINCE: the command reports a downtime. It is printed beside the longest gap in the ticks.
 downtime_is_told() {
     local id=$1 since=$2 told gap
     told=$(sed -n 's/^downtime \([0-9.]*\) s$/\1/p' <<<"$said")
     gap=$(lab ticks "$id" --since "$since" | sed -n 's/.* stood_ms=\([0-9]*\) .*/\1/p')
-    echo "downtime: told $told s, seen $gap ms"
-    # How near the two are is for the bench to say: ticks come late on a busy machine.
-    [ -n "$told" ] && [ -n "$gap" ] || fail "it did not say how long the guest stood"
+    echo "downtime: reported $told s, gap in the ticks $gap ms"
+    # They are not compared, since ticks come late on a busy machine; the bench does that.
+    [ -n "$told" ] && [ -n "$gap" ] || fail "it did not report a downtime"
 }
 
 moves() {

@@ -1,5 +1,6 @@
 #!/bin/bash
-# QEMU runs as libvirt-qemu, as Debian installs it: both ways of carrying memory work, there and back.
+# QEMU runs as the user libvirt-qemu, as Debian installs it: live migration over ssh and over TCP works, there and
+# back.
 . "$(dirname "$0")/../lab/live.sh"
 
 fresh_lab --qemu-user libvirt-qemu
@@ -10,4 +11,4 @@ moved node2 100
 migrate 0 node2 100 node1 --online --migration_type insecure
 moved node1 100
 second_try node1 100 --non-live
-lived 100
+booted_once 100

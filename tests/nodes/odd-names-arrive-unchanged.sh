@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 42, 47: names and paths with spaces, quotes, markup, UTF-8, percent signs and dots travel as they are; what could mean
-# another file is refused.
+# FAULTS 42, 47: names and paths with spaces, quotes, markup, UTF-8, percent signs and dots arrive unchanged. A path
+# that could mean another file is refused.
 . "$(dirname "$0")/../lab/testing.sh"
 
 images=/var/lib/libvirt/images
@@ -19,11 +19,11 @@ for name in "${names[@]}"; do
     on node1 test ! -e "$images/$name.img" || fail "$name.img is left on node1"
     id=$((id + 1))
 done
-# By its name.
+# The guest is named by its name instead of its id.
 migrate 0 node2 "two words & <more>" node1
 on node1 virsh domstate "two words & <more>"
 
-# A path that could mean another file than it says.
+# A path that could mean another file.
 lab guest node1 120 --disk dir --size 4M
 on node1 sh -ec "virsh -q dumpxml vm120 | sed 's|$images/vm120.img|/var/lib/libvirt/qemu/../images/vm120.img|' | virsh -q define /dev/stdin >/dev/null"
 migrate 3 node1 120 node2

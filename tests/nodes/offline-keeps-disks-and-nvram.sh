@@ -1,5 +1,5 @@
 #!/bin/bash
-# A stopped VM moves with all its disks, its NVRAM and its autostart, and stays stopped; a snapshot within a qcow2 image too.
+# A stopped VM moves with all disks, NVRAM and autostart, and stays stopped; disks stay sparse.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab
@@ -25,7 +25,7 @@ gone_from node1 100
 nothing_left
 lab records node2 100
 
-# Typed where it is not, with an option that makes no difference.
+# The command is typed on the node that does not have the guest, with an option that makes no difference.
 migrate 0 node1 vm100 node1 --online
 [ "$(state node1 100)" = "shut off" ] || fail "it is $(state node1 100) on node1"
 [ "$(digest node1)" = "$digest" ] || fail "not the same bytes: $(digest node1)"

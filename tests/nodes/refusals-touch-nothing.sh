@@ -1,10 +1,10 @@
 #!/bin/bash
-# FAULTS 1, 3, 4, 5, 6, 56 and what people type: each is refused with its own exit status, words and remedy, before anything is
-# touched on either node.
+# FAULTS 1, 3, 4, 5, 6, 56 and mistyped commands: each is refused with its own exit status, message and remedy, before
+# anything is touched on either node.
 . "$(dirname "$0")/../lab/testing.sh"
 
 images=/var/lib/libvirt/images
-# All that a refusal may not touch: definitions, states, volumes, records.
+# Everything that a refusal must not touch: definitions, states, volumes, records.
 everything() {
     local node
     for node in node1 node2; do
@@ -14,12 +14,12 @@ everything() {
     done
 }
 before=
-# refused STATUS "WORDS" "REMEDY" NODE ARGUMENTS...
+# refused STATUS MESSAGE REMEDY NODE ARGUMENTS...
 refused() {
-    local status=$1 words=$2 remedy=$3
+    local status=$1 message=$2 remedy=$3
     shift 3
     migrate "$status" "$@"
-    says "$words"
+    says "$message"
     says "$remedy"
 }
 untouched() { [ "$(everything)" = "$before" ] || fail "something was touched: $(diff <(echo "$before") <(everything))"; }
@@ -32,7 +32,7 @@ on node1 sh -ec "virsh -q dumpxml vm102 | sed '/<uuid>/d; /mac address/d; s|<nam
     virsh -q define /root/103 >/dev/null"
 before=$(everything)
 
-# What is typed wrong.
+# Mistyped commands.
 refused 2 "unknown option --onlin" "did you mean --online?" node1 100 node2 --onlin
 refused 2 "--timeout takes" "number" node1 100 node2 --restart --timeout soon
 refused 2 "--online and --restart exclude each other" "one way" node1 100 node2 --online --restart
@@ -55,14 +55,14 @@ refused 5 "no node nodo2" "did you mean node2" node1 node test nodo2
 refused 1 "is not at work" "" node1 cancel 100
 untouched
 
-# Two guests that answer to one id.
+# Two guests have the same id.
 on node1 sh -ec "virsh -q dumpxml twin | sed 's|id=\"103\"|id=\"102\"|' | virsh -q define /dev/stdin >/dev/null"
 before=$(everything)
 refused 2 "102" "vm102" node1 102 node2
 untouched
 on node1 virsh -q undefine twin
 
-# What is on the target already: its id, its name, its UUID.
+# The target has a guest of the same name, id, or UUID already.
 on node1 virsh -q dumpxml vm102 >/tmp/"$LAB.xml"
 for change in 's|<name>vm102|<name>other|; /<uuid>/d' "/<uuid>/d; s|id='102'|id='555'|; s|id=\"102\"|id=\"555\"|" \
     "s|<name>vm102|<name>other|; s|id='102'|id='555'|; s|id=\"102\"|id=\"555\"|"; do
@@ -73,14 +73,14 @@ for change in 's|<name>vm102|<name>other|; /<uuid>/d' "/<uuid>/d; s|id='102'|id=
     on node2 sh -c 'for vm in $(virsh list --all --name); do virsh -q undefine $vm; done'
 done
 rm /tmp/"$LAB.xml"
-# A file in the place of a volume's.
+# The target has a file at the path of a volume.
 on node2 sh -c "echo precious >$images/vm101.qcow2"
 before=$(everything)
 refused 3 "$images/vm101.qcow2 is on node2 already" "--replace" node1 101 node2
 untouched
 on node2 rm "$images/vm101.qcow2"
 
-# What cannot come along.
+# A snapshot, a backing file, a missing volume.
 on node1 virsh -q snapshot-create-as vm101 first >/dev/null
 before=$(everything)
 refused 3 "snapshot" "virsh snapshot-delete" node1 101 node2
@@ -96,7 +96,7 @@ refused 3 "$images/vm101.qcow2 is not there" "mounted" node1 101 node2
 untouched
 on node1 sh -ec "rm $images/away; mv $images/base.qcow2 $images/vm101.qcow2"
 
-# A directory of each node's own that the configuration calls shared.
+# A local directory of each node is configured as shared.
 for node in node1 node2; do
     on "$node" sh -c "printf '\n[storage images]\npath = $images\nshared = yes\n' >>/etc/vmmigrate/vmmigrate.conf"
 done
@@ -111,7 +111,7 @@ before=$(everything)
 refused 3 "vmbr7" "node2" node1 102 node2
 untouched
 
-# libvirt down on either side.
+# libvirtd does not run on one of the nodes.
 lab libvirtd node2 stop
 migrate 3 node1 100 node2 --restart
 says "libvirt"
@@ -123,7 +123,7 @@ says "libvirt"
 says "node1"
 lab libvirtd node1 start
 
-# An old copy of a guest that has moved on.
+# An old copy of a guest that has moved away.
 on node1 sh -ec "virsh -q dumpxml vm100 >/root/old.xml; cp --sparse=always $images/vm100.img $images/old.img"
 migrate 0 node1 100 node2 --restart
 on node1 sh -ec "mv $images/old.img $images/vm100.img; virsh -q define /root/old.xml >/dev/null"

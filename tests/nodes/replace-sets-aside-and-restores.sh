@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 4: --replace puts a stopped guest and a file out of the way on the target - back again when the migration fails, for good
-# when it has succeeded. A guest that runs is never replaced.
+# FAULTS 4: --replace sets aside a stopped guest and a file that are in the way on the target. They come back if the
+# migration fails, and are removed after it has succeeded.
 . "$(dirname "$0")/../lab/testing.sh"
 
 images=/var/lib/libvirt/images kernel=/var/lib/libvirt/boot/vmmigrate-lab-vmlinuz
@@ -14,13 +14,13 @@ theirs=$(on node2 virsh dumpxml --inactive vm100)
 migrate 3 node1 100 node2 --restart
 says "--replace"
 
-# It cannot be started there: all that was set aside comes back.
+# The guest cannot be started there: everything that was set aside comes back.
 on node2 sh -ec "mv $kernel $kernel.away; mkdir $kernel"
 migrate 1 node1 100 node2 --restart --replace
 runs_on node1 100
-wait_until "nothing is left" 30 settled
-[ "$(on node2 cat "$images/vm100.img")" = precious ] || fail "their file is gone"
-[ "$(on node2 virsh dumpxml --inactive vm100)" = "$theirs" ] || fail "their guest is not what it was"
+wait_until "nothing is left" 30 is_clean
+[ "$(on node2 cat "$images/vm100.img")" = precious ] || fail "the file that was set aside is gone"
+[ "$(on node2 virsh dumpxml --inactive vm100)" = "$theirs" ] || fail "the guest that was set aside has changed"
 on node2 sh -ec "rmdir $kernel; mv $kernel.away $kernel"
 
 second_try node1 100 --restart --replace

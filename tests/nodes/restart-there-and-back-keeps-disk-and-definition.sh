@@ -1,6 +1,6 @@
 #!/bin/bash
-# A VM with local disks (raw, qcow2) moves by restart and comes back: what it had synced is on the disk, its definition is the
-# same to the letter, autostart goes along, and the way back over a seed sends less than a twentieth.
+# A VM with local disks (raw, qcow2) moves by restart and comes back: what it had synced is on the disk, its definition
+# is exactly the same, autostart is kept, and the way back with a seed sends less than a twentieth.
 . "$(dirname "$0")/../lab/testing.sh"
 
 definition() { on "$1" virsh dumpxml --inactive "vm$2"; }
@@ -19,15 +19,15 @@ second 'line'"
     lab records node2 "$id"
     [ "$(definition node2 "$id")" = "$definition" ] || fail "the definition has changed: $(definition node2 "$id")"
     [ "$(autostart node2 "$id")" = enable ] || fail "autostart did not come along"
-    wait_until "nothing but the seed is left" 20 settled
+    wait_until "nothing but the seed is left" 20 is_clean
     expect 0 on node2 vmmigrate status "qemu/$id"
     says "TASK OK"
 
-    # Typed on the node that it is to go to: the node that has it carries it out.
+    # The command is typed on the target; the node that has the guest carries it out.
     bytes=$(received node1)
     migrate 0 node1 "$id" node1 --restart
     bytes=$(($(received node1) - bytes))
-    [ "$bytes" -lt $((100 * 1024 * 1024 / 20)) ] || fail "$bytes bytes crossed on the way back"
+    [ "$bytes" -lt $((100 * 1024 * 1024 / 20)) ] || fail "$bytes bytes were sent on the way back"
     runs_on node1 "$id"
     gone_from node2 "$id"
     lab records node1 "$id"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# FAULTS 53: a directory that the configuration calls local and that is one and the same on both nodes: a copy would overwrite its
-# own source, so it is refused, and the disk stays whole.
+# FAULTS 53: a directory that is configured as local is the same network mount on both nodes. A copy would overwrite
+# its own source: it is refused, and the disk is intact.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab --gluster

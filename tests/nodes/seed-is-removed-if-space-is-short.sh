@@ -1,6 +1,6 @@
 #!/bin/bash
-# Seeds count as free: a guest that fits only without the seed of another goes, and the seed is gone then. What a storage's section says
-# of seeds holds without an option, and a file that is not ours is left alone.
+# The space of seeds counts as free: a guest that fits only without another guest's seed moves, and the seed is
+# removed. A storage's section keeps seeds without an option. A file that is not ours is left alone.
 . "$(dirname "$0")/../lab/testing.sh"
 
 fresh_lab --images ext4 --images-size 700M
@@ -19,9 +19,9 @@ on node1 rm -f /var/lib/libvirt/images/vm101.img
 
 lab guest node1 102 --disk dir --size 300M --data 250
 free=$(on node2 df --output=avail -B1 /var/lib/libvirt/images | tail -n 1)
-[ "$free" -lt $((250 * 1024 * 1024)) ] || fail "the test proves nothing: $free bytes are free"
+[ "$free" -lt $((250 * 1024 * 1024)) ] || fail "the guest would fit without removing the seed: $free bytes are free"
 migrate 0 node1 102 node2
 [ "$(state node2 102)" = "shut off" ] || fail "it is $(state node2 102) on node2"
 seeds | grep -q vm101 && fail "the seed is still there: $(seeds)"
-[ "$(on node2 cat /var/lib/libvirt/images/.vmmigrate-seed-other.img)" = precious ] || fail "a stranger's file is gone"
+[ "$(on node2 cat /var/lib/libvirt/images/.vmmigrate-seed-other.img)" = precious ] || fail "the file that is no seed is gone"
 nothing_left
