@@ -1,8 +1,8 @@
 /* null.c: guests that are files, so that the engine can be tested without a hypervisor, ssh or root.
  *
  * Each node's machine is a directory (guest_env.null_root); the machines of one test are side by side in a directory
- * <dir>. A guest is the file <root>/guests/ID.json: {"definition": text, "state", "autostart", "reason",
- * "memory": a text that each start makes anew and that a migration moves}.
+ * <dir>. A guest is the file <root>/guests/ID.json: {"definition": text, "state", "autostart", "reason" (why it is off),
+ * "managed_save", "snapshots", "memory": a text that each start makes anew and that a migration moves}.
  * Its definition is JSON: {"id","name","uuid","memory","volumes","behaviours"}.
  *
  * While a guest runs, the file <dir>/running-UUID exists. If that file is there already when a guest starts, the guest
@@ -122,14 +122,14 @@ static void mark_stopped(const char *root, struct json_object *guest)
 
 /* Changes the guest's state. */
 static int null_enter(const char *root, const char *id, struct json_object *guest, const char *state,
-		      struct vmm_error **err)
+		      const char *reason, struct vmm_error **err)
 {
 	bool was = str_same(json_text(guest, "state"), "running"), will = !strcmp(state, "running");
 	if (was && !will)
 		mark_stopped(root, guest);
 	if (!was && will)
 		mark_running(root, guest);
-	json_put(guest, "state:s reason:s", state, NULL);
+	json_put(guest, "state:s reason:s", state, reason);
 	return null_save(root, id, guest, err);
 }
 
@@ -145,12 +145,14 @@ static int null_host_facts(struct guest_host *host, struct json_object **facts, 
 static struct json_object *facts_of(const char *id, struct json_object *guest)
 {
 	vmm_auto_json struct json_object *definition = definition_of(guest);
-	return json_make("kind:s id:s name:s uuid:s title:s state:s persistent:b autostart:b memory:i vcpus:d pinned:d "
+	return json_make("kind:s id:s name:s uuid:s title:s state:s persistent:b autostart:b managed_save:b "
+			 "snapshots:i memory:i vcpus:d pinned:d "
 			 "volumes:O networks:O "
 			 "definition:s",
 			 "null", id, json_text(definition, "name"), json_text(definition, "uuid"),
 			 json_text(definition, "title"), json_text_or(guest, "state", "shutoff"), 1,
-			 (int)json_true(guest, "autostart"), json_number(definition, "memory"), 1, -1,
+			 (int)json_true(guest, "autostart"), (int)json_true(guest, "managed_save"),
+			 json_number(guest, "snapshots"), json_number(definition, "memory"), 1, -1,
 			 json_at(definition, "volumes"), json_at(definition, "networks"),
 			 json_text(guest, "definition"));
 }
@@ -268,7 +270,7 @@ static int null_start(struct guest_host *host, const char *id, bool held, struct
 		return error_set(err, VMM_FAILED, "start-failed", "guest %s cannot be started here", id);
 	vmm_auto_free char *memory = random_hex(8);
 	json_put(guest, "memory:s", memory);
-	return null_enter(root_of(host), id, guest, held ? "paused" : "running", err);
+	return null_enter(root_of(host), id, guest, held ? "paused" : "running", NULL, err);
 }
 
 static int null_release(struct guest_host *host, const char *id, struct vmm_error **err)
@@ -278,9 +280,9 @@ static int null_release(struct guest_host *host, const char *id, struct vmm_erro
 		return -1;
 	if (!str_same(json_text(guest, "state"), "paused"))
 		return error_set(err, VMM_FAILED, "guest-state", "guest %s is not held", id);
-	if (null_enter(root_of(host), id, guest, "running", err) < 0)
+	if (null_enter(root_of(host), id, guest, "running", NULL, err) < 0)
 		return -1;
-	return has_behaviour(guest, "dies") ? null_enter(root_of(host), id, guest, "shutoff", err) : 0;
+	return has_behaviour(guest, "dies") ? null_enter(root_of(host), id, guest, "shutoff", "crashed", err) : 0;
 }
 
 static int null_destroy(struct guest_host *host, const char *id, struct vmm_error **err)
@@ -288,7 +290,7 @@ static int null_destroy(struct guest_host *host, const char *id, struct vmm_erro
 	vmm_auto_json struct json_object *guest = NULL;
 	if (null_load(root_of(host), id, &guest, err) < 0)
 		return -1;
-	return guest ? null_enter(root_of(host), id, guest, "shutoff", err) : 0;
+	return guest ? null_enter(root_of(host), id, guest, "shutoff", "destroyed", err) : 0;
 }
 
 static int null_stop(struct guest_host *host, const char *id, int limit_ms, bool force, bool (*cancelled)(void *),
@@ -300,7 +302,7 @@ static int null_stop(struct guest_host *host, const char *id, int limit_ms, bool
 		return -1;
 	if (has_behaviour(guest, "deaf") && !force)
 		return error_set(err, VMM_FAILED, "shutdown-timeout", "guest %s did not shut down in time", id);
-	return null_enter(root_of(host), id, guest, "shutoff", err);
+	return null_enter(root_of(host), id, guest, "shutoff", "shutdown", err);
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -333,23 +335,23 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 			return error_set(err, VMM_CANCELLED, "cancelled", "migration of %s was cancelled", id);
 		}
 		if (step == 2 && has_behaviour(here, "source-dies"))
-			return null_enter(root, id, here, "shutoff", err) < 0
+			return null_enter(root, id, here, "shutoff", "crashed", err) < 0
 				       ? -1
 				       : error_set(err, VMM_FAILED, "link-lost", "the process of guest %s has ended",
 						   id);
 		if (step == 2 && has_behaviour(here, "break"))
 			return error_set(err, VMM_FAILED, "migration-failed", "memory of %s did not arrive", id);
 	}
-	if (null_enter(root, id, here, "paused", err) < 0)
+	if (null_enter(root, id, here, "paused", NULL, err) < 0)
 		return -1;
 	json_put(there, "state:s memory:s", "paused", json_text(here, "memory"));
 	if (null_save(peer, id, there, err) < 0)
 		return -1;
 	if (has_behaviour(here, "finish-lost")) {
-		null_enter(root, id, here, "running", NULL);
+		null_enter(root, id, here, "running", NULL, NULL);
 		return error_set(err, VMM_FAILED, "link-lost", "guest %s: the answer to the last step was lost", id);
 	}
-	if (null_enter(root, id, here, "shutoff", err) < 0)
+	if (null_enter(root, id, here, "shutoff", "crashed", err) < 0)
 		return -1;
 	if (has_behaviour(here, "source-lost"))
 		return error_set(err, VMM_FAILED, "link-lost", "the process of guest %s has ended", id);

@@ -172,9 +172,26 @@ static int keep_target(struct migration *m, struct vmm_error **err)
 	return finish(m, err);
 }
 
+/* The journal says that the source began to give the guest up: is all of it still there? */
+static int has_everything(struct migration *m, bool *all, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *state = NULL;
+	if (migration_insist(m, SOURCE, NODE_STATE, NULL, &state, err) < 0)
+		return -1;
+	*all = !str_same(json_text(state, "state"), "absent");
+	plan_each_volume (volume, m->plan)
+		*all &= volume->action != PLAN_COPY || !volume->from || file_there(volume->from);
+	return 0;
+}
+
 static int may_keep_source(struct migration *m, struct vmm_error **err)
 {
+	bool all = false;
 	if (!phases_journal_has(m, "give-up", NULL))
+		return 0;
+	if (!phases_journal_has(m, "given-up", NULL) && has_everything(m, &all, err) < 0)
+		return -1;
+	if (all)
 		return 0;
 	return error_set(err, VMM_NEEDS_DECISION, "given-up", "node %s has given up the volumes of guest %s already",
 			 m->plan->source, m->plan->id);

@@ -58,12 +58,15 @@ static int end_move(struct migration *m, struct vmm_error **err)
 static int hand_over_memory(struct migration *m, struct vmm_error **err)
 {
 	bool replace = json_true(m->request, "options.replace") || m->plan->set_aside;
-	if (advance_both(m, "handover", err) < 0 ||
+	if (check_untouched(m, false, err) < 0 || advance_both(m, "handover", err) < 0 ||
 	    migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
 	    migration_call(m, TARGET, NODE_PERMIT, json_make("replace:b", (int)replace), NULL, err) < 0)
 		return -1;
 	struct vmm_error *hint = NULL;
 	enum resolution resolution;
+	/* From here on a guest that is off because it was migrated may have been moved by this task. */
+	if (journal_add(m->journal, json_make("what:s phase:s object:s", "moving", "handover", m->plan->id), err) < 0)
+		return -1;
 	if (move_memory(m, &hint) == 0 && arrived_in_memory(m))
 		return 0;
 	vmm_auto_error struct vmm_error *verdict = NULL;
@@ -128,9 +131,13 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 }
 
 /* A guest that was paused for the move goes on here. A guest whose memory has moved, and was lost on the target, is
- * started anew. A guest that ended by itself stays off. */
+ * started anew. A guest that ended by itself, or that somebody else has moved away, stays off. */
 static int go_on_here(struct migration *m, struct json_object *state, struct vmm_error **err)
 {
+	if (is_off_by_others(m, state, phases_journal_has(m, "moving", "handover"))) {
+		log_off_by_others(m, state);
+		return 0;
+	}
 	if (str_same(json_text(state, "state"), "shutoff") && str_same(json_text(state, "reason"), "migrated"))
 		return migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
 	bool stands = str_same(json_text(state, "state"), "paused") && !str_same(m->plan->state, "paused");
@@ -190,6 +197,9 @@ int step_commit(struct migration *m, struct plan_volume *volume, struct vmm_erro
 	(void)volume;
 	if (task_cancelled(m->task) && !migration_moves_memory(m))
 		return error_set(err, VMM_CANCELLED, "cancelled", "cancelled just before the commit");
+	/* A guest that somebody has started or edited here since it was copied would be lost. */
+	if (!migration_moves_memory(m) && check_untouched(m, true, err) < 0)
+		return -1;
 	struct json_object *record =
 		json_make("what:s owner:s generation:i", "commit", m->plan->target, m->plan->generation);
 	if (journal_add(m->journal, record, err) < 0)

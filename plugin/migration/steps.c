@@ -167,16 +167,11 @@ int step_post_hooks(struct migration *m, struct plan_volume *volume, struct vmm_
 
 /* ---------------------------------------------------------------- the guest on the source */
 
-/* If somebody has edited the definition meanwhile, the target would get the old one: abort. */
-static int same_definition(struct migration *m, struct vmm_error **err)
+/* undo_stop starts the guest again only where the journal says that it was asked to stop: one that was off before was
+ * turned off by somebody else. */
+static int note_asked(struct migration *m, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *now = NULL;
-	if (migration_call(m, SOURCE, NODE_DEFINITION, NULL, &now, err) < 0)
-		return -1;
-	if (str_same(json_text(now, "definition"), m->plan->definition))
-		return 0;
-	return error_set(err, VMM_FAILED, "definition-changed",
-			 "guest %s: its definition was changed during the migration", m->plan->id);
+	return journal_add(m->journal, json_make("what:s phase:s object:s", "asked", "stop", m->plan->id), err);
 }
 
 int step_stop(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
@@ -185,6 +180,8 @@ int step_stop(struct migration *m, struct plan_volume *volume, struct vmm_error 
 	int64_t limit_s = json_number(m->request, "options.timeout");
 	bool force = json_true(m->request, "options.force_stop");
 	int64_t asked_ms = clock_steady_ms();
+	if (check_untouched(m, false, err) < 0 || note_asked(m, err) < 0)
+		return -1;
 	task_log(m->task, "info", "shutting down %s (waiting up to %lld s); it will be off for about %.1f s",
 		 m->plan->id, (long long)limit_s, (double)m->plan->downtime_ms / 1000);
 	if (migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
@@ -193,7 +190,7 @@ int step_stop(struct migration *m, struct plan_volume *volume, struct vmm_error 
 		return -1;
 	m->stopped_ms = clock_steady_ms();
 	json_put(m->statistics, "shutdown_ms:i", m->stopped_ms - asked_ms);
-	return same_definition(m, err);
+	return check_untouched(m, true, err);
 }
 
 static int restore_autostart(struct migration *m, struct vmm_error **err)
@@ -224,11 +221,18 @@ static int await_late_stop(struct migration *m, struct vmm_error **err)
 	return 0;
 }
 
-/* Starts the guest again on the source, which still has all of its volumes. */
+/* Starts the guest again on the source, which still has all of its volumes; unless somebody else has saved or moved it,
+ * or removed its definition. */
 int undo_stop(struct migration *m, struct vmm_error **err)
 {
-	if (await_late_stop(m, err) < 0 ||
-	    migration_insist(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
+	vmm_auto_json struct json_object *now = NULL;
+	if (!phases_journal_has(m, "asked", "stop"))
+		return 0;
+	if (await_late_stop(m, err) < 0 || migration_insist(m, SOURCE, NODE_INSPECT, NULL, &now, err) < 0)
+		return -1;
+	if (json_true(now, "managed_save") || is_off_by_others(m, now, false))
+		log_off_by_others(m, now);
+	else if (migration_insist(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)
 		return -1;
 	return restore_autostart(m, err);
 }
@@ -338,7 +342,8 @@ int step_confirm(struct migration *m, struct plan_volume *volume, struct vmm_err
 		return -1;
 	struct json_object *args = json_make("volumes:o keep_seed:b", volumes_given_up(m),
 					     (int)json_true(m->request, "options.keep_seed"));
-	if (migration_call(m, SOURCE, NODE_GIVE_UP, args, &left, err) < 0)
+	if (migration_call(m, SOURCE, NODE_GIVE_UP, args, &left, err) < 0 ||
+	    journal_add(m->journal, json_make("what:s", "given-up"), err) < 0)
 		return -1;
 	json_each (item, left, "left")
 		json_append(m->leftovers, "left", json_object_get(item));

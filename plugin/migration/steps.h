@@ -14,6 +14,15 @@ step step_prepare, step_precopy, step_rounds, step_copy, step_verify, step_publi
 step step_handover, step_commit, step_release;					    /* steps-handover.c */
 undo undo_handover;								    /* steps-handover.c */
 
+/* What others do to the guest on the source meanwhile (interference.c). check_untouched: is the guest still as the plan
+ * has it - with `stopped`, is it off, and by our order? Errors "guest-state", "guest-gone", "managed-save",
+ * "definition-changed", "snapshots". */
+int check_untouched(struct migration *m, bool stopped, struct vmm_error **err);
+/* True where somebody else has turned the guest off in a way that forbids to start it again. `moved_by_us`: this task
+ * may have moved its memory. log_off_by_others says that it stays off. */
+bool is_off_by_others(struct migration *m, struct json_object *state, bool moved_by_us);
+void log_off_by_others(struct migration *m, struct json_object *state);
+
 /* Tells the target to remove what it has made for the task, and to forget the task. If the target cannot be told,
  * m->pending is set: the target cannot start anything, and recover tells it later. Error "committed" if the target owns
  * the guest. */

@@ -92,7 +92,7 @@ local_op local_facts, local_guests;								/* facts.c */
 local_op local_record, local_lock, local_advance, local_reclaim, local_unlock, local_permit_op; /* lock.c, power.c */
 local_op local_allocate, local_publish;								/* volumes.c */
 local_op local_freeze, local_thaw;								/* freeze.c */
-local_op local_define, local_autostart, local_state, local_definition, local_start, local_release, local_stop,
+local_op local_define, local_autostart, local_state, local_inspect, local_start, local_release, local_stop,
 	local_destroy, local_migrate_abort; /* power.c */
 local_op local_give_up, local_abort;	    /* undo.c */
 local_op local_seeds;			    /* seeds.c */

@@ -131,10 +131,13 @@
 		MAY(TEXT, reason, "") \
 		MAY(TEXT, job, "") \
 		MAY(TEXT, uuid, "")) \
-	OPERATION(DEFINITION, definition, "says how the guest is defined", \
+	OPERATION(INSPECT, inspect, "says what somebody else may change while a task moves the guest", \
 		OF_GUEST, \
-		NEED(TEXT, definition, "") \
-		NEED(FLAG, autostart, "")) \
+		NEED(NAME, state, "guest_ops->state; \"absent\": there is no such guest, and no more fields") \
+		MAY(TEXT, reason, "") \
+		MAY(TEXT, definition, "") \
+		MAY(FLAG, managed_save, "its memory is saved on this node") \
+		MAY(NUMBER, snapshots, "how many it has")) \
 	OPERATION(START, start, "starts the guest, and has the guard admit just this start", \
 		OF_TASK \
 		NEED(FLAG, held, "it is set up and runs nothing until RELEASE"), \

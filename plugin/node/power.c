@@ -9,15 +9,22 @@ int local_state(struct local_node *node, struct json_object *args, struct json_o
 	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->state(g.host, g.id, reply, err);
 }
 
-int local_definition(struct local_node *node, struct json_object *args, struct json_object **reply,
-		     struct vmm_error **err)
+int local_inspect(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_guest struct local_guest g;
-	vmm_auto_json struct json_object *facts = NULL;
-	if (local_guest_open(node, args, &g, err) < 0 || g.ops->facts(g.host, g.id, &facts, err) < 0)
+	vmm_auto_json struct json_object *facts = NULL, *state = NULL;
+	if (local_guest_open(node, args, &g, err) < 0 || g.ops->state(g.host, g.id, &state, err) < 0)
 		return -1;
-	*reply = json_make("definition:s autostart:b", json_text(facts, "definition"),
-			   (int)json_true(facts, "autostart"));
+	struct json_object *made = json_make("state:s reason:s", json_text(state, "state"), json_text(state, "reason"));
+	if (!str_same(json_text(state, "state"), "absent")) {
+		if (g.ops->facts(g.host, g.id, &facts, err) < 0) {
+			json_object_put(made);
+			return -1;
+		}
+		json_put(made, "definition:s managed_save:b snapshots:i", json_text(facts, "definition"),
+			 (int)json_true(facts, "managed_save"), json_number(facts, "snapshots"));
+	}
+	*reply = made;
 	return 0;
 }
 

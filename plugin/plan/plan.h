@@ -175,7 +175,8 @@ struct plan {
 	char *definition;
 	bool autostart;
 	char *state; /* as guest_ops->state says it */
-	char *boot;  /* the source node's boot id */
+	int64_t snapshots;
+	char *boot; /* the source node's boot id */
 };
 #define plan_each_volume(volume, plan)                                                                                 \
 	for (struct plan_volume *volume = (plan)->volumes; volume < (plan)->volumes + (plan)->volume_count; volume++)

@@ -120,6 +120,114 @@ static void a_guest_that_powers_off_before_the_handover_stays_off_on_the_source(
 	migrate_again_and_free(w, &stopped);
 }
 
+/* Turned off by hand, for a reason that libvirt names. */
+static void goes_off(struct two_nodes *w, const char *reason, bool saved)
+{
+	machine_loses_power(w, NODE1);
+	guest_says(w, NODE1, json_make("reason:s managed_save:b", reason, (int)saved));
+}
+
+static void is_saved(struct two_nodes *w)
+{
+	goes_off(w, "saved", true);
+}
+
+static void is_moved_to_a_third_node(struct two_nodes *w)
+{
+	goes_off(w, "migrated", false);
+}
+
+static void is_powered_off_by_its_user(struct two_nodes *w)
+{
+	goes_off(w, "shutdown", false);
+}
+
+/* FAULTS 74: whatever the moment, what somebody else did to the guest stands, and the migration is undone. */
+static void a_guest_that_others_turn_off_in_the_rounds_stays_as_they_left_it(void **state)
+{
+	(void)state;
+	static const struct {
+		void (*deed)(struct two_nodes *w);
+		const char *code;
+	} deeds[] = {{is_saved, "managed-save"},
+		     {is_moved_to_a_third_node, "guest-state"},
+		     {is_powered_off_by_its_user, "guest-state"}};
+	static const char *const before[] = {"precopy", "rounds", "switch-hooks", "stop"};
+	for (size_t i = 0; i < VMM_COUNT(deeds) * VMM_COUNT(before); i++) {
+		struct outcome outcome;
+		struct two_nodes *w =
+			moves(restart, before[i / VMM_COUNT(deeds)], deeds[i % VMM_COUNT(deeds)].deed, &outcome);
+		expect_undone(w, &outcome, deeds[i % VMM_COUNT(deeds)].code);
+		vmm_auto_free char *now = guest_state(w, NODE1);
+		assert_string_equal(now, "shutoff");
+		assert_true(two_nodes_guard_admits(w, NODE1));
+		assert_true(volume_holds(w, NODE1, false, SEED));
+		two_nodes_free(w);
+	}
+}
+
+/* The memory was not moved by this task: the guest runs elsewhere, and must not be started here as well. */
+static void a_guest_that_others_have_moved_away_is_not_started_by_the_undo(void **state)
+{
+	(void)state;
+	struct outcome outcome;
+	struct two_nodes *w = moves(live, "handover", is_moved_to_a_third_node, &outcome);
+	expect_undone(w, &outcome, "guest-state");
+	vmm_auto_free char *now = guest_state(w, NODE1);
+	assert_string_equal(now, "shutoff");
+	two_nodes_free(w);
+}
+
+static void starts_here(struct two_nodes *w)
+{
+	guest_starts(w, NODE1);
+}
+
+/* FAULTS 73. The guard refuses such a start; a hypervisor without one does not. */
+static void a_stopped_guest_that_is_started_while_it_is_copied_is_not_given_away(void **state)
+{
+	(void)state;
+	static const char *const before[] = {"prepare", "copy", "verify", "publish", "define"};
+	for (size_t i = 0; i < VMM_COUNT(before); i++) {
+		struct outcome outcome;
+		struct two_nodes *w = moves(offline, before[i], starts_here, &outcome);
+		expect_undone(w, &outcome, "guest-state");
+		vmm_auto_free char *now = guest_state(w, NODE1);
+		assert_string_equal(now, "running");
+		two_nodes_free(w);
+	}
+}
+
+/* FAULTS 75. */
+static void a_stopped_guest_that_is_edited_while_it_is_copied_keeps_the_edit(void **state)
+{
+	(void)state;
+	struct outcome outcome;
+	struct two_nodes *w = moves(offline, "define", edits_the_definition, &outcome);
+	expect_undone(w, &outcome, "definition-changed");
+	two_nodes_free(w);
+}
+
+static void takes_a_snapshot(struct two_nodes *w)
+{
+	guest_says(w, NODE1, json_make("snapshots:i", (int64_t)1));
+}
+
+static void a_snapshot_that_is_made_meanwhile_is_not_lost(void **state)
+{
+	(void)state;
+	static const struct variant *const kinds[] = {&variants[0], &variants[2], &variants[4]};
+	static const char *const before[] = {"handover", "stop", "define"};
+	for (size_t i = 0; i < VMM_COUNT(kinds); i++) {
+		struct outcome outcome;
+		struct two_nodes *w = moves(kinds[i], before[i], takes_a_snapshot, &outcome);
+		expect_undone(w, &outcome, "snapshots");
+		vmm_auto_free char *now = guest_state(w, NODE1);
+		assert_string_equal(now, kinds[i]->runs ? "running" : "shutoff");
+		two_nodes_free(w);
+	}
+}
+
 /* ------------------------------------------------------------------ the target */
 
 static void flips_a_bit_of_the_copy(struct two_nodes *w)
@@ -225,6 +333,11 @@ int main(void)
 		cmocka_unit_test(a_volume_written_to_after_the_stop_undoes_the_migration),
 		cmocka_unit_test(a_definition_edited_before_the_stop_undoes_the_migration),
 		cmocka_unit_test(a_guest_that_powers_off_before_the_handover_stays_off_on_the_source),
+		cmocka_unit_test(a_guest_that_others_turn_off_in_the_rounds_stays_as_they_left_it),
+		cmocka_unit_test(a_guest_that_others_have_moved_away_is_not_started_by_the_undo),
+		cmocka_unit_test(a_stopped_guest_that_is_started_while_it_is_copied_is_not_given_away),
+		cmocka_unit_test(a_stopped_guest_that_is_edited_while_it_is_copied_keeps_the_edit),
+		cmocka_unit_test(a_snapshot_that_is_made_meanwhile_is_not_lost),
 		cmocka_unit_test(a_bit_flipped_in_the_copy_is_found_before_the_commit),
 		cmocka_unit_test(another_file_at_the_destination_is_not_replaced),
 		cmocka_unit_test(another_guest_on_the_target_is_not_replaced),

@@ -226,12 +226,37 @@ static void forget_boot(struct two_nodes *w, int node)
 	}
 }
 
+void guest_starts(struct two_nodes *w, int node)
+{
+	struct guest_host *host = host_of(w, node);
+	struct vmm_error *err = NULL;
+	must(w, guest_null.start(host, GUEST, false, &err), err);
+	guest_null.close(host);
+}
+
+void guest_says(struct two_nodes *w, int node, struct json_object *changes)
+{
+	vmm_auto_free char *path = str_format("%s/guests/" GUEST ".json", w->machine[node].root), *text = NULL;
+	vmm_auto_json struct json_object *guest = NULL, *held = changes;
+	struct vmm_error *err = NULL;
+	if (!file_there(path))
+		return;
+	must(w, file_read(path, 1 << 20, &text, NULL, &err), err);
+	must(w, json_parse(text, -1, path, &guest, &err), err);
+	json_object_object_foreach(held, key, value)
+	{
+		json_object_object_add(guest, key, json_object_get(value));
+	}
+	must(w, file_write(path, json_line(guest), strlen(json_line(guest)), 0600, &err), err);
+}
+
 void machine_loses_power(struct two_nodes *w, int node)
 {
 	struct guest_host *host = host_of(w, node);
 	struct vmm_error *err = NULL;
 	must(w, guest_null.destroy(host, GUEST, &err), err);
 	guest_null.close(host);
+	guest_says(w, node, json_make("reason:s", NULL));
 	forget_boot(w, node);
 	two_nodes_forget_memory(w);
 }

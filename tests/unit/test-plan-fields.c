@@ -25,7 +25,7 @@ static const char whole[] =
 	"\"directory\":true,\"tree\":true,\"error\":{\"code\":\"odd\"},\"action\":\"copy\",\"from\":\"/srv/a\","
 	"\"to\":\"/mnt/a\",\"to_storage\":\"mnt\",\"to_kind\":\"dir\",\"temporary\":\"/mnt/.a\",\"track\":\"reflink\","
 	"\"media\":false,\"set_aside\":true}],"
-	"\"definition\":\"<domain/>\",\"autostart\":false,\"state\":\"running\",\"boot\":\"b\"}";
+	"\"definition\":\"<domain/>\",\"autostart\":false,\"state\":\"running\",\"snapshots\":0,\"boot\":\"b\"}";
 
 static struct json_object *parse(const char *text)
 {

@@ -1,0 +1,72 @@
+/* interference.c: what somebody else has done to the guest on the source since the plan was made. An administrator, a
+ * hook or the guest itself may start, stop, save, snapshot, edit or move it at any time. The guest is looked at again
+ * just before it is stopped or its memory moves, after the stop, and before the commit; what differs from the plan, and
+ * was not this task's order, aborts the migration before anything is given up. What the others did stands.
+ */
+#include <string.h>
+
+#include "migration/steps.h"
+
+static int changed(struct migration *m, const char *code, const char *what, const char *hint, struct vmm_error **err)
+{
+	error_set(err, VMM_FAILED, code, "guest %s %s during the migration", m->plan->id, what);
+	return error_hint(err, "%s; then begin again", hint);
+}
+
+/* Only the order of this task ends a guest with one of these reasons. Kinds that do not know a reason say "user". */
+static bool is_our_stop(struct migration *m, const char *reason)
+{
+	if (!strcmp(reason, "destroyed"))
+		return json_true(m->request, "options.force_stop");
+	return !strcmp(reason, "shutdown") || !strcmp(reason, "user") || !strcmp(reason, "unknown");
+}
+
+static int check_state(struct migration *m, bool stopped, struct json_object *now, struct vmm_error **err)
+{
+	const char *state = json_text(now, "state"), *reason = json_text_or(now, "reason", "unknown");
+	const char *wanted = stopped ? "shutoff" : m->plan->state;
+	bool ours = !stopped || m->plan->mode != MODE_RESTART || is_our_stop(m, reason);
+	if (!strcmp(state, wanted) && ours)
+		return 0;
+	error_set(err, VMM_FAILED, "guest-state", "guest %s is %s (%s) and was %s: that was not this migration",
+		  m->plan->id, state, reason, m->plan->state);
+	return error_hint(err, "see who did it, and begin again: vmmigrate check %s", m->plan->id);
+}
+
+int check_untouched(struct migration *m, bool stopped, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *now = NULL;
+	if (migration_call(m, SOURCE, NODE_INSPECT, NULL, &now, err) < 0)
+		return -1;
+	if (str_same(json_text(now, "state"), "absent"))
+		return changed(m, "guest-gone", "was undefined", "define it again on the source", err);
+	if (json_true(now, "managed_save"))
+		return changed(m, "managed-save", "was saved (managed save)",
+			       "start it, so that its memory is not lost", err);
+	if (!str_same(json_text(now, "definition"), m->plan->definition))
+		return changed(m, "definition-changed", "had its definition changed", "see that it is as it should be",
+			       err);
+	if (json_number(now, "snapshots") != m->plan->snapshots)
+		return changed(m, "snapshots", "had a snapshot made or removed",
+			       "remove new ones, if they are not needed", err);
+	return check_state(m, stopped, now, err);
+}
+
+/* Did somebody else turn it off in a way that must not be answered by a start: saved, so that its memory would be lost;
+ * moved to another node, where it runs; killed by hand? `moved_by_us`: its memory may have been moved by this task. */
+bool is_off_by_others(struct migration *m, struct json_object *state, bool moved_by_us)
+{
+	const char *reason = json_text_or(state, "reason", "unknown");
+	if (!str_same(json_text(state, "state"), "shutoff"))
+		return false;
+	return !strcmp(reason, "saved") || !strcmp(reason, "from-snapshot") ||
+	       (!strcmp(reason, "migrated") && !moved_by_us) ||
+	       (!strcmp(reason, "destroyed") && !json_true(m->request, "options.force_stop"));
+}
+
+void log_off_by_others(struct migration *m, struct json_object *state)
+{
+	task_log(m->task, "warning", "guest %s is off on %s (%s), which was not this migration: it stays off",
+		 m->plan->id, m->plan->source, json_text_or(state, "reason", "unknown"));
+	m->warnings++;
+}
