@@ -106,6 +106,10 @@ int local_lock(struct local_node *node, struct json_object *args, struct json_ob
 	}
 	if (record_reserve(node->paths->state, guest, err) < 0)
 		return -1;
+	/* Nobody starts a guest that is off while it is copied: a kind without a guard that reads the record (LXC) has one
+	 * of its own. One that runs gets it when it is stopped. */
+	if (record.state == RECORD_SOURCE && !record.runs && local_own(node, args, false, err) < 0)
+		return -1;
 	*reply = json_make("record:o", record_to_json(&record));
 	return 0;
 }
@@ -206,7 +210,10 @@ int local_unlock(struct local_node *node, struct json_object *args, struct json_
 	/* If the worker died after the commit, the relays that carried the memory are still running. */
 	if (file_there(made) && local_end_relays(node, task, err) < 0)
 		return -1;
-	if (str_same(record.task, task) && unlock_record(node, &record, err) < 0)
+	bool ours = str_same(record.task, task);
+	if (ours && str_same(record.owner, node->base.name) && local_own(node, args, true, err) < 0)
+		return -1;
+	if (ours && unlock_record(node, &record, err) < 0)
 		return -1;
 	vmm_auto_free char *request = str_format("%s/request", dir);
 	if (!file_there(dir))
