@@ -369,6 +369,9 @@ bool lane_ready(struct lane *lane);
 /* The other side said what it must not: error "protocol-error". */
 int protocol_error(struct vmm_error **err, const char *format, ...) VMM_PRINTF(2, 3);
 
+/* The source: receives the target's next frame other than ALIVE. An ERROR frame becomes *err. */
+int protocol_receive(struct stream *stream, struct frame *frame, struct vmm_error **err);
+
 /* OPEN and VERIFY. The name that unpacking gives belongs to the caller. */
 int open_send(struct stream *stream, enum copy_frame type, uint64_t size, const uint8_t key[COPY_KEY], const char *name,
 	      struct vmm_error **err);
@@ -406,9 +409,6 @@ void leaves_get(const struct copy_leaves *leaves, uint64_t extent, struct extent
 void leaves_put(struct copy_leaves *leaves, uint64_t extent, const struct extent_tags *tags);
 
 /* ------------------------------------------------------------------ the source's side (push.c, sender.c) */
-
-/* The next frame that is not ALIVE; an ERROR becomes *err. */
-int source_receive(struct stream *stream, struct frame *frame, struct vmm_error **err);
 
 /* What the senders of a push share. */
 struct push {

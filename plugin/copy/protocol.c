@@ -12,6 +12,44 @@ int protocol_error(struct vmm_error **err, const char *format, ...)
 	return error_hint(err, "are both nodes' versions of vmmigrate the same?");
 }
 
+/* A peer's words go to terminals and logs: they are let do nothing there. */
+static void disarm(char *text)
+{
+	for (; text && *text; text++)
+		if ((uint8_t)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+static int peer_error(const struct frame *frame, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *json = NULL;
+	if (json_parse(frame->data, frame->length, "the target's error", &json, err) < 0)
+		return -1;
+	struct vmm_error *failure = NULL;
+	error_from_json(&failure, json);
+	disarm(failure->code);
+	disarm(failure->message);
+	disarm(failure->hint);
+	error_take(err, failure);
+	return -1;
+}
+
+int protocol_receive(struct stream *stream, struct frame *frame, struct vmm_error **err)
+{
+	for (;;) {
+		if (frame_receive(stream, COPY_LIMIT_TO_SOURCE, FRAME_SILENCE_MS, frame, err) < 0)
+			return -1;
+		if (frame->type != FRAME_ALIVE)
+			break;
+		frame_free(frame);
+	}
+	if (frame->type != COPY_ERROR)
+		return 0;
+	peer_error(frame, err);
+	frame_free(frame);
+	return -1;
+}
+
 int open_send(struct stream *stream, enum copy_frame type, uint64_t size, const uint8_t key[COPY_KEY], const char *name,
 	      struct vmm_error **err)
 {

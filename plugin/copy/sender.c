@@ -5,83 +5,6 @@
  */
 #include "sender.h"
 
-/* ------------------------------------------------------------------ receiving */
-
-static bool needs_tags(const struct sender *sender)
-{
-	return !sender->fresh && !sender->push->known;
-}
-
-/* The order that the next tags belong to. */
-static struct order *arriving(struct sender *sender)
-{
-	for (unsigned i = 0; i < COPY_ORDERS; i++) {
-		struct order *order = &sender->orders[(sender->current + i) % COPY_ORDERS];
-		if (order->arrived < order->count)
-			return order;
-	}
-	return NULL;
-}
-
-static int take_tags(struct sender *sender, const struct frame *frame, struct vmm_error **err)
-{
-	struct order *order = needs_tags(sender) ? arriving(sender) : NULL;
-	uint64_t extent;
-	if (!order)
-		return protocol_error(err, "tags that nobody asked for");
-	if (tags_unpack(frame, sender->push->map.size, &extent, &order->old[order->arrived], err) < 0)
-		return -1;
-	if (extent != order->first + order->arrived)
-		return protocol_error(err, "tags of extent %llu out of turn", (unsigned long long)extent);
-	order->arrived++;
-	return 0;
-}
-
-static int take_taken(struct sender *sender, const struct frame *frame, struct vmm_error **err)
-{
-	uint64_t taken = frame->length == 8 ? get64(frame->data) : 0;
-	if (taken <= sender->taken || taken > sender->sent)
-		return protocol_error(err, "an acknowledgement of what was not sent");
-	sender->taken = taken;
-	return 0;
-}
-
-static int take_frame(struct sender *sender, struct frame *frame, struct vmm_error **err)
-{
-	if (!sender->opened && frame->type == COPY_OPENED) {
-		sender->opened = true;
-		sender->fresh = frame->flags & COPY_IS_FRESH;
-		if (sender->fresh)
-			sender->push->fresh = true;
-		return 0;
-	}
-	switch (sender->opened ? (int)frame->type : 0) {
-	case COPY_TAGS:
-		return take_tags(sender, frame, err);
-	case COPY_SIGNATURE:
-		return inquiry_answered(sender, frame, err);
-	case COPY_TAKEN:
-		return take_taken(sender, frame, err);
-	case COPY_SYNCED:
-		if (!sender->syncing)
-			return protocol_error(err, "that all is written before all was sent");
-		sender->synced = true;
-		return 0;
-	default:
-		return protocol_error(err, "a frame of type %d out of turn", frame->type);
-	}
-}
-
-int sender_receive(struct sender *sender, struct vmm_error **err)
-{
-	struct frame frame;
-	if (source_receive(&sender->lane.stream, &frame, err) < 0)
-		return -1;
-	int result = take_frame(sender, &frame, err);
-	frame_free(&frame);
-	return result;
-}
-
 /* ------------------------------------------------------------------ extents */
 
 enum fate { FATE_SAME, FATE_ZERO, FATE_NEW, FATE_OVER };
@@ -239,7 +162,7 @@ static int work_extent(struct sender *sender, struct order *order, struct vmm_er
 		old->nonzero = 0;
 	if (push->only)
 		keep_others(&new, old, push->only[extent]);
-	while (needs_tags(sender) && order->arrived <= order->worked)
+	while (sender_needs_tags(sender) && order->arrived <= order->worked)
 		if (sender_receive(sender, err) < 0)
 			return -1;
 	if (send_extent(sender, extent, &new, old, err) < 0)
@@ -265,7 +188,7 @@ static int deal(struct sender *sender, struct order *order, struct vmm_error **e
 	if (first >= push->map.count)
 		return 0;
 	order->count = (uint32_t)min64(push->deal, push->map.count - first);
-	if (!needs_tags(sender)) {
+	if (!sender_needs_tags(sender)) {
 		order->arrived = order->count;
 		return 0;
 	}

@@ -1,8 +1,8 @@
 /* sender.h: what the files of the source's side of one session share. Nobody else includes it.
  *
- *   sender.c   reads extents, compares, decides what becomes of each run of leaves
- *   change.c   sends what is decided: holes, data
- *   inquiry.c  runs that are with librsync
+ *   sender.c          reads extents, compares, decides what becomes of each run of leaves
+ *   sender-changes.c  sends what differs: holes, data, deltas
+ *   sender-frames.c   sends frames within the window, and receives
  */
 #ifndef COPY_SENDER_H
 #define COPY_SENDER_H
@@ -42,26 +42,28 @@ struct sender {
 	uint8_t changes[COPY_LIMIT_TO_TARGET]; /* the CHANGES frame in the making */
 };
 
-/* Receives one frame and deals with it (sender.c). */
+/* ------------------------------------------------------------------ frames (sender-frames.c) */
+
+/* False where the leaves of the target's volume are known without its tags. */
+bool sender_needs_tags(const struct sender *sender);
+/* Receives one frame and notes in `sender` what it says. */
 int sender_receive(struct sender *sender, struct vmm_error **err);
-
-/* ------------------------------------------------------------------ change.c */
-
-/* Sends a frame once the window has room for it. */
+/* Sends a frame once the window has room for it; until then it receives. */
 int sender_send(struct sender *sender, enum copy_frame type, const void *data, size_t length, struct vmm_error **err);
+/* The same for a payload that lies in two parts. */
+int sender_send_parts(struct sender *sender, enum copy_frame type, uint8_t flags, const void *head, size_t head_length,
+		      const void *data, size_t length, struct vmm_error **err);
+
+/* ------------------------------------------------------------------ changes (sender-changes.c) */
+
 /* Sends the changes that are gathered. */
 int sender_flush(struct sender *sender, struct vmm_error **err);
 int change_zero(struct sender *sender, uint64_t offset, size_t length, struct vmm_error **err);
 /* A run as it is, but for its zeros: those become holes, or are left out where the target has zeros already. */
 int change_run(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length, bool over_zeros,
 	       struct vmm_error **err);
-
-/* ------------------------------------------------------------------ inquiry.c */
-
 /* A run over old data that may resemble it. */
 int change_over(struct sender *sender, uint64_t offset, const uint8_t *data, size_t length, struct vmm_error **err);
-/* Keeps the frame if it is the answer to an inquiry. */
-int inquiry_answered(struct sender *sender, struct frame *frame, struct vmm_error **err);
 /* Works off the answers that have come. */
 int inquiries_settle(struct sender *sender, struct vmm_error **err);
 /* Are there any whose answer is awaited or not yet worked off? */

@@ -39,7 +39,7 @@ static int fetch_order(struct stream *stream, const struct copy_leaves *leaves, 
 		struct frame frame;
 		struct extent_tags tags;
 		uint64_t which;
-		if (source_receive(stream, &frame, err) < 0)
+		if (protocol_receive(stream, &frame, err) < 0)
 			return -1;
 		int result = frame.type == COPY_TAGS ? tags_unpack(&frame, leaves->size, &which, &tags, err)
 						     : protocol_error(err, "a frame of type %d for tags", frame.type);
@@ -112,7 +112,7 @@ static int verify_some(struct stream *stream, const struct copy_job *job, struct
 	    picks_send(stream, picked, err) < 0)
 		return -1;
 	leaves_root(leaves, picked, root); /* while the target reads */
-	if (source_receive(stream, &frame, err) < 0)
+	if (protocol_receive(stream, &frame, err) < 0)
 		return -1;
 	bool is_root = frame.type == COPY_ROOT && frame.length == sizeof(root);
 	bool same = is_root && !memcmp(frame.data, root, sizeof(root));
