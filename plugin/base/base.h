@@ -271,6 +271,7 @@ int run_checked(const struct run *run, struct run_result *result, struct vmm_err
 
 int64_t clock_now_us(void);    /* wall clock, microseconds since the epoch */
 int64_t clock_steady_ms(void); /* monotonic milliseconds */
+int64_t clock_steady_us(void); /* monotonic microseconds */
 void clock_sleep_ms(int ms);   /* sleeps on after a signal */
 
 /* The start time of a process in clock ticks since boot (from /proc/PID/stat), or 0 if there is no such process. A pid

@@ -1,52 +1,45 @@
-/* answer.c: reads the target's volume for what the source wants to know - tags of extents, signatures of windows. */
+/* answer.c: reads the target's volume for what the source asks for: tags of extents, signatures of runs. */
 #include <errno.h>
 
-#include "pass.h"
+#include "target.h"
 
 enum work { WORK_NONE, WORK_SIGN, WORK_TAGS };
 
-struct answer {
-	struct pass *pass;
-	struct sink sink;
-	struct scan scan;
-	/* the work in hand */
-	struct stretch run;
-	uint64_t extent;
-};
-
+/* Signatures go first: runs wait for them. */
 static enum work find_work(struct answer *answer)
 {
-	struct pass *pass = answer->pass;
+	struct receiver *receiver = answer->receiver;
 	for (size_t i = 0; i < COPY_SLOTS; i++) {
-		if (pass->slots[i].state != SLOT_ASKED)
+		if (receiver->slots[i].state != SLOT_ASKED)
 			continue;
-		answer->run = pass->slots[i].run;
+		answer->run = receiver->slots[i].run;
 		return WORK_SIGN;
 	}
-	if (!pass->order_count)
+	if (!receiver->batch_count)
 		return WORK_NONE;
-	answer->extent = pass->orders[0].first++;
-	if (!--pass->orders[0].count)
-		memmove(&pass->orders[0], &pass->orders[1], sizeof(pass->orders[0]) * --pass->order_count);
+	answer->extent = receiver->batches[0].first++;
+	if (!--receiver->batches[0].count)
+		memmove(&receiver->batches[0], &receiver->batches[1],
+			sizeof(receiver->batches[0]) * --receiver->batch_count);
 	return WORK_TAGS;
 }
 
-static enum work next_work(struct answer *answer)
+static enum work wait_for_work(struct answer *answer)
 {
-	struct pass *pass = answer->pass;
+	struct receiver *receiver = answer->receiver;
 	enum work work = WORK_NONE;
-	pthread_mutex_lock(&pass->lock);
-	while (!pass->failed && !(work = find_work(answer)) && !pass->applied)
-		pthread_cond_wait(&pass->wanted, &pass->lock);
-	if (pass->failed)
+	pthread_mutex_lock(&receiver->lock);
+	while (!receiver->failed && !(work = find_work(answer)) && !receiver->applied)
+		pthread_cond_wait(&receiver->wanted, &receiver->lock);
+	if (receiver->failed)
 		work = WORK_NONE;
-	pthread_mutex_unlock(&pass->lock);
+	pthread_mutex_unlock(&receiver->lock);
 	return work;
 }
 
 static int read_old(const struct answer *answer, uint8_t *old, struct vmm_error **err)
 {
-	const struct stretch *run = &answer->run;
+	const struct delta_run *run = &answer->run;
 	for (size_t done = 0; done < run->window_length;) {
 		ssize_t n = pread(answer->sink.fd, old + done, run->window_length - done, (off_t)(run->window + done));
 		if (n < 0 && errno == EINTR)
@@ -62,8 +55,8 @@ static int read_old(const struct answer *answer, uint8_t *old, struct vmm_error 
 
 static int sign(struct answer *answer, struct vmm_error **err)
 {
-	struct pass *pass = answer->pass;
-	const struct stretch *run = &answer->run;
+	struct receiver *receiver = answer->receiver;
+	const struct delta_run *run = &answer->run;
 	uint8_t *old = mem_zero(run->window_length);
 	if (read_old(answer, old, err) < 0) {
 		free(old);
@@ -73,19 +66,19 @@ static int sign(struct answer *answer, struct vmm_error **err)
 	vmm_auto_free uint8_t *packed = mem_zero(length);
 	put32(packed, run->slot);
 	delta_signature(old, run->window_length, packed + 4);
-	pthread_mutex_lock(&pass->lock);
-	pass->slots[run->slot].old = old;
-	pass->slots[run->slot].state = SLOT_SIGNED;
-	pthread_mutex_unlock(&pass->lock);
-	outbox_put(pass->outbox, COPY_SIGNATURE, 0, packed, length);
+	pthread_mutex_lock(&receiver->lock);
+	receiver->slots[run->slot].old = old;
+	receiver->slots[run->slot].state = SLOT_SIGNED;
+	pthread_mutex_unlock(&receiver->lock);
+	outbox_put(receiver->outbox, COPY_SIGNATURE, 0, packed, length);
 	return 0;
 }
 
-/* Zeros that an earlier copy by other means has written down occupy storage for nothing. */
-static int dig(void *context, uint64_t offset, const uint8_t *data, size_t length, struct vmm_error **err)
+/* The old data may hold blocks of zeros that occupy storage, if something else than a copy of ours has written them. */
+static int punch_zeros(void *context, uint64_t offset, const uint8_t *data, size_t length, struct vmm_error **err)
 {
 	struct answer *answer = context;
-	return sink_dig(&answer->sink, offset, data, length, err);
+	return sink_punch_zeros(&answer->sink, offset, data, length, err);
 }
 
 static int tag(struct answer *answer, struct vmm_error **err)
@@ -94,25 +87,34 @@ static int tag(struct answer *answer, struct vmm_error **err)
 	uint8_t packed[COPY_TAGS_MOST];
 	if (scan_extent(&answer->scan, answer->extent, false, &tags, err) < 0)
 		return error_is(*err, "read-failed") ? error_context(err, "%s", answer->sink.name) : -1;
-	scan_ahead(&answer->scan, answer->extent + 1);
+	scan_readahead(&answer->scan, answer->extent + 1);
 	size_t length = tags_pack(answer->extent, &tags, packed);
-	if (outbox_wait(answer->pass->outbox, &answer->pass->failed))
-		outbox_put(answer->pass->outbox, COPY_TAGS, 0, packed, length);
+	if (outbox_wait(answer->receiver->outbox, &answer->receiver->failed))
+		outbox_put(answer->receiver->outbox, COPY_TAGS, 0, packed, length);
 	return 0;
 }
 
-void *answer_run(void *argument)
+void answer_begin(struct answer *answer, struct receiver *receiver)
 {
-	struct pass *pass = argument;
-	struct answer answer = {.pass = pass, .sink = pass->sink};
-	scan_begin(&answer.scan, pass->sink.fd, &pass->map, pass->key);
-	answer.scan.look = dig;
-	answer.scan.context = &answer;
-	for (enum work work; (work = next_work(&answer));) {
-		struct vmm_error *failure = NULL;
-		if ((work == WORK_SIGN ? sign(&answer, &failure) : tag(&answer, &failure)) < 0)
-			pass_fail(pass, failure);
+	*answer = (struct answer){.receiver = receiver, .sink = receiver->sink};
+	scan_begin(&answer->scan, receiver->sink.fd, &receiver->map, receiver->key);
+	answer->scan.on_data = punch_zeros;
+	answer->scan.context = answer;
+}
+
+void answer_end(struct answer *answer)
+{
+	scan_end(&answer->scan);
+}
+
+int answer_next(struct answer *answer, struct vmm_error **err)
+{
+	switch (wait_for_work(answer)) {
+	case WORK_SIGN:
+		return sign(answer, err) < 0 ? -1 : 1;
+	case WORK_TAGS:
+		return tag(answer, err) < 0 ? -1 : 1;
+	default:
+		return 0;
 	}
-	scan_end(&answer.scan);
-	return NULL;
 }

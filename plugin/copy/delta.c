@@ -1,21 +1,20 @@
-/* delta.c: all of librsync - signature, delta and patch of one run, in memory.
+/* delta.c: all of librsync: signature, delta and patch of one run, in memory.
  *
- * One run at a time keeps librsync where it is quick: over a whole image its tables are large, its output is dense, and
- * nothing could be written before all was read.
- */
+ * librsync is used on one run at a time. Over a whole image its tables would be large and slow, its output would have
+ * no holes, and nothing could be written before all was read. */
 #include <librsync.h>
 
-#include "parts.h"
+#include "copy-internal.h"
 
 enum {
-	BLOCK = COPY_PIECE,
-	STRONG = 16, /* bytes of BLAKE2 for a block: what a guest writes cannot be made to collide */
+	BLOCK = COPY_BLOCK,
+	STRONG = 16, /* bytes of BLAKE2 for a block: a guest cannot write data that collide */
 	SIGNATURE_HEAD = 12,
-	TRIAL = 256 << 10, /* a run's first bytes decide whether the rest is worth trying */
+	TRIAL = 256 << 10, /* these first bytes of a run decide whether the rest is tried */
 };
 
-/* librsync would print to stderr what a peer's nonsense makes it think. */
-static void be_quiet(rs_loglevel level, char const *message)
+/* Without it librsync prints to stderr what it thinks of a peer's malformed data. */
+static void ignore_trace(rs_loglevel level, char const *message)
 {
 	(void)level;
 	(void)message;
@@ -23,7 +22,7 @@ static void be_quiet(rs_loglevel level, char const *message)
 
 static void quiet_once(void)
 {
-	rs_trace_to(be_quiet);
+	rs_trace_to(ignore_trace);
 }
 
 static void quiet(void)
@@ -49,13 +48,14 @@ void delta_signature(const void *old, size_t old_length, uint8_t *signature)
 	};
 	rs_job_t *job = rs_sig_begin(BLOCK, STRONG, RS_RK_BLAKE2_SIG_MAGIC);
 	if (!job || rs_job_iter(job, &buffers) != RS_DONE || buffers.avail_out)
-		abort(); /* the lengths are ours: nothing but lack of memory can end this */
+		abort(); /* all lengths are our own, so this is lack of memory */
 	rs_job_free(job);
 }
 
 static rs_signature_t *signature_load(const uint8_t *signature, size_t length, size_t old_length)
 {
-	/* Only what delta_signature makes: librsync itself would take other hashes, and lengths of any size. */
+	/* Only signatures that delta_signature can make: librsync itself accepts other hashes and blocks of any
+	 * length. */
 	if (length != delta_signature_length(old_length) || get32(signature) != RS_RK_BLAKE2_SIG_MAGIC ||
 	    get32(signature + 4) != BLOCK || get32(signature + 8) != STRONG)
 		return NULL;
@@ -72,8 +72,9 @@ static rs_signature_t *signature_load(const uint8_t *signature, size_t length, s
 	return NULL;
 }
 
-/* Feeds the run's beginning, then the rest unless that gave nearly as much as went in. */
-static bool delta_run(rs_job_t *job, const void *data, size_t length, uint8_t *out, size_t room, size_t *made)
+/* Encodes the first TRIAL bytes of the run, then the rest, unless the first gave more than half of what went in. False
+ * if it was given up, or if the delta does not fit into `room`. */
+static bool delta_encode(rs_job_t *job, const void *data, size_t length, uint8_t *out, size_t room, size_t *made)
 {
 	rs_buffers_t buffers = {.next_in = (char *)data, .next_out = (char *)out, .avail_out = room};
 	if (length > TRIAL) {
@@ -97,12 +98,12 @@ int delta_make(const void *signature, size_t signature_length, size_t old_length
 	quiet();
 	rs_signature_t *loaded = signature_load(signature, signature_length, old_length);
 	if (!loaded)
-		return protocol_error(err, "a signature that is none");
-	/* Room for less than the data itself: librsync stops where the delta would be no gain. */
+		return protocol_error(err, "a malformed signature");
+	/* An eighth less than the data: librsync stops when the delta gets longer than that. */
 	size_t room = length - length / 8;
 	uint8_t *out = malloc(room);
 	rs_job_t *job = out ? rs_delta_begin(loaded) : NULL;
-	bool worth = job && delta_run(job, data, length, out, room, delta_length);
+	bool worth = job && delta_encode(job, data, length, out, room, delta_length);
 	if (job)
 		rs_job_free(job);
 	rs_free_sumset(loaded);
@@ -146,6 +147,6 @@ int delta_apply(const void *old, size_t old_length, const void *delta, size_t de
 	if (job)
 		rs_job_free(job);
 	if (result != RS_DONE || buffers.avail_out || buffers.avail_in)
-		return protocol_error(err, "a delta that does not make its run");
+		return protocol_error(err, "a delta that does not make exactly its run");
 	return 0;
 }

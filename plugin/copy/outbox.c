@@ -1,13 +1,13 @@
-/* outbox.c: one thread sends what the others have to say, so that none of them ever waits for the source to read. */
+/* outbox.c: one thread sends what the others have to say, so that none of them ever waits until the source reads. */
 #include <errno.h>
 #include <time.h>
 
-#include "pass.h"
+#include "target.h"
 
-enum { LITTLE = 64 << 10 };
+enum { LOW_WATER = 64 << 10 };
 
-struct letter {
-	struct letter *next;
+struct message {
+	struct message *next;
 	uint8_t type, flags;
 	size_t length;
 	uint8_t data[];
@@ -18,13 +18,14 @@ struct outbox {
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
-	struct letter *first, **end;
+	struct message *first, **end;
 	size_t queued; /* bytes */
 	bool busy, closing, broken;
 };
 
-/* Waits for a letter; NULL where it is time to say that we are alive (*alive), or to end. */
-static struct letter *next_letter(struct outbox *outbox, bool *alive)
+/* Waits for a message. NULL after FRAME_ALIVE_MS without one (*alive: the target is busy, so ALIVE is to be sent), and
+ * if the outbox is closing. */
+static struct message *next_message(struct outbox *outbox, bool *alive)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -33,17 +34,17 @@ static struct letter *next_letter(struct outbox *outbox, bool *alive)
 	pthread_mutex_lock(&outbox->lock);
 	while (!outbox->first && !outbox->closing && !*alive)
 		*alive = pthread_cond_timedwait(&outbox->changed, &outbox->lock, &until) == ETIMEDOUT;
-	struct letter *letter = outbox->first;
-	if (letter) {
-		outbox->first = letter->next;
+	struct message *message = outbox->first;
+	if (message) {
+		outbox->first = message->next;
 		if (!outbox->first)
 			outbox->end = &outbox->first;
-		outbox->queued -= letter->length;
+		outbox->queued -= message->length;
 		pthread_cond_broadcast(&outbox->changed);
 	}
-	*alive = *alive && !letter && outbox->busy;
+	*alive = *alive && !message && outbox->busy;
 	pthread_mutex_unlock(&outbox->lock);
-	return letter;
+	return message;
 }
 
 static bool is_over(struct outbox *outbox)
@@ -68,15 +69,15 @@ static void *outbox_run(void *argument)
 	bool broken = false;
 	while (!is_over(outbox)) {
 		bool alive;
-		struct letter *letter = next_letter(outbox, &alive);
+		struct message *message = next_message(outbox, &alive);
 		int sent = 0;
-		/* Once the link is gone letters are thrown away: the receiving thread sees the link's end too. */
-		if (letter && !broken)
-			sent = frame_send(outbox->stream, letter->type, letter->flags, letter->data, letter->length,
+		/* Once the link is lost, messages are dropped: the receiving thread sees that as well. */
+		if (message && !broken)
+			sent = frame_send(outbox->stream, message->type, message->flags, message->data, message->length,
 					  NULL);
 		else if (alive && !broken)
 			sent = frame_send(outbox->stream, FRAME_ALIVE, 0, NULL, 0, NULL);
-		free(letter);
+		free(message);
 		if (sent < 0 && !broken)
 			note_broken(outbox);
 		broken |= sent < 0;
@@ -106,15 +107,15 @@ int outbox_start(struct stream *stream, struct outbox **result, struct vmm_error
 
 void outbox_put(struct outbox *outbox, uint8_t type, uint8_t flags, const void *data, size_t length)
 {
-	struct letter *letter = mem_zero(sizeof(*letter) + length);
-	letter->type = type;
-	letter->flags = flags;
-	letter->length = length;
+	struct message *message = mem_zero(sizeof(*message) + length);
+	message->type = type;
+	message->flags = flags;
+	message->length = length;
 	if (length)
-		memcpy(letter->data, data, length);
+		memcpy(message->data, data, length);
 	pthread_mutex_lock(&outbox->lock);
-	*outbox->end = letter;
-	outbox->end = &letter->next;
+	*outbox->end = message;
+	outbox->end = &message->next;
 	outbox->queued += length;
 	pthread_cond_broadcast(&outbox->changed);
 	pthread_mutex_unlock(&outbox->lock);
@@ -134,7 +135,7 @@ void outbox_put_error(struct outbox *outbox, const struct vmm_error *failure)
 bool outbox_wait(struct outbox *outbox, const atomic_bool *stop)
 {
 	pthread_mutex_lock(&outbox->lock);
-	while (outbox->queued > LITTLE && !outbox->broken && !*stop)
+	while (outbox->queued > LOW_WATER && !outbox->broken && !*stop)
 		pthread_cond_wait(&outbox->changed, &outbox->lock);
 	bool good = !outbox->broken && !*stop;
 	pthread_mutex_unlock(&outbox->lock);
@@ -148,7 +149,7 @@ void outbox_wake(struct outbox *outbox)
 	pthread_mutex_unlock(&outbox->lock);
 }
 
-void outbox_busy(struct outbox *outbox, bool busy)
+void outbox_set_busy(struct outbox *outbox, bool busy)
 {
 	pthread_mutex_lock(&outbox->lock);
 	outbox->busy = busy;

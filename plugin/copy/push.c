@@ -1,54 +1,54 @@
-/* push.c: brings the target's volume to the source's content, over all sessions at once. */
+/* push.c: brings the target's volume to the source's content, over all sessions at the same time. */
 #include <openssl/rand.h>
 #include <sys/stat.h>
 
-#include "parts.h"
+#include "source.h"
 
-enum { PROGRESS_MS = 100, LOOK_MS = 20, DEALS_A_SESSION = 8 };
+enum { PROGRESS_MS = 100, WATCH_MS = 20, BATCHES_PER_SESSION = 8 };
 
-struct hand {
-	struct crew *crew;
+/* A thread that serves one session. */
+struct worker {
+	struct pool *pool;
 	struct stream *session;
 	pthread_t thread;
 };
 
-/* A thread for each session, and who waits for them. */
-struct crew {
+struct pool {
 	struct push push;
 	struct copy_sessions *sessions;
-	struct hand hands[COPY_SESSIONS_MOST];
-	size_t started; /* hands */
-	struct growth growth;
+	struct worker workers[COPY_SESSIONS_MOST];
+	size_t started; /* workers */
+	struct session_scaling scaling;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	size_t working;		   /* guarded */
-	struct vmm_error *failure; /* guarded: the first that is not just a consequence of another */
+	size_t working;		   /* workers that have not ended; guarded by `lock` */
+	struct vmm_error *failure; /* the first; guarded by `lock` */
 };
 
-static void note_failure(struct crew *crew, struct vmm_error *failure)
+/* Keeps the first error and stops all workers. Those that end because of that report "cancelled", which is dropped. */
+static void note_failure(struct pool *pool, struct vmm_error *failure)
 {
-	/* Once one has failed the others are stopped: that they were is no news. */
-	if (!crew->failure)
-		crew->failure = failure;
+	if (!pool->failure)
+		pool->failure = failure;
 	else
 		error_clear(&failure);
-	crew->push.stop = true;
+	pool->push.stop = true;
 }
 
-static void *hand_run(void *argument)
+static void *worker_run(void *argument)
 {
-	struct hand *hand = argument;
-	struct crew *crew = hand->crew;
+	struct worker *worker = argument;
+	struct pool *pool = worker->pool;
 	struct vmm_error *failure = NULL;
-	if (crew->push.job->gently)
+	if (pool->push.job->idle_io)
 		io_set_idle();
-	sender_run(&crew->push, hand->session, &failure);
-	pthread_mutex_lock(&crew->lock);
+	sender_run(&pool->push, worker->session, &failure);
+	pthread_mutex_lock(&pool->lock);
 	if (failure)
-		note_failure(crew, failure);
-	crew->working--;
-	pthread_cond_signal(&crew->changed);
-	pthread_mutex_unlock(&crew->lock);
+		note_failure(pool, failure);
+	pool->working--;
+	pthread_cond_signal(&pool->changed);
+	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
 
@@ -63,33 +63,34 @@ static void report(const struct push *push, struct copy_progress *progress)
 	};
 }
 
-/* A hand for each session that has none yet. */
-static void start_hands(struct crew *crew)
+/* Starts a worker for each session that has none yet. */
+static void start_workers(struct pool *pool)
 {
-	while (crew->started < crew->sessions->count) {
-		struct hand *hand = &crew->hands[crew->started];
-		*hand = (struct hand){.crew = crew, .session = crew->sessions->stream[crew->started]};
-		pthread_mutex_lock(&crew->lock);
-		int number = pthread_create(&hand->thread, NULL, hand_run, hand);
+	while (pool->started < pool->sessions->count) {
+		struct worker *worker = &pool->workers[pool->started];
+		*worker = (struct worker){.pool = pool, .session = pool->sessions->stream[pool->started]};
+		pthread_mutex_lock(&pool->lock);
+		int number = pthread_create(&worker->thread, NULL, worker_run, worker);
 		struct vmm_error *failure = NULL;
 		if (number) {
 			error_errno(&failure, number, "starting a thread");
-			note_failure(crew, failure);
+			note_failure(pool, failure);
 		} else {
-			crew->working++;
-			crew->started++;
+			pool->working++;
+			pool->started++;
 		}
-		pthread_mutex_unlock(&crew->lock);
+		pthread_mutex_unlock(&pool->lock);
 		if (number)
 			return;
 	}
 }
 
-/* What is yet to cross: all, where the target holds nothing; else as much as it was so far. */
-static uint64_t to_cross(const struct push *push)
+/* Bytes that are still to be sent. If the target holds no data this is all that is to be read; else it is estimated by
+ * the share of the data read so far that had to be sent. */
+static uint64_t bytes_to_send(const struct push *push)
 {
 	uint64_t read = push->data, rest = push->data_total > read ? push->data_total - read : 0;
-	if (push->fresh)
+	if (push->target_is_empty)
 		return rest;
 	return read ? (uint64_t)((double)push->wire * (double)rest / (double)read) : 0;
 }
@@ -99,100 +100,103 @@ static int open_volume(const struct push *push, struct stream *session, struct v
 	return open_send(session, COPY_OPEN, push->job->size, push->key, push->job->volume, err);
 }
 
-/* Opens another session where that pays. It takes a while, in which the others go on. */
-static void grow(struct crew *crew)
+/* Opens one more session if that is worth it. The workers go on meanwhile. */
+static void add_session(struct pool *pool)
 {
-	struct copy_sessions *sessions = crew->sessions;
-	if (!sessions->open || sessions->count >= crew->push.sessions || crew->push.stop ||
-	    crew->push.job->rate_limit ||
-	    !growth_pays(&crew->growth, crew->push.wire, to_cross(&crew->push), crew->push.fresh, steady_us()))
+	struct copy_sessions *sessions = pool->sessions;
+	if (!sessions->open || sessions->count >= pool->push.sessions || pool->push.stop ||
+	    pool->push.job->rate_limit ||
+	    !session_scaling_pays(&pool->scaling, pool->push.wire, bytes_to_send(&pool->push),
+				  pool->push.target_is_empty, clock_steady_us()))
 		return;
 	struct stream *session;
 	if (sessions->open(sessions->context, &session) < 0) {
-		crew->push.sessions = sessions->count;
+		pool->push.sessions = sessions->count;
 		return;
 	}
-	/* All may have been dealt by now; the next push has use for it then. One that is lost at once is nothing that was needed. */
-	bool late = crew->push.stop || crew->push.next >= crew->push.map.count;
-	if (!late && open_volume(&crew->push, session, NULL) < 0) {
-		crew->push.sessions = sessions->count;
+	/* If all extents are taken by now, the session is kept for the next push. If it fails at once, this push goes
+	 * on without it and opens no other. */
+	bool late = pool->push.stop || pool->push.next >= pool->push.map.count;
+	if (!late && open_volume(&pool->push, session, NULL) < 0) {
+		pool->push.sessions = sessions->count;
 		stream_close(session);
 		return;
 	}
 	sessions->stream[sessions->count++] = session;
 	if (!late)
-		start_hands(crew);
-	growth_mark(&crew->growth, crew->push.wire, steady_us());
+		start_workers(pool);
+	session_scaling_mark(&pool->scaling, pool->push.wire, clock_steady_us());
 }
 
-/* Waits until a hand is done, or a little. With the lock. */
-static void wait_a_little(struct crew *crew)
+/* Waits until a worker ends, WATCH_MS at most. The caller holds the lock. */
+static void wait_for_worker(struct pool *pool)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += LOOK_MS * 1000000l;
+	until.tv_nsec += WATCH_MS * 1000000l;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	pthread_cond_timedwait(&crew->changed, &crew->lock, &until);
+	pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
 }
 
-/* Reports progress, and grows, until all hands are done. Returns false if the caller has cancelled. */
-static bool watch(struct crew *crew)
+/* Until all workers have ended: reports progress and opens further sessions. Returns false if the caller has
+ * cancelled. */
+static bool watch(struct pool *pool)
 {
-	const struct copy_job *job = crew->push.job;
+	const struct copy_job *job = pool->push.job;
 	bool wanted = true;
 	int64_t told_ms = clock_steady_ms();
-	pthread_mutex_lock(&crew->lock);
-	while (crew->working) {
-		wait_a_little(crew);
-		bool last = !crew->working;
-		pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_lock(&pool->lock);
+	while (pool->working) {
+		wait_for_worker(pool);
+		bool last = !pool->working;
+		pthread_mutex_unlock(&pool->lock);
 		struct copy_progress progress;
 		if (wanted && job->progress && (last || clock_steady_ms() - told_ms >= PROGRESS_MS)) {
 			told_ms = clock_steady_ms();
-			report(&crew->push, &progress);
+			report(&pool->push, &progress);
 			wanted = job->progress(job->context, &progress);
 		}
 		if (!wanted)
-			crew->push.stop = true;
-		grow(crew);
-		pthread_mutex_lock(&crew->lock);
+			pool->push.stop = true;
+		add_session(pool);
+		pthread_mutex_lock(&pool->lock);
 	}
-	pthread_mutex_unlock(&crew->lock);
+	pthread_mutex_unlock(&pool->lock);
 	return wanted;
 }
 
-static int crew_run(struct crew *crew, struct vmm_error **err)
+static int pool_run(struct pool *pool, struct vmm_error **err)
 {
 	pthread_condattr_t monotonic;
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_mutex_init(&crew->lock, NULL);
-	pthread_cond_init(&crew->changed, &monotonic);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	growth_mark(&crew->growth, 0, steady_us());
-	start_hands(crew);
-	bool wanted = watch(crew);
-	while (crew->started)
-		pthread_join(crew->hands[--crew->started].thread, NULL);
-	pthread_cond_destroy(&crew->changed);
-	pthread_mutex_destroy(&crew->lock);
-	if (!crew->failure)
+	session_scaling_mark(&pool->scaling, 0, clock_steady_us());
+	start_workers(pool);
+	bool wanted = watch(pool);
+	while (pool->started)
+		pthread_join(pool->workers[--pool->started].thread, NULL);
+	pthread_cond_destroy(&pool->changed);
+	pthread_mutex_destroy(&pool->lock);
+	if (!pool->failure)
 		return 0;
-	if (!wanted && crew->failure->exit == VMM_CANCELLED) {
-		error_clear(&crew->failure);
-		error_set(&crew->failure, VMM_CANCELLED, "cancelled", "the copy of %s was cancelled",
-			  job_name(crew->push.job));
+	if (!wanted && pool->failure->exit == VMM_CANCELLED) {
+		error_clear(&pool->failure);
+		error_set(&pool->failure, VMM_CANCELLED, "cancelled", "the copy of %s was cancelled",
+			  job_name(pool->push.job));
 	}
-	error_take(err, crew->failure);
+	error_take(err, pool->failure);
 	return -1;
 }
 
-/* Small enough that sessions of unlike speed end together. */
-static uint32_t deal_size(uint64_t extents, size_t sessions)
+/* Small enough that a slow and a fast session end at about the same time. */
+static uint32_t batch_size(uint64_t extents, size_t sessions)
 {
-	uint64_t share = extents / (sessions * DEALS_A_SESSION);
-	return share < 1 ? 1 : (uint32_t)min64(share, COPY_ORDER_MOST);
+	uint64_t share = extents / (sessions * BATCHES_PER_SESSION);
+	return share < 1 ? 1 : (uint32_t)min64(share, COPY_BATCH_MOST);
 }
 
 static bool has_data(const struct copy_leaves *leaves)
@@ -203,31 +207,32 @@ static bool has_data(const struct copy_leaves *leaves)
 	return false;
 }
 
-static uint64_t data_of(const struct extents *map)
+static uint64_t data_bytes(const struct leaf_map *map)
 {
 	uint64_t leaves = 0;
 	for (uint64_t extent = 0; extent < map->count; extent++)
-		leaves += (uint64_t)__builtin_popcountll(map->leaves[extent]);
+		leaves += (uint64_t)__builtin_popcountll(map->bits[extent]);
 	return leaves * COPY_LEAF;
 }
 
-/* Nothing else is looked at, but for what the volume has grown by. */
-static void narrow(struct push *push, uint64_t known_size)
+/* Limits the push to the ranges that may have changed, and to what the volume has grown by since it had
+ * `known_size`. */
+static void skip_unchanged(struct push *push, uint64_t known_size)
 {
-	push->only = leaves_touched(push->map.size, push->job->only, push->job->only_count);
+	push->changed = bits_of_ranges(push->map.size, push->job->changed, push->job->changed_count);
 	if (push->map.size > known_size)
-		leaves_pick(push->only, known_size / COPY_LEAF, leaf_count(push->map.size));
+		bits_set(push->changed, known_size / COPY_LEAF, leaf_count(push->map.size));
 	for (uint64_t extent = 0; extent < push->map.count; extent++)
-		push->map.leaves[extent] &= push->only[extent];
+		push->map.bits[extent] &= push->changed[extent];
 }
 
-/* A key of its own, or that of the tags that the target's volume has. */
+/* A new key, or the one of `leaves` if these hold the tags of the target's volume. */
 static int choose_key(struct push *push, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	const struct copy_job *job = push->job;
 	push->leaves = leaves;
-	push->known = leaves && leaves->tag && leaves->size <= job->size;
-	if (push->known) {
+	push->target_known = leaves && leaves->tag && leaves->size <= job->size;
+	if (push->target_known) {
 		memcpy(push->key, leaves->key, COPY_KEY);
 		return 0;
 	}
@@ -244,52 +249,52 @@ static int check_size(const struct copy_job *job, struct vmm_error **err)
 {
 	struct stat file;
 	if (job->size > COPY_SIZE_MOST)
-		return error_set(err, VMM_FAILED, "too-large", "%s has %llu bytes", job_name(job),
-				 (unsigned long long)job->size);
-	/* Behind a file's end there would only seem to be a hole. */
+		return error_set(err, VMM_FAILED, "too-large", "%s has %llu bytes; at most %llu can be copied",
+				 job_name(job), (unsigned long long)job->size, (unsigned long long)COPY_SIZE_MOST);
+	/* A file that is shorter would look as if it ended with a hole. */
 	if (!fstat(job->fd, &file) && S_ISREG(file.st_mode) && (uint64_t)file.st_size < job->size)
 		return error_set(err, VMM_FAILED, "read-failed", "%s ends at offset %llu, %llu bytes were to be copied",
 				 job_name(job), (unsigned long long)file.st_size, (unsigned long long)job->size);
 	return 0;
 }
 
-/* What there is to look at. */
+/* Finds out what has to be read. */
 static int map_source(struct push *push, struct vmm_error **err)
 {
 	const struct copy_job *job = push->job;
-	if (extents_map(job->fd, job->size, &push->map, err) < 0)
+	if (leaf_map_read(job->fd, job->size, &push->map, err) < 0)
 		return error_context(err, "%s", job_name(job));
-	if (!push->known)
+	if (!push->target_known)
 		return 0;
-	push->not_fresh = has_data(push->leaves);
-	if (job->only)
-		narrow(push, push->leaves->size);
+	push->target_has_data = has_data(push->leaves);
+	if (job->changed)
+		skip_unchanged(push, push->leaves->size);
 	return leaves_grow(push->leaves, job->size, err);
 }
 
-/* The targets look at their volume while we look at ours. */
-static int open_all(struct crew *crew, struct vmm_error **err)
+/* Sends OPEN on all sessions. The target maps its volume while we map ours. */
+static int open_all(struct pool *pool, struct vmm_error **err)
 {
-	for (size_t i = 0; i < crew->sessions->count; i++)
-		if (open_volume(&crew->push, crew->sessions->stream[i], err) < 0)
+	for (size_t i = 0; i < pool->sessions->count; i++)
+		if (open_volume(&pool->push, pool->sessions->stream[i], err) < 0)
 			return -1;
 	return 0;
 }
 
-static int run(struct crew *crew, struct copy_leaves *leaves, struct vmm_error **err)
+static int run(struct pool *pool, struct copy_leaves *leaves, struct vmm_error **err)
 {
-	struct push *push = &crew->push;
-	struct copy_sessions *sessions = crew->sessions;
+	struct push *push = &pool->push;
+	struct copy_sessions *sessions = pool->sessions;
 	if (check_size(push->job, err) < 0 || choose_key(push, leaves, err) < 0)
 		return -1;
-	int done = open_all(crew, err);
+	int done = open_all(pool, err);
 	if (done == 0)
 		done = map_source(push, err);
-	push->data_total = data_of(&push->map);
-	push->sessions = sessions->open ? growth_most(sessions->count) : sessions->count;
-	push->deal = deal_size(push->map.count, push->sessions);
+	push->data_total = data_bytes(&push->map);
+	push->sessions = sessions->open ? session_scaling_limit(sessions->count) : sessions->count;
+	push->batch_size = batch_size(push->map.count, push->sessions);
 	if (done == 0)
-		done = crew_run(crew, err);
+		done = pool_run(pool, err);
 	for (size_t i = 0; done < 0 && i < sessions->count; i++)
 		stream_finish(sessions->stream[i]);
 	return done;
@@ -298,15 +303,15 @@ static int run(struct crew *crew, struct copy_leaves *leaves, struct vmm_error *
 int copy_push(const struct copy_job *job, struct copy_sessions *sessions, struct copy_leaves *leaves,
 	      struct copy_progress *result, struct vmm_error **err)
 {
-	struct crew crew = {.push.job = job, .sessions = sessions};
-	pace_begin(&crew.push.pace, job->rate_limit);
-	int done = run(&crew, leaves, err);
+	struct pool pool = {.push.job = job, .sessions = sessions};
+	rate_limit_begin(&pool.push.limit, job->rate_limit);
+	int done = run(&pool, leaves, err);
 	if (result)
-		report(&crew.push, result);
+		report(&pool.push, result);
 	if (done < 0 && leaves)
-		copy_leaves_free(leaves); /* some of it may never have arrived */
-	extents_free(&crew.push.map);
-	free(crew.push.only);
-	pace_end(&crew.push.pace);
+		copy_leaves_free(leaves); /* it is not known which of them have arrived */
+	leaf_map_free(&pool.push.map);
+	free(pool.push.changed);
+	rate_limit_end(&pool.push.limit);
 	return done;
 }

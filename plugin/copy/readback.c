@@ -1,10 +1,10 @@
-/* readback.c: the target's side of a verification - what storage gives back, not what memory remembers. */
+/* readback.c: the target's side of a verification: reads the volume back from storage, not from the page cache. */
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "pass.h"
+#include "target.h"
 
-/* The same volume, read past the page cache where its filesystem can; -1 where it cannot. */
+/* Opens the same volume with O_DIRECT; -1 if its filesystem cannot do that. */
 static int open_direct(int fd)
 {
 	vmm_auto_free char *path = str_format("/proc/self/fd/%d", fd);
@@ -20,7 +20,7 @@ static int open_direct(int fd)
 	return direct;
 }
 
-/* A file that is longer or shorter is no copy, whatever its bytes. */
+/* A file that is longer or shorter than the source is not a copy of it, even if the leaves are the same. */
 static int check_size(int fd, const char *name, uint64_t size, struct vmm_error **err)
 {
 	struct stat file;
@@ -30,15 +30,15 @@ static int check_size(int fd, const char *name, uint64_t size, struct vmm_error 
 			 (unsigned long long)file.st_size, (unsigned long long)size);
 }
 
-static int receive_picks(struct stream *stream, uint64_t size, struct picked *picked, struct vmm_error **err)
+static int receive_ranges(struct stream *stream, uint64_t size, struct leaf_set *set, struct vmm_error **err)
 {
 	uint64_t from = 0;
 	for (bool last = false; !last;) {
 		struct frame frame;
 		if (frame_receive(stream, COPY_LIMIT_TO_TARGET, -1, &frame, err) < 0)
 			return -1;
-		last = !frame.length && frame.type == COPY_PICKS;
-		int result = picks_unpack(&frame, size, &from, picked, err);
+		last = !frame.length && frame.type == COPY_LEAF_RANGES;
+		int result = leaf_ranges_unpack(&frame, size, &from, set, err);
 		frame_free(&frame);
 		if (result < 0)
 			return -1;
@@ -46,26 +46,26 @@ static int receive_picks(struct stream *stream, uint64_t size, struct picked *pi
 	return 0;
 }
 
-static int read_back(int fd, const struct picked *picked, struct copy_leaves *leaves, struct vmm_error **err)
+static int read_back(int fd, const struct leaf_set *set, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	if (fdatasync(fd) < 0)
 		return error_set(err, VMM_FAILED, "io-error", "writing to stable storage: %m");
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	vmm_auto_close int direct = open_direct(fd);
-	return scan_all(direct >= 0 ? direct : fd, picked, leaves, err);
+	return scan_all(direct >= 0 ? direct : fd, set, leaves, err);
 }
 
-static int read_picks(struct stream *stream, int fd, const char *name, struct copy_leaves *leaves,
-		      uint8_t root[COPY_ROOT_SIZE], struct vmm_error **err)
+static int read_leaves(struct stream *stream, int fd, const char *name, struct copy_leaves *leaves,
+		       uint8_t root[COPY_ROOT_SIZE], struct vmm_error **err)
 {
-	struct picked picked;
-	picked_begin(&picked, leaves->size);
-	int result = receive_picks(stream, leaves->size, &picked, err);
-	if (!result && read_back(fd, &picked, leaves, err) < 0)
+	struct leaf_set set;
+	leaf_set_begin(&set, leaves->size);
+	int result = receive_ranges(stream, leaves->size, &set, err);
+	if (!result && read_back(fd, &set, leaves, err) < 0)
 		result = error_context(err, "%s", name);
 	if (!result)
-		leaves_root(leaves, &picked, root);
-	picked_free(&picked);
+		leaves_root(leaves, &set, root);
+	leaf_set_free(&set);
 	return result;
 }
 
@@ -79,20 +79,20 @@ int readback_serve(struct stream *stream, struct outbox *outbox, const struct fr
 	copy_leaves_free(leaves);
 	if (open_unpack(verify, &size, key, &name, err) < 0 || (fd = open_volume(context, name, size, err)) < 0 ||
 	    check_size(fd, name, size, err) < 0 || leaves_make(size, key, leaves, err) < 0 ||
-	    read_picks(stream, fd, name, leaves, root, err) < 0)
+	    read_leaves(stream, fd, name, leaves, root, err) < 0)
 		return -1;
 	outbox_put(outbox, COPY_ROOT, 0, root, sizeof(root));
 	return 0;
 }
 
-int readback_order(struct outbox *outbox, const struct frame *order, const struct copy_leaves *leaves,
-		   struct vmm_error **err)
+int readback_tags(struct outbox *outbox, const struct frame *request, const struct copy_leaves *leaves,
+		  struct vmm_error **err)
 {
 	uint64_t first;
 	uint32_t count;
 	if (!leaves->tag)
-		return protocol_error(err, "an order before a copy or verification");
-	if (order_unpack(order, leaves->size, &first, &count, err) < 0)
+		return protocol_error(err, "a request for tags before a copy or verification");
+	if (get_tags_unpack(request, leaves->size, &first, &count, err) < 0)
 		return -1;
 	for (uint64_t extent = first; extent < first + count; extent++) {
 		struct extent_tags tags;

@@ -1,16 +1,15 @@
 /* scan.c: reads volumes and makes the tags of their leaves.
  *
- * Where only the tags are wanted, one small piece after the other is read into the same memory: both the copying of it by the kernel and
- * the tags are quicker there than in an extent's, which is larger than a core's cache.
- */
+ * If only the tags are wanted, a few leaves at a time are read into the same memory. Both the kernel's copying and the
+ * tagging are faster there than in the memory of a whole extent, which is larger than a core's cache. */
 #include <errno.h>
 #include <fcntl.h>
 
-#include "parts.h"
+#include "copy-internal.h"
 
-enum { PIECE = 4 }; /* leaves that are read at once, out of the cache; past it, all that there are */
+enum { PIECE = 4 }; /* leaves that are read by one call; with O_DIRECT all of the extent */
 
-bool cache_spared(uint64_t size)
+bool exceeds_cache(uint64_t size)
 {
 	return size / 2 > (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
 }
@@ -23,11 +22,11 @@ uint8_t *scan_buffer(void)
 	return data;
 }
 
-void scan_begin(struct scan *scan, int fd, const struct extents *map, const uint8_t key[COPY_KEY])
+void scan_begin(struct scan *scan, int fd, const struct leaf_map *map, const uint8_t key[COPY_KEY])
 {
-	*scan = (struct scan){.fd = fd, .map = map, .tagger = tagger_new(key), .spare = cache_spared(map->size)};
+	*scan = (struct scan){.fd = fd, .map = map, .tagger = tagger_new(key), .drop_cache = exceeds_cache(map->size)};
 	int flags = fcntl(fd, F_GETFL);
-	scan->piece = flags >= 0 && flags & O_DIRECT ? COPY_LEAVES : PIECE;
+	scan->piece = flags >= 0 && flags & O_DIRECT ? COPY_EXTENT_LEAVES : PIECE;
 }
 
 void scan_end(struct scan *scan)
@@ -36,7 +35,7 @@ void scan_end(struct scan *scan)
 	free(scan->data);
 }
 
-/* Reads `length` bytes; asks for `asked`, which is that rounded up for O_DIRECT. */
+/* Reads `length` bytes. `asked` is the length that pread is called with: `length` rounded up, for O_DIRECT. */
 static int read_at(int fd, uint8_t *data, size_t length, size_t asked, uint64_t offset, struct vmm_error **err)
 {
 	for (size_t done = 0; done < length;) {
@@ -72,29 +71,29 @@ int scan_leaves(struct scan *scan, uint64_t extent, unsigned first, unsigned end
 int scan_extent(struct scan *scan, uint64_t extent, bool keep, struct extent_tags *tags, struct vmm_error **err)
 {
 	size_t length = extent_length(scan->map->size, extent);
-	uint64_t word = scan->map->leaves[extent];
+	uint64_t bits = scan->map->bits[extent];
 	tags->nonzero = 0;
 	scan->data = scan->data ? scan->data : scan_buffer();
-	for (unsigned first, end = 0; bits_run(word, end, &first, &end);) {
+	for (unsigned first, end = 0; bits_run(bits, end, &first, &end);) {
 		end = (unsigned)min64(end, first + scan->piece);
 		uint8_t *data = scan->data + (keep ? (size_t)first * COPY_LEAF : 0);
 		if (scan_leaves(scan, extent, first, end, data, tags, err) < 0)
 			return -1;
 		size_t from = (size_t)first * COPY_LEAF, bytes = min64((uint64_t)end * COPY_LEAF, length) - from;
 		scan->read += bytes;
-		if (scan->look && scan->look(scan->context, extent * COPY_EXTENT + from, data, bytes, err) < 0)
+		if (scan->on_data && scan->on_data(scan->context, extent * COPY_EXTENT + from, data, bytes, err) < 0)
 			return -1;
 	}
-	if (scan->spare && word)
+	if (scan->drop_cache && bits)
 		posix_fadvise(scan->fd, (off_t)(extent * COPY_EXTENT), (off_t)length, POSIX_FADV_DONTNEED);
 	return 0;
 }
 
-void scan_ahead(const struct scan *scan, uint64_t extent)
+void scan_readahead(const struct scan *scan, uint64_t extent)
 {
-	uint64_t word = extent < scan->map->count ? scan->map->leaves[extent] : 0;
-	/* Not what lies between: the kernel would fill its cache with the zeros of holes. */
-	for (unsigned first, end = 0; bits_run(word, end, &first, &end);)
+	uint64_t bits = extent < scan->map->count ? scan->map->bits[extent] : 0;
+	/* Without the holes between: the kernel would fill its cache with their zeros. */
+	for (unsigned first, end = 0; bits_run(bits, end, &first, &end);)
 		posix_fadvise(scan->fd, (off_t)(extent * COPY_EXTENT + (uint64_t)first * COPY_LEAF),
 			      (off_t)(end - first) * COPY_LEAF, POSIX_FADV_WILLNEED);
 }
@@ -103,76 +102,78 @@ void scan_ahead(const struct scan *scan, uint64_t extent)
 
 enum { SCAN_THREADS = 2 };
 
-struct scan_share {
+/* What the threads parallel. */
+struct parallel_scan {
 	int fd;
-	uint64_t end; /* extent behind the last */
-	struct extents map;
+	uint64_t end; /* the extent behind the last */
+	struct leaf_map map;
 	struct copy_leaves *leaves;
-	atomic_ullong next; /* extent that nobody has taken yet */
+	atomic_ullong next; /* first extent that no thread has taken yet */
 	atomic_bool failed;
 	struct vmm_error *errors[SCAN_THREADS];
-	atomic_uint starter;
+	atomic_uint threads; /* that have begun: each has an error of its own */
 };
 
-static void *scan_share_run(void *argument)
+static void *parallel_scan_run(void *argument)
 {
-	struct scan_share *share = argument;
-	struct vmm_error **err = &share->errors[share->starter++];
+	struct parallel_scan *parallel = argument;
+	struct vmm_error **err = &parallel->errors[parallel->threads++];
 	struct scan scan;
 	struct extent_tags tags;
-	scan_begin(&scan, share->fd, &share->map, share->leaves->key);
-	while (!share->failed) {
-		uint64_t extent = share->next++;
-		if (extent >= share->end)
+	scan_begin(&scan, parallel->fd, &parallel->map, parallel->leaves->key);
+	while (!parallel->failed) {
+		uint64_t extent = parallel->next++;
+		if (extent >= parallel->end)
 			break;
-		if (!share->map.leaves[extent])
+		if (!parallel->map.bits[extent])
 			continue;
 		if (scan_extent(&scan, extent, false, &tags, err) < 0) {
-			share->failed = true;
+			parallel->failed = true;
 			break;
 		}
-		leaves_put(share->leaves, extent, &tags);
+		leaves_put(parallel->leaves, extent, &tags);
 	}
 	scan_end(&scan);
 	return NULL;
 }
 
-/* Maps what is to be read, and nothing else. */
-static int map_picked(struct scan_share *share, const struct picked *picked, uint64_t size, struct vmm_error **err)
+/* Maps the leaves of the set (NULL: all) that may hold data. */
+static int map_leaves(struct parallel_scan *parallel, const struct leaf_set *set, uint64_t size, struct vmm_error **err)
 {
-	share->end = extent_count(size);
-	if (!picked)
-		return extents_map(share->fd, size, &share->map, err);
-	share->next = picked->first;
-	share->end = picked->end;
-	if (extents_map_part(share->fd, size, picked->first * COPY_EXTENT, min64(size, picked->end * COPY_EXTENT),
-			     &share->map, err) < 0)
+	parallel->end = extent_count(size);
+	if (!set)
+		return leaf_map_read(parallel->fd, size, &parallel->map, err);
+	parallel->next = set->first;
+	parallel->end = set->end;
+	if (leaf_map_read_part(parallel->fd, size, set->first * COPY_EXTENT, min64(size, set->end * COPY_EXTENT),
+			       &parallel->map, err) < 0)
 		return -1;
-	for (uint64_t extent = picked->first; extent < picked->end; extent++)
-		share->map.leaves[extent] &= picked->leaves[extent];
+	for (uint64_t extent = set->first; extent < set->end; extent++)
+		parallel->map.bits[extent] &= set->bits[extent];
 	return 0;
 }
 
-int scan_all(int fd, const struct picked *picked, struct copy_leaves *leaves, struct vmm_error **err)
+int scan_all(int fd, const struct leaf_set *set, struct copy_leaves *leaves, struct vmm_error **err)
 {
-	struct scan_share share = {.fd = fd, .leaves = leaves};
+	struct parallel_scan parallel = {.fd = fd, .leaves = leaves};
 	pthread_t threads[SCAN_THREADS - 1];
 	size_t started = 0;
-	int result = map_picked(&share, picked, leaves->size, err);
+	int result = map_leaves(&parallel, set, leaves->size, err);
 	if (!result) {
-		/* This thread works too, so that a thread that cannot be started costs time only. */
-		while (started < VMM_COUNT(threads) && !pthread_create(&threads[started], NULL, scan_share_run, &share))
+		/* The calling thread reads too, so a thread that cannot be started only makes it slower. */
+		while (started < VMM_COUNT(threads) &&
+		       !pthread_create(&threads[started], NULL, parallel_scan_run, &parallel))
 			started++;
-		scan_share_run(&share);
+		parallel_scan_run(&parallel);
 	}
 	while (started)
 		pthread_join(threads[--started], NULL);
 	for (size_t i = 0; i < SCAN_THREADS; i++) {
-		if (!share.errors[i])
+		if (!parallel.errors[i])
 			continue;
 		result = -1;
-		error_take(err, share.errors[i]);
+		error_take(err, parallel.errors[i]);
 	}
-	extents_free(&share.map);
+	leaf_map_free(&parallel.map);
 	return result;
 }

@@ -2,57 +2,57 @@
  *
  * What the target answers is only put into `struct sender` here: sender.c and sender-changes.c act on it afterwards.
  */
-#include "sender.h"
+#include "source.h"
 
 /* ------------------------------------------------------------------ receiving */
 
 bool sender_needs_tags(const struct sender *sender)
 {
-	return !sender->fresh && !sender->push->known;
+	return !sender->target_is_empty && !sender->push->target_known;
 }
 
-/* The order that the next tags belong to. */
-static struct order *arriving(struct sender *sender)
+/* The batch that the next tags belong to; NULL if all have arrived. */
+static struct batch *batch_awaiting_tags(struct sender *sender)
 {
-	for (unsigned i = 0; i < COPY_ORDERS; i++) {
-		struct order *order = &sender->orders[(sender->current + i) % COPY_ORDERS];
-		if (order->arrived < order->count)
-			return order;
+	for (unsigned i = 0; i < COPY_BATCHES; i++) {
+		struct batch *batch = &sender->batches[(sender->current + i) % COPY_BATCHES];
+		if (batch->arrived < batch->count)
+			return batch;
 	}
 	return NULL;
 }
 
 static int take_tags(struct sender *sender, const struct frame *frame, struct vmm_error **err)
 {
-	struct order *order = sender_needs_tags(sender) ? arriving(sender) : NULL;
+	struct batch *batch = sender_needs_tags(sender) ? batch_awaiting_tags(sender) : NULL;
 	uint64_t extent;
-	if (!order)
-		return protocol_error(err, "tags that nobody asked for");
-	if (tags_unpack(frame, sender->push->map.size, &extent, &order->old[order->arrived], err) < 0)
+	if (!batch)
+		return protocol_error(err, "tags that were not asked for");
+	if (tags_unpack(frame, sender->push->map.size, &extent, &batch->old[batch->arrived], err) < 0)
 		return -1;
-	if (extent != order->first + order->arrived)
+	if (extent != batch->first + batch->arrived)
 		return protocol_error(err, "tags of extent %llu out of turn", (unsigned long long)extent);
-	order->arrived++;
+	batch->arrived++;
 	return 0;
 }
 
 static int take_signature(struct sender *sender, struct frame *frame, struct vmm_error **err)
 {
 	uint32_t slot = frame->length >= 4 ? get32(frame->data) : COPY_SLOTS;
-	if (slot >= COPY_SLOTS || sender->inquiries[slot].state != INQUIRY_ASKED)
-		return protocol_error(err, "a signature that nobody asked for");
-	sender->inquiries[slot].signature = *frame;
-	sender->inquiries[slot].state = INQUIRY_ANSWERED;
-	frame->data = NULL;
+	if (slot >= COPY_SLOTS || sender->requests[slot].state != REQUEST_SENT)
+		return protocol_error(err, "a signature that was not asked for");
+	sender->requests[slot].signature = *frame;
+	sender->requests[slot].state = REQUEST_ANSWERED;
+	frame->data = NULL; /* the request owns the payload now */
 	return 0;
 }
 
-static int take_taken(struct sender *sender, const struct frame *frame, struct vmm_error **err)
+static int take_applied(struct sender *sender, const struct frame *frame, struct vmm_error **err)
 {
-	uint64_t taken = frame->length == 8 ? get64(frame->data) : 0;
-	if (taken <= sender->taken || taken > sender->sent)
+	uint64_t applied = frame->length == 8 ? get64(frame->data) : 0;
+	if (applied <= sender->applied || applied > sender->sent)
 		return protocol_error(err, "an acknowledgement of what was not sent");
-	sender->taken = taken;
+	sender->applied = applied;
 	return 0;
 }
 
@@ -60,9 +60,9 @@ static int take_frame(struct sender *sender, struct frame *frame, struct vmm_err
 {
 	if (!sender->opened && frame->type == COPY_OPENED) {
 		sender->opened = true;
-		sender->fresh = frame->flags & COPY_IS_FRESH;
-		if (sender->fresh)
-			sender->push->fresh = true;
+		sender->target_is_empty = frame->flags & COPY_IS_EMPTY;
+		if (sender->target_is_empty)
+			sender->push->target_is_empty = true;
 		return 0;
 	}
 	switch (sender->opened ? (int)frame->type : 0) {
@@ -70,8 +70,8 @@ static int take_frame(struct sender *sender, struct frame *frame, struct vmm_err
 		return take_tags(sender, frame, err);
 	case COPY_SIGNATURE:
 		return take_signature(sender, frame, err);
-	case COPY_TAKEN:
-		return take_taken(sender, frame, err);
+	case COPY_APPLIED:
+		return take_applied(sender, frame, err);
 	case COPY_SYNCED:
 		if (!sender->syncing)
 			return protocol_error(err, "that all is written before all was sent");
@@ -85,7 +85,7 @@ static int take_frame(struct sender *sender, struct frame *frame, struct vmm_err
 int sender_receive(struct sender *sender, struct vmm_error **err)
 {
 	struct frame frame;
-	if (protocol_receive(&sender->lane.stream, &frame, err) < 0)
+	if (protocol_receive(&sender->stream.stream, &frame, err) < 0)
 		return -1;
 	int result = take_frame(sender, &frame, err);
 	frame_free(&frame);
@@ -94,18 +94,17 @@ int sender_receive(struct sender *sender, struct vmm_error **err)
 
 /* ------------------------------------------------------------------ sending */
 
-/* Sends a frame, in two parts, once the window has room for it. */
 int sender_send_parts(struct sender *sender, enum copy_frame type, uint8_t flags, const void *head, size_t head_length,
 		      const void *data, size_t length, struct vmm_error **err)
 {
 	size_t whole = head_length + length;
-	while (sender->sent + copy_cost(whole) - sender->taken > COPY_WINDOW)
+	while (sender->sent + window_cost(whole) - sender->applied > COPY_WINDOW)
 		if (sender_receive(sender, err) < 0)
 			return -1;
-	sender->sent += copy_cost(whole);
-	int64_t began = steady_us();
-	int result = frame_send_parts(&sender->lane.stream, type, flags, head, head_length, data, length, err);
-	gauge_add(&sender->packer.link, whole, steady_us() - began);
+	sender->sent += window_cost(whole);
+	int64_t began = clock_steady_us();
+	int result = frame_send_parts(&sender->stream.stream, type, flags, head, head_length, data, length, err);
+	throughput_add(&sender->compressor.link, whole, clock_steady_us() - began);
 	return result;
 }
 

@@ -1,46 +1,48 @@
-/* sender.c: the source's side of one session - reads extents, compares, sends what differs.
+/* sender.c: the source's side of one session of a push: reads extents, compares them with the target's, sends what
+ * differs.
  *
- * One thread does all of it. It reads from the session only when it waits for something or when something is there, and
- * it may write at any time: see parts.h for why that ends.
- */
-#include "sender.h"
+ * One thread does all of it. It reads from the session only when it waits for something or when something has arrived,
+ * and it may write at any time: copy-internal.h says why that cannot deadlock. */
+#include "source.h"
 
 /* ------------------------------------------------------------------ extents */
 
-enum fate { FATE_SAME, FATE_ZERO, FATE_NEW, FATE_OVER };
+/* A leaf of the source compared with the target's: the same; zero, but not there; data over zeros; data over other
+ * data. */
+enum leaf_state { LEAF_SAME, LEAF_BECAME_ZERO, LEAF_OVER_ZERO, LEAF_OVER_DATA };
 
-static enum fate leaf_fate(const struct extent_tags *new, const struct extent_tags *old, unsigned leaf)
+static enum leaf_state leaf_state(const struct extent_tags *new, const struct extent_tags *old, unsigned leaf)
 {
 	bool is = new->nonzero >> leaf & 1, was = old->nonzero >> leaf & 1;
 	if (!is)
-		return was ? FATE_ZERO : FATE_SAME;
+		return was ? LEAF_BECAME_ZERO : LEAF_SAME;
 	if (!was)
-		return FATE_NEW;
-	return memcmp(new->tag[leaf], old->tag[leaf], COPY_TAG) ? FATE_OVER : FATE_SAME;
+		return LEAF_OVER_ZERO;
+	return memcmp(new->tag[leaf], old->tag[leaf], COPY_TAG) ? LEAF_OVER_DATA : LEAF_SAME;
 }
 
-static int send_leaves(struct sender *sender, enum fate fate, uint64_t offset, const uint8_t *data, size_t length,
-		       struct vmm_error **err)
+static int send_leaves(struct sender *sender, enum leaf_state state, uint64_t offset, const uint8_t *data,
+		       size_t length, struct vmm_error **err)
 {
-	switch (fate) {
-	case FATE_ZERO:
-		return change_zero(sender, offset, length, err);
-	case FATE_NEW:
-		return change_run(sender, offset, data, length, true, err);
-	case FATE_OVER:
-		return change_over(sender, offset, data, length, err);
+	switch (state) {
+	case LEAF_BECAME_ZERO:
+		return sender_send_zeros(sender, offset, length, err);
+	case LEAF_OVER_ZERO:
+		return sender_send_run(sender, offset, data, length, true, err);
+	case LEAF_OVER_DATA:
+		return sender_send_over(sender, offset, data, length, err);
 	default:
 		return 0;
 	}
 }
 
-/* The data of some leaves of an extent; where they are read once more it is the tags of that reading that count: a guest may have
- * written meanwhile. NULL where they cannot be read. */
+/* The data of some leaves of an extent; NULL with *err if they cannot be read. If they were not kept they are read once
+ * more, and their tags in `new` are replaced by those of what was read now: the guest may have written meanwhile. */
 static const uint8_t *leaves_data(struct sender *sender, uint64_t extent, unsigned first, unsigned end,
 				  struct extent_tags *new, struct vmm_error **err)
 {
-	if (sender->ahead.kept)
-		return sender->ahead.data + (size_t)first * COPY_LEAF;
+	if (sender->prefetch.has_data)
+		return sender->prefetch.data + (size_t)first * COPY_LEAF;
 	if (!sender->again.data)
 		sender->again.data = scan_buffer();
 	if (scan_leaves(&sender->again, extent, first, end, sender->again.data, new, err) < 0) {
@@ -55,27 +57,27 @@ static uint64_t leaf_bits(unsigned first, unsigned end)
 	return (end - first == 64 ? ~0ull : (1ull << (end - first)) - 1) << first;
 }
 
-/* The end of the run of leaves of one fate that begins there. */
+/* The end of the run of leaves in the same state that begins with `leaf`; COPY_RUN bytes at most. */
 static unsigned run_end(const struct extent_tags *new, const struct extent_tags *old, unsigned leaf, size_t leaves)
 {
-	enum fate fate = leaf_fate(new, old, leaf);
+	enum leaf_state state = leaf_state(new, old, leaf);
 	unsigned end = leaf + 1;
-	while (end < leaves && (end - leaf) * COPY_LEAF < COPY_RUN && leaf_fate(new, old, end) == fate)
+	while (end < leaves && (end - leaf) * COPY_LEAF < COPY_RUN && leaf_state(new, old, end) == state)
 		end++;
 	return end;
 }
 
-static int send_run(struct sender *sender, uint64_t extent, unsigned leaf, unsigned end, enum fate fate,
+static int send_run(struct sender *sender, uint64_t extent, unsigned leaf, unsigned end, enum leaf_state state,
 		    struct extent_tags *new, struct vmm_error **err)
 {
 	size_t from = (size_t)leaf * COPY_LEAF,
 	       to = min64((uint64_t)end * COPY_LEAF, extent_length(sender->push->map.size, extent));
 	const uint8_t *data = NULL;
 	if (sender->push->leaves)
-		sender->push->leaves->proven[extent] &= ~leaf_bits(leaf, end);
-	if (fate != FATE_ZERO && !(data = leaves_data(sender, extent, leaf, end, new, err)))
+		sender->push->leaves->verified[extent] &= ~leaf_bits(leaf, end);
+	if (state != LEAF_BECAME_ZERO && !(data = leaves_data(sender, extent, leaf, end, new, err)))
 		return -1;
-	return send_leaves(sender, fate, extent * COPY_EXTENT + from, data, to - from, err);
+	return send_leaves(sender, state, extent * COPY_EXTENT + from, data, to - from, err);
 }
 
 static int send_extent(struct sender *sender, uint64_t extent, struct extent_tags *new, const struct extent_tags *old,
@@ -83,86 +85,89 @@ static int send_extent(struct sender *sender, uint64_t extent, struct extent_tag
 {
 	size_t leaves = leaf_count(extent_length(sender->push->map.size, extent)), sent = 0;
 	for (unsigned leaf = 0, end; leaf < leaves; leaf = end) {
-		enum fate fate = leaf_fate(new, old, leaf);
+		enum leaf_state state = leaf_state(new, old, leaf);
 		end = run_end(new, old, leaf, leaves);
-		if (fate == FATE_SAME) {
+		if (state == LEAF_SAME) {
 			sender->push->present +=
 				(uint64_t)__builtin_popcountll(new->nonzero >> leaf << (64 - (end - leaf))) * COPY_LEAF;
 			continue;
 		}
 		sent += end - leaf;
-		if (send_run(sender, extent, leaf, end, fate, new, err) < 0)
+		if (send_run(sender, extent, leaf, end, state, new, err) < 0)
 			return -1;
 	}
-	sender->differs = sent > leaves / 2;
+	sender->mostly_differs = sent > leaves / 2;
 	return 0;
 }
 
-/* What cannot have changed is as it was. */
-static void keep_others(struct extent_tags *new, const struct extent_tags *old, uint64_t only)
+/* The leaves that cannot have changed were not read: their tags are the old ones. */
+static void keep_unchanged(struct extent_tags *new, const struct extent_tags *old, uint64_t changed)
 {
-	new->nonzero |= old->nonzero & ~only;
-	for (unsigned leaf = 0; leaf < COPY_LEAVES; leaf++)
-		if (!(only >> leaf & 1))
+	new->nonzero |= old->nonzero & ~changed;
+	for (unsigned leaf = 0; leaf < COPY_EXTENT_LEAVES; leaf++)
+		if (!(changed >> leaf & 1))
 			memcpy(new->tag[leaf], old->tag[leaf], COPY_TAG);
 }
 
-/* The next extent with data behind this one, among those that were dealt; they are worked on in that order. */
+/* The next extent with data behind this one, of those that this sender has taken. False if there is none. */
 static bool next_to_read(const struct sender *sender, uint64_t extent, uint64_t *next)
 {
-	for (unsigned i = 0; i < COPY_ORDERS; i++) {
-		const struct order *order = &sender->orders[(sender->current + i) % COPY_ORDERS];
-		for (*next = order->first; *next < order->first + order->count; ++*next)
-			if (*next > extent && sender->push->map.leaves[*next])
+	for (unsigned i = 0; i < COPY_BATCHES; i++) {
+		const struct batch *batch = &sender->batches[(sender->current + i) % COPY_BATCHES];
+		for (*next = batch->first; *next < batch->first + batch->count; ++*next)
+			if (*next > extent && sender->push->map.bits[*next])
 				return true;
 	}
 	return false;
 }
 
-/* What will be sent is kept as it was read. What is compared first will mostly be found to be there already. */
-static bool keeps(const struct sender *sender)
+/* Data that will probably be sent are kept when they are read. Else only tags are made, which is faster, and what
+ * differs is read once more. */
+static bool keeps_data(const struct sender *sender)
 {
-	return sender->fresh || sender->differs || sender->push->only || sender->ahead.scan.spare;
+	return sender->target_is_empty || sender->mostly_differs || sender->push->changed ||
+	       sender->prefetch.scan.drop_cache;
 }
 
-/* While this extent is at work, the next is read. */
+/* Gives the tags of an extent, and its data in sender->prefetch. Starts to read the next one. */
 static int read_extent(struct sender *sender, uint64_t extent, struct extent_tags *tags, struct vmm_error **err)
 {
 	struct push *push = sender->push;
-	struct ahead *ahead = &sender->ahead;
-	uint64_t read = ahead->read, next;
+	struct prefetch *prefetch = &sender->prefetch;
+	uint64_t read = prefetch->read, next;
 	tags->nonzero = 0;
-	if (!push->map.leaves[extent])
+	if (!push->map.bits[extent])
 		return 0;
-	if (ahead->extent != extent)
-		ahead_ask(ahead, extent, keeps(sender));
-	if (ahead_take(ahead, tags, err) < 0)
+	if (prefetch->extent != extent)
+		prefetch_request(prefetch, extent, keeps_data(sender));
+	if (prefetch_wait(prefetch, tags, err) < 0)
 		return error_context(err, "%s", job_name(push->job));
-	push->data += ahead->read - read;
+	push->data += prefetch->read - read;
 	if (next_to_read(sender, extent, &next))
-		ahead_ask(ahead, next, keeps(sender));
+		prefetch_request(prefetch, next, keeps_data(sender));
 	return 0;
 }
 
-static int work_extent(struct sender *sender, struct order *order, struct vmm_error **err)
+/* Deals with the batch's next extent. */
+static int push_extent(struct sender *sender, struct batch *batch, struct vmm_error **err)
 {
 	struct push *push = sender->push;
-	uint64_t extent = order->first + order->worked;
-	struct extent_tags new, *old = &order->old[order->worked];
-	if (push->only && !push->only[extent]) {
+	uint64_t extent = batch->first + batch->done;
+	struct extent_tags new, *old = &batch->old[batch->done];
+	if (push->changed && !push->changed[extent]) {
 		push->done += extent_length(push->map.size, extent);
-		order->worked++;
+		batch->done++;
 		return 0;
 	}
 	if (read_extent(sender, extent, &new, err) < 0)
 		return -1;
-	if (push->known)
+	if (push->target_known)
 		leaves_get(push->leaves, extent, old);
-	else if (sender->fresh)
+	else if (sender->target_is_empty)
 		old->nonzero = 0;
-	if (push->only)
-		keep_others(&new, old, push->only[extent]);
-	while (sender_needs_tags(sender) && order->arrived <= order->worked)
+	if (push->changed)
+		keep_unchanged(&new, old, push->changed[extent]);
+	while (sender_needs_tags(sender) && batch->arrived <= batch->done)
 		if (sender_receive(sender, err) < 0)
 			return -1;
 	if (send_extent(sender, extent, &new, old, err) < 0)
@@ -170,63 +175,65 @@ static int work_extent(struct sender *sender, struct order *order, struct vmm_er
 	if (push->leaves)
 		leaves_put(push->leaves, extent, &new);
 	push->done += extent_length(push->map.size, extent);
-	order->worked++;
-	while (lane_ready(&sender->lane))
+	batch->done++;
+	while (source_stream_ready(&sender->stream))
 		if (sender_receive(sender, err) < 0)
 			return -1;
-	return inquiries_settle(sender, err);
+	return sender_process_signatures(sender, err);
 }
 
-/* ------------------------------------------------------------------ orders */
+/* ------------------------------------------------------------------ batches of extents */
 
-/* Takes extents from the push, if there are any left, and has the target read them too. */
-static int deal(struct sender *sender, struct order *order, struct vmm_error **err)
+/* Takes extents from the push, if there are any left, and asks the target for their tags if these are needed. */
+static int take_batch(struct sender *sender, struct batch *batch, struct vmm_error **err)
 {
 	struct push *push = sender->push;
-	uint64_t first = atomic_fetch_add(&push->next, push->deal);
-	*order = (struct order){.first = first};
+	uint64_t first = atomic_fetch_add(&push->next, push->batch_size);
+	*batch = (struct batch){.first = first};
 	if (first >= push->map.count)
 		return 0;
-	order->count = (uint32_t)min64(push->deal, push->map.count - first);
+	batch->count = (uint32_t)min64(push->batch_size, push->map.count - first);
 	if (!sender_needs_tags(sender)) {
-		order->arrived = order->count;
+		batch->arrived = batch->count;
 		return 0;
 	}
-	uint8_t packed[COPY_ORDER_SIZE];
-	order_pack(order->first, order->count, packed);
-	return sender_send(sender, COPY_ORDER, packed, sizeof(packed), err);
+	uint8_t packed[COPY_GET_TAGS_SIZE];
+	get_tags_pack(batch->first, batch->count, packed);
+	return sender_send(sender, COPY_GET_TAGS, packed, sizeof(packed), err);
 }
 
-static int work(struct sender *sender, struct vmm_error **err)
+static int push_extents(struct sender *sender, struct vmm_error **err)
 {
-	for (unsigned i = 0; i < COPY_ORDERS; i++)
-		if (deal(sender, &sender->orders[i], err) < 0)
+	for (unsigned i = 0; i < COPY_BATCHES; i++)
+		if (take_batch(sender, &sender->batches[i], err) < 0)
 			return -1;
-	for (struct order *order; (order = &sender->orders[sender->current])->count;) {
-		while (order->worked < order->count)
-			if (work_extent(sender, order, err) < 0)
+	for (struct batch *batch; (batch = &sender->batches[sender->current])->count;) {
+		while (batch->done < batch->count)
+			if (push_extent(sender, batch, err) < 0)
 				return -1;
-		sender->current = (sender->current + 1) % COPY_ORDERS;
-		if (deal(sender, order, err) < 0)
+		sender->current = (sender->current + 1) % COPY_BATCHES;
+		if (take_batch(sender, batch, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int converse(struct sender *sender, struct vmm_error **err)
+static int run_session(struct sender *sender, struct vmm_error **err)
 {
 	struct push *push = sender->push;
 	while (!sender->opened)
 		if (sender_receive(sender, err) < 0)
 			return -1;
-	/* Unless it is another session of this push that has already made zeros of all that there was. */
-	if (sender->fresh && push->not_fresh && !push->next)
-		return error_set(err, VMM_FAILED, "copy-lost", "what was sent of %s before is there no more",
+	/* The target's volume should hold what was sent before. It may be empty if another session of this push has
+	 * taken extents already and has made them zero. */
+	if (sender->target_is_empty && push->target_has_data && !push->next)
+		return error_set(err, VMM_FAILED, "copy-lost", "the target no longer has what was sent of %s before",
 				 job_name(push->job));
-	if (work(sender, err) < 0)
+	if (push_extents(sender, err) < 0)
 		return -1;
-	while (inquiries_open(sender))
-		if (inquiries_settle(sender, err) < 0 || (inquiries_open(sender) && sender_receive(sender, err) < 0))
+	while (sender_awaits_signatures(sender))
+		if (sender_process_signatures(sender, err) < 0 ||
+		    (sender_awaits_signatures(sender) && sender_receive(sender, err) < 0))
 			return -1;
 	if (sender_flush(sender, err) < 0)
 		return -1;
@@ -243,18 +250,18 @@ int sender_run(struct push *push, struct stream *session, struct vmm_error **err
 {
 	struct sender *sender = mem_zero(sizeof(*sender));
 	sender->push = push;
-	lane_begin(&sender->lane, session, &push->stop);
-	sender->lane.pace = &push->pace;
-	sender->lane.wire = &push->wire;
+	source_stream_begin(&sender->stream, session, &push->stop);
+	sender->stream.limit = &push->limit;
+	sender->stream.wire = &push->wire;
 	scan_begin(&sender->again, push->job->fd, &push->map, push->key);
-	int result = ahead_begin(&sender->ahead, push->job->fd, &push->map, push->key, err);
+	int result = prefetch_begin(&sender->prefetch, push->job->fd, &push->map, push->key, err);
 	if (!result) {
-		result = converse(sender, err);
-		ahead_end(&sender->ahead);
+		result = run_session(sender, err);
+		prefetch_end(&sender->prefetch);
 	}
 	scan_end(&sender->again);
-	packer_end(&sender->packer);
-	inquiries_end(sender);
+	compressor_end(&sender->compressor);
+	sender_free_requests(sender);
 	free(sender);
 	return result;
 }

@@ -1,5 +1,5 @@
 /* serve.c: the target's side of a session, from its first frame to its end. */
-#include "pass.h"
+#include "target.h"
 
 struct serve {
 	struct stream *stream;
@@ -9,7 +9,7 @@ struct serve {
 	struct copy_leaves leaves; /* of the last verification */
 };
 
-/* Outside of a pass: what fails here, the source is told here. */
+/* Serves one push or verification. Of an error in a push the receiver tells the source, of any other this function. */
 static int serve_frame(struct serve *serve, const struct frame *frame, struct vmm_error **err)
 {
 	int result;
@@ -17,23 +17,23 @@ static int serve_frame(struct serve *serve, const struct frame *frame, struct vm
 	case FRAME_ALIVE:
 		return 0;
 	case COPY_OPEN:
-		return pass_serve(serve->stream, serve->outbox, frame, serve->open_volume, serve->context, err);
+		return receiver_serve(serve->stream, serve->outbox, frame, serve->open_volume, serve->context, err);
 	case COPY_VERIFY:
 		result = readback_serve(serve->stream, serve->outbox, frame, serve->open_volume, serve->context,
 					&serve->leaves, err);
 		break;
-	case COPY_ORDER:
-		result = readback_order(serve->outbox, frame, &serve->leaves, err);
+	case COPY_GET_TAGS:
+		result = readback_tags(serve->outbox, frame, &serve->leaves, err);
 		break;
 	default:
-		result = protocol_error(err, "a frame of type %d where a copy begins", frame->type);
+		result = protocol_error(err, "a frame of type %d instead of OPEN or VERIFY", frame->type);
 	}
 	if (result < 0)
 		outbox_put_error(serve->outbox, *err);
 	return result;
 }
 
-/* 1: go on; 0: the source is done. */
+/* Returns 1 to go on; 0 when the source has ended the session. */
 static int serve_next(struct serve *serve, struct vmm_error **err)
 {
 	struct frame frame;
@@ -45,14 +45,15 @@ static int serve_next(struct serve *serve, struct vmm_error **err)
 		outbox_put_error(serve->outbox, *err);
 		return -1;
 	}
-	outbox_busy(serve->outbox, true);
+	outbox_set_busy(serve->outbox, true);
 	int result = serve_frame(serve, &frame, err);
-	outbox_busy(serve->outbox, false);
+	outbox_set_busy(serve->outbox, false);
 	frame_free(&frame);
 	return result < 0 ? -1 : 1;
 }
 
-/* After a failure: the source may be in the middle of writing and reads our error only then. */
+/* After a failure: reads until the source has finished, since it may still be writing and reads our error only after
+ * that. */
 static void drain(struct stream *stream)
 {
 	char rest[65536];

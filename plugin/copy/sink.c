@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#include "parts.h"
+#include "target.h"
 
 enum { WRITE_BACK_EVERY = 16 << 20 };
 
@@ -24,7 +24,7 @@ static int size_device(struct sink *sink, struct vmm_error **err)
 
 int sink_begin(struct sink *sink, int fd, const char *name, uint64_t size, struct vmm_error **err)
 {
-	*sink = (struct sink){.fd = fd, .name = name, .size = size, .spare = cache_spared(size)};
+	*sink = (struct sink){.fd = fd, .name = name, .size = size, .drop_cache = exceeds_cache(size)};
 	struct stat file;
 	if (fstat(fd, &file) < 0)
 		return error_errno(err, errno, "asking for the size of %s", name);
@@ -32,7 +32,7 @@ int sink_begin(struct sink *sink, int fd, const char *name, uint64_t size, struc
 		return size_device(sink, err);
 	if (!S_ISREG(file.st_mode))
 		return error_set(err, VMM_FAILED, "not-a-volume", "%s is neither a file nor a block device", name);
-	/* Also where it has that size: XFS may hold storage behind the end, for writes that never come. */
+	/* Also if it has that size already: XFS may have preallocated storage behind the end. */
 	if (ftruncate(fd, (off_t)size) < 0)
 		return error_errno(err, errno, "giving %s its size of %llu bytes", name, (unsigned long long)size);
 	return 0;
@@ -45,14 +45,15 @@ static int check_range(const struct sink *sink, uint64_t offset, uint64_t length
 	return 0;
 }
 
-/* Asks for writing back now and then, so that the last sync is short and other guests' writes are not held up by it. */
+/* Starts writeback every WRITE_BACK_EVERY bytes, so that the last sync is short and does not hold up other guests'
+ * writes. */
 static void write_back(struct sink *sink, uint64_t length)
 {
 	sink->unsynced += length;
 	if (sink->unsynced < WRITE_BACK_EVERY)
 		return;
 	sync_file_range(sink->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-	if (sink->spare)
+	if (sink->drop_cache)
 		posix_fadvise(sink->fd, 0, 0, POSIX_FADV_DONTNEED);
 	sink->unsynced = 0;
 }
@@ -94,46 +95,29 @@ int sink_zero(struct sink *sink, uint64_t offset, uint64_t length, struct vmm_er
 		return 0;
 	if (sink->no_holes)
 		return write_zeros(sink, offset, length, err);
-	/* A file's last block is freed only where the hole covers it whole. */
+	/* The last block of a file is freed only if the hole covers all of it. */
 	uint64_t whole = length;
 	if (!sink->block && offset + length == sink->size)
-		whole = (length + COPY_PIECE - 1) & ~(uint64_t)(COPY_PIECE - 1);
-	int how = sink->block ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
-	while (fallocate(sink->fd, how | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)whole) < 0) {
+		whole = (length + COPY_BLOCK - 1) & ~(uint64_t)(COPY_BLOCK - 1);
+	int mode = sink->block ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
+	while (fallocate(sink->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)whole) < 0) {
 		if (errno == EINTR)
 			continue;
-		/* A filesystem without holes, or a device that wants larger units. */
+		/* A filesystem that cannot punch holes; EINVAL: a device that takes only larger units. */
 		sink->no_holes = errno == EOPNOTSUPP || errno == ENOSYS;
 		if (sink->no_holes || errno == EINVAL)
 			return write_zeros(sink, offset, length, err);
 		return error_errno(err, errno, "writing zeros to %s at offset %llu", sink->name,
 				   (unsigned long long)offset);
 	}
-	write_back(sink, COPY_PIECE);
+	write_back(sink, COPY_BLOCK);
 	return 0;
-}
-
-bool pieces_next(const uint8_t *data, size_t length, size_t *at, size_t *run, bool *zero)
-{
-	*run = 0;
-	*zero = false;
-	while (*at < length) {
-		size_t piece = min64(COPY_PIECE, length - *at);
-		bool is_zero = bytes_are_zero(data + *at, piece);
-		if (!*run)
-			*zero = is_zero;
-		else if (is_zero != *zero)
-			break;
-		*run += piece;
-		*at += piece;
-	}
-	return *run > 0;
 }
 
 static int store(struct sink *sink, uint64_t offset, const uint8_t *data, size_t length, struct vmm_error **err)
 {
 	bool zero;
-	for (size_t at = 0, run; pieces_next(data, length, &at, &run, &zero);) {
+	for (size_t at = 0, run; block_runs_next(data, length, &at, &run, &zero);) {
 		size_t from = at - run;
 		if ((zero ? sink_zero(sink, offset + from, run, err)
 			  : sink_write(sink, offset + from, data + from, run, err)) < 0)
@@ -146,29 +130,29 @@ int sink_replace(struct sink *sink, uint64_t offset, const void *data, const voi
 		 struct vmm_error **err)
 {
 	const uint8_t *to = data, *from = old;
-	size_t begin = 0; /* of the changed pieces that wait to be written */
+	size_t begin = 0; /* of the changed blocks that are not written yet */
 	for (size_t at = 0; at < length;) {
-		size_t piece = min64(COPY_PIECE, length - at);
-		bool same = !memcmp(to + at, from + at, piece);
+		size_t block = min64(COPY_BLOCK, length - at);
+		bool same = !memcmp(to + at, from + at, block);
 		if (same && store(sink, offset + begin, to + begin, at - begin, err) < 0)
 			return -1;
-		at += piece;
+		at += block;
 		if (same)
 			begin = at;
 	}
 	return store(sink, offset + begin, to + begin, length - begin, err);
 }
 
-int sink_dig(struct sink *sink, uint64_t offset, const void *data, size_t length, struct vmm_error **err)
+int sink_punch_zeros(struct sink *sink, uint64_t offset, const void *data, size_t length, struct vmm_error **err)
 {
 	if (sink->block || sink->no_holes)
 		return 0;
 	bool zero;
-	for (size_t at = 0, run; pieces_next(data, length, &at, &run, &zero);) {
+	for (size_t at = 0, run; block_runs_next(data, length, &at, &run, &zero);) {
 		uint64_t from = offset + at - run;
 		if (!zero)
 			continue;
-		/* Digging costs the filesystem a transaction even where there is a hole already. */
+		/* To punch costs the filesystem a transaction even if there is a hole already. */
 		off_t next = lseek(sink->fd, (off_t)from, SEEK_DATA);
 		if ((next >= 0 && (uint64_t)next >= from + run) || (next < 0 && errno == ENXIO))
 			continue;

@@ -1,12 +1,12 @@
 /* tags.c: keyed tags of leaves, and the root over them.
  *
- * Poly1305 as a universal hash: as long as key and tags stay secret - they cross the encrypted link only - not even who
- * chooses the content of both sides can make two leaves collide, but with a chance below 2^-90.
- */
+ * Poly1305 is used as a universal hash. Key and tags cross the encrypted link only. As long as they stay secret, not
+ * even someone who chooses the content of both sides can make two different leaves have the same tag, except with a
+ * probability below 2^-90. */
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 
-#include "parts.h"
+#include "copy-internal.h"
 
 struct tagger {
 	EVP_MAC *mac;
@@ -23,8 +23,25 @@ bool bytes_are_zero(const void *data, size_t length)
 	for (size_t i = 0; i < head; i++)
 		if (bytes[i])
 			return false;
-	/* Each byte equals the one sixteen before it, and the first sixteen are zero. */
+	/* The first sixteen bytes are zero, and each further byte must equal the one sixteen before it. */
 	return length <= 16 || !memcmp(bytes, bytes + 16, length - 16);
+}
+
+bool block_runs_next(const uint8_t *data, size_t length, size_t *at, size_t *run, bool *zero)
+{
+	*run = 0;
+	*zero = false;
+	while (*at < length) {
+		size_t piece = min64(COPY_BLOCK, length - *at);
+		bool is_zero = bytes_are_zero(data + *at, piece);
+		if (!*run)
+			*zero = is_zero;
+		else if (is_zero != *zero)
+			break;
+		*run += piece;
+		*at += piece;
+	}
+	return *run > 0;
 }
 
 struct tagger *tagger_new(const uint8_t key[COPY_KEY])
@@ -39,7 +56,7 @@ struct tagger *tagger_new(const uint8_t key[COPY_KEY])
 		tagger->context = tagger->mac ? EVP_MAC_CTX_new(tagger->mac) : NULL;
 	}
 	if (!tagger->context && !tagger->hashing)
-		abort(); /* no memory, or a libcrypto without them: then nothing could be copied */
+		abort(); /* no memory, or a libcrypto without this digest: nothing could be copied */
 	return tagger;
 }
 
@@ -83,10 +100,10 @@ void tagger_tag(struct tagger *tagger, const void *data, size_t length, uint8_t 
 	if (!(tagger->hash ? tag_by_hash : tag_by_mac)(tagger, data, length, tag))
 		abort();
 	if (tag_is_zero(tag))
-		tag[0] = 1; /* all zero is taken: it means a leaf of zeros */
+		tag[0] = 1; /* an all-zero tag means a leaf of zeros */
 }
 
-/* Of one extent: which it is, which of its leaves, their tags. */
+/* Adds the number of an extent, the bits of the leaves that are in the set, and their tags. */
 static bool add_extent(EVP_MD_CTX *context, const struct copy_leaves *leaves, uint64_t extent, uint64_t bits)
 {
 	uint8_t head[16];
@@ -94,21 +111,21 @@ static bool add_extent(EVP_MD_CTX *context, const struct copy_leaves *leaves, ui
 	put64(head + 8, bits);
 	bool good = EVP_DigestUpdate(context, head, sizeof(head));
 	for (unsigned first, end = 0; good && bits_run(bits, end, &first, &end);)
-		good = EVP_DigestUpdate(context, leaves->tag[extent * COPY_LEAVES + first],
+		good = EVP_DigestUpdate(context, leaves->tag[extent * COPY_EXTENT_LEAVES + first],
 					(size_t)(end - first) * COPY_TAG);
 	return good;
 }
 
-void leaves_root(const struct copy_leaves *leaves, const struct picked *picked, uint8_t root[COPY_ROOT_SIZE])
+void leaves_root(const struct copy_leaves *leaves, const struct leaf_set *set, uint8_t root[COPY_ROOT_SIZE])
 {
 	uint8_t size[8];
 	put64(size, leaves->size);
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	bool good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) &&
 		    EVP_DigestUpdate(context, leaves->key, COPY_KEY) && EVP_DigestUpdate(context, size, sizeof(size));
-	for (uint64_t extent = picked->first; good && extent < picked->end; extent++)
-		if (picked->leaves[extent])
-			good = add_extent(context, leaves, extent, picked->leaves[extent]);
+	for (uint64_t extent = set->first; good && extent < set->end; extent++)
+		if (set->bits[extent])
+			good = add_extent(context, leaves, extent, set->bits[extent]);
 	if (!good || !EVP_DigestFinal_ex(context, root, NULL))
 		abort();
 	EVP_MD_CTX_free(context);
@@ -118,16 +135,16 @@ int leaves_make(uint64_t size, const uint8_t key[COPY_KEY], struct copy_leaves *
 {
 	*leaves = (struct copy_leaves){.size = size, .count = leaf_count(size)};
 	memcpy(leaves->key, key, COPY_KEY);
-	/* Pages of zero tags are never touched, so a sparse volume's table is sparse too. */
+	/* The kernel allocates pages of it only where a tag is not zero, so the table of a sparse volume is small. */
 	leaves->tag = calloc(leaves->count ? leaves->count : 1, COPY_TAG);
-	leaves->proven = calloc(extent_count(size) ? extent_count(size) : 1, sizeof(*leaves->proven));
-	if (!leaves->tag || !leaves->proven)
+	leaves->verified = calloc(extent_count(size) ? extent_count(size) : 1, sizeof(*leaves->verified));
+	if (!leaves->tag || !leaves->verified)
 		return error_set(err, VMM_FAILED, "too-large", "no memory for the table of a volume of %llu bytes",
 				 (unsigned long long)size);
 	return 0;
 }
 
-/* The table with more entries, the new ones zero; NULL where there is no memory. */
+/* Reallocates a table from `from` to `to` entries of `size` bytes; the new ones are zero. NULL without memory. */
 static void *extend(void *table, size_t size, uint64_t from, uint64_t to)
 {
 	uint8_t *extended = realloc(table, (to ? to : 1) * size);
@@ -144,15 +161,17 @@ int leaves_grow(struct copy_leaves *leaves, uint64_t size, struct vmm_error **er
 	uint8_t(*tag)[COPY_TAG] = extend(leaves->tag, COPY_TAG, leaves->count, count);
 	if (tag)
 		leaves->tag = tag;
-	uint64_t *proven = extend(leaves->proven, sizeof(*proven), extent_count(leaves->size), extent_count(size));
-	if (proven)
-		leaves->proven = proven;
-	if (!tag || !proven)
+	uint64_t *verified =
+		extend(leaves->verified, sizeof(*verified), extent_count(leaves->size), extent_count(size));
+	if (verified)
+		leaves->verified = verified;
+	if (!tag || !verified)
 		return error_set(err, VMM_FAILED, "too-large", "no memory for the table of a volume of %llu bytes",
 				 (unsigned long long)size);
-	/* A last leaf that was cut short is longer now: what was proven of it says nothing. */
+	/* The old last leaf may be longer now: then it has to be verified again. */
 	if (leaves->count && leaves->size % COPY_LEAF)
-		leaves->proven[(leaves->count - 1) / COPY_LEAVES] &= ~(1ull << (leaves->count - 1) % COPY_LEAVES);
+		leaves->verified[(leaves->count - 1) / COPY_EXTENT_LEAVES] &=
+			~(1ull << (leaves->count - 1) % COPY_EXTENT_LEAVES);
 	leaves->size = size;
 	leaves->count = count;
 	return 0;
@@ -160,7 +179,7 @@ int leaves_grow(struct copy_leaves *leaves, uint64_t size, struct vmm_error **er
 
 void leaves_get(const struct copy_leaves *leaves, uint64_t extent, struct extent_tags *tags)
 {
-	size_t first = extent * COPY_LEAVES, count = min64(COPY_LEAVES, leaves->count - first);
+	size_t first = extent * COPY_EXTENT_LEAVES, count = min64(COPY_EXTENT_LEAVES, leaves->count - first);
 	tags->nonzero = 0;
 	memcpy(tags->tag, leaves->tag[first], count * COPY_TAG);
 	for (size_t leaf = 0; leaf < count; leaf++)
@@ -170,11 +189,12 @@ void leaves_get(const struct copy_leaves *leaves, uint64_t extent, struct extent
 
 void leaves_put(struct copy_leaves *leaves, uint64_t extent, const struct extent_tags *tags)
 {
-	size_t first = extent * COPY_LEAVES, count = min64(COPY_LEAVES, leaves->count - first);
+	size_t first = extent * COPY_EXTENT_LEAVES, count = min64(COPY_EXTENT_LEAVES, leaves->count - first);
 	for (size_t leaf = 0; leaf < count; leaf++) {
 		if (tags->nonzero >> leaf & 1)
 			memcpy(leaves->tag[first + leaf], tags->tag[leaf], COPY_TAG);
-		else if (!tag_is_zero(leaves->tag[first + leaf])) /* leaves untouched pages untouched */
+		else if (!tag_is_zero(
+				 leaves->tag[first + leaf])) /* writing zeros would allocate pages, see leaves_make */
 			memset(leaves->tag[first + leaf], 0, COPY_TAG);
 	}
 }
@@ -182,6 +202,6 @@ void leaves_put(struct copy_leaves *leaves, uint64_t extent, const struct extent
 void copy_leaves_free(struct copy_leaves *leaves)
 {
 	free(leaves->tag);
-	free(leaves->proven);
+	free(leaves->verified);
 	OPENSSL_cleanse(leaves, sizeof(*leaves));
 }

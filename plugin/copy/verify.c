@@ -1,7 +1,7 @@
-/* verify.c: is the copy what was sent, and is the source what was read? */
+/* verify.c: compares the copy with what was sent, and the source with what was read. */
 #include <sys/stat.h>
 
-#include "parts.h"
+#include "source.h"
 
 /* Where two tables of the same volume differ. */
 struct difference {
@@ -9,13 +9,13 @@ struct difference {
 	uint64_t extents; /* how many extents differ */
 };
 
-/* Looks at the leaves whose bits are set. */
+/* Compares the leaves whose bits are set. */
 static void compare_extent(const struct copy_leaves *leaves, uint64_t extent, uint64_t bits,
 			   const struct extent_tags *other, struct difference *difference)
 {
 	struct extent_tags ours;
 	leaves_get(leaves, extent, &ours);
-	for (unsigned leaf = 0; leaf < COPY_LEAVES; leaf++) {
+	for (unsigned leaf = 0; leaf < COPY_EXTENT_LEAVES; leaf++) {
 		bool nonzero = ours.nonzero >> leaf & 1;
 		if (!(bits >> leaf & 1))
 			continue;
@@ -28,12 +28,13 @@ static void compare_extent(const struct copy_leaves *leaves, uint64_t extent, ui
 	}
 }
 
-static int fetch_order(struct stream *stream, const struct copy_leaves *leaves, const struct picked *picked,
-		       uint64_t first, uint32_t count, struct difference *difference, struct vmm_error **err)
+/* Asks the target for the tags of some extents and compares them. */
+static int fetch_tags(struct stream *stream, const struct copy_leaves *leaves, const struct leaf_set *set,
+		      uint64_t first, uint32_t count, struct difference *difference, struct vmm_error **err)
 {
-	uint8_t packed[COPY_ORDER_SIZE];
-	order_pack(first, count, packed);
-	if (frame_send(stream, COPY_ORDER, 0, packed, sizeof(packed), err) < 0)
+	uint8_t packed[COPY_GET_TAGS_SIZE];
+	get_tags_pack(first, count, packed);
+	if (frame_send(stream, COPY_GET_TAGS, 0, packed, sizeof(packed), err) < 0)
 		return -1;
 	for (uint64_t extent = first; extent < first + count; extent++) {
 		struct frame frame;
@@ -48,24 +49,25 @@ static int fetch_order(struct stream *stream, const struct copy_leaves *leaves, 
 			return -1;
 		if (which != extent)
 			return protocol_error(err, "tags of another extent");
-		compare_extent(leaves, extent, picked->leaves[extent], &tags, difference);
+		compare_extent(leaves, extent, set->bits[extent], &tags, difference);
 	}
 	return 0;
 }
 
+/* After the roots differed: finds the extents that differ. Always returns -1 with *err. */
 static int find_difference(struct stream *stream, const char *volume, const struct copy_leaves *leaves,
-			   const struct picked *picked, size_t *bad, struct vmm_error **err)
+			   const struct leaf_set *set, size_t *different, struct vmm_error **err)
 {
 	struct difference difference = {0};
 	uint64_t extents = extent_count(leaves->size);
-	for (uint64_t first = picked->first; first < picked->end; first += COPY_ORDER_MOST)
-		if (fetch_order(stream, leaves, picked, first, min64(COPY_ORDER_MOST, picked->end - first), &difference,
-				err) < 0)
+	for (uint64_t first = set->first; first < set->end; first += COPY_BATCH_MOST)
+		if (fetch_tags(stream, leaves, set, first, min64(COPY_BATCH_MOST, set->end - first), &difference, err) <
+		    0)
 			return -1;
 	if (!difference.extents)
 		return protocol_error(err, "a root that is not that of its tags");
-	if (bad)
-		*bad = difference.extents;
+	if (different)
+		*different = difference.extents;
 	return error_set(
 		err, VMM_FAILED, "verify-failed",
 		"the copy of %s differs from what was sent, first in the 64 KiB at offset %llu (%llu of %llu extents "
@@ -74,13 +76,13 @@ static int find_difference(struct stream *stream, const char *volume, const stru
 		(unsigned long long)extents);
 }
 
-static uint64_t unproven(const struct copy_leaves *leaves, uint64_t extent)
+static uint64_t unverified(const struct copy_leaves *leaves, uint64_t extent)
 {
-	return ~leaves->proven[extent] & extent_bits(leaves->size, extent);
+	return ~leaves->verified[extent] & bits_of_extent(leaves->size, extent);
 }
 
-/* Bytes to be read back for these leaves of an extent: zeros are holes. */
-static uint64_t weight(const struct copy_leaves *leaves, uint64_t extent, uint64_t bits)
+/* Bytes that the target has to read back for these leaves of an extent: leaves of zeros lie in holes. */
+static uint64_t bytes_to_read(const struct copy_leaves *leaves, uint64_t extent, uint64_t bits)
 {
 	struct extent_tags tags;
 	if (!bits)
@@ -89,29 +91,30 @@ static uint64_t weight(const struct copy_leaves *leaves, uint64_t extent, uint64
 	return (uint64_t)__builtin_popcountll(tags.nonzero & bits) * COPY_LEAF;
 }
 
-/* Picks what is not proven from extent picked->end on, up to a limit. Returns the bytes that have to be read. */
-static uint64_t pick_some(const struct copy_leaves *leaves, struct picked *picked)
+/* Makes the set of the leaves that are not verified from extent set->end on, up to SET_BYTES. Returns the bytes that
+ * have to be read back. */
+static uint64_t select_unverified(const struct copy_leaves *leaves, struct leaf_set *set)
 {
-	enum { SOME = 512 << 20 };
+	enum { SET_BYTES = 512 << 20 };
 	uint64_t bytes = 0;
-	picked->first = picked->end;
-	while (picked->end < extent_count(leaves->size) && bytes < SOME) {
-		uint64_t extent = picked->end++;
-		picked->leaves[extent] = unproven(leaves, extent);
-		bytes += weight(leaves, extent, picked->leaves[extent]);
+	set->first = set->end;
+	while (set->end < extent_count(leaves->size) && bytes < SET_BYTES) {
+		uint64_t extent = set->end++;
+		set->bits[extent] = unverified(leaves, extent);
+		bytes += bytes_to_read(leaves, extent, set->bits[extent]);
 	}
 	return bytes;
 }
 
-static int verify_some(struct stream *stream, const struct copy_job *job, struct copy_leaves *leaves,
-		       const struct picked *picked, size_t *bad, struct vmm_error **err)
+static int verify_set(struct stream *stream, const struct copy_job *job, struct copy_leaves *leaves,
+		      const struct leaf_set *set, size_t *different, struct vmm_error **err)
 {
 	struct frame frame;
 	uint8_t root[COPY_ROOT_SIZE];
 	if (open_send(stream, COPY_VERIFY, leaves->size, leaves->key, job->volume, err) < 0 ||
-	    picks_send(stream, picked, err) < 0)
+	    leaf_ranges_send(stream, set, err) < 0)
 		return -1;
-	leaves_root(leaves, picked, root); /* while the target reads */
+	leaves_root(leaves, set, root); /* while the target reads */
 	if (protocol_receive(stream, &frame, err) < 0)
 		return -1;
 	bool is_root = frame.type == COPY_ROOT && frame.length == sizeof(root);
@@ -120,48 +123,48 @@ static int verify_some(struct stream *stream, const struct copy_job *job, struct
 	if (!is_root)
 		return protocol_error(err, "no root of %s", job_name(job));
 	if (!same)
-		return find_difference(stream, job_name(job), leaves, picked, bad, err);
-	for (uint64_t extent = picked->first; extent < picked->end; extent++)
-		leaves->proven[extent] |= picked->leaves[extent];
+		return find_difference(stream, job_name(job), leaves, set, different, err);
+	for (uint64_t extent = set->first; extent < set->end; extent++)
+		leaves->verified[extent] |= set->bits[extent];
 	return 0;
 }
 
-int copy_verify(const struct copy_job *job, struct stream *session, struct copy_leaves *leaves, size_t *bad,
+int copy_verify(const struct copy_job *job, struct stream *session, struct copy_leaves *leaves, size_t *different,
 		struct vmm_error **err)
 {
-	struct lane lane;
-	struct picked picked;
+	struct source_stream stream;
+	struct leaf_set set;
 	struct copy_progress progress = {0};
 	int result = 0;
-	lane_begin(&lane, session, NULL);
-	picked_begin(&picked, leaves->size);
-	if (bad)
-		*bad = 0;
+	source_stream_begin(&stream, session, NULL);
+	leaf_set_begin(&set, leaves->size);
+	if (different)
+		*different = 0;
 	for (uint64_t extent = 0; extent < extent_count(leaves->size); extent++)
-		progress.total += weight(leaves, extent, unproven(leaves, extent));
-	/* Once at least: the target also looks at the volume's size. */
+		progress.total += bytes_to_read(leaves, extent, unverified(leaves, extent));
+	/* At least once, since the target also checks the volume's size. */
 	do {
-		uint64_t bytes = pick_some(leaves, &picked);
+		uint64_t bytes = select_unverified(leaves, &set);
 		if (job->progress && !job->progress(job->context, &progress))
 			result = error_set(err, VMM_CANCELLED, "cancelled", "the verification of %s was cancelled",
 					   job_name(job));
 		else
-			result = verify_some(&lane.stream, job, leaves, &picked, bad, err);
+			result = verify_set(&stream.stream, job, leaves, &set, different, err);
 		progress.done += bytes;
-	} while (!result && picked.end < extent_count(leaves->size));
-	picked_free(&picked);
+	} while (!result && set.end < extent_count(leaves->size));
+	leaf_set_free(&set);
 	return result;
 }
 
 void copy_root(const struct copy_leaves *leaves, char hex[2 * COPY_SECRET + 1])
 {
-	struct picked all;
+	struct leaf_set all;
 	uint8_t root[COPY_ROOT_SIZE];
-	picked_begin(&all, leaves->size);
+	leaf_set_begin(&all, leaves->size);
 	for (all.end = 0; all.end < extent_count(leaves->size); all.end++)
-		all.leaves[all.end] = extent_bits(leaves->size, all.end);
+		all.bits[all.end] = bits_of_extent(leaves->size, all.end);
 	leaves_root(leaves, &all, root);
-	picked_free(&all);
+	leaf_set_free(&all);
 	for (size_t i = 0; i < sizeof(root); i++)
 		sprintf(hex + 2 * i, "%02x", root[i]);
 }

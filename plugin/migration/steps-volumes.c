@@ -212,11 +212,11 @@ static int push_image(struct migration *m, const struct plan_volume *volume, str
 			       .name = volume->from,
 			       .rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
 			       .digest = sha256 ? COPY_SHA256 : COPY_POLY1305,
-			       .gently = pass->round > 0, /* the guest runs */
+			       .idle_io = pass->round > 0, /* the guest runs */
 			       .progress = on_progress,
 			       .context = &watching,
-			       .only = changes->count ? changes->ranges : &nothing,
-			       .only_count = changes->count};
+			       .changed = changes->count ? changes->ranges : &nothing,
+			       .changed_count = changes->count};
 	int done = copy_push(&job, &m->sessions, &migration_volume(m, volume)->leaves, &pass->result, err);
 	pass->wire = pass->result.wire;
 	statistics_add(m, "wire_bytes", pass->wire);

@@ -1,7 +1,7 @@
 /* Signatures and deltas of librsync's, and packed changes, as a peer may send them. */
 #include <string.h>
 
-#include "copy/parts.h"
+#include "copy/copy-internal.h"
 #include "fuzz.h"
 
 enum { OLD = 20000, NEW = 16384 };
@@ -42,7 +42,7 @@ static void any_packed(const uint8_t *data, size_t length)
 	static uint8_t made[COPY_LIMIT_TO_TARGET];
 	size_t made_length;
 	struct vmm_error *err = NULL;
-	unpack(data, length, made, &made_length, &err);
+	decompress(data, length, made, &made_length, &err);
 	error_clear(&err);
 }
 

@@ -1,7 +1,7 @@
 /* The source's side of a copy and of a verification, with a target that says anything. */
 #include <sys/random.h>
 
-#include "copy/parts.h"
+#include "copy/copy-internal.h"
 #include "fuzz.h"
 
 enum { SIZE = (4 << 20) + 70000 };

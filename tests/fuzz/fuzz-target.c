@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "copy/parts.h"
+#include "copy/copy-internal.h"
 #include "fuzz.h"
 
 enum { SIZE = (4 << 20) + 70000 };

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "copy/parts.h"
+#include "copy/copy-internal.h"
 #include "fuzz.h"
 
 struct memory_stream {

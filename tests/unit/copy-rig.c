@@ -168,21 +168,21 @@ static int open_lost_session(void *context, struct stream **session)
 int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	struct sessions all = {.rig = rig};
-	struct copy_sessions sessions = {.open = rig->grows_in_vain ? open_lost_session
-						 : rig->may_grow    ? open_session
-								    : NULL,
+	struct copy_sessions sessions = {.open = rig->opened_are_lost ? open_lost_session
+						 : rig->may_open_more ? open_session
+								      : NULL,
 					 .context = &all};
 	const struct copy_job job = {
 		.fd = rig->source,
 		.size = rig->size,
 		.volume = "vda",
 		.rate_limit = rig->rate_limit,
-		.gently = rig->gently,
+		.idle_io = rig->idle_io,
 		.digest = rig->digest,
 		.progress = rig->progress,
 		.context = rig->context,
-		.only = rig->only,
-		.only_count = rig->only_count,
+		.changed = rig->changed,
+		.changed_count = rig->changed_count,
 	};
 	rig->opened = 0;
 	while (sessions.count < rig->sessions)

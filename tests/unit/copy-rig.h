@@ -10,21 +10,21 @@ enum { RIG_SESSIONS = 3 };
 
 struct rig {
 	char directory[200];
-	int source, target; /* descriptors of the two volumes, for reading and writing */
-	uint64_t size;	    /* of the source */
-	size_t sessions;    /* 1 to RIG_SESSIONS; rig_begin says 1 */
-	bool grows_in_vain; /* those that it opens are lost at once */
-	bool may_grow;	    /* the push may open more; those that are there after it are `opened` */
+	int source, target;   /* descriptors of the two volumes, for reading and writing */
+	uint64_t size;	      /* of the source */
+	size_t sessions;      /* 1 to RIG_SESSIONS; rig_begin says 1 */
+	bool opened_are_lost; /* those that it opens are lost at once */
+	bool may_open_more;   /* the push may open more; those that are there after it are `opened` */
 	atomic_size_t opened;
 	atomic_bool lost; /* and that was so */
 	uint64_t rate_limit;
-	bool gently;
+	bool idle_io;
 	enum copy_digest digest;
 	copy_progress_fn *progress;
 	void *context;
-	copy_open_fn *open;	       /* NULL: gives the target's volume */
-	const struct copy_range *only; /* of the job, or NULL */
-	size_t only_count;
+	copy_open_fn *open;		  /* NULL: gives the target's volume */
+	const struct copy_range *changed; /* of the job, or NULL */
+	size_t changed_count;
 	uint64_t cut_after;  /* the link is cut after so many bytes to the target; 0: never */
 	uint64_t hold_after; /* or stands still until the push has opened another session, if it ever does */
 	struct copy_progress result;

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "copy-rig.h"
-#include "copy/parts.h"
+#include "copy/copy-internal.h"
 
 enum { MIB = 1 << 20, SIZE = 5 * MIB + 333 };
 
@@ -56,18 +56,18 @@ static size_t payload(struct fuzz *fuzz, int type, uint8_t *data)
 		put32(data + 8, draw(fuzz, 4) ? (uint32_t)(length - COPY_RECORD_HEAD) : (uint32_t)number(fuzz));
 		put32(data + 12, (uint32_t)draw(fuzz, 4));
 	}
-	if (type == COPY_ASK || type == COPY_PATCH || type == COPY_SIGNATURE)
+	if (type == COPY_GET_SIGNATURE || type == COPY_DELTA || type == COPY_SIGNATURE)
 		put32(data, (uint32_t)draw(fuzz, 5));
-	if (type == COPY_PATCH && length > 16 && draw(fuzz, 2))
+	if (type == COPY_DELTA && length > 16 && draw(fuzz, 2))
 		memcpy(data + 4, "rs\x02\x36", 4);
-	if (type == COPY_ASK && draw(fuzz, 8)) {
+	if (type == COPY_GET_SIGNATURE && draw(fuzz, 8)) {
 		put32(data + 4, (uint32_t)draw(fuzz, MIB) + 1);
-		return COPY_ASK_SIZE;
+		return COPY_GET_SIGNATURE_SIZE;
 	}
-	if (type == COPY_ORDER && draw(fuzz, 8)) {
+	if (type == COPY_GET_TAGS && draw(fuzz, 8)) {
 		put64(data, draw(fuzz, 2));
 		put32(data + 8, 1);
-		return COPY_ORDER_SIZE;
+		return COPY_GET_TAGS_SIZE;
 	}
 	return length;
 }

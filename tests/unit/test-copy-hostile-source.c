@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "copy-rig.h"
-#include "copy/parts.h"
+#include "copy/copy-internal.h"
 
 enum { MIB = 1 << 20, SIZE = 8 * MIB };
 
@@ -35,17 +35,17 @@ static void opened_change(struct stream *s, uint64_t offset, uint32_t length, ui
 
 static void order(struct stream *s, uint64_t first, uint32_t count)
 {
-	uint8_t packed[COPY_ORDER_SIZE];
-	order_pack(first, count, packed);
+	uint8_t packed[COPY_GET_TAGS_SIZE];
+	get_tags_pack(first, count, packed);
 	open_volume(s, "vda", SIZE);
-	rig_send(s, COPY_ORDER, 0, packed, sizeof(packed));
+	rig_send(s, COPY_GET_TAGS, 0, packed, sizeof(packed));
 }
 
 static void ask(struct stream *s, uint32_t slot, uint64_t offset, uint32_t length)
 {
-	uint8_t packed[COPY_ASK_SIZE];
-	ask_pack(&(struct stretch){.slot = slot, .offset = offset, .length = length}, packed);
-	rig_send(s, COPY_ASK, 0, packed, sizeof(packed));
+	uint8_t packed[COPY_GET_SIGNATURE_SIZE];
+	delta_run_pack(&(struct delta_run){.slot = slot, .offset = offset, .length = length}, packed);
+	rig_send(s, COPY_GET_SIGNATURE, 0, packed, sizeof(packed));
 }
 
 static void opened_ask(struct stream *s, uint32_t slot, uint64_t offset, uint32_t length)
@@ -67,7 +67,7 @@ static void patch(struct stream *s, const void *delta, size_t length)
 	frame_free(&frame);
 	vmm_auto_free uint8_t *packed = mem_zero(4 + length);
 	memcpy(packed + 4, delta, length);
-	rig_send(s, COPY_PATCH, 0, packed, 4 + length);
+	rig_send(s, COPY_DELTA, 0, packed, 4 + length);
 }
 
 static void garbage_in_a_copy(struct stream *s)
@@ -98,9 +98,9 @@ static void change_first(struct stream *s)
 
 static void order_first(struct stream *s)
 {
-	uint8_t packed[COPY_ORDER_SIZE];
-	order_pack(0, 1, packed);
-	rig_send(s, COPY_ORDER, 0, packed, sizeof(packed));
+	uint8_t packed[COPY_GET_TAGS_SIZE];
+	get_tags_pack(0, 1, packed);
+	rig_send(s, COPY_GET_TAGS, 0, packed, sizeof(packed));
 }
 
 static void open_twice(struct stream *s)
@@ -140,53 +140,53 @@ static void verify_huge(struct stream *s)
 static void picks(struct stream *s, const uint64_t numbers[4], size_t length)
 {
 	static const uint8_t key[COPY_KEY];
-	uint8_t packed[2 * COPY_PICK_SIZE];
+	uint8_t packed[2 * COPY_RANGE_SIZE];
 	for (size_t i = 0; i < 4; i++)
 		put64(packed + i * 8, numbers[i]);
 	open_volume(s, "vda", SIZE);
 	rig_send(s, COPY_SYNC, 0, NULL, 0);
 	open_send(s, COPY_VERIFY, SIZE, key, "vda", NULL);
-	rig_send(s, COPY_PICKS, 0, packed, length);
+	rig_send(s, COPY_LEAF_RANGES, 0, packed, length);
 }
 
 static void picks_first(struct stream *s)
 {
-	rig_send(s, COPY_PICKS, 0, NULL, 0);
+	rig_send(s, COPY_LEAF_RANGES, 0, NULL, 0);
 }
 
 static void picks_behind_the_end(struct stream *s)
 {
-	picks(s, (uint64_t[4]){0, 5, SIZE / COPY_LEAF - 1, 2}, 2 * COPY_PICK_SIZE);
+	picks(s, (uint64_t[4]){0, 5, SIZE / COPY_LEAF - 1, 2}, 2 * COPY_RANGE_SIZE);
 }
 
 static void picks_far_behind(struct stream *s)
 {
-	picks(s, (uint64_t[4]){~0ull, 1}, COPY_PICK_SIZE);
+	picks(s, (uint64_t[4]){~0ull, 1}, COPY_RANGE_SIZE);
 }
 
 static void picks_of_all_there_is(struct stream *s)
 {
-	picks(s, (uint64_t[4]){1, ~0ull}, COPY_PICK_SIZE);
+	picks(s, (uint64_t[4]){1, ~0ull}, COPY_RANGE_SIZE);
 }
 
 static void picks_of_none(struct stream *s)
 {
-	picks(s, (uint64_t[4]){3, 0}, COPY_PICK_SIZE);
+	picks(s, (uint64_t[4]){3, 0}, COPY_RANGE_SIZE);
 }
 
 static void picks_backward(struct stream *s)
 {
-	picks(s, (uint64_t[4]){4, 2, 5, 1}, 2 * COPY_PICK_SIZE);
+	picks(s, (uint64_t[4]){4, 2, 5, 1}, 2 * COPY_RANGE_SIZE);
 }
 
 static void half_a_pick(struct stream *s)
 {
-	picks(s, (uint64_t[4]){4, 2}, COPY_PICK_SIZE / 2);
+	picks(s, (uint64_t[4]){4, 2}, COPY_RANGE_SIZE / 2);
 }
 
 static void order_among_picks(struct stream *s)
 {
-	picks(s, (uint64_t[4]){4, 2}, COPY_PICK_SIZE);
+	picks(s, (uint64_t[4]){4, 2}, COPY_RANGE_SIZE);
 	order_first(s);
 }
 
@@ -265,7 +265,7 @@ static void ask_twice(struct stream *s)
 static void patch_without_ask(struct stream *s)
 {
 	open_volume(s, "vda", SIZE);
-	rig_send(s, COPY_PATCH, 0, "\0\0\0\1delta", 9);
+	rig_send(s, COPY_DELTA, 0, "\0\0\0\1delta", 9);
 }
 
 static void patch_of_garbage(struct stream *s)
@@ -385,9 +385,9 @@ static void a_source_that_floods_is_refused_before_memory_is_gone(void **state)
 	open_volume(s, "vda", SIZE);
 	/* Questions whose answers nobody reads, and far more of them than slots. */
 	for (int i = 0; i < 200000; i++) {
-		uint8_t packed[COPY_ASK_SIZE];
-		ask_pack(&(struct stretch){.slot = (uint32_t)i % COPY_SLOTS, .length = MIB}, packed);
-		if (frame_send(s, COPY_ASK, 0, packed, sizeof(packed), NULL) < 0)
+		uint8_t packed[COPY_GET_SIGNATURE_SIZE];
+		delta_run_pack(&(struct delta_run){.slot = (uint32_t)i % COPY_SLOTS, .length = MIB}, packed);
+		if (frame_send(s, COPY_GET_SIGNATURE, 0, packed, sizeof(packed), NULL) < 0)
 			break;
 	}
 	vmm_auto_free char *code = told_code(s);

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "copy-rig.h"
-#include "copy/parts.h"
+#include "copy/copy-internal.h"
 
 enum { MIB = 1 << 20, SIZE = 8 * MIB };
 
@@ -70,7 +70,7 @@ static void tags_behind_the_end(struct stream *s)
 
 static void tags_for_a_fresh_volume(struct stream *s)
 {
-	opened(s, COPY_IS_FRESH);
+	opened(s, COPY_IS_EMPTY);
 	send_tags(s, 0, 0);
 }
 
@@ -79,7 +79,7 @@ static void takes_too_much(struct stream *s)
 	uint8_t packed[8];
 	opened(s, 0);
 	put64(packed, 1ull << 40);
-	rig_send(s, COPY_TAKEN, 0, packed, sizeof(packed));
+	rig_send(s, COPY_APPLIED, 0, packed, sizeof(packed));
 }
 
 static void signs_unasked(struct stream *s)
@@ -122,7 +122,7 @@ static void answer(struct stream *s, uint32_t magic, uint32_t block, uint32_t st
 		frame_free(&frame);
 		if (frame_receive(s, COPY_LIMIT_TO_TARGET, 5000, &frame, NULL) < 0)
 			return;
-	} while (frame.type != COPY_ASK);
+	} while (frame.type != COPY_GET_SIGNATURE);
 	vmm_auto_free uint8_t *packed = mem_zero(16 + length);
 	memcpy(packed, frame.data, 4);
 	frame_free(&frame);

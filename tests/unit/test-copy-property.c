@@ -154,8 +154,8 @@ static void one_case(struct property *p)
 		p->changed_count = 0;
 		changes(p, "round", p->rig.source, size, 5);
 		/* A tracker may know what has changed. */
-		p->rig.only = draw(p, 2) ? p->changed : NULL;
-		p->rig.only_count = p->changed_count;
+		p->rig.changed = draw(p, 2) ? p->changed : NULL;
+		p->rig.changed_count = p->changed_count;
 		push_and_check(p, &leaves);
 	}
 	copy_leaves_free(&leaves);

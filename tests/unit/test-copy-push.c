@@ -202,8 +202,8 @@ static void only_what_may_have_changed_is_read(void **state)
 		struct copy_leaves leaves = {0};
 		sparse_volume(&rig);
 		rig.sessions = sessions;
-		rig.only = ranges;
-		rig.only_count = VMM_COUNT(ranges);
+		rig.changed = ranges;
+		rig.changed_count = VMM_COUNT(ranges);
 		/* Without leaves of an earlier push all is read. */
 		assert_in_range(read_by(&rig, &leaves), 16 * MIB, 20 * MIB);
 		assert_true(rig_same(&rig));
@@ -218,7 +218,7 @@ static void only_what_may_have_changed_is_read(void **state)
 		rig_push_well(&rig, &leaves);
 		assert_int_equal(copy_compare(rig.target, &leaves, NULL), 0);
 		assert_int_equal(copy_compare(rig.source, &leaves, NULL), -1);
-		rig.only = NULL;
+		rig.changed = NULL;
 		rig_push_well(&rig, &leaves);
 		assert_true(rig_same(&rig));
 		copy_leaves_free(&leaves);
@@ -234,7 +234,7 @@ static void nothing_changed_reads_nothing(void **state)
 	const struct copy_range none = {0};
 	sparse_volume(&rig);
 	rig_push_well(&rig, &leaves);
-	rig.only = &none;
+	rig.changed = &none;
 	rig_push_well(&rig, &leaves);
 	assert_int_equal(rig.result.data, 0);
 	assert_int_equal(rig.result.done, rig.size);
@@ -253,7 +253,7 @@ static void a_volume_that_grows_between_rounds_keeps_what_is_known(void **state)
 	sparse_volume(&rig);
 	rig_push_well(&rig, &leaves);
 	assert_int_equal(rig_verify(&rig, &leaves, NULL, NULL), 0);
-	rig.only = &none;
+	rig.changed = &none;
 	for (size_t i = 0; i < VMM_COUNT(sizes); i++) {
 		rig_fill(rig.source, sizes[i] - 300, 300, i);
 		rig.size = sizes[i];

@@ -145,11 +145,11 @@ static void a_flipped_bit_is_found_wherever_it_is(void **state)
 	rig_end(&rig);
 }
 
-static size_t unproven(const struct copy_leaves *leaves)
+static size_t unverified(const struct copy_leaves *leaves)
 {
 	size_t count = 0;
 	for (size_t leaf = 0; leaf < leaves->count; leaf++)
-		count += !(leaves->proven[leaf / 64] >> leaf % 64 & 1);
+		count += !(leaves->verified[leaf / 64] >> leaf % 64 & 1);
 	return count;
 }
 
@@ -159,22 +159,22 @@ static void what_was_sent_since_is_read_back_and_nothing_else(void **state)
 	struct rig rig;
 	struct copy_leaves leaves;
 	copied_volume(&rig, &leaves);
-	assert_int_equal(unproven(&leaves), leaves.count);
+	assert_int_equal(unverified(&leaves), leaves.count);
 	assert_int_equal(rig_verify(&rig, &leaves, NULL, NULL), 0);
-	assert_int_equal(unproven(&leaves), 0);
+	assert_int_equal(unverified(&leaves), 0);
 	rig_fill(rig.source, 6 * MIB + 100, 4096, 3);
 	rig_zeros(rig.source, 7 * MIB, COPY_LEAF);
 	rig_fill(rig.source, 15 * MIB, COPY_LEAF + 1, 4);
 	rig_push_well(&rig, &leaves);
-	assert_int_equal(unproven(&leaves), 4);
+	assert_int_equal(unverified(&leaves), 4);
 	/* Read once, and not again. */
 	flip_bit(rig.target, 5 * MIB);
 	flip_bit(rig.target, 15 * MIB + COPY_LEAF);
 	assert_differs_at(&rig, &leaves, "offset 15794176 ", 1);
-	assert_int_equal(unproven(&leaves), 4);
+	assert_int_equal(unverified(&leaves), 4);
 	flip_bit(rig.target, 15 * MIB + COPY_LEAF);
 	assert_int_equal(rig_verify(&rig, &leaves, NULL, NULL), 0);
-	assert_int_equal(unproven(&leaves), 0);
+	assert_int_equal(unverified(&leaves), 0);
 	copy_leaves_free(&leaves);
 	rig_end(&rig);
 }

@@ -357,8 +357,8 @@ static void rounds_from_snapshots_end_in_an_identical_copy(void **state)
 			assert_int_equal(ftruncate(v.fd, (off_t)rig.size), 0);
 		}
 		assert_changed(&v, &changes);
-		rig.only = changes.ranges;
-		rig.only_count = changes.count;
+		rig.changed = changes.ranges;
+		rig.changed_count = changes.count;
 		track_close(&v.snapshot);
 		unlink(v.snapshot_path);
 		make_snapshot(&v);

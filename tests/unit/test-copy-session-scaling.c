@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "copy-rig.h"
-#include "copy/parts.h"
+#include "copy/source.h"
 
 enum { MIB = 1 << 20, SECOND_US = 1000000 };
 
@@ -15,51 +15,51 @@ static const uint64_t PLENTY = 1ull << 30;
 static void the_first_32_MiB_open_a_second_session(void **state)
 {
 	(void)state;
-	struct growth growth = {0};
-	growth_mark(&growth, 0, 0);
-	assert_false(growth_pays(&growth, 31 * MIB, PLENTY, false, SECOND_US));
-	assert_true(growth_pays(&growth, 32 * MIB, PLENTY, false, SECOND_US));
+	struct session_scaling scaling = {0};
+	session_scaling_mark(&scaling, 0, 0);
+	assert_false(session_scaling_pays(&scaling, 31 * MIB, PLENTY, false, SECOND_US));
+	assert_true(session_scaling_pays(&scaling, 32 * MIB, PLENTY, false, SECOND_US));
 }
 
 static void a_session_that_made_it_faster_is_followed_by_another(void **state)
 {
 	(void)state;
-	struct growth growth = {0};
-	growth_mark(&growth, 0, 0);
-	assert_true(growth_pays(&growth, 40 * MIB, PLENTY, false, SECOND_US));
-	growth_mark(&growth, 50 * MIB, 2 * SECOND_US);
-	assert_true(growth_pays(&growth, 110 * MIB, PLENTY, false, 3 * SECOND_US));
+	struct session_scaling scaling = {0};
+	session_scaling_mark(&scaling, 0, 0);
+	assert_true(session_scaling_pays(&scaling, 40 * MIB, PLENTY, false, SECOND_US));
+	session_scaling_mark(&scaling, 50 * MIB, 2 * SECOND_US);
+	assert_true(session_scaling_pays(&scaling, 110 * MIB, PLENTY, false, 3 * SECOND_US));
 }
 
 static void a_session_that_made_nothing_faster_is_the_last(void **state)
 {
 	(void)state;
-	struct growth growth = {0};
-	growth_mark(&growth, 0, 0);
-	assert_true(growth_pays(&growth, 40 * MIB, PLENTY, false, SECOND_US));
-	growth_mark(&growth, 50 * MIB, 2 * SECOND_US);
-	assert_false(growth_pays(&growth, 92 * MIB, PLENTY, false, 3 * SECOND_US));
-	assert_false(growth_pays(&growth, 900 * MIB, PLENTY, false, 4 * SECOND_US));
+	struct session_scaling scaling = {0};
+	session_scaling_mark(&scaling, 0, 0);
+	assert_true(session_scaling_pays(&scaling, 40 * MIB, PLENTY, false, SECOND_US));
+	session_scaling_mark(&scaling, 50 * MIB, 2 * SECOND_US);
+	assert_false(session_scaling_pays(&scaling, 92 * MIB, PLENTY, false, 3 * SECOND_US));
+	assert_false(session_scaling_pays(&scaling, 900 * MIB, PLENTY, false, 4 * SECOND_US));
 }
 
 static void where_much_has_to_cross_for_certain_the_second_does_not_wait(void **state)
 {
 	(void)state;
-	struct growth growth = {0};
-	growth_mark(&growth, 0, 0);
-	assert_false(growth_pays(&growth, 0, 255 * MIB, true, 0));
-	assert_true(growth_pays(&growth, 0, 256 * MIB, true, 0));
-	growth_mark(&growth, 10 * MIB, SECOND_US);
-	assert_false(growth_pays(&growth, 20 * MIB, PLENTY, true, 2 * SECOND_US));
+	struct session_scaling scaling = {0};
+	session_scaling_mark(&scaling, 0, 0);
+	assert_false(session_scaling_pays(&scaling, 0, 255 * MIB, true, 0));
+	assert_true(session_scaling_pays(&scaling, 0, 256 * MIB, true, 0));
+	session_scaling_mark(&scaling, 10 * MIB, SECOND_US);
+	assert_false(session_scaling_pays(&scaling, 20 * MIB, PLENTY, true, 2 * SECOND_US));
 }
 
 static void for_a_small_rest_none_is_opened(void **state)
 {
 	(void)state;
-	struct growth growth = {0};
-	growth_mark(&growth, 0, 0);
-	assert_false(growth_pays(&growth, 40 * MIB, 127 * MIB, false, SECOND_US));
-	assert_true(growth_pays(&growth, 80 * MIB, 128 * MIB, false, 2 * SECOND_US));
+	struct session_scaling scaling = {0};
+	session_scaling_mark(&scaling, 0, 0);
+	assert_false(session_scaling_pays(&scaling, 40 * MIB, 127 * MIB, false, SECOND_US));
+	assert_true(session_scaling_pays(&scaling, 80 * MIB, 128 * MIB, false, 2 * SECOND_US));
 }
 
 static void volume_of(struct rig *rig, uint64_t data)
@@ -67,7 +67,7 @@ static void volume_of(struct rig *rig, uint64_t data)
 	rig_begin(rig, data);
 	for (uint64_t at = 0; at < data; at += 4 * MIB)
 		rig_fill(rig->source, at, 4 * MIB, at + 1);
-	rig->may_grow = true;
+	rig->may_open_more = true;
 }
 
 static void a_large_push_opens_a_session_and_arrives_whole(void **state)
@@ -88,7 +88,7 @@ static void a_session_that_is_lost_as_soon_as_it_is_there_costs_nothing(void **s
 	(void)state;
 	struct rig rig;
 	volume_of(&rig, 256 * MIB);
-	rig.grows_in_vain = true;
+	rig.opened_are_lost = true;
 	rig.hold_after = 40 * MIB;
 	rig_push_well(&rig, NULL);
 	assert_true(rig.lost);

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "copy-rig.h"
-#include "copy/parts.h"
+#include "copy/copy-internal.h"
 
 enum { MIB = 1 << 20, PAGE = 4096 };
 
@@ -25,13 +25,13 @@ ssize_t __wrap_pread(int fd, void *data, size_t length, off_t at)
 	return __real_pread(fd, data, length, at);
 }
 
-static int class_of_push(bool gently)
+static int class_of_push(bool idle_io)
 {
 	struct rig rig;
 	class_seen = -1;
 	rig_begin(&rig, MIB);
 	rig_fill(rig.source, 0, MIB, 1);
-	rig.gently = gently;
+	rig.idle_io = idle_io;
 	rig_push_well(&rig, NULL);
 	rig_end(&rig);
 	return class_seen;

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "copy-rig.h"
-#include "copy/parts.h"
+#include "copy/copy-internal.h"
 
 enum { MIB = 1 << 20, SECOND = 1000000 };
 
@@ -29,81 +29,81 @@ static void text_is_packed_for_a_slow_link_and_comes_out_again(void **state)
 {
 	(void)state;
 	vmm_auto_free uint8_t *data = mem_zero(MIB), *out = mem_zero(COPY_LIMIT_TO_TARGET);
-	struct packer packer = {0};
+	struct compressor compressor = {0};
 	size_t length = 0;
 	fill_with_text(data, MIB);
-	gauge_add(&packer.link, 2 * MIB, SECOND);
-	size_t packed = packer_pack(&packer, data, MIB);
+	throughput_add(&compressor.link, 2 * MIB, SECOND);
+	size_t packed = compressor_run(&compressor, data, MIB);
 	assert_in_range(packed, 1, MIB / 10);
-	assert_int_equal(unpack(packer.packed, packed, out, &length, NULL), 0);
+	assert_int_equal(decompress(compressor.output, packed, out, &length, NULL), 0);
 	assert_int_equal(length, MIB);
 	assert_memory_equal(out, data, MIB);
-	packer_end(&packer);
+	compressor_end(&compressor);
 }
 
 static void nothing_is_packed_for_a_fast_link_or_one_that_is_not_known(void **state)
 {
 	(void)state;
 	vmm_auto_free uint8_t *data = mem_zero(MIB);
-	struct packer unknown = {0}, fast = {0};
+	struct compressor unknown = {0}, fast = {0};
 	fill_with_text(data, MIB);
-	assert_int_equal(packer_pack(&unknown, data, MIB), 0);
-	gauge_add(&fast.link, 400 * MIB, SECOND);
-	assert_int_equal(packer_pack(&fast, data, MIB), 0);
+	assert_int_equal(compressor_run(&unknown, data, MIB), 0);
+	throughput_add(&fast.link, 400 * MIB, SECOND);
+	assert_int_equal(compressor_run(&fast, data, MIB), 0);
 	assert_null(fast.context); /* it was not even tried */
-	packer_end(&unknown);
-	packer_end(&fast);
+	compressor_end(&unknown);
+	compressor_end(&fast);
 }
 
 static void what_cannot_be_packed_is_tried_ever_more_rarely(void **state)
 {
 	(void)state;
 	vmm_auto_free uint8_t *data = mem_zero(MIB);
-	struct packer packer = {0};
+	struct compressor compressor = {0};
 	unsigned longest = 0;
 	fill_at_random(data, MIB);
-	gauge_add(&packer.link, 2 * MIB, SECOND);
+	throughput_add(&compressor.link, 2 * MIB, SECOND);
 	for (unsigned i = 0; i < 100; i++) {
-		assert_int_equal(packer_pack(&packer, data, MIB), 0);
-		longest = packer.skip > longest ? packer.skip : longest;
+		assert_int_equal(compressor_run(&compressor, data, MIB), 0);
+		longest = compressor.skip > longest ? compressor.skip : longest;
 	}
 	assert_int_equal(longest, 31);
-	packer_end(&packer);
+	compressor_end(&compressor);
 }
 
 static void a_link_that_gets_faster_is_noticed(void **state)
 {
 	(void)state;
-	struct gauge gauge = {0};
+	struct throughput throughput = {0};
 	for (unsigned i = 0; i < 10; i++)
-		gauge_add(&gauge, MIB, SECOND);
-	assert_true(gauge_rate(&gauge) < 2);
+		throughput_add(&throughput, MIB, SECOND);
+	assert_true(throughput_rate(&throughput) < 2);
 	for (unsigned i = 0; i < 200; i++)
-		gauge_add(&gauge, MIB, 1000);
-	assert_true(gauge_rate(&gauge) > 200);
+		throughput_add(&throughput, MIB, 1000);
+	assert_true(throughput_rate(&throughput) > 200);
 }
 
 static void packed_nonsense_is_refused(void **state)
 {
 	(void)state;
 	vmm_auto_free uint8_t *data = mem_zero(MIB), *out = mem_zero(COPY_LIMIT_TO_TARGET);
-	struct packer packer = {0};
+	struct compressor compressor = {0};
 	size_t length;
 	fill_with_text(data, MIB);
-	gauge_add(&packer.link, 2 * MIB, SECOND);
-	size_t packed = packer_pack(&packer, data, MIB);
+	throughput_add(&compressor.link, 2 * MIB, SECOND);
+	size_t packed = compressor_run(&compressor, data, MIB);
 	static const uint32_t lies[] = {0, 1, MIB - 1, MIB + 1, COPY_LIMIT_TO_TARGET, COPY_LIMIT_TO_TARGET + 1, ~0u};
 	for (size_t i = 0; i < VMM_COUNT(lies); i++) {
 		vmm_auto_error struct vmm_error *err = NULL;
-		put32(packer.packed, lies[i]);
-		assert_int_equal(unpack(packer.packed, packed, out, &length, &err), -1);
+		put32(compressor.output, lies[i]);
+		assert_int_equal(decompress(compressor.output, packed, out, &length, &err), -1);
 		assert_string_equal(err->code, "protocol-error");
 	}
-	put32(packer.packed, MIB);
-	assert_int_equal(unpack(packer.packed, packed - 1, out, &length, NULL), -1);
-	assert_int_equal(unpack(packer.packed, 4, out, &length, NULL), -1);
-	assert_int_equal(unpack(packer.packed, 0, out, &length, NULL), -1);
-	packer_end(&packer);
+	put32(compressor.output, MIB);
+	assert_int_equal(decompress(compressor.output, packed - 1, out, &length, NULL), -1);
+	assert_int_equal(decompress(compressor.output, 4, out, &length, NULL), -1);
+	assert_int_equal(decompress(compressor.output, 0, out, &length, NULL), -1);
+	compressor_end(&compressor);
 }
 
 static void text_over_a_slow_link_takes_a_fraction_of_its_bytes(void **state)
