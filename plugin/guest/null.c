@@ -176,7 +176,10 @@ static int null_list(struct guest_host *host, struct json_object **guests, struc
 			json_object_array_add(paths, json_object_get(json_at(volume, "path")));
 		json_each (network, facts, "networks")
 			json_object_array_add(macs, json_object_get(json_at(network, "mac")));
-		json_put(facts, "volumes:o macs:o", paths, macs);
+		struct json_object *reads = json_object_new_array();
+		json_each (volume, facts, "volumes")
+			json_object_array_add(reads, json_object_get(volume));
+		json_put(facts, "volumes:o macs:o reads:o", paths, macs, reads);
 		json_object_array_add(*guests, facts);
 	}
 	return 0;

@@ -260,6 +260,7 @@ int local_facts(struct local_node *node, struct json_object *args, struct json_o
 		return -1;
 	struct json_object *subject = guest ? guest : json_at(args, "fit");
 	describe_volumes(guest, storages);
+	local_add_users(guest, guests);
 	seeds_count(node, storages);
 	json_put(facts, "node:o host:O storages:O bridges:o guests:O guest:O", node_part(node), hosts, storages,
 		 bridges(), guests, guest);

@@ -40,6 +40,14 @@ void look_ct_idmap(const struct look *look)
 			"which no other user may have a part of");
 }
 
+void look_ct_ephemeral(const struct look *look)
+{
+	if (json_true(look->guest, "ephemeral"))
+		finding_hint(found(look, look->label, "%s is ephemeral: LXC destroys it when it stops", look->label),
+			     "make a lasting copy of it (lxc-copy -n %s -N NEW-NAME) and migrate that",
+			     json_text_or(look->guest, "id", "?"));
+}
+
 void look_ct_features(const struct look *look)
 {
 	json_each (feature, look->fit, "features")

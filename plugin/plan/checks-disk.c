@@ -139,8 +139,16 @@ void look_shared_by_other(const struct look *look)
 		if (volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY ||
 		    json_true(volume, "readonly"))
 			continue;
+		json_each (other, volume, "used_by")
+			finding_hint(found(look, name, "%s: guest %s needs %s: one of its disks or layers stands on it",
+					   name, json_text_or(other, "", "?"), path),
+				     "make guest %s independent of it first: virsh blockpull (a VM that runs), "
+				     "qemu-img rebase "
+				     "-b '' (a VM that is off), lxc-copy without -s (a container)",
+				     json_text_or(other, "", "?"));
 		json_each (other, look->node[SOURCE], "guests")
-			if (!guest_same(look->facts, other) && json_has(other, "volumes", path))
+			if (!guest_same(look->facts, other) && json_has(other, "volumes", path) &&
+			    !json_has(volume, "used_by", json_text_or(other, "id", "")))
 				finding_hint(
 					found(look, name, "%s: %s is a disk of guest %s too", name, path,
 					      json_text_or(other, "name", json_text_or(other, "id", "?"))),

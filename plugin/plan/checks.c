@@ -89,6 +89,8 @@ const struct check checks[] = {
 	      "Directories and devices of the host that the container mounts are on the target."),
 	CHECK("ct-idmap", "guest", ALL, "lxc", E, NULL, false, ct_idmap,
 	      "The uids and gids that the container is mapped to can be used on the target (subuid, subgid)."),
+	CHECK("ct-ephemeral", "guest", MODE_RESTART, "lxc", E, NULL, true, ct_ephemeral,
+	      "LXC does not destroy the container when it stops."),
 	CHECK("ct-features", "guest", ALL, "lxc", W, NULL, false, ct_features,
 	      "The target has the cgroup layout, AppArmor and kernel features that the container asks for."),
 	CHECK("local-cdrom", "guest", ALL, NULL, O, NULL, false, local_cdrom,
@@ -108,7 +110,7 @@ const struct check checks[] = {
 	CHECK("linked-clone", "guest", ALL, NULL, O, NULL, true, linked_clone,
 	      "The backing file of each volume goes where the volume goes."),
 	CHECK("shared-by-other", "guest", ALL, NULL, E, NULL, true, shared_by_other,
-	      "No other guest of the source uses a volume that is copied."),
+	      "No other guest of the source uses a volume that is copied, or stands on it: backing file, data file, lower layer."),
 	CHECK("unsafe-cache", "guest", MODE_LIVE, "qemu", O, "unsafe", true, unsafe_cache,
 	      "The disks' cache modes are safe for a live migration."),
 

@@ -114,7 +114,7 @@ look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_name_ta
 look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_linked_clone,
 	look_shared_by_other, look_unsafe_cache, look_pending_changes, look_tpm_state;
 /* checks-container.c */
-look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_features;
+look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features;
 /* checks-storage.c */
 look_fn look_volume_missing, look_space_short, look_storage_missing, look_storage_format, look_storage_shared_unawares,
 	look_storage_not_shared, look_storage_path, look_volume_in_use;

@@ -197,6 +197,8 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 		 snapshots, NULL, pinned_of(c), (int64_t)0, NULL, NULL, definition);
 	if (snapshots)
 		json_put(found, "snapshots_remedy:s", snapshots_remedy);
+	vmm_auto_free char *ephemeral = lxc_item(c, "lxc.ephemeral");
+	json_put(found, "ephemeral:b", (int)str_same(ephemeral, "1"));
 	json_put(found, "mounts:o idmap:o includes:o needs:o left:O apparmor:s cgroup1:b", mounts_of(c),
 		 lines_of(c, "lxc.idmap"), lines_of(c, "lxc.include"), needs_of(host, c), left, profile,
 		 (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));
@@ -208,14 +210,17 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 static struct json_object *listed(struct guest_host *host, struct lxc_container *c)
 {
 	struct json_object *guest = short_facts(host, c), *paths = json_object_new_array(),
-			   *macs = json_object_new_array();
+			   *macs = json_object_new_array(), *reads = json_object_new_array();
+	json_each (volume, guest, "volumes")
+		if (json_text(volume, "path"))
+			json_object_array_add(reads, json_make("path:s", json_text(volume, "path")));
 	json_each (volume, guest, "volumes")
 		if (json_text(volume, "path") && !json_true(volume, "readonly"))
 			json_object_array_add(paths, json_object_get(json_at(volume, "path")));
 	json_each (network, guest, "networks")
 		if (json_text(network, "mac"))
 			json_object_array_add(macs, json_object_get(json_at(network, "mac")));
-	json_put(guest, "volumes:o macs:o", paths, macs);
+	json_put(guest, "volumes:o macs:o reads:o", paths, macs, reads);
 	return guest;
 }
 

@@ -172,7 +172,8 @@ static struct json_object *shortened(struct json_object *whole)
 {
 	static const char *const kept[] = {"kind", "id", "name", "uuid", "title", "memory", "vcpus"};
 	struct json_object *guest = json_object_new_object();
-	struct json_object *macs = json_object_new_array(), *paths = json_object_new_array();
+	struct json_object *macs = json_object_new_array(), *paths = json_object_new_array(),
+			   *reads = json_object_new_array();
 	for (size_t i = 0; i < VMM_COUNT(kept); i++)
 		json_object_object_add(guest, kept[i], json_object_get(json_at(whole, kept[i])));
 	json_each (network, whole, "networks")
@@ -181,7 +182,11 @@ static struct json_object *shortened(struct json_object *whole)
 	json_each (volume, whole, "volumes")
 		if (path_or_source(volume))
 			json_object_array_add(paths, json_object_new_string(path_or_source(volume)));
-	json_put(guest, "macs:o volumes:o", macs, paths);
+	json_each (volume, whole, "volumes")
+		if (json_text(volume, "path"))
+			json_object_array_add(reads, json_make("path:s format:s", json_text(volume, "path"),
+							       json_text(volume, "format")));
+	json_put(guest, "macs:o volumes:o reads:o", macs, paths, reads);
 	return guest;
 }
 
