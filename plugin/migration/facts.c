@@ -71,31 +71,54 @@ static int token_call(struct vmm_node *node, const char *what, const char *dir, 
 	return done;
 }
 
-/* A file that one node makes and the other one sees proves that the directory is the same one. */
-static const char *prove(struct vmm_node *source, struct vmm_node *target, const char *dir)
+/* Is the directory `here` of the source the same one as `there` of the target? A file that one node makes and the other
+ * one sees proves it. */
+static const char *prove_directory(struct vmm_node *source, struct vmm_node *target, const char *here,
+				   const char *there)
 {
 	vmm_auto_json struct json_object *placed = NULL, *seen = NULL, *removed = NULL;
-	if (token_call(source, "place", dir, NULL, &placed) < 0)
+	if (token_call(source, "place", here, NULL, &placed) < 0)
 		return "unproven";
 	const char *token = json_text(placed, "token");
-	bool asked = token_call(target, "look", dir, token, &seen) == 0;
-	token_call(source, "remove", dir, token, &removed);
+	bool asked = token_call(target, "look", there, token, &seen) == 0;
+	token_call(source, "remove", here, token, &removed);
 	return !asked ? "unproven" : json_true(seen, "there") ? "shared" : "local";
 }
 
+/* The proofs that were made so far, by directories, so that each pair of them is asked about once. */
+static const char *proof_of(struct json_object *proofs, struct vmm_node *source, struct vmm_node *target,
+			    const char *here, const char *there)
+{
+	vmm_auto_free char *key = str_format("%s\n%s", here, there);
+	if (!json_member(proofs, key))
+		json_object_object_add(proofs, key,
+				       json_object_new_string(prove_directory(source, target, here, there)));
+	return json_text(json_member(proofs, key), "");
+}
+
+/* Of each volume: is its directory the same one on the target, and is the directory of its destination there? A copy
+ * would overwrite its own source then. Of each storage: what the first of its volumes has proven. */
 static void prove_sharing(struct vmm_node *source, struct vmm_node *target, struct facts *facts)
 {
+	vmm_auto_json struct json_object *proofs = json_object_new_object();
 	json_each (volume, facts->node[SOURCE], "guest.volumes") {
 		const char *storage = json_text(volume, "storage"), *path = json_text(volume, "path");
-		vmm_auto_free char *same = str_format("fit.volumes.%zu.same_block", volume_i);
+		struct json_object *list = json_at(facts->node[TARGET], "fit.volumes"),
+				   *fit = list ? json_object_array_get_idx(list, volume_i) : NULL;
+		const char *to = json_text(fit, "to");
 		if (!storage || !path || str_same(json_text(volume, "sharing"), "network") ||
-		    json_member(facts->sharing, storage) || path_check(path, "volume", NULL) < 0)
+		    path_check(path, "volume", NULL) < 0)
 			continue;
-		vmm_auto_free char *dir = path_dir(path);
-		const char *proof = !str_same(json_text(volume, "kind"), "block") ? prove(source, target, dir)
-				    : json_true(facts->node[TARGET], same)	  ? "shared"
-										  : "local";
-		json_object_object_add(facts->sharing, storage, json_object_new_string(proof));
+		vmm_auto_free char *dir = path_dir(path), *to_dir = to ? path_dir(to) : NULL;
+		bool block = str_same(json_text(volume, "kind"), "block");
+		const char *proof = block ? json_true(fit, "same_block") ? "shared" : "local"
+					  : proof_of(proofs, source, target, dir, dir);
+		if (!block)
+			json_put(volume, "proof:s", proof);
+		if (!block && to && path_check(to, "volume", NULL) == 0)
+			json_put(fit, "to_proof:s", proof_of(proofs, source, target, dir, to_dir));
+		if (!json_member(facts->sharing, storage))
+			json_object_object_add(facts->sharing, storage, json_object_new_string(proof));
 	}
 }
 

@@ -28,7 +28,8 @@ void look_volume_taken(const struct look *look)
 	json_each (volume, look->guest, "volumes") {
 		const char *path = volume_destination(look->facts, volume, volume_i);
 		if (volume_action(look->facts, volume, volume_i, look->mode) == VOLUME_KEEP ||
-		    device_taken(look, volume, volume_i) || !volume_is_taken(look->facts, volume_i))
+		    device_taken(look, volume, volume_i) || !volume_is_taken(look->facts, volume_i) ||
+		    volume_is_own_destination(look->facts, volume, volume_i)) /* never advise to remove the source */
 			continue;
 		bool open = volume_is_open_there(look->facts, volume_i);
 		if (!open && volume_is_ours_there(look->facts, volume, volume_i))

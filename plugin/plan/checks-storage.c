@@ -300,6 +300,21 @@ void look_storage_shared_unawares(const struct look *look)
 	}
 }
 
+void look_destination_is_source(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes") {
+		if (!is_copied(look, volume, volume_i) || !volume_asked(look->facts, volume_i) ||
+		    !volume_is_own_destination(look->facts, volume, volume_i))
+			continue;
+		finding_hint(found(look, volume_name(volume),
+				   "%s: %s on %s is the very file that is read here, by another mount: a copy would "
+				   "overwrite its own source",
+				   volume_name(volume), volume_destination(look->facts, volume, volume_i),
+				   look->name[TARGET]),
+			     "choose a storage that is not the source's own (--targetstorage)");
+	}
+}
+
 /* True for a device whose identity proves that the target has another one, unless the configuration declares its
  * storage shared. */
 static bool is_device_of_its_own(const struct look *look, struct json_object *volume, const char *proof)

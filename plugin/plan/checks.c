@@ -123,6 +123,8 @@ const struct check checks[] = {
 	CHECK("storage-shared-unawares", "storage", ALL, NULL, E, NULL, false, storage_shared_unawares,
 	      "Storage that counts as local is proven not to be the same on both nodes: a copy would overwrite its "
 	      "source."),
+	CHECK("destination-is-source", "storage", ALL, NULL, E, NULL, false, destination_is_source,
+	      "The destination of a copy is not its own source, seen through another mount."),
 	CHECK("storage-not-shared", "storage", ALL, NULL, E, NULL, false, storage_not_shared,
 	      "Storage that counts as shared is proven to be the same on both nodes."),
 	CHECK("storage-path", "storage", ALL, NULL, E, NULL, false, storage_path,

@@ -54,6 +54,8 @@ struct json_object *volume_there(const struct facts *facts, size_t index);
 const char *volume_proof(const struct facts *facts, struct json_object *volume, size_t index);
 /* True for CD-ROMs and floppies that the guest cannot write. */
 bool volume_is_disc(struct json_object *volume);
+/* True where a token has proven that the destination of its copy is the very file that is read, by whatever mount. */
+bool volume_is_own_destination(const struct facts *facts, struct json_object *volume, size_t index);
 const char *volume_name(struct json_object *volume);
 /* The target's storage for a copy of the volume: the one that --targetstorage names, else that of the same name, else
  * the one that the volume's path is on there; or NULL. */
@@ -117,6 +119,6 @@ look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_d
 look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features;
 /* checks-storage.c */
 look_fn look_volume_missing, look_space_short, look_storage_missing, look_storage_format, look_storage_shared_unawares,
-	look_storage_not_shared, look_storage_path, look_volume_in_use;
+	look_destination_is_source, look_storage_not_shared, look_storage_path, look_volume_in_use;
 
 #endif

@@ -88,7 +88,8 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *     "other_block" it is another one, by its identity
  *     "seed"        bytes of the volume that a seed here holds
  *     "to_storage"  if --targetstorage sends the volume to another storage: its name; and if there is such a storage
- *                   here: "to", the path, "to_there" and "to_open"
+ *                   here: "to", the path, "to_there", "to_open", and "to_proof": is the directory of "to" the
+ *                   source's directory of the volume, by another mount ("shared", "local", "unproven")?
  *     "device"      if there is a device at the destination: {size, busy: why it may not be filled, or null,
  *                   same: it is the source's device, other: it is proven not to be}
  * facts->sharing says for each storage of the source what the token test (of devices: the identity) has proven.

@@ -1,5 +1,7 @@
 /* volume-action.c: what becomes of each volume: whether it is kept where it is or copied, to which destination, and
  * whether that is free. */
+#include <string.h>
+
 #include "plan/checks.h"
 #include "storage/storage.h"
 
@@ -100,10 +102,19 @@ const char *volume_proof(const struct facts *facts, struct json_object *volume, 
 	if (json_true(there, "same_block"))
 		return "shared";
 	struct json_object *outcome = json_member(facts->sharing, storage);
-	const char *proof = json_text_or(outcome, "", "unproven");
+	const char *proof = json_text_or(volume, "proof", json_text_or(outcome, "", "unproven"));
 	/* If no token could be written (a read-only directory): a file that is missing at that path on the target is
 	 * not the same file. */
 	return str_same(proof, "unproven") && json_at(there, "there") && !json_true(there, "there") ? "local" : proof;
+}
+
+bool volume_is_own_destination(const struct facts *facts, struct json_object *volume, size_t index)
+{
+	struct json_object *elsewhere = sent_elsewhere(facts, index);
+	if (!json_text(elsewhere, "to"))
+		return str_same(volume_proof(facts, volume, index), "shared");
+	return str_same(json_text(elsewhere, "to_proof"), "shared") &&
+	       !strcmp(path_base(json_text(elsewhere, "to")), path_base(json_text_or(volume, "path", "")));
 }
 
 bool volume_is_disc(struct json_object *volume)
