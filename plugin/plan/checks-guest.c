@@ -113,6 +113,16 @@ static const char *same_by(struct json_object *guest, struct json_object *other)
 	return "name";
 }
 
+void look_transient(const struct look *look)
+{
+	if (json_at(look->guest, "persistent") && !json_true(look->guest, "persistent"))
+		finding_hint(found(look, look->label,
+				   "%s is transient: it has no persistent definition, and would be gone at its stop",
+				   look->label),
+			     "define it, which does not disturb it: virsh dumpxml %s >FILE && virsh define FILE",
+			     json_text_or(look->guest, "name", json_text_or(look->guest, "id", "?")));
+}
+
 void look_name_taken(const struct look *look)
 {
 	json_each (other, look->node[TARGET], "guests") {

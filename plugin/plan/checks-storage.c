@@ -300,6 +300,27 @@ void look_storage_shared_unawares(const struct look *look)
 	}
 }
 
+/* The path that the volume will have on the target, or NULL for a network disk. */
+static const char *final_path(const struct look *look, struct json_object *volume, size_t index)
+{
+	return is_copied(look, volume, index) ? volume_destination(look->facts, volume, index)
+					      : json_text(volume, "path");
+}
+
+void look_destination_taken_twice(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes")
+		json_each (other, look->guest, "volumes") {
+			const char *path = final_path(look, volume, volume_i);
+			if (other_i >= volume_i || !path || !str_same(path, final_path(look, other, other_i)) ||
+			    (!is_copied(look, volume, volume_i) && !is_copied(look, other, other_i)))
+				continue;
+			finding_hint(found(look, volume_name(volume), "%s and %s would both become %s on %s",
+					   volume_name(other), volume_name(volume), path, look->name[TARGET]),
+				     "send them to storages of their own: --targetstorage FROM:TO,FROM:TO");
+		}
+}
+
 void look_destination_is_source(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {

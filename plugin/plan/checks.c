@@ -75,6 +75,8 @@ const struct check checks[] = {
 	      "The guest runs, or is shut off."),
 	CHECK("pending-changes", "guest", RUNNING, "qemu", E, NULL, true, pending_changes,
 	      "The running guest and its definition name the same disks."),
+	CHECK("transient", "guest", ALL, "qemu", E, NULL, true, transient,
+	      "The guest has a persistent definition."),
 	CHECK("name-taken", "guest", ALL, NULL, O, "replace", false, name_taken,
 	      "The target has no other guest of the same id, name or UUID."),
 	CHECK("volume-taken", "guest", ALL, NULL, O, "replace", false, volume_taken,
@@ -123,6 +125,8 @@ const struct check checks[] = {
 	CHECK("storage-shared-unawares", "storage", ALL, NULL, E, NULL, false, storage_shared_unawares,
 	      "Storage that counts as local is proven not to be the same on both nodes: a copy would overwrite its "
 	      "source."),
+	CHECK("destination-taken-twice", "storage", ALL, NULL, E, NULL, false, destination_taken_twice,
+	      "No two volumes go to one destination."),
 	CHECK("destination-is-source", "storage", ALL, NULL, E, NULL, false, destination_is_source,
 	      "The destination of a copy is not its own source, seen through another mount."),
 	CHECK("storage-not-shared", "storage", ALL, NULL, E, NULL, false, storage_not_shared,

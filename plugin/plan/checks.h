@@ -109,9 +109,9 @@ look_fn look_arch_mismatch, look_backward_qemu, look_backward_libvirt, look_vers
 	look_definition_refused, look_cpu_incompatible, look_cpu_host_model, look_microcode_differs, look_memory_short,
 	look_vcpu_short;
 /* checks-guest.c */
-look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_name_taken, look_mac_taken, look_ct_online,
-	look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots, look_bridge_missing,
-	look_conntrack_lost;
+look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_transient, look_name_taken, look_mac_taken,
+	look_ct_online, look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots,
+	look_bridge_missing, look_conntrack_lost;
 /* checks-disk.c */
 look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_linked_clone,
 	look_shared_by_other, look_unsafe_cache, look_pending_changes, look_tpm_state;
@@ -119,6 +119,7 @@ look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_d
 look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features;
 /* checks-storage.c */
 look_fn look_volume_missing, look_space_short, look_storage_missing, look_storage_format, look_storage_shared_unawares,
-	look_destination_is_source, look_storage_not_shared, look_storage_path, look_volume_in_use;
+	look_destination_is_source, look_destination_taken_twice, look_storage_not_shared, look_storage_path,
+	look_volume_in_use;
 
 #endif
