@@ -1,4 +1,4 @@
-/* facts.c: what this node is, has and knows of a guest. Changes nothing. */
+/* facts.c: says what this node is and has, and what it knows of a guest. Changes nothing. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -6,7 +6,7 @@
 
 #include "node/seeds.h"
 
-/* Bytes of a line "Name:   123 kB" of /proc/meminfo; 0 where there is none. */
+/* Bytes of a line "Name:   123 kB" of /proc/meminfo; 0 if there is no such line. */
 static int64_t meminfo(const char *text, const char *name)
 {
 	const char *line = strstr(text, name);
@@ -19,7 +19,7 @@ static bool is_mounted(const char *mounts, const char *point)
 	return strstr(mounts, pattern) != NULL;
 }
 
-/* A manager that owns its guests' definitions on this node, or NULL: ours would fight it. */
+/* Another manager on this node that owns the definitions of its guests, and would undo what we define; or NULL. */
 static const char *manager(void)
 {
 	vmm_auto_free char *mounts = NULL;
@@ -30,7 +30,7 @@ static const char *manager(void)
 	return file_there("/run/nova/nova-compute.pid") || file_there("/etc/nova/nova-compute.conf") ? "nova" : NULL;
 }
 
-/* Is connection tracking at work on this node, and do frames that only pass a bridge go through it? */
+/* Does this node track connections, also those of frames that a bridge forwards? */
 static bool bridge_conntrack(void)
 {
 	vmm_auto_free char *call = NULL, *count = NULL, *modules = NULL;
@@ -67,7 +67,7 @@ static struct json_object *node_part(struct local_node *node)
 	return part;
 }
 
-/* Names of bridges: what has a bridge/ directory in sysfs. */
+/* Names of bridges: the interfaces that have a directory bridge/ in sysfs. */
 static struct json_object *bridges(void)
 {
 	vmm_auto_json struct json_object *all = NULL;
@@ -94,13 +94,13 @@ static void add_records(struct local_node *node, struct json_object *guests)
 	}
 }
 
-/* A node that plays a null machine has null guests only; every other has all kinds but those. */
+/* In tests (null_root is set) a node has null guests only; any other node has all kinds but those. */
 static bool has_kind(struct local_node *node, const struct guest_ops *ops)
 {
 	return (ops == &guest_null) == (node->paths->null_root != NULL);
 }
 
-/* All guests of a kind, with facts of its host where they are wanted. */
+/* All guests of a kind, and facts of its host unless `facts` is NULL. */
 static int ask_host(struct local_node *node, const struct guest_ops *ops, struct json_object **facts,
 		    struct json_object **list, struct vmm_error **err)
 {
@@ -114,8 +114,8 @@ static int ask_host(struct local_node *node, const struct guest_ops *ops, struct
 	return done;
 }
 
-/* Facts of every kind's host (`hosts` may be NULL), and all guests. A kind that does not answer says so instead: to `errors`, or in its
- * facts. */
+/* Adds all guests to `guests`, and facts of each kind's host to `hosts` (or NULL). If a kind does not answer, its error
+ * is in its facts instead, and in `errors` (or NULL). */
 static void ask_hosts(struct local_node *node, struct json_object *hosts, struct json_object *errors,
 		      struct json_object *guests)
 {
@@ -158,7 +158,9 @@ static void describe_volumes(struct json_object *guest, struct json_object *stor
 	}
 }
 
-/* The guest that was asked for: of the kind that was named, else of the one kind that has it. */
+/* The guest that was asked for; *guest stays NULL if there is none. Error "ambiguous" if no kind was named and two
+ * kinds have a guest of that name. If no kind has it, the first failure of a kind is the error, unless libvirt or LXC is
+ * just not there. */
 static int find_guest(struct local_node *node, struct json_object *args, struct json_object **guest,
 		      struct vmm_error **err)
 {
@@ -206,7 +208,8 @@ static int add_fit(struct local_node *node, struct json_object *reply, struct js
 	struct json_object *fit = NULL;
 	struct vmm_error *problem = NULL;
 	if (!ops)
-		return error_set(err, VMM_USAGE, "malformed", "guest of a kind that is not known here");
+		return error_set(err, VMM_USAGE, "malformed", "guests of kind \"%s\" are not known on %s",
+				 json_text_or(guest, "kind", "?"), node->base.name);
 	if (local_host_open(node, ops, &host, &problem) < 0 || ops->fit(host, guest, &fit, &problem) < 0) {
 		fit = json_make("error:o", error_to_json(problem));
 		error_clear(&problem);
@@ -217,7 +220,7 @@ static int add_fit(struct local_node *node, struct json_object *reply, struct js
 	return 0;
 }
 
-/* Is a worker of this node at work on the task? Its lock says so. */
+/* Does a worker on this node work on the task? It holds the lock then. */
 static bool worker_alive(struct local_node *node, const char *task)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;

@@ -1,8 +1,8 @@
-/* journal.c: records that are on the disk when we say so.
+/* journal.c: records that are on the disk when journal_add returns.
  *
- * The file is preallocated and written in place, so that appending needs no block and no new size: a full disk cannot
- * stop the commit. Layout: an 8-byte magic, then records {length (4), CRC-32C of payload (4), payload}; a record that
- * does not check out ends the journal. Little endian.
+ * The file is preallocated and written in place, so that appending a record needs neither a new block nor a new size: a
+ * full disk cannot stop the commit. Layout: an 8-byte magic, then records {length (4), CRC-32C of payload (4),
+ * payload}, little endian. The journal ends at the first record whose length or checksum is wrong.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@ struct journal {
 	struct json_object *records;
 };
 
-/* The only mutable state of its kind: a watcher that tests install before they run a migration. */
+/* The one mutable global: tests set it with journal_watch before they run a migration. */
 static struct {
 	journal_watch_fn *call;
 	void *context;
@@ -49,7 +49,8 @@ static int lay_out(struct journal *journal, struct vmm_error **err)
 	return dir_sync(dir, err);
 }
 
-/* Reads the record at journal->end; *record is NULL where none is whole there. What cannot be read is an error, not an end. */
+/* Reads the record at journal->end; *record is NULL if there is no whole one. A read that fails is an error and does
+ * not count as the journal's end. */
 static int record_read_next(struct journal *journal, struct json_object **record, struct vmm_error **err)
 {
 	uint32_t head[2];
@@ -65,7 +66,7 @@ static int record_read_next(struct journal *journal, struct json_object **record
 	return got < 0 ? error_errno(err, errno, "read the journal %s", journal->path) : 0;
 }
 
-/* Power was lost while it was made: nothing had been promised yet. */
+/* The file has no magic. If it is all zero, power was lost while it was made, before any record: it is made again. */
 static int make_again(struct journal *journal, struct vmm_error **err)
 {
 	vmm_auto_free char *data = NULL;
@@ -74,7 +75,7 @@ static int make_again(struct journal *journal, struct vmm_error **err)
 		return -1;
 	for (size_t i = 0; i < length; i++)
 		if (data[i])
-			return error_set(err, VMM_FAILED, "bad-journal", "%s is not a journal of ours", journal->path);
+			return error_set(err, VMM_FAILED, "bad-journal", "%s is not a journal", journal->path);
 	return lay_out(journal, err);
 }
 
@@ -131,7 +132,8 @@ int journal_add(struct journal *journal, struct json_object *record, struct vmm_
 	vmm_auto_text struct text bytes = {0};
 	text_add_bytes(&bytes, head, sizeof(head));
 	text_add_bytes(&bytes, line, head[0]);
-	/* The next head is zeroed with it, so that nothing old behind it can be taken for a record. */
+	/* The head of the next record is zeroed in the same write: what is left there from a torn write is not read as
+	 * a record. */
 	static const char zero[sizeof(head)];
 	text_add_bytes(&bytes, zero, sizeof(zero));
 	if (journal->end + (off_t)bytes.length > JOURNAL_SIZE)

@@ -37,7 +37,8 @@ static int state_is(struct local_guest *g, const char *wanted, bool *is, struct 
 	return 0;
 }
 
-/* A stopped guest of the same name that the checks have let pass goes aside: its definition is kept in the task's journal. */
+/* Sets a stopped guest of the same name aside: notes its definition in the made journal and undefines it. The checks
+ * have allowed that; ABORT defines it again. */
 static int set_definition_aside(struct local_node *node, struct local_guest *g, const char *task,
 				struct vmm_error **err)
 {
@@ -52,7 +53,7 @@ static int set_definition_aside(struct local_node *node, struct local_guest *g, 
 	return local_made_note(node, task, note, err) < 0 ? -1 : g->ops->undefine(g->host, g->id, err);
 }
 
-/* True where this task has already noted `what` for this guest. */
+/* *made: the task's made journal has a record of `what`. */
 static int already_made(struct local_node *node, const char *task, const char *what, bool *made, struct vmm_error **err)
 {
 	struct journal *journal;
@@ -65,7 +66,8 @@ static int already_made(struct local_node *node, const char *task, const char *w
 	return 0;
 }
 
-/* Before a definition appears here: what is in its way goes aside, and the journal knows that what comes is ours. */
+/* Before a definition appears here: sets aside a guest that has the name, where `replace` allows it, and notes in the
+ * made journal that the definition is this task's. */
 static int make_room(struct local_node *node, struct local_guest *g, struct json_object *args, const char *task,
 		     struct vmm_error **err)
 {
@@ -105,16 +107,16 @@ int local_autostart(struct local_node *node, struct json_object *args, struct js
 							 : g.ops->autostart(g.host, g.id, json_true(args, "on"), err);
 }
 
-/* Opens the guard, starts, and closes it again whatever came of it. */
+/* Starts the guest with a permit for the guard, and takes the permit back, also where the start has failed. */
 static int start_with_permit(struct local_node *node, struct local_guest *g, const char *task, bool held,
 			     struct vmm_error **err)
 {
 	if (local_permit(node, g->key, task, PERMIT_START, err) < 0)
 		return -1;
 	int done = g->ops->start(g->host, g->id, held, err);
-	vmm_auto_error struct vmm_error *closing = NULL;
-	if (local_permit(node, g->key, task, PERMIT_NONE, &closing) < 0)
-		log_warn("%s", closing->message);
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (local_permit(node, g->key, task, PERMIT_NONE, &problem) < 0)
+		log_warn("%s", problem->message);
 	return done;
 }
 
@@ -133,7 +135,8 @@ int local_start(struct local_node *node, struct json_object *args, struct json_o
 	const char *task = local_task(args, err);
 	vmm_auto_guest struct local_guest g = {0};
 	bool off;
-	/* Held, it is not this node's yet; else it goes on being so, even where it never stopped. */
+	/* A held guest is not this node's yet. One that is not held is started where it belongs: its kind's own guard
+	 * is told so, also if it turns out that the guest is running. */
 	if (!json_true(args, "held") && local_own(node, args, true, err) < 0)
 		return -1;
 	if (!task || local_guest_open(node, args, &g, err) < 0 || state_is(&g, "shutoff", &off, err) < 0)
@@ -141,8 +144,8 @@ int local_start(struct local_node *node, struct json_object *args, struct json_o
 	return off ? start_with_permit(node, &g, task, json_true(args, "held"), err) : 0;
 }
 
-/* Only the owner lets a guest go: that is what keeps it from running twice. A held guest that was lost (the node was restarted)
- * is started anew. */
+/* Only the owner releases a guest: so it never runs on two nodes. A held guest that is gone, because the node was
+ * restarted, is started anew. */
 int local_release(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
@@ -154,8 +157,8 @@ int local_release(struct local_node *node, struct json_object *args, struct json
 	    record_read(node->paths->state, g.key, &record, err) < 0)
 		return -1;
 	if (!str_same(record.owner, node->base.name) || record.state == RECORD_ABANDONED)
-		return error_set(err, VMM_FAILED, "wrong-state", "guest %s is not owned by %s: it is not let go", g.id,
-				 node->base.name);
+		return error_set(err, VMM_FAILED, "wrong-state", "guest %s is not owned by %s: it is not released",
+				 g.id, node->base.name);
 	if (g.ops->state(g.host, g.id, &state, err) < 0)
 		return -1;
 	const char *now = json_text_or(state, "state", "");
@@ -166,7 +169,8 @@ int local_release(struct local_node *node, struct json_object *args, struct json
 	return g.ops->release(g.host, g.id, err);
 }
 
-/* The node that runs the task has its mark that somebody asked to cancel: nobody waits minutes for a guest to shut down then. */
+/* Has somebody asked to cancel the task? The node that runs it has a file that says so. Then the wait for the guest to
+ * shut down, which may take minutes, ends. */
 static bool is_cancelled(void *mark)
 {
 	return file_there(mark);
@@ -191,7 +195,7 @@ int local_destroy(struct local_node *node, struct json_object *args, struct json
 	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->destroy(g.host, g.id, err);
 }
 
-/* For memory that comes from the source: the definition is libvirt's to make, so it is ours to note. */
+/* Before memory arrives from the source. libvirt makes the definition here, so it is noted in the made journal now. */
 int local_permit_op(struct local_node *node, struct json_object *args, struct json_object **reply,
 		    struct vmm_error **err)
 {

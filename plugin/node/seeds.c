@@ -1,10 +1,10 @@
-/* seeds.c: copies of volumes that stay on this node so that the next copy sends only what differs - of a volume that has moved
- * away ("whole"), or of a copy that was cut in the middle ("partial").
+/* seeds.c: seeds are copies of volumes that stay on this node, so that the next copy sends only what differs: copies of
+ * a volume that has moved away ("whole"), and copies that were interrupted ("partial").
  *
- * A seed lies beside the place of its volume, as ".vmmigrate-seed-NAME"; a sidecar, ".vmmigrate-seed-NAME.json", says whose it is.
- * What a seed holds is never trusted: a copy that begins from it reads and compares all of it. So a seed that does not fit
- * any more costs time, and nothing else. A file of such a name without a fitting sidecar is not ours: it may be begun from
- * (somebody has brought the image by other means), but is never removed.
+ * A seed is beside its volume's path, as ".vmmigrate-seed-NAME"; its sidecar ".vmmigrate-seed-NAME.json" says whose it
+ * is. What a seed holds is never trusted: a copy that begins from it reads and compares all of it. So a seed that does
+ * not match any more costs time and nothing else. A file of such a name without a sidecar that matches it is not ours:
+ * a copy may begin from it (somebody has brought the image by other means), but it is never removed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -30,10 +30,10 @@ enum { SEED_VERSION = 1, WRITER_WAIT_MS = 5000 };
 
 /* ---------------------------------------------------------------- names, sidecars */
 
-char *seed_path(const char *place)
+char *seed_path(const char *volume_path)
 {
-	vmm_auto_free char *dir = path_dir(place);
-	return str_format("%s/" SEED_START "%s", dir, path_base(place));
+	vmm_auto_free char *dir = path_dir(volume_path);
+	return str_format("%s/" SEED_START "%s", dir, path_base(volume_path));
 }
 
 static char *sidecar_path(const char *seed)
@@ -41,26 +41,27 @@ static char *sidecar_path(const char *seed)
 	return str_format("%s" SIDECAR_END, seed);
 }
 
-/* Where the seed's volume belongs. */
-static char *place_of(const char *seed)
+/* The path of the volume that the seed is a copy of. */
+static char *volume_path_of(const char *seed)
 {
 	vmm_auto_free char *dir = path_dir(seed);
 	return str_format("%s/%s", dir, path_base(seed) + strlen(SEED_START));
 }
 
-/* Both names have to fit into a directory's entry, and a seed must not look like a sidecar. */
-static bool can_be_named(const char *place)
+/* Can the volume have a seed? The sidecar's name must not be too long for a directory entry, and the seed's name must
+ * not look like a sidecar's. */
+static bool can_be_named(const char *volume_path)
 {
-	const char *base = path_base(place);
+	const char *base = path_base(volume_path);
 	return strlen(base) <= NAME_MAX - strlen(SEED_START) - strlen(SIDECAR_END) && !str_ends(base, SIDECAR_END);
 }
 
-static char *stamp(const struct timespec *time)
+static char *time_text(const struct timespec *time)
 {
 	return str_format("%lld.%09ld", (long long)time->tv_sec, time->tv_nsec);
 }
 
-/* A file, or the root of a tree. */
+/* True for a file, and for a directory, which is the root of a tree. */
 static bool is_volume(const char *path, struct stat *info)
 {
 	return lstat(path, info) == 0 && (S_ISREG(info->st_mode) || S_ISDIR(info->st_mode));
@@ -69,7 +70,7 @@ static bool is_volume(const char *path, struct stat *info)
 char *seed_written(const char *path)
 {
 	struct stat info;
-	return is_volume(path, &info) ? stamp(&info.st_mtim) : NULL;
+	return is_volume(path, &info) ? time_text(&info.st_mtim) : NULL;
 }
 
 int64_t seed_bytes(const char *path, const char *kind)
@@ -85,15 +86,15 @@ int64_t seed_bytes(const char *path, const char *kind)
 										     : json_number(volume, "allocated");
 }
 
-/* Numbers that can be reckoned with, whoever has written them. */
-static void keep_within(struct json_object *sidecar, const char *key, int64_t most)
+/* A sidecar may have been edited: its numbers are kept so small that calculations with them do not overflow. */
+static void limit_number(struct json_object *sidecar, const char *key, int64_t most)
 {
 	int64_t number = json_number(sidecar, key);
 	if (number < 0 || number > most)
 		json_object_object_add(sidecar, key, json_object_new_int64(number < 0 ? 0 : most));
 }
 
-/* The sidecar, where it is of this very file; else NULL. */
+/* The sidecar, if it describes the very file that has the seed's name; else NULL. */
 static struct json_object *sidecar_read(const char *seed)
 {
 	vmm_auto_free char *path = sidecar_path(seed), *text = NULL;
@@ -102,13 +103,14 @@ static struct json_object *sidecar_read(const char *seed)
 	    json_number(sidecar, "version") != SEED_VERSION)
 		return NULL;
 	json_put(sidecar, "path:s", seed);
-	keep_within(sidecar, "days", SEED_DAYS_MOST);
-	keep_within(sidecar, "kept_us", INT64_MAX / 2);
-	keep_within(sidecar, "allocated", SEED_BYTES_MOST);
+	limit_number(sidecar, "days", SEED_DAYS_MOST);
+	limit_number(sidecar, "kept_us", INT64_MAX / 2);
+	limit_number(sidecar, "allocated", SEED_BYTES_MOST);
 	return local_same_file(sidecar) ? json_object_get(sidecar) : NULL;
 }
 
-/* `about` has "guest", "generation", "state", "task", "kind" and "days", maybe "allocated"; what the file is comes from `file`. */
+/* Writes what `about` says (seed_keep; "kept_us" is now if it is not given), and the identity, size and times of
+ * `file`. */
 static int sidecar_write(const char *file, const char *seed, struct json_object *about, struct vmm_error **err)
 {
 	struct stat info;
@@ -118,7 +120,8 @@ static int sidecar_write(const char *file, const char *seed, struct json_object 
 		return -1;
 	if (lstat(file, &info) < 0)
 		return error_errno(err, errno, "volume %s", file);
-	vmm_auto_free char *mtime = stamp(&info.st_mtim), *ctime = stamp(&info.st_ctim), *path = sidecar_path(seed);
+	vmm_auto_free char *mtime = time_text(&info.st_mtim), *ctime = time_text(&info.st_ctim),
+			   *path = sidecar_path(seed);
 	json_object_object_del(sidecar, "made");
 	json_put(sidecar,
 		 "version:d state:s guest:s generation:i task:s home:s size:i allocated:i mtime:s ctime:s kept_us:i "
@@ -133,7 +136,7 @@ static int sidecar_write(const char *file, const char *seed, struct json_object 
 	return file_write(path, text, strlen(text), 0600, err);
 }
 
-/* `seed` is its sidecar, or its description. */
+/* `seed` is a sidecar, or an object of seeds_list. */
 static int seed_remove(struct json_object *seed, struct vmm_error **err)
 {
 	const char *path = json_text(seed, "path"), *kind = json_text_or(seed, "kind", "dir"),
@@ -149,11 +152,13 @@ static int seed_remove(struct json_object *seed, struct vmm_error **err)
 	if (ops->remove(path, err) < 0 || file_remove(sidecar, err) < 0)
 		return -1;
 	if (str_same(home, dir))
-		rmdir(home); /* where nothing else is in it */
+		rmdir(home); /* fails if it is not empty: then it stays */
 	return 0;
 }
 
-/* ---------------------------------------------------------------- where there may be seeds */
+/* ---------------------------------------------------------------- directories with seeds
+ *
+ * Seeds are looked for in the directories of the configured storages, and in those where a seed was ever kept. */
 
 static struct json_object *known_dirs(struct local_node *node)
 {
@@ -180,8 +185,8 @@ static struct json_object *known_dirs(struct local_node *node)
 static int remember_dir(struct local_node *node, const char *seed, struct vmm_error **err)
 {
 	vmm_auto_free char *path = str_format("%s/" SEEDS_FILE, node->paths->state), *dir = path_dir(seed);
-	vmm_auto_free char *guard = str_format("%s/.seeds.lock", node->paths->state);
-	vmm_auto_close int lock = file_lock(guard, 10000, err);
+	vmm_auto_free char *lock_path = str_format("%s/.seeds.lock", node->paths->state);
+	vmm_auto_close int lock = file_lock(lock_path, 10000, err);
 	if (lock < 0)
 		return -1;
 	vmm_auto_json struct json_object *dirs = known_dirs(node);
@@ -191,25 +196,25 @@ static int remember_dir(struct local_node *node, const char *seed, struct vmm_er
 	return file_write(path, json_line(dirs), strlen(json_line(dirs)), 0600, err);
 }
 
-/* ---------------------------------------------------------------- one seed: kept, taken, given back */
+/* ---------------------------------------------------------------- one seed: keep, take, give back */
 
-/* A seed of ours gives way to a newer one; a stranger's file stays. */
-static int clear_the_name(const char *seed, bool *clear, struct vmm_error **err)
+/* Removes an older seed of ours. *clear is false if somebody else's file has the name, which stays. */
+static int clear_name(const char *seed, bool *clear, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *sidecar = sidecar_read(seed);
 	*clear = !file_there(seed) || sidecar;
 	return sidecar ? seed_remove(sidecar, err) : 0;
 }
 
-/* The sidecar is there before the seed is, so that a seed of ours is known to be ours whenever the power goes. */
-int seed_keep(struct local_node *node, const char *file, const char *place, struct json_object *about, bool *kept,
+/* The sidecar is written before the rename: if the power fails in between, we still know the seed as ours. */
+int seed_keep(struct local_node *node, const char *file, const char *volume_path, struct json_object *about, bool *kept,
 	      struct vmm_error **err)
 {
-	vmm_auto_free char *seed = seed_path(place);
+	vmm_auto_free char *seed = seed_path(volume_path);
 	struct stat info;
 	*kept = false;
-	bool clear = is_volume(file, &info) && can_be_named(place);
-	if (clear && clear_the_name(seed, &clear, err) < 0)
+	bool clear = is_volume(file, &info) && can_be_named(volume_path);
+	if (clear && clear_name(seed, &clear, err) < 0)
 		return -1;
 	if (!clear)
 		return 0;
@@ -218,14 +223,15 @@ int seed_keep(struct local_node *node, const char *file, const char *place, stru
 	if (remember_dir(node, seed, err) < 0 || sidecar_write(file, seed, about, err) < 0 ||
 	    file_rename_new(file, seed, err) < 0)
 		return -1;
-	/* The name was a change too: it has moved the ctime. */
+	/* Again, because the rename has changed the ctime. */
 	sidecar_write(seed, seed, about, NULL);
 	*kept = true;
 	return 0;
 }
 
-/* The session of a task that was given up may still be writing to it: as long as it does it holds this lock. */
-static bool is_still(const char *seed)
+/* Waits until nobody writes to the seed any more. The session of a task that was aborted may still do, and holds this
+ * lock meanwhile. False if it still writes after WRITER_WAIT_MS. */
+static bool wait_for_writer(const char *seed)
 {
 	vmm_auto_close int fd = open(seed, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	int64_t end = clock_steady_ms() + WRITER_WAIT_MS;
@@ -237,30 +243,31 @@ static bool is_still(const char *seed)
 	return fd >= 0;
 }
 
-/* A second name of the same file would see what we write. What a tree takes was counted when it was kept. */
-bool seed_usable(const char *place, bool tree, int64_t *allocated)
+/* A file with a second hard link is not used: what we write would change that one too. The bytes of a tree were counted
+ * when it was kept. */
+bool seed_usable(const char *volume_path, bool tree, int64_t *allocated)
 {
-	vmm_auto_free char *seed = seed_path(place);
+	vmm_auto_free char *seed = seed_path(volume_path);
 	struct stat info;
 	*allocated = 0;
-	if (!can_be_named(place) || !is_volume(seed, &info) || !!S_ISDIR(info.st_mode) != tree)
+	if (!can_be_named(volume_path) || !is_volume(seed, &info) || !!S_ISDIR(info.st_mode) != tree)
 		return false;
 	vmm_auto_json struct json_object *sidecar = tree ? sidecar_read(seed) : NULL;
 	*allocated = tree ? json_number(sidecar, "allocated") : (int64_t)info.st_blocks * BLOCK_SIZE;
 	return tree || info.st_nlink == 1;
 }
 
-int seed_take(const char *place, bool tree, const char *temporary, bool *taken, struct vmm_error **err)
+int seed_take(const char *volume_path, bool tree, const char *temporary, bool *taken, struct vmm_error **err)
 {
-	vmm_auto_free char *seed = seed_path(place);
+	vmm_auto_free char *seed = seed_path(volume_path);
 	int64_t allocated;
-	*taken = seed_usable(place, tree, &allocated) && is_still(seed);
+	*taken = seed_usable(volume_path, tree, &allocated) && wait_for_writer(seed);
 	return *taken ? file_rename_new(seed, temporary, err) : 0;
 }
 
-int seed_give_back(const char *temporary, const char *place, struct vmm_error **err)
+int seed_give_back(const char *temporary, const char *volume_path, struct vmm_error **err)
 {
-	vmm_auto_free char *seed = seed_path(place), *path = sidecar_path(seed), *text = NULL;
+	vmm_auto_free char *seed = seed_path(volume_path);
 	vmm_auto_json struct json_object *sidecar = NULL;
 	if (file_rename_new(temporary, seed, err) < 0)
 		return -1;
@@ -268,37 +275,37 @@ int seed_give_back(const char *temporary, const char *place, struct vmm_error **
 	return sidecar ? sidecar_write(seed, seed, sidecar, err) : 0;
 }
 
-int seed_forget(const char *place, struct vmm_error **err)
+int seed_forget(const char *volume_path, struct vmm_error **err)
 {
-	vmm_auto_free char *seed = seed_path(place), *sidecar = sidecar_path(seed);
+	vmm_auto_free char *seed = seed_path(volume_path), *sidecar = sidecar_path(seed);
 	return file_there(seed) ? 0 : file_remove(sidecar, err);
 }
 
 /* ---------------------------------------------------------------- all seeds */
 
-/* Somebody has written to the seed since it was kept, or has given it another size. */
+/* True if somebody has written to the seed, or has changed its size, since it was kept. */
 static bool was_touched(const struct stat *info, struct json_object *sidecar)
 {
-	vmm_auto_free char *mtime = stamp(&info->st_mtim), *ctime = stamp(&info->st_ctim);
+	vmm_auto_free char *mtime = time_text(&info->st_mtim), *ctime = time_text(&info->st_ctim);
 	return !str_same(mtime, json_text(sidecar, "mtime")) || !str_same(ctime, json_text(sidecar, "ctime")) ||
 	       (int64_t)info->st_size != json_number(sidecar, "size");
 }
 
 static struct json_object *seed_describe(const char *seed, const struct stat *info)
 {
-	vmm_auto_free char *place = place_of(seed);
+	vmm_auto_free char *volume_path = volume_path_of(seed);
 	vmm_auto_json struct json_object *sidecar = sidecar_read(seed);
 	bool tree = S_ISDIR(info->st_mode);
 	if (!sidecar)
-		return json_make("path:s place:s state:s ours:b size:i allocated:i kept_us:i", seed, place, "foreign",
-				 0, (int64_t)info->st_size, tree ? 0 : (int64_t)info->st_blocks * BLOCK_SIZE,
+		return json_make("path:s place:s state:s ours:b size:i allocated:i kept_us:i", seed, volume_path,
+				 "foreign", 0, (int64_t)info->st_size, tree ? 0 : (int64_t)info->st_blocks * BLOCK_SIZE,
 				 (int64_t)info->st_mtim.tv_sec * 1000000);
 	int64_t kept = json_number(sidecar, "kept_us"), days = json_number(sidecar, "days");
 	const char *state = was_touched(info, sidecar) ? "touched" : json_text_or(sidecar, "state", "whole");
 	return json_make(
 		"path:s place:s guest:s generation:i task:s kind:s home:s state:s ours:b size:i allocated:i kept_us:i "
 		"until_us:i",
-		seed, place, json_text(sidecar, "guest"), json_number(sidecar, "generation"),
+		seed, volume_path, json_text(sidecar, "guest"), json_number(sidecar, "generation"),
 		json_text(sidecar, "task"), json_text(sidecar, "kind"), json_text(sidecar, "home"), state, 1,
 		(int64_t)info->st_size,
 		tree ? json_number(sidecar, "allocated") : (int64_t)info->st_blocks * BLOCK_SIZE, kept,
@@ -337,7 +344,7 @@ struct json_object *seeds_list(struct local_node *node)
 	return seeds;
 }
 
-/* ---------------------------------------------------------------- seeds give way */
+/* ---------------------------------------------------------------- seeds are removed for space */
 
 static bool on_device(const char *path, dev_t device)
 {
@@ -345,20 +352,21 @@ static bool on_device(const char *path, dev_t device)
 	return lstat(path, &info) == 0 && info.st_dev == device;
 }
 
-static int64_t free_in(const char *dir)
+static int64_t free_bytes(const char *dir)
 {
 	struct statvfs room;
 	return statvfs(dir, &room) < 0 ? INT64_MAX : (int64_t)(room.f_bavail * room.f_frsize);
 }
 
-/* Removes seeds of the filesystem, oldest first, until so much is free; those of the guest only where `of_guest`. */
-static void give_way(struct json_object *seeds, const char *dir, dev_t device, int64_t need, const char *guest,
-		     bool of_guest)
+/* Removes seeds of the filesystem, oldest first, until `need` bytes are free: those of the guest if `of_guest`, else
+ * those of all others. */
+static void remove_until_free(struct json_object *seeds, const char *dir, dev_t device, int64_t need, const char *guest,
+			      bool of_guest)
 {
 	json_each (seed, seeds, "") {
 		const char *path = json_text(seed, "path");
 		vmm_auto_error struct vmm_error *problem = NULL;
-		if (free_in(dir) >= need)
+		if (free_bytes(dir) >= need)
 			return;
 		if (!json_true(seed, "ours") || str_same(json_text(seed, "guest"), guest) != of_guest ||
 		    !on_device(path, device))
@@ -366,19 +374,19 @@ static void give_way(struct json_object *seeds, const char *dir, dev_t device, i
 		if (seed_remove(seed, &problem) < 0)
 			log_warn("%s", problem->message);
 		else
-			log_info("seed %s has given way", path);
+			log_info("seed %s was removed, because its space was needed", path);
 	}
 }
 
-void seeds_make_room(struct local_node *node, const char *place, int64_t need, const char *guest)
+void seeds_make_room(struct local_node *node, const char *volume_path, int64_t need, const char *guest)
 {
-	vmm_auto_free char *dir = path_dir(place);
+	vmm_auto_free char *dir = path_dir(volume_path);
 	struct stat info;
-	if (stat(dir, &info) < 0 || free_in(dir) >= need)
+	if (stat(dir, &info) < 0 || free_bytes(dir) >= need)
 		return;
 	vmm_auto_json struct json_object *seeds = seeds_list(node);
-	give_way(seeds, dir, info.st_dev, need, guest, false);
-	give_way(seeds, dir, info.st_dev, need, guest, true);
+	remove_until_free(seeds, dir, info.st_dev, need, guest, false);
+	remove_until_free(seeds, dir, info.st_dev, need, guest, true);
 }
 
 void seeds_count(struct local_node *node, struct json_object *storages)
@@ -396,7 +404,7 @@ void seeds_count(struct local_node *node, struct json_object *storages)
 
 /* ---------------------------------------------------------------- the operation */
 
-static bool shall_go(struct json_object *seed, const char *prune)
+static bool is_pruned(struct json_object *seed, const char *prune)
 {
 	int64_t until = json_number(seed, "until_us");
 	if (!json_true(seed, "ours"))
@@ -414,7 +422,7 @@ int local_seeds(struct local_node *node, struct json_object *args, struct json_o
 	json_each (seed, seeds, "") {
 		if (guest && !str_same(guest, json_text(seed, "guest")))
 			continue;
-		bool gone = prune && shall_go(seed, prune);
+		bool gone = prune && is_pruned(seed, prune);
 		if (gone && seed_remove(seed, err) < 0)
 			return -1;
 		json_object_array_add(gone ? pruned : kept, json_object_get(seed));

@@ -1,5 +1,9 @@
-/* undo.c: what goes when a task is over - on the target all that was made (the task was given up), on the source what was
- * moved (the target has it). Only what a journal says, never more; each step may have been done before. */
+/* undo.c: removes things at the end of a task. ABORT, on the target: everything that the made journal says the task has
+ * made. GIVE_UP, on the source: the definition and the volumes of a guest that the target owns now. Each step may have
+ * been done before, and does nothing then.
+ *
+ * A `note` here is one record of the made journal.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,13 +13,14 @@
 #include "node/seeds.h"
 #include "storage/volume.h"
 
-static const struct storage_ops *kind_of(struct json_object *record)
+static const struct storage_ops *kind_of(struct json_object *note)
 {
 	const struct storage_ops *ops;
-	return storage_of(record, &ops, NULL) < 0 ? NULL : ops;
+	return storage_of(note, &ops, NULL) < 0 ? NULL : ops;
 }
 
-/* When the file was made, in nanoseconds: its number may be given to another once it is gone. 0 where that is not known. */
+/* When the file was made, in nanoseconds; 0 where the filesystem does not say. It tells the file from a later one that
+ * has got the same inode number. */
 static int64_t born(const char *path)
 {
 	struct statx info;
@@ -34,106 +39,109 @@ struct json_object *local_final_note(const char *temporary, const char *to, cons
 	return NULL;
 }
 
-/* A filesystem may have another device number after a boot: where it tells when a file was made, that says more. */
-bool local_same_file(struct json_object *record)
+/* A filesystem may have another device number after a boot, so the time when the file was made is compared instead,
+ * where the filesystem says it. */
+bool local_same_file(struct json_object *note)
 {
-	const char *path = json_text(record, "path");
+	const char *path = json_text(note, "path");
 	struct stat info;
-	if (lstat(path, &info) < 0 || (int64_t)info.st_ino != json_number(record, "inode"))
+	if (lstat(path, &info) < 0 || (int64_t)info.st_ino != json_number(note, "inode"))
 		return false;
-	return json_number(record, "born") ? born(path) == json_number(record, "born")
-					   : (int64_t)info.st_dev == json_number(record, "device");
+	return json_number(note, "born") ? born(path) == json_number(note, "born")
+					 : (int64_t)info.st_dev == json_number(note, "device");
 }
 
-static int undo_volume(struct local_node *node, struct json_object *record, struct vmm_error **err)
+static int undo_volume(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	(void)node;
-	const struct storage_ops *ops = kind_of(record);
+	const struct storage_ops *ops = kind_of(note);
 	if (!ops || !ops->remove)
 		return error_set(err, VMM_FAILED, "storage-unknown", "volume %s: its kind is not known here",
-				 json_text_or(record, "path", "?"));
-	return ops->remove(json_text(record, "path"), err);
+				 json_text_or(note, "path", "?"));
+	return ops->remove(json_text(note, "path"), err);
 }
 
-/* How a copy was left: as the seed that it was begun from, or with something in it that is worth to be gone on with. */
-static int undo_copy(struct local_node *node, struct json_object *record, struct vmm_error **err)
+/* An unfinished copy. If it began from a seed and nothing was written since, it becomes that seed again. If it holds
+ * enough to save the next attempt some work, it becomes a partial seed. Else, or if that fails, it is removed. */
+static int undo_copy(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
-	const char *path = json_text(record, "path"), *to = json_text(record, "to"), *begun = json_text(record, "seed");
+	const char *path = json_text(note, "path"), *to = json_text(note, "to"), *begun = json_text(note, "seed");
 	vmm_auto_free char *written = seed_written(path);
 	bool kept = false;
 	if (!to || !written)
-		return undo_volume(node, record, err);
+		return undo_volume(node, note, err);
 	if (begun && !strcmp(begun, written))
 		return seed_give_back(path, to, err);
 	vmm_auto_json struct json_object *about = json_make(
-		"guest:s task:s kind:s home:s state:s days:i", json_text(record, "guest"), json_text(record, "task"),
-		json_text(record, "kind"), json_text(record, "home"), "partial", (int64_t)SEED_PARTIAL_DAYS);
+		"guest:s task:s kind:s home:s state:s days:i", json_text(note, "guest"), json_text(note, "task"),
+		json_text(note, "kind"), json_text(note, "home"), "partial", (int64_t)SEED_PARTIAL_DAYS);
 	vmm_auto_error struct vmm_error *problem = NULL;
-	if ((begun || seed_bytes(path, json_text(record, "kind")) >= SEED_PARTIAL_LEAST) &&
+	if ((begun || seed_bytes(path, json_text(note, "kind")) >= SEED_PARTIAL_LEAST) &&
 	    seed_keep(node, path, to, about, &kept, &problem) < 0)
-		log_warn("%s is not kept: %s", path, problem->message); /* a full disk, above all */
-	return kept ? 0 : undo_volume(node, record, err);
+		log_warn("%s is not kept as a seed: %s", path, problem->message); /* most often the disk is full */
+	return kept ? 0 : undo_volume(node, note, err);
 }
 
-static int undo_final(struct local_node *node, struct json_object *record, struct vmm_error **err)
+static int undo_final(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
-	return local_same_file(record) ? undo_copy(node, record, err) : 0;
+	return local_same_file(note) ? undo_copy(node, note, err) : 0;
 }
 
-static int undo_aside(struct local_node *node, struct json_object *record, struct vmm_error **err)
+static int undo_aside(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	(void)node;
-	const char *aside = json_text(record, "path"), *from = json_text(record, "from");
+	const char *aside = json_text(note, "path"), *from = json_text(note, "from");
 	return file_there(aside) ? file_rename_new(aside, from, err) : 0;
 }
 
-static int undo_snapshot(struct local_node *node, struct json_object *record, struct vmm_error **err)
+static int undo_snapshot(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	(void)node;
-	return file_remove(json_text_or(record, "path", ""), err);
+	return file_remove(json_text_or(note, "path", ""), err);
 }
 
-static int undo_definition(struct local_node *node, struct json_object *record, struct vmm_error **err)
+static int undo_definition(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	vmm_auto_guest struct local_guest g;
-	if (local_guest_open(node, record, &g, err) < 0 || g.ops->destroy(g.host, g.id, err) < 0)
+	if (local_guest_open(node, note, &g, err) < 0 || g.ops->destroy(g.host, g.id, err) < 0)
 		return -1;
 	return g.ops->undefine(g.host, g.id, err);
 }
 
-static int undo_aside_definition(struct local_node *node, struct json_object *record, struct vmm_error **err)
+static int undo_aside_definition(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	vmm_auto_guest struct local_guest g;
-	if (local_guest_open(node, record, &g, err) < 0 ||
-	    g.ops->define(g.host, json_text_or(record, "definition", ""), err) < 0 ||
-	    local_own(node, record, true, err) < 0)
+	if (local_guest_open(node, note, &g, err) < 0 ||
+	    g.ops->define(g.host, json_text_or(note, "definition", ""), err) < 0 ||
+	    local_own(node, note, true, err) < 0)
 		return -1;
-	return json_true(record, "autostart") ? g.ops->autostart(g.host, g.id, true, err) : 0;
+	return json_true(note, "autostart") ? g.ops->autostart(g.host, g.id, true, err) : 0;
 }
 
-/* The relay of a live migration: still the very process that we started? */
-static int undo_relay(struct local_node *node, struct json_object *record, struct vmm_error **err)
+/* The relay of a live migration. Its pid may belong to another process by now: the start time must be the noted one. */
+static int undo_relay(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	(void)node, (void)err;
-	pid_t pid = (pid_t)json_number(record, "pid");
-	uint64_t started = strtoull(json_text_or(record, "started", "0"), NULL, 10);
+	pid_t pid = (pid_t)json_number(note, "pid");
+	uint64_t started = strtoull(json_text_or(note, "started", "0"), NULL, 10);
 	if (pid > 1 && started && process_started(pid) == started)
 		kill(pid, SIGTERM);
 	return 0;
 }
 
-/* Stays where something else has come to lie in it. */
-static int undo_home(struct local_node *node, struct json_object *record, struct vmm_error **err)
+/* The directory that was made for the guest's volumes. It stays if it is not empty. */
+static int undo_home(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	(void)node, (void)err;
-	if (json_text(record, "path"))
-		rmdir(json_text(record, "path"));
+	if (json_text(note, "path"))
+		rmdir(json_text(note, "path"));
 	return 0;
 }
 
+/* What a note says was made, and how that is undone. */
 static const struct undo {
 	const char *made;
-	int (*undo)(struct local_node *node, struct json_object *record, struct vmm_error **err);
+	int (*undo)(struct local_node *node, struct json_object *note, struct vmm_error **err);
 } undos[] = {
 	{"volume", undo_copy},
 	{"final", undo_final},
@@ -145,11 +153,11 @@ static const struct undo {
 	{"snapshot", undo_snapshot},
 };
 
-static int undo_one(struct local_node *node, struct json_object *record, struct vmm_error **err)
+static int undo_one(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	for (size_t i = 0; i < VMM_COUNT(undos); i++)
-		if (str_same(undos[i].made, json_text(record, "made")))
-			return undos[i].undo(node, record, err);
+		if (str_same(undos[i].made, json_text(note, "made")))
+			return undos[i].undo(node, note, err);
 	return 0;
 }
 
@@ -158,14 +166,14 @@ int local_end_relays(struct local_node *node, const char *task, struct vmm_error
 	struct journal *made;
 	if (local_made_open(node, task, &made, err) < 0)
 		return -1;
-	json_each (record, journal_records(made), "")
-		if (str_same(json_text(record, "made"), "relay"))
-			undo_relay(node, record, err);
+	json_each (note, journal_records(made), "")
+		if (str_same(json_text(note, "made"), "relay"))
+			undo_relay(node, note, err);
 	journal_close(made);
 	return 0;
 }
 
-/* Removes what the task has made as `what`. */
+/* Calls remove_it for each note of `what`, up to the first failure. */
 static int drop(struct local_node *node, const char *task, const char *what,
 		int (*remove_it)(struct local_node *, struct json_object *, struct vmm_error **),
 		struct vmm_error **err)
@@ -174,9 +182,9 @@ static int drop(struct local_node *node, const char *task, const char *what,
 	int done = 0;
 	if (local_made_open(node, task, &made, err) < 0)
 		return -1;
-	json_each (record, journal_records(made), "")
-		if (done == 0 && str_same(json_text(record, "made"), what))
-			done = remove_it(node, record, err);
+	json_each (note, journal_records(made), "")
+		if (done == 0 && str_same(json_text(note, "made"), what))
+			done = remove_it(node, note, err);
 	journal_close(made);
 	return done;
 }
@@ -191,17 +199,18 @@ int local_drop_snapshots(struct local_node *node, const char *task, struct vmm_e
 	return drop(node, task, "snapshot", undo_snapshot, err);
 }
 
-/* Backward through the journal; the first trouble is kept, the rest is tried all the same. */
+/* Undoes all notes, the last one first. A failure does not end it: the first one is the error, and the rest is still
+ * tried. */
 static int undo_all(struct local_node *node, const char *task, struct vmm_error **err)
 {
 	struct journal *made;
 	if (local_made_open(node, task, &made, err) < 0)
 		return -1;
 	int done = 0;
-	struct json_object *records = journal_records(made);
-	for (size_t i = json_count(records, ""); i > 0; i--) {
+	struct json_object *notes = journal_records(made);
+	for (size_t i = json_count(notes, ""); i > 0; i--) {
 		struct vmm_error *problem = NULL;
-		if (undo_one(node, json_object_array_get_idx(records, i - 1), &problem) < 0) {
+		if (undo_one(node, json_object_array_get_idx(notes, i - 1), &problem) < 0) {
 			log_warn("%s", problem->message);
 			done = -1;
 			error_take(err, problem);
@@ -211,7 +220,7 @@ static int undo_all(struct local_node *node, const char *task, struct vmm_error 
 	return done;
 }
 
-/* The seeds that the task has left here: what the next try begins from. */
+/* The partial seeds of the task on this node, from which the next attempt begins. */
 static struct json_object *kept_of(struct local_node *node, const char *task)
 {
 	vmm_auto_json struct json_object *seeds = seeds_list(node);
@@ -222,7 +231,7 @@ static struct json_object *kept_of(struct local_node *node, const char *task)
 	return kept;
 }
 
-/* ABANDONED is on the disk before anything goes; so a commit that comes late is refused, not half obeyed. */
+/* The record is ABANDONED on the disk before anything is removed: a commit that arrives later is refused then. */
 int local_abort(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	const char *task = local_task(args, err), *guest;
@@ -244,7 +253,8 @@ int local_abort(struct local_node *node, struct json_object *args, struct json_o
 	return local_unlock(node, args, &(struct json_object *){NULL}, err);
 }
 
-/* How long the volume's seed is to stay: -1 where there is to be none, 0 for as long as nobody prunes it. */
+/* How many days the volume's seed shall stay; 0: until it is pruned; -1: there shall be none. `wanted`: the request
+ * asks for seeds. */
 static int64_t seed_days(struct local_node *node, const struct plan_volume *volume, bool wanted)
 {
 	struct json_object *storages = json_at(node->config, "storage"), *storage = NULL;
@@ -254,7 +264,7 @@ static int64_t seed_days(struct local_node *node, const struct plan_volume *volu
 	return days > 0 ? days : wanted || json_true(storage, "keep_seed") ? 0 : -1;
 }
 
-/* What the target has now stays as a seed where that is wanted and can be, or goes. */
+/* The target has the volume now: makes it a seed where days >= 0 and that is possible, else removes it. */
 static int give_up_volume(struct local_node *node, const struct guest_record *record, const struct plan_volume *volume,
 			  int64_t days, struct vmm_error **err)
 {
@@ -266,7 +276,7 @@ static int give_up_volume(struct local_node *node, const struct guest_record *re
 	vmm_auto_json struct json_object *about =
 		json_make("guest:s generation:i task:s kind:s home:s state:s days:i", record->guest, record->generation,
 			  record->task, volume->kind, volume->home, "whole", days);
-	if (volume->tree) /* to count it anew all of it would be gone through */
+	if (volume->tree) /* counting again would read the whole tree */
 		json_put(about, "allocated:i", volume->allocated);
 	if (days >= 0 && seed_keep(node, from, from, about, &kept, err) < 0)
 		return -1;
