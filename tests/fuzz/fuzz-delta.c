@@ -1,4 +1,4 @@
-/* Signatures and deltas of librsync's, and packed changes, as a peer may send them. */
+/* Signatures and deltas for librsync, and compressed changes, as a peer may send them. */
 #include <string.h>
 
 #include "copy/copy-internal.h"
@@ -14,7 +14,7 @@ static void any_delta(const uint8_t *old, const uint8_t *data, size_t length)
 	error_clear(&err);
 }
 
-/* The head is right, so that what follows is looked at. */
+/* The head is valid, so that what follows is looked at. */
 static void any_signature(const uint8_t *old, const uint8_t *data, size_t length)
 {
 	size_t whole = delta_signature_length(OLD), delta_length;
@@ -26,7 +26,7 @@ static void any_signature(const uint8_t *old, const uint8_t *data, size_t length
 	error_clear(&err);
 }
 
-/* What we make ourselves comes out again. */
+/* A delta that we have made ourselves gives the data again. */
 static void round_trip(const uint8_t *old, const uint8_t *data, size_t length)
 {
 	size_t whole = delta_signature_length(OLD), delta_length = 0;
@@ -37,7 +37,7 @@ static void round_trip(const uint8_t *old, const uint8_t *data, size_t length)
 		abort();
 }
 
-static void any_packed(const uint8_t *data, size_t length)
+static void any_compressed(const uint8_t *data, size_t length)
 {
 	static uint8_t made[COPY_LIMIT_TO_TARGET];
 	size_t made_length;
@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 		round_trip(old, data + 1, length - 1);
 		break;
 	default:
-		any_packed(data + 1, length - 1);
+		any_compressed(data + 1, length - 1);
 	}
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* The source's side of a copy and of a verification, with a target that says anything. */
+/* The source's side of a copy and of a verification, with a target that sends anything. */
 #include <sys/random.h>
 
 #include "copy/copy-internal.h"
@@ -12,12 +12,13 @@ static void verify(const struct copy_job *job, struct stream *stream)
 	struct copy_leaves leaves = {0};
 	struct vmm_error *err = NULL;
 	size_t bad;
-	/* Another key each time, as in earnest: libFuzzer looks at what is compared, and would find the root of a fixed one. */
+	/* A new key each time, as in a real copy: libFuzzer sees what is compared, and would find the root of a fixed
+	 * key. */
 	if (getrandom(key + 1, COPY_SECRET, 0) != COPY_SECRET || leaves_make(SIZE, key, &leaves, NULL) < 0)
 		abort();
 	leaves.tag[3][0] = 1;
 	if (copy_verify(job, stream, &leaves, &bad, &err) == 0)
-		abort(); /* nobody can guess the root */
+		abort(); /* no input can contain the root */
 	error_clear(&err);
 	copy_leaves_free(&leaves);
 }

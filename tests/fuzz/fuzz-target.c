@@ -1,4 +1,4 @@
-/* The target's side of a copy, with a source that says anything. */
+/* The target's side of a copy, with a source that sends anything. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	error_clear(&err);
 	stream_close(stream);
 	text_free(&frames);
-	/* Nothing was written behind the end. */
+	/* Nothing may be written behind the end. */
 	if (fstat(volume, &file) < 0 || file.st_size != SIZE)
 		abort();
 	return 0;

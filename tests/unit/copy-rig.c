@@ -12,7 +12,7 @@ enum { BLOCK = 4096, CHUNK = 1 << 20 };
 
 struct served {
 	struct rig *rig;
-	struct stream *near, *far; /* ours, and the target's */
+	struct stream *source, *target; /* both ends */
 	pthread_t thread;
 	struct vmm_error *failure;
 };
@@ -30,8 +30,8 @@ static void *serve(void *argument)
 {
 	struct served *served = argument;
 	struct rig *rig = served->rig;
-	copy_serve(served->far, rig->open ? rig->open : open_target, rig, &served->failure);
-	stream_close(served->far);
+	copy_serve(served->target, rig->open ? rig->open : open_target, rig, &served->failure);
+	stream_close(served->target);
 	return NULL;
 }
 
@@ -39,7 +39,7 @@ static void *serve(void *argument)
 
 struct cut_stream {
 	struct stream base;
-	struct stream *under;
+	struct stream *lower;
 	struct rig *rig;
 	uint64_t left;
 };
@@ -54,7 +54,7 @@ static bool another_is_opened(struct rig *rig)
 static ssize_t cut_read(struct stream *s, void *data, size_t length, int wait_ms, struct vmm_error **err)
 {
 	struct cut_stream *cut = (struct cut_stream *)s;
-	return stream_read(cut->under, data, length, wait_ms, err);
+	return stream_read(cut->lower, data, length, wait_ms, err);
 }
 
 static int cut_write(struct stream *s, const void *data, size_t length, struct vmm_error **err)
@@ -62,26 +62,26 @@ static int cut_write(struct stream *s, const void *data, size_t length, struct v
 	struct cut_stream *cut = (struct cut_stream *)s;
 	size_t n = length < cut->left ? length : cut->left;
 	cut->left -= n;
-	if (stream_write(cut->under, data, n, err) < 0)
+	if (stream_write(cut->lower, data, n, err) < 0)
 		return -1;
 	if (n == length)
 		return 0;
 	if (cut->rig->hold_after && another_is_opened(cut->rig)) {
 		cut->left = UINT64_MAX;
-		return stream_write(cut->under, (const char *)data + n, length - n, err);
+		return stream_write(cut->lower, (const char *)data + n, length - n, err);
 	}
-	stream_finish(cut->under);
+	stream_finish(cut->lower);
 	return error_set(err, VMM_FAILED, "link-lost", "cut");
 }
 
 static void cut_finish(struct stream *s)
 {
-	stream_finish(((struct cut_stream *)s)->under);
+	stream_finish(((struct cut_stream *)s)->lower);
 }
 
 static void cut_close(struct stream *s)
 {
-	stream_close(((struct cut_stream *)s)->under);
+	stream_close(((struct cut_stream *)s)->lower);
 	free(s);
 }
 
@@ -92,11 +92,11 @@ static const struct stream_ops cut_ops = {
 	.close = cut_close,
 };
 
-static struct stream *cut_stream(struct rig *rig, struct stream *under)
+static struct stream *cut_stream(struct rig *rig, struct stream *lower)
 {
 	struct cut_stream *cut = mem_zero(sizeof(*cut));
 	cut->base.ops = &cut_ops;
-	cut->under = under;
+	cut->lower = lower;
 	cut->rig = rig;
 	cut->left = rig->cut_after ? rig->cut_after : rig->hold_after;
 	return &cut->base;
@@ -110,15 +110,15 @@ static void session_begin(struct rig *rig, struct served *served)
 	*served = (struct served){.rig = rig};
 	if (stream_pair(pair, NULL) < 0)
 		abort();
-	served->near = rig->cut_after || rig->hold_after ? cut_stream(rig, pair[0]) : pair[0];
-	served->far = pair[1];
+	served->source = rig->cut_after || rig->hold_after ? cut_stream(rig, pair[0]) : pair[0];
+	served->target = pair[1];
 	if (pthread_create(&served->thread, NULL, serve, served))
 		abort();
 }
 
 static void session_end(struct served *served)
 {
-	stream_close(served->near);
+	stream_close(served->source);
 	pthread_join(served->thread, NULL);
 	error_clear(&served->rig->served);
 	served->rig->served = served->failure;
@@ -128,7 +128,7 @@ struct stream *rig_session_begin(struct rig *rig)
 {
 	rig->session = mem_zero(sizeof(*rig->session));
 	session_begin(rig, rig->session);
-	return rig->session->near;
+	return rig->session->source;
 }
 
 void rig_session_end(struct rig *rig)
@@ -149,7 +149,7 @@ static int open_session(void *context, struct stream **session)
 		return -1;
 	struct served *served = &all->served[all->rig->opened++];
 	session_begin(all->rig, served);
-	*session = served->near;
+	*session = served->source;
 	return 0;
 }
 
@@ -168,9 +168,9 @@ static int open_lost_session(void *context, struct stream **session)
 int rig_push(struct rig *rig, struct copy_leaves *leaves, struct vmm_error **err)
 {
 	struct sessions all = {.rig = rig};
-	struct copy_sessions sessions = {.open = rig->opened_are_lost ? open_lost_session
-						 : rig->may_open_more ? open_session
-								      : NULL,
+	struct copy_sessions sessions = {.open = rig->can_open_lost ? open_lost_session
+						 : rig->can_open    ? open_session
+								    : NULL,
 					 .context = &all};
 	const struct copy_job job = {
 		.fd = rig->source,
@@ -207,7 +207,7 @@ int rig_verify(struct rig *rig, struct copy_leaves *leaves, size_t *bad, struct 
 	struct served served;
 	const struct copy_job job = {.volume = "vda"};
 	session_begin(rig, &served);
-	int result = copy_verify(&job, served.near, leaves, bad, err);
+	int result = copy_verify(&job, served.source, leaves, bad, err);
 	session_end(&served);
 	return result;
 }

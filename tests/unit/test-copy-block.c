@@ -1,5 +1,5 @@
-/* A block device as the target: zeros are written as zeros, what is behind the volume stays, a small device is refused.
- * Needs root and a loop device; skipped without them. */
+/* Copies to a block device: zeros are written as zeros, what lies behind the volume stays, a device that is too small
+ * is refused. Needs root and a loop device, else the tests are skipped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,7 +64,7 @@ static void a_device_gets_the_volume_with_its_zeros_and_verifies(void **state)
 	rig_end(&rig);
 }
 
-static void a_device_is_a_source_as_well(void **state)
+static void a_device_can_be_the_source(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -95,7 +95,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_device_gets_the_volume_with_its_zeros_and_verifies),
-		cmocka_unit_test(a_device_is_a_source_as_well),
+		cmocka_unit_test(a_device_can_be_the_source),
 		cmocka_unit_test(a_device_that_is_too_small_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Compression pays where the link is slow and the data lets itself be packed, and is left alone elsewhere. */
+/* Changes are compressed only if the link is slow and the data can be compressed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ static void fill_at_random(uint8_t *data, size_t length)
 		data[i] = (uint8_t)rig_random(&seed);
 }
 
-static void text_is_packed_for_a_slow_link_and_comes_out_again(void **state)
+static void text_is_compressed_for_a_slow_link_and_decompressed(void **state)
 {
 	(void)state;
 	vmm_auto_free uint8_t *data = mem_zero(MIB), *out = mem_zero(COPY_LIMIT_TO_TARGET);
@@ -33,15 +33,15 @@ static void text_is_packed_for_a_slow_link_and_comes_out_again(void **state)
 	size_t length = 0;
 	fill_with_text(data, MIB);
 	throughput_add(&compressor.link, 2 * MIB, SECOND);
-	size_t packed = compressor_run(&compressor, data, MIB);
-	assert_in_range(packed, 1, MIB / 10);
-	assert_int_equal(decompress(compressor.output, packed, out, &length, NULL), 0);
+	size_t made = compressor_run(&compressor, data, MIB);
+	assert_in_range(made, 1, MIB / 10);
+	assert_int_equal(decompress(compressor.output, made, out, &length, NULL), 0);
 	assert_int_equal(length, MIB);
 	assert_memory_equal(out, data, MIB);
 	compressor_end(&compressor);
 }
 
-static void nothing_is_packed_for_a_fast_link_or_one_that_is_not_known(void **state)
+static void nothing_is_compressed_for_a_fast_link_or_before_it_is_measured(void **state)
 {
 	(void)state;
 	vmm_auto_free uint8_t *data = mem_zero(MIB);
@@ -55,7 +55,7 @@ static void nothing_is_packed_for_a_fast_link_or_one_that_is_not_known(void **st
 	compressor_end(&fast);
 }
 
-static void what_cannot_be_packed_is_tried_ever_more_rarely(void **state)
+static void incompressible_data_are_tried_less_and_less_often(void **state)
 {
 	(void)state;
 	vmm_auto_free uint8_t *data = mem_zero(MIB);
@@ -83,7 +83,7 @@ static void a_link_that_gets_faster_is_noticed(void **state)
 	assert_true(throughput_rate(&throughput) > 200);
 }
 
-static void packed_nonsense_is_refused(void **state)
+static void malformed_compressed_data_are_refused(void **state)
 {
 	(void)state;
 	vmm_auto_free uint8_t *data = mem_zero(MIB), *out = mem_zero(COPY_LIMIT_TO_TARGET);
@@ -91,16 +91,16 @@ static void packed_nonsense_is_refused(void **state)
 	size_t length;
 	fill_with_text(data, MIB);
 	throughput_add(&compressor.link, 2 * MIB, SECOND);
-	size_t packed = compressor_run(&compressor, data, MIB);
+	size_t made = compressor_run(&compressor, data, MIB);
 	static const uint32_t lies[] = {0, 1, MIB - 1, MIB + 1, COPY_LIMIT_TO_TARGET, COPY_LIMIT_TO_TARGET + 1, ~0u};
 	for (size_t i = 0; i < VMM_COUNT(lies); i++) {
 		vmm_auto_error struct vmm_error *err = NULL;
 		put32(compressor.output, lies[i]);
-		assert_int_equal(decompress(compressor.output, packed, out, &length, &err), -1);
+		assert_int_equal(decompress(compressor.output, made, out, &length, &err), -1);
 		assert_string_equal(err->code, "protocol-error");
 	}
 	put32(compressor.output, MIB);
-	assert_int_equal(decompress(compressor.output, packed - 1, out, &length, NULL), -1);
+	assert_int_equal(decompress(compressor.output, made - 1, out, &length, NULL), -1);
 	assert_int_equal(decompress(compressor.output, 4, out, &length, NULL), -1);
 	assert_int_equal(decompress(compressor.output, 0, out, &length, NULL), -1);
 	compressor_end(&compressor);
@@ -124,11 +124,11 @@ static void text_over_a_slow_link_takes_a_fraction_of_its_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_is_packed_for_a_slow_link_and_comes_out_again),
-		cmocka_unit_test(nothing_is_packed_for_a_fast_link_or_one_that_is_not_known),
-		cmocka_unit_test(what_cannot_be_packed_is_tried_ever_more_rarely),
+		cmocka_unit_test(text_is_compressed_for_a_slow_link_and_decompressed),
+		cmocka_unit_test(nothing_is_compressed_for_a_fast_link_or_before_it_is_measured),
+		cmocka_unit_test(incompressible_data_are_tried_less_and_less_often),
 		cmocka_unit_test(a_link_that_gets_faster_is_noticed),
-		cmocka_unit_test(packed_nonsense_is_refused),
+		cmocka_unit_test(malformed_compressed_data_are_refused),
 		cmocka_unit_test(text_over_a_slow_link_takes_a_fraction_of_its_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* What fails under a copy - disks, links, patience - ends it with the cause, promptly, and the next copy succeeds.
+/* If a disk or the link fails during a copy, or the copy is cancelled, it ends promptly with the cause, and the next
+ * copy succeeds.
  *
  * wrap: pwrite fdatasync clock_steady_ms
  */
@@ -14,11 +15,11 @@
 
 enum { MIB = 1 << 20 };
 
-/* ------------------------------------------------------------------ the machine that fails */
+/* ------------------------------------------------------------------ faults that are injected */
 
-static atomic_llong room = -1; /* bytes that the disk still takes; -1: any */
+static atomic_llong room = -1; /* bytes that the disk has room for; -1: no limit */
 static atomic_int sync_error, sync_ms;
-static atomic_int haste = 1; /* the clock runs so many times as fast */
+static atomic_int clock_factor = 1; /* the clock runs so many times as fast */
 
 ssize_t __real_pwrite(int fd, const void *data, size_t length, off_t offset);
 ssize_t __wrap_pwrite(int fd, const void *data, size_t length, off_t offset);
@@ -50,7 +51,7 @@ int __wrap_fdatasync(int fd)
 
 int64_t __wrap_clock_steady_ms(void)
 {
-	return __real_clock_steady_ms() * haste;
+	return __real_clock_steady_ms() * clock_factor;
 }
 
 static void dense_volume(struct rig *rig, size_t size)
@@ -59,7 +60,7 @@ static void dense_volume(struct rig *rig, size_t size)
 	rig_fill(rig->source, 0, size, 1);
 }
 
-/* The copy fails with that code; once the cause is gone it succeeds. */
+/* The copy fails with that code, and succeeds after the fault is gone. */
 static void assert_fails_then_succeeds(struct rig *rig, const char *code)
 {
 	vmm_auto_error struct vmm_error *err = NULL;
@@ -104,7 +105,7 @@ static void a_disk_that_cannot_sync_fails_the_copy(void **state)
 	rig_end(&rig);
 }
 
-static void a_source_that_ends_early_is_no_hole(void **state)
+static void a_source_file_that_is_too_short_is_an_error(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -116,7 +117,7 @@ static void a_source_that_ends_early_is_no_hole(void **state)
 	rig_end(&rig);
 }
 
-static void a_volume_that_the_target_refuses_is_its_own_words(void **state)
+static void the_targets_reason_for_a_refusal_is_the_error(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -135,7 +136,7 @@ static void a_volume_that_the_target_refuses_is_its_own_words(void **state)
 
 /* ------------------------------------------------------------------ links */
 
-static void a_cut_link_is_a_lost_link_and_what_arrived_is_not_sent_again(void **state)
+static void a_cut_link_is_reported_as_lost_and_what_arrived_is_not_sent_again(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -153,20 +154,20 @@ static void a_cut_link_is_a_lost_link_and_what_arrived_is_not_sent_again(void **
 	rig_end(&rig);
 }
 
-static void a_target_at_long_work_says_that_it_is_alive(void **state)
+static void a_target_that_is_busy_for_long_is_not_given_up(void **state)
 {
 	(void)state;
 	struct rig rig;
 	dense_volume(&rig, MIB);
 	sync_ms = 4000;
-	haste = 8; /* the source's patience is at its end after 3.75 s */
+	clock_factor = 8; /* the source gives up after 3.75 s of silence */
 	rig_push_well(&rig, NULL);
 	sync_ms = 0;
-	haste = 1;
+	clock_factor = 1;
 	rig_end(&rig);
 }
 
-static void a_target_that_says_nothing_is_lost(void **state)
+static void a_target_that_sends_nothing_is_given_up(void **state)
 {
 	(void)state;
 	struct stream *pair[2];
@@ -175,17 +176,17 @@ static void a_target_that_says_nothing_is_lost(void **state)
 	dense_volume(&rig, MIB);
 	assert_int_equal(stream_pair(pair, NULL), 0);
 	const struct copy_job job = {.fd = rig.source, .size = MIB, .volume = "vda"};
-	haste = 200;
+	clock_factor = 200;
 	assert_int_equal(copy_push(&job, &(struct copy_sessions){.stream = {pair[0]}, .count = 1}, NULL, NULL, &err),
 			 -1);
-	haste = 1;
+	clock_factor = 1;
 	assert_string_equal(err->code, "link-silent");
 	stream_close(pair[0]);
 	stream_close(pair[1]);
 	rig_end(&rig);
 }
 
-/* ------------------------------------------------------------------ patience */
+/* ------------------------------------------------------------------ rate limit, progress, cancelling */
 
 struct watch {
 	int calls, stop_after;
@@ -248,7 +249,7 @@ static void a_cancelled_copy_ends_at_once(void **state)
 	}
 }
 
-static void a_copy_is_cancelled_while_the_target_is_at_long_work(void **state)
+static void a_copy_can_be_cancelled_while_the_target_is_busy(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -273,14 +274,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_disk_is_reported_by_name_with_one_session_and_three),
 		cmocka_unit_test(a_disk_that_cannot_sync_fails_the_copy),
-		cmocka_unit_test(a_source_that_ends_early_is_no_hole),
-		cmocka_unit_test(a_volume_that_the_target_refuses_is_its_own_words),
-		cmocka_unit_test(a_cut_link_is_a_lost_link_and_what_arrived_is_not_sent_again),
-		cmocka_unit_test(a_target_at_long_work_says_that_it_is_alive),
-		cmocka_unit_test(a_target_that_says_nothing_is_lost),
+		cmocka_unit_test(a_source_file_that_is_too_short_is_an_error),
+		cmocka_unit_test(the_targets_reason_for_a_refusal_is_the_error),
+		cmocka_unit_test(a_cut_link_is_reported_as_lost_and_what_arrived_is_not_sent_again),
+		cmocka_unit_test(a_target_that_is_busy_for_long_is_not_given_up),
+		cmocka_unit_test(a_target_that_sends_nothing_is_given_up),
 		cmocka_unit_test(a_rate_limit_holds_and_progress_comes_ten_times_a_second),
 		cmocka_unit_test(a_cancelled_copy_ends_at_once),
-		cmocka_unit_test(a_copy_is_cancelled_while_the_target_is_at_long_work),
+		cmocka_unit_test(a_copy_can_be_cancelled_while_the_target_is_busy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Frames of the right shape with nonsense in them: neither end crashes, hangs or writes outside of the volume.
+/* Well-formed frames with random payloads: neither side crashes, hangs or writes outside of the volume.
  *
  * COPY_SEED=n repeats a run, COPY_CASES=n makes it longer.
  */
@@ -25,7 +25,7 @@ static uint64_t draw(struct fuzz *fuzz, uint64_t below)
 	return rig_random(&fuzz->seed) % below;
 }
 
-/* Numbers that are nearly right, at the edges, or anything. */
+/* Any number, one within the volume, or one at an edge. */
 static uint64_t number(struct fuzz *fuzz)
 {
 	static const uint64_t edges[] = {0,	1,   2,	       3,    4,	       4095,  4096,
@@ -72,7 +72,7 @@ static size_t payload(struct fuzz *fuzz, int type, uint8_t *data)
 	return length;
 }
 
-static void *speak(void *argument)
+static void *send_frames(void *argument)
 {
 	struct fuzz *fuzz = argument;
 	vmm_auto_free uint8_t *data = mem_zero(65536);
@@ -124,7 +124,7 @@ static void a_target_survives_any_source(void **state)
 		rig_fill(rig.target, 0, SIZE, i);
 		rig.open = open_known;
 		struct fuzz fuzz = {.seed = seed + i * 1000003, .stream = rig_session_begin(&rig)};
-		speak(&fuzz);
+		send_frames(&fuzz);
 		rig_session_end(&rig);
 		assert_int_equal(fstat(rig.target, &file), 0);
 		assert_int_equal(file.st_size, SIZE);
@@ -146,7 +146,7 @@ static void a_source_survives_any_target(void **state)
 		pthread_t thread;
 		assert_int_equal(stream_pair(pair, NULL), 0);
 		struct fuzz fuzz = {.seed = seed + i * 1000003, .stream = pair[1], .as_target = true};
-		assert_int_equal(pthread_create(&thread, NULL, speak, &fuzz), 0);
+		assert_int_equal(pthread_create(&thread, NULL, send_frames, &fuzz), 0);
 		assert_int_equal(
 			copy_push(&job, &(struct copy_sessions){.stream = {pair[0]}, .count = 1}, NULL, NULL, &err),
 			-1);

@@ -1,4 +1,5 @@
-/* A source that lies, or sends garbage, is refused and told so: nothing is written outside of the volume, nothing hangs. */
+/* A source that violates the protocol is refused and told the reason: nothing is written outside of the volume, nothing
+ * hangs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +34,7 @@ static void opened_change(struct stream *s, uint64_t offset, uint32_t length, ui
 	change(s, offset, length, kind, data);
 }
 
-static void order(struct stream *s, uint64_t first, uint32_t count)
+static void get_tags(struct stream *s, uint64_t first, uint32_t count)
 {
 	uint8_t packed[COPY_GET_TAGS_SIZE];
 	get_tags_pack(first, count, packed);
@@ -41,23 +42,23 @@ static void order(struct stream *s, uint64_t first, uint32_t count)
 	rig_send(s, COPY_GET_TAGS, 0, packed, sizeof(packed));
 }
 
-static void ask(struct stream *s, uint32_t slot, uint64_t offset, uint32_t length)
+static void get_signature(struct stream *s, uint32_t slot, uint64_t offset, uint32_t length)
 {
 	uint8_t packed[COPY_GET_SIGNATURE_SIZE];
 	delta_run_pack(&(struct delta_run){.slot = slot, .offset = offset, .length = length}, packed);
 	rig_send(s, COPY_GET_SIGNATURE, 0, packed, sizeof(packed));
 }
 
-static void opened_ask(struct stream *s, uint32_t slot, uint64_t offset, uint32_t length)
+static void opened_get_signature(struct stream *s, uint32_t slot, uint64_t offset, uint32_t length)
 {
 	open_volume(s, "vda", SIZE);
-	ask(s, slot, offset, length);
+	get_signature(s, slot, offset, length);
 }
 
-/* Asks, waits for the signature, and patches with that. */
-static void patch(struct stream *s, const void *delta, size_t length)
+/* Asks for a signature, waits for it, and sends this delta. */
+static void send_delta(struct stream *s, const void *delta, size_t length)
 {
-	opened_ask(s, 0, MIB, 4096);
+	opened_get_signature(s, 0, MIB, 4096);
 	struct frame frame = {0};
 	do {
 		frame_free(&frame);
@@ -96,7 +97,7 @@ static void change_first(struct stream *s)
 	change(s, 0, 16, CHANGE_DATA, 16);
 }
 
-static void order_first(struct stream *s)
+static void get_tags_first(struct stream *s)
 {
 	uint8_t packed[COPY_GET_TAGS_SIZE];
 	get_tags_pack(0, 1, packed);
@@ -136,8 +137,9 @@ static void verify_huge(struct stream *s)
 	rig_send(s, COPY_VERIFY, 0, packed, sizeof(packed));
 }
 
-/* Copies nothing, so that the volume has its size, and has leaves read back: two at most, no end to them. */
-static void picks(struct stream *s, const uint64_t numbers[4], size_t length)
+/* Copies nothing, so that the volume has its size; then sends up to two ranges of leaves for a verification, without
+ * the frame that ends them. */
+static void send_ranges(struct stream *s, const uint64_t numbers[4], size_t length)
 {
 	static const uint8_t key[COPY_KEY];
 	uint8_t packed[2 * COPY_RANGE_SIZE];
@@ -149,45 +151,45 @@ static void picks(struct stream *s, const uint64_t numbers[4], size_t length)
 	rig_send(s, COPY_LEAF_RANGES, 0, packed, length);
 }
 
-static void picks_first(struct stream *s)
+static void ranges_first(struct stream *s)
 {
 	rig_send(s, COPY_LEAF_RANGES, 0, NULL, 0);
 }
 
-static void picks_behind_the_end(struct stream *s)
+static void range_behind_the_end(struct stream *s)
 {
-	picks(s, (uint64_t[4]){0, 5, SIZE / COPY_LEAF - 1, 2}, 2 * COPY_RANGE_SIZE);
+	send_ranges(s, (uint64_t[4]){0, 5, SIZE / COPY_LEAF - 1, 2}, 2 * COPY_RANGE_SIZE);
 }
 
-static void picks_far_behind(struct stream *s)
+static void range_far_behind(struct stream *s)
 {
-	picks(s, (uint64_t[4]){~0ull, 1}, COPY_RANGE_SIZE);
+	send_ranges(s, (uint64_t[4]){~0ull, 1}, COPY_RANGE_SIZE);
 }
 
-static void picks_of_all_there_is(struct stream *s)
+static void range_of_any_length(struct stream *s)
 {
-	picks(s, (uint64_t[4]){1, ~0ull}, COPY_RANGE_SIZE);
+	send_ranges(s, (uint64_t[4]){1, ~0ull}, COPY_RANGE_SIZE);
 }
 
-static void picks_of_none(struct stream *s)
+static void range_of_none(struct stream *s)
 {
-	picks(s, (uint64_t[4]){3, 0}, COPY_RANGE_SIZE);
+	send_ranges(s, (uint64_t[4]){3, 0}, COPY_RANGE_SIZE);
 }
 
-static void picks_backward(struct stream *s)
+static void ranges_backward(struct stream *s)
 {
-	picks(s, (uint64_t[4]){4, 2, 5, 1}, 2 * COPY_RANGE_SIZE);
+	send_ranges(s, (uint64_t[4]){4, 2, 5, 1}, 2 * COPY_RANGE_SIZE);
 }
 
-static void half_a_pick(struct stream *s)
+static void half_a_range(struct stream *s)
 {
-	picks(s, (uint64_t[4]){4, 2}, COPY_RANGE_SIZE / 2);
+	send_ranges(s, (uint64_t[4]){4, 2}, COPY_RANGE_SIZE / 2);
 }
 
-static void order_among_picks(struct stream *s)
+static void get_tags_among_ranges(struct stream *s)
 {
-	picks(s, (uint64_t[4]){4, 2}, COPY_RANGE_SIZE);
-	order_first(s);
+	send_ranges(s, (uint64_t[4]){4, 2}, COPY_RANGE_SIZE);
+	get_tags_first(s);
 }
 
 static void open_elsewhere(struct stream *s)
@@ -226,71 +228,72 @@ static void half_a_record(struct stream *s)
 	rig_send(s, COPY_CHANGES, 0, "1234567", 7);
 }
 
-static void order_of_none(struct stream *s)
+static void get_tags_of_none(struct stream *s)
 {
-	order(s, 0, 0);
+	get_tags(s, 0, 0);
 }
 
-static void order_behind_the_end(struct stream *s)
+static void get_tags_behind_the_end(struct stream *s)
 {
-	order(s, 1, 2);
+	get_tags(s, 1, 2);
 }
 
-static void order_of_all(struct stream *s)
+static void get_tags_of_all(struct stream *s)
 {
-	order(s, ~0ull - 3, 0xffffffff);
+	get_tags(s, ~0ull - 3, 0xffffffff);
 }
 
-static void ask_behind_the_end(struct stream *s)
+static void get_signature_behind_the_end(struct stream *s)
 {
-	opened_ask(s, 0, SIZE - 10, 20);
+	opened_get_signature(s, 0, SIZE - 10, 20);
 }
 
-static void ask_for_too_much(struct stream *s)
+static void get_signature_of_too_much(struct stream *s)
 {
-	opened_ask(s, 0, 0, 2 * MIB);
+	opened_get_signature(s, 0, 0, 2 * MIB);
 }
 
-static void ask_in_no_slot(struct stream *s)
+static void get_signature_in_no_slot(struct stream *s)
 {
-	opened_ask(s, 0xffffffff, 0, 4096);
+	opened_get_signature(s, 0xffffffff, 0, 4096);
 }
 
-static void ask_twice(struct stream *s)
+static void get_signature_twice(struct stream *s)
 {
-	opened_ask(s, 0, 0, 4096);
-	ask(s, 0, 0, 4096);
+	opened_get_signature(s, 0, 0, 4096);
+	get_signature(s, 0, 0, 4096);
 }
 
-static void patch_without_ask(struct stream *s)
+static void delta_without_signature(struct stream *s)
 {
 	open_volume(s, "vda", SIZE);
 	rig_send(s, COPY_DELTA, 0, "\0\0\0\1delta", 9);
 }
 
-static void patch_of_garbage(struct stream *s)
+static void delta_of_garbage(struct stream *s)
 {
-	patch(s, "no delta at all", 15);
+	send_delta(s, "no delta at all", 15);
 }
 
-/* librsync's deltas: magic, then commands; 0x01-0x40: that many literal bytes; 0x45: copy, offset 1 byte, length 1 byte. */
-static void patch_too_short(struct stream *s)
+/* A librsync delta is a magic number, then commands. 0x01 to 0x40: so many literal bytes; 0x45: copy, offset in 1 byte,
+ * length in 1 byte. */
+static void delta_too_short(struct stream *s)
 {
-	patch(s, "rs\x02\x36\x02hi\x00", 8);
+	send_delta(s, "rs\x02\x36\x02hi\x00", 8);
 }
 
-static void patch_from_outside(struct stream *s)
+static void delta_from_outside(struct stream *s)
 {
 	static const uint8_t delta[] = {'r',  's',  2,	  0x36, 0x54, 0x7f, 0xff, 0xff,
 					0xff, 0xff, 0xff, 0xff, 0,    0x10, 0,	  0};
-	patch(s, delta, sizeof(delta));
+	send_delta(s, delta, sizeof(delta));
 }
 
-static void patch_too_long(struct stream *s)
+static void delta_too_long(struct stream *s)
 {
-	/* 0x4a: copy, offset 2 bytes, length 4 bytes: the whole window of 132 KiB for a run of 4 KiB */
+	/* 0x4b: copy, offset in 2 bytes, length in 4: the whole window of 132 KiB for a run of 4 KiB */
 	static const uint8_t delta[] = {'r', 's', 2, 0x36, 0x4b, 0, 0, 0, 2, 0x10, 0, 0};
-	patch(s, delta, sizeof(delta));
+	send_delta(s, delta, sizeof(delta));
 }
 
 static const struct hostile {
@@ -303,20 +306,20 @@ static const struct hostile {
 	{"oversized", oversized, "frame-too-large"},
 	{"cut off", cut_off_frame, "link-lost"},
 	{"change first", change_first, "protocol-error"},
-	{"order first", order_first, "protocol-error"},
+	{"get tags first", get_tags_first, "protocol-error"},
 	{"open twice", open_twice, "protocol-error"},
 	{"open without name", open_without_name, "protocol-error"},
 	{"open with NUL", open_with_nul, "protocol-error"},
 	{"open huge", open_huge, "protocol-error"},
 	{"verify huge", verify_huge, "protocol-error"},
-	{"picks first", picks_first, "protocol-error"},
-	{"picks behind the end", picks_behind_the_end, "protocol-error"},
-	{"picks far behind", picks_far_behind, "protocol-error"},
-	{"picks of all there is", picks_of_all_there_is, "protocol-error"},
-	{"picks of none", picks_of_none, "protocol-error"},
-	{"picks backward", picks_backward, "protocol-error"},
-	{"half a pick", half_a_pick, "protocol-error"},
-	{"order among picks", order_among_picks, "protocol-error"},
+	{"ranges first", ranges_first, "protocol-error"},
+	{"range behind the end", range_behind_the_end, "protocol-error"},
+	{"range far behind", range_far_behind, "protocol-error"},
+	{"range of any length", range_of_any_length, "protocol-error"},
+	{"range of none", range_of_none, "protocol-error"},
+	{"ranges backward", ranges_backward, "protocol-error"},
+	{"half a range", half_a_range, "protocol-error"},
+	{"get tags among ranges", get_tags_among_ranges, "protocol-error"},
 	{"open elsewhere", open_elsewhere, "not-there"},
 	{"write behind the end", write_behind_the_end, "protocol-error"},
 	{"write far behind", write_far_behind, "protocol-error"},
@@ -324,21 +327,21 @@ static const struct hostile {
 	{"longer than its frame", longer_than_its_frame, "protocol-error"},
 	{"unknown change", unknown_change, "protocol-error"},
 	{"half a record", half_a_record, "protocol-error"},
-	{"order of none", order_of_none, "protocol-error"},
-	{"order behind the end", order_behind_the_end, "protocol-error"},
-	{"order of all", order_of_all, "protocol-error"},
-	{"ask behind the end", ask_behind_the_end, "protocol-error"},
-	{"ask for too much", ask_for_too_much, "protocol-error"},
-	{"ask in no slot", ask_in_no_slot, "protocol-error"},
-	{"ask twice", ask_twice, "protocol-error"},
-	{"patch without ask", patch_without_ask, "protocol-error"},
-	{"patch of garbage", patch_of_garbage, "protocol-error"},
-	{"patch too short", patch_too_short, "protocol-error"},
-	{"patch from outside", patch_from_outside, "protocol-error"},
-	{"patch too long", patch_too_long, "protocol-error"},
+	{"get tags of none", get_tags_of_none, "protocol-error"},
+	{"get tags behind the end", get_tags_behind_the_end, "protocol-error"},
+	{"get tags of all", get_tags_of_all, "protocol-error"},
+	{"get signature behind the end", get_signature_behind_the_end, "protocol-error"},
+	{"get signature of too much", get_signature_of_too_much, "protocol-error"},
+	{"get signature in no slot", get_signature_in_no_slot, "protocol-error"},
+	{"get signature twice", get_signature_twice, "protocol-error"},
+	{"delta without signature", delta_without_signature, "protocol-error"},
+	{"delta of garbage", delta_of_garbage, "protocol-error"},
+	{"delta too short", delta_too_short, "protocol-error"},
+	{"delta from outside", delta_from_outside, "protocol-error"},
+	{"delta too long", delta_too_long, "protocol-error"},
 };
 
-/* The error that the target tells, or NULL at the stream's end. */
+/* The code of the error that the target sends; NULL if the stream ends without one. */
 static char *told_code(struct stream *s)
 {
 	struct frame frame;
@@ -383,7 +386,7 @@ static void a_source_that_floods_is_refused_before_memory_is_gone(void **state)
 	rig_begin(&rig, SIZE);
 	struct stream *s = rig_session_begin(&rig);
 	open_volume(s, "vda", SIZE);
-	/* Questions whose answers nobody reads, and far more of them than slots. */
+	/* Far more runs than there are slots, and nobody reads the signatures. */
 	for (int i = 0; i < 200000; i++) {
 		uint8_t packed[COPY_GET_SIGNATURE_SIZE];
 		delta_run_pack(&(struct delta_run){.slot = (uint32_t)i % COPY_SLOTS, .length = MIB}, packed);

@@ -1,4 +1,4 @@
-/* A target that lies, or sends garbage, is refused by the source, whose words stay harmless. */
+/* A target that violates the protocol is refused by the source, whose error message contains no control characters. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,7 +74,7 @@ static void tags_for_a_fresh_volume(struct stream *s)
 	send_tags(s, 0, 0);
 }
 
-static void takes_too_much(struct stream *s)
+static void applies_too_much(struct stream *s)
 {
 	uint8_t packed[8];
 	opened(s, 0);
@@ -82,7 +82,7 @@ static void takes_too_much(struct stream *s)
 	rig_send(s, COPY_APPLIED, 0, packed, sizeof(packed));
 }
 
-static void signs_unasked(struct stream *s)
+static void signs_without_request(struct stream *s)
 {
 	opened(s, 0);
 	rig_send(s, COPY_SIGNATURE, 0, "\0\0\0\1signature", 13);
@@ -111,8 +111,8 @@ static void error_with_escapes(struct stream *s)
 	rig_send(s, COPY_ERROR, 0, json, strlen(json));
 }
 
-/* Waits for a question and answers it so. */
-static void answer(struct stream *s, uint32_t magic, uint32_t block, uint32_t strong, size_t length)
+/* Waits until a signature is asked for and sends one with this head and length. */
+static void send_signature(struct stream *s, uint32_t magic, uint32_t block, uint32_t strong, size_t length)
 {
 	opened(s, 0);
 	for (uint64_t extent = 0; extent < 3; extent++)
@@ -136,22 +136,22 @@ enum { WINDOW_SIGNATURE = 12 + 20 * (1024 + 64) / 4 };
 
 static void signature_of_md4(struct stream *s)
 {
-	answer(s, 0x72730136, 4096, 16, WINDOW_SIGNATURE);
+	send_signature(s, 0x72730136, 4096, 16, WINDOW_SIGNATURE);
 }
 
 static void signature_of_huge_blocks(struct stream *s)
 {
-	answer(s, 0x72730147, 0xffffffff, 16, WINDOW_SIGNATURE);
+	send_signature(s, 0x72730147, 0xffffffff, 16, WINDOW_SIGNATURE);
 }
 
 static void signature_cut_off(struct stream *s)
 {
-	answer(s, 0x72730147, 4096, 16, 100);
+	send_signature(s, 0x72730147, 4096, 16, 100);
 }
 
 static void signature_too_short_to_be_one(struct stream *s)
 {
-	answer(s, 0x72730147, 4096, 16, 0);
+	send_signature(s, 0x72730147, 4096, 16, 0);
 }
 
 static const struct hostile {
@@ -168,8 +168,8 @@ static const struct hostile {
 	{"tags cut off", tags_cut_off, "protocol-error"},
 	{"tags behind the end", tags_behind_the_end, "protocol-error"},
 	{"tags for a fresh volume", tags_for_a_fresh_volume, "protocol-error"},
-	{"takes too much", takes_too_much, "protocol-error"},
-	{"signs unasked", signs_unasked, "protocol-error"},
+	{"applies too much", applies_too_much, "protocol-error"},
+	{"signs without request", signs_without_request, "protocol-error"},
 	{"synced early", synced_early, "protocol-error"},
 	{"ends", ends, "link-lost"},
 	{"error of garbage", error_of_garbage, "malformed"},

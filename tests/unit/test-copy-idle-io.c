@@ -1,4 +1,5 @@
-/* A copy does not take from others what they need: the disk while a guest runs, the cache where the volume is large. */
+/* A copy leaves others what they need: it reads the disk of a running guest with idle I/O priority, and does not fill
+ * the page cache with a large volume. */
 #include <linux/ioprio.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +14,7 @@
 
 enum { MIB = 1 << 20, PAGE = 4096 };
 
-static int class_seen; /* of the thread that reads the source */
+static int class_seen; /* I/O priority class of the thread that has read the source */
 
 ssize_t __real_pread(int fd, void *data, size_t length, off_t at);
 ssize_t __wrap_pread(int fd, void *data, size_t length, off_t at);
@@ -37,7 +38,7 @@ static int class_of_push(bool idle_io)
 	return class_seen;
 }
 
-static void the_disk_of_a_guest_that_runs_is_read_when_it_is_idle(void **state)
+static void the_disk_of_a_running_guest_is_read_with_idle_priority(void **state)
 {
 	(void)state;
 	assert_int_equal(class_of_push(true), IOPRIO_CLASS_IDLE);
@@ -70,7 +71,7 @@ static size_t cached_after_push(uint64_t size)
 	return cached;
 }
 
-/* A file there is nowhere but in memory. */
+/* True if TMPDIR is a tmpfs: its files are always in the cache. */
 static bool on_tmpfs(void)
 {
 	enum { TMPFS = 0x01021994 };
@@ -89,7 +90,7 @@ static void a_volume_larger_than_memory_does_not_stay_in_the_cache(void **state)
 	assert_int_equal(cached_after_push(64 * MIB), 32 * MIB / PAGE);
 }
 
-static void the_holes_of_either_side_take_no_room_in_the_cache(void **state)
+static void holes_do_not_fill_the_cache_of_either_side(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -99,7 +100,7 @@ static void the_holes_of_either_side_take_no_room_in_the_cache(void **state)
 	for (uint64_t at = 0; at < rig.size; at += COPY_EXTENT)
 		rig_fill(rig.source, at, COPY_LEAF, 1 + at);
 	rig_push_well(&rig, NULL);
-	rig_push_well(&rig, NULL); /* now the target's is read too */
+	rig_push_well(&rig, NULL); /* now the target's volume is read, too */
 	assert_in_range(cached_pages(rig.source, rig.size), 0, 2 * MIB / PAGE);
 	assert_in_range(cached_pages(rig.target, rig.size), 0, 2 * MIB / PAGE);
 	rig_end(&rig);
@@ -108,9 +109,9 @@ static void the_holes_of_either_side_take_no_room_in_the_cache(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_disk_of_a_guest_that_runs_is_read_when_it_is_idle),
+		cmocka_unit_test(the_disk_of_a_running_guest_is_read_with_idle_priority),
 		cmocka_unit_test(a_volume_larger_than_memory_does_not_stay_in_the_cache),
-		cmocka_unit_test(the_holes_of_either_side_take_no_room_in_the_cache),
+		cmocka_unit_test(holes_do_not_fill_the_cache_of_either_side),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,9 +16,9 @@ enum { SIZE_MOST = 9 << 20, BLOCK = 4096 };
 
 struct property {
 	struct rig rig;
-	uint64_t seed; /* of the numbers drawn */
-	struct text story;
-	bool preallocated; /* the target has storage that no data needs */
+	uint64_t seed;	   /* of the numbers drawn */
+	struct text log;   /* what the case is, for the message of a failure */
+	bool preallocated; /* the target's file has storage behind its data */
 	struct copy_range changed[8];
 	size_t changed_count;
 };
@@ -52,7 +52,7 @@ static void change(struct property *p, int fd, uint64_t size)
 		length = size - at;
 	if (!length)
 		return;
-	text_add(&p->story, " %llu:%llu+%llu", (unsigned long long)kind, (unsigned long long)at,
+	text_add(&p->log, " %llu:%llu+%llu", (unsigned long long)kind, (unsigned long long)at,
 		 (unsigned long long)length);
 	p->changed[p->changed_count++ % VMM_COUNT(p->changed)] = (struct copy_range){at, length};
 	if (kind < 4)
@@ -67,7 +67,7 @@ static void change(struct property *p, int fd, uint64_t size)
 
 static void changes(struct property *p, const char *what, int fd, uint64_t size, uint64_t most)
 {
-	text_add(&p->story, "\n  %s:", what);
+	text_add(&p->log, "\n  %s:", what);
 	for (uint64_t n = draw(p, most + 1); size && n; n--)
 		change(p, fd, size);
 }
@@ -76,7 +76,7 @@ static void stale_target(struct property *p)
 {
 	struct rig *rig = &p->rig;
 	uint64_t kind = draw(p, 7), size = draw(p, SIZE_MOST);
-	text_add(&p->story, "\n  stale target of kind %llu", (unsigned long long)kind);
+	text_add(&p->log, "\n  stale target of kind %llu", (unsigned long long)kind);
 	switch (kind) {
 	case 0: /* none */
 		return;
@@ -85,16 +85,16 @@ static void stale_target(struct property *p)
 			abort();
 		changes(p, "target", rig->target, size, 12);
 		return;
-	case 2: /* zeros that are written down */
+	case 2: /* zeros that occupy storage */
 		rig_zeros(rig->target, 0, size);
 		return;
-	case 3: /* storage of its own */
+	case 3: /* preallocated storage */
 		p->preallocated = size && !fallocate(rig->target, 0, 0, (off_t)size);
 		return;
-	case 4: /* the same, shifted */
+	case 4: /* the source's content, shifted */
 		copy_range(rig->source, 0, rig->target, draw(p, 5000), rig->size);
 		return;
-	default: /* an earlier copy, dense, perhaps cut off or longer, and changed */
+	default: /* an earlier copy without holes, perhaps shorter or longer, and changed */
 		copy_range(rig->source, 0, rig->target, 0, rig->size);
 		if (kind == 6 && ftruncate(rig->target, (off_t)size) < 0)
 			abort();
@@ -105,17 +105,17 @@ static void stale_target(struct property *p)
 static void fail_case(struct property *p, const char *what, const struct vmm_error *err)
 {
 	fail_msg("%s%s%s: size %llu, sessions %zu%s", what, err ? ": " : "", err ? err->message : "",
-		 (unsigned long long)p->rig.size, p->rig.sessions, p->story.data ? p->story.data : "");
+		 (unsigned long long)p->rig.size, p->rig.sessions, p->log.data ? p->log.data : "");
 }
 
-/* The link is cut at some byte of what would be sent: that must end in an error, or in a whole copy. */
+/* The link is cut after a random number of bytes: the push must fail, or have made an identical copy. */
 static void push_cut(struct property *p)
 {
 	struct vmm_error *err = NULL;
 	p->rig.cut_after = draw(p, draw(p, 2) ? p->rig.size + 1000 : 20000) + 1;
-	text_add(&p->story, "\n  cut after %llu", (unsigned long long)p->rig.cut_after);
+	text_add(&p->log, "\n  cut after %llu", (unsigned long long)p->rig.cut_after);
 	if (rig_push(&p->rig, NULL, &err) == 0 && !rig_same(&p->rig))
-		fail_case(p, "a push that was cut said that all was well", NULL);
+		fail_case(p, "a push that was cut succeeded without making a copy", NULL);
 	error_clear(&err);
 	p->rig.cut_after = 0;
 }
@@ -128,7 +128,7 @@ static void push_and_check(struct property *p, struct copy_leaves *leaves)
 	if (!rig_same(&p->rig))
 		fail_case(p, "the volumes differ", NULL);
 	uint64_t needed = rig_needed(p->rig.target), allocated = rig_allocated(p->rig.target);
-	/* The filesystem's own blocks for maps of many extents. */
+	/* A file of many extents needs some blocks for their map. */
 	if (!p->preallocated && allocated > needed + 8 * BLOCK)
 		fail_case(p, "less sparse", NULL);
 	if (rig_verify(&p->rig, leaves, NULL, &err) < 0)
@@ -140,7 +140,7 @@ static void push_and_check(struct property *p, struct copy_leaves *leaves)
 static void one_case(struct property *p)
 {
 	struct copy_leaves leaves = {0};
-	/* Most of what can go wrong does so within a few leaves; two extents and a bit are enough for the rest. */
+	/* Most faults show within a few leaves; the others within two extents and a part of a third. */
 	static const uint64_t most[] = {5000, 100000, 1 << 20, SIZE_MOST};
 	uint64_t size = draw(p, most[draw(p, VMM_COUNT(most))]);
 	rig_begin(&p->rig, size);
@@ -153,7 +153,7 @@ static void one_case(struct property *p)
 	for (uint64_t rounds = draw(p, 3); rounds; rounds--) {
 		p->changed_count = 0;
 		changes(p, "round", p->rig.source, size, 5);
-		/* A tracker may know what has changed. */
+		/* In half of the cases the push is told what has changed. */
 		p->rig.changed = draw(p, 2) ? p->changed : NULL;
 		p->rig.changed_count = p->changed_count;
 		push_and_check(p, &leaves);
@@ -176,12 +176,12 @@ static void any_two_volumes_become_identical_and_as_sparse(void **state)
 	int64_t until = clock_steady_ms() + 8000;
 	print_message("COPY_SEED=%llu\n", (unsigned long long)seed);
 	uint64_t done = 0;
-	/* As many as fit into a few seconds: seeds differ from run to run. */
+	/* As many as fit into 8 seconds; the seed differs from run to run. */
 	for (; cases ? done < cases : done < 300 && clock_steady_ms() < until; done++) {
 		struct property p = {.seed = seed + done * 1000003};
-		text_add(&p.story, "\n  COPY_SEED=%llu case %llu", (unsigned long long)seed, (unsigned long long)done);
+		text_add(&p.log, "\n  COPY_SEED=%llu case %llu", (unsigned long long)seed, (unsigned long long)done);
 		one_case(&p);
-		text_free(&p.story);
+		text_free(&p.log);
 	}
 	print_message("%llu cases\n", (unsigned long long)done);
 	assert_true(done > 0);

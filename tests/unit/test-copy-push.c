@@ -11,13 +11,13 @@
 
 enum { MIB = 1 << 20 };
 
-/* An ext4 file needs a few blocks for its extent tree. */
+/* An ext4 file needs a few blocks more for its extent tree. */
 static void assert_as_sparse(int fd)
 {
 	assert_in_range(rig_allocated(fd), 0, rig_needed(fd) + 8 * 4096);
 }
 
-/* 64 MiB with 16 MiB of data in pieces, and zeros that are written down. */
+/* 64 MiB with 16 MiB of data in pieces, and 1 MiB of zeros that occupy storage. */
 static void sparse_volume(struct rig *rig)
 {
 	rig_begin(rig, 64 * MIB + 12345);
@@ -47,7 +47,7 @@ static void a_first_copy_is_identical_and_as_sparse_with_one_session_and_three(v
 	}
 }
 
-static void what_the_target_has_already_is_not_sent(void **state)
+static void what_the_target_already_has_is_not_sent(void **state)
 {
 	(void)state;
 	for (size_t sessions = 1; sessions <= 3; sessions += 2) {
@@ -93,7 +93,7 @@ static void single_blocks_in_a_leaf_send_little_more_than_themselves(void **stat
 	rig_end(&rig);
 }
 
-static void shifted_data_goes_by_librsync(void **state)
+static void shifted_data_are_sent_as_deltas(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -127,7 +127,7 @@ static void zeros_over_old_data_become_holes(void **state)
 	rig_begin(&rig, 16 * MIB);
 	rig_fill(rig.source, 0, 16 * MIB, 1);
 	rig_push_well(&rig, NULL);
-	rig_zeros(rig.source, 3 * MIB + 4096, 9 * MIB); /* written down at the source */
+	rig_zeros(rig.source, 3 * MIB + 4096, 9 * MIB); /* they occupy storage on the source */
 	rig_push_well(&rig, NULL);
 	assert_true(rig_same(&rig));
 	assert_as_sparse(rig.target);
@@ -135,7 +135,7 @@ static void zeros_over_old_data_become_holes(void **state)
 	rig_end(&rig);
 }
 
-static void zeros_that_an_old_target_has_written_down_become_holes(void **state)
+static void zeros_that_occupy_storage_on_the_target_become_holes(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -204,7 +204,7 @@ static void only_what_may_have_changed_is_read(void **state)
 		rig.sessions = sessions;
 		rig.changed = ranges;
 		rig.changed_count = VMM_COUNT(ranges);
-		/* Without leaves of an earlier push all is read. */
+		/* Without the leaves of an earlier push all of it is read. */
 		assert_in_range(read_by(&rig, &leaves), 16 * MIB, 20 * MIB);
 		assert_true(rig_same(&rig));
 		rig_fill(rig.source, 10 * MIB, 4096, 7);
@@ -213,7 +213,7 @@ static void only_what_may_have_changed_is_read(void **state)
 		assert_in_range(read_by(&rig, &leaves), MIB, MIB + 3 * COPY_LEAF);
 		assert_true(rig_same(&rig));
 		assert_int_equal(copy_compare(rig.source, &leaves, NULL), 0);
-		/* It is believed. */
+		/* The push relies on the ranges: a change outside of them is not seen. */
 		rig_fill(rig.source, 40 * MIB, 4096, 9);
 		rig_push_well(&rig, &leaves);
 		assert_int_equal(copy_compare(rig.target, &leaves, NULL), 0);
@@ -292,7 +292,7 @@ static int open_late(void *context, const char *volume, uint64_t size, struct vm
 	return dup(rig->target);
 }
 
-static void a_round_that_leaves_zeros_only_is_no_lost_copy_to_a_session_that_comes_late(void **state)
+static void a_late_session_does_not_take_a_round_of_zeros_for_a_lost_copy(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -313,15 +313,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_first_copy_is_identical_and_as_sparse_with_one_session_and_three),
-		cmocka_unit_test(what_the_target_has_already_is_not_sent),
+		cmocka_unit_test(what_the_target_already_has_is_not_sent),
 		cmocka_unit_test(a_few_changes_send_about_their_size),
 		cmocka_unit_test(single_blocks_in_a_leaf_send_little_more_than_themselves),
-		cmocka_unit_test(shifted_data_goes_by_librsync),
+		cmocka_unit_test(shifted_data_are_sent_as_deltas),
 		cmocka_unit_test(unrelated_old_data_costs_little_more_than_an_empty_target),
 		cmocka_unit_test(zeros_over_old_data_become_holes),
-		cmocka_unit_test(zeros_that_an_old_target_has_written_down_become_holes),
+		cmocka_unit_test(zeros_that_occupy_storage_on_the_target_become_holes),
 		cmocka_unit_test(the_target_grows_and_shrinks_to_the_sources_size),
-		cmocka_unit_test(a_round_that_leaves_zeros_only_is_no_lost_copy_to_a_session_that_comes_late),
+		cmocka_unit_test(a_late_session_does_not_take_a_round_of_zeros_for_a_lost_copy),
 		cmocka_unit_test(a_later_round_with_known_leaves_needs_no_tags),
 		cmocka_unit_test(only_what_may_have_changed_is_read),
 		cmocka_unit_test(nothing_changed_reads_nothing),

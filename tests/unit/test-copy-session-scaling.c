@@ -1,4 +1,4 @@
-/* When a push opens more sessions: only as long as each makes it faster. */
+/* A push opens further sessions only as long as each makes it faster. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -31,7 +31,7 @@ static void a_session_that_made_it_faster_is_followed_by_another(void **state)
 	assert_true(session_scaling_pays(&scaling, 110 * MIB, PLENTY, false, 3 * SECOND_US));
 }
 
-static void a_session_that_made_nothing_faster_is_the_last(void **state)
+static void a_session_that_did_not_make_it_faster_is_the_last(void **state)
 {
 	(void)state;
 	struct session_scaling scaling = {0};
@@ -42,7 +42,7 @@ static void a_session_that_made_nothing_faster_is_the_last(void **state)
 	assert_false(session_scaling_pays(&scaling, 900 * MIB, PLENTY, false, 4 * SECOND_US));
 }
 
-static void where_much_has_to_cross_for_certain_the_second_does_not_wait(void **state)
+static void with_much_data_to_send_the_second_session_opens_at_once(void **state)
 {
 	(void)state;
 	struct session_scaling scaling = {0};
@@ -53,7 +53,7 @@ static void where_much_has_to_cross_for_certain_the_second_does_not_wait(void **
 	assert_false(session_scaling_pays(&scaling, 20 * MIB, PLENTY, true, 2 * SECOND_US));
 }
 
-static void for_a_small_rest_none_is_opened(void **state)
+static void for_little_data_no_session_is_opened(void **state)
 {
 	(void)state;
 	struct session_scaling scaling = {0};
@@ -67,7 +67,7 @@ static void volume_of(struct rig *rig, uint64_t data)
 	rig_begin(rig, data);
 	for (uint64_t at = 0; at < data; at += 4 * MIB)
 		rig_fill(rig->source, at, 4 * MIB, at + 1);
-	rig->may_open_more = true;
+	rig->can_open = true;
 }
 
 static void a_large_push_opens_a_session_and_arrives_whole(void **state)
@@ -83,12 +83,12 @@ static void a_large_push_opens_a_session_and_arrives_whole(void **state)
 	rig_end(&rig);
 }
 
-static void a_session_that_is_lost_as_soon_as_it_is_there_costs_nothing(void **state)
+static void a_new_session_that_is_lost_at_once_does_not_fail_the_push(void **state)
 {
 	(void)state;
 	struct rig rig;
 	volume_of(&rig, 256 * MIB);
-	rig.opened_are_lost = true;
+	rig.can_open_lost = true;
 	rig.hold_after = 40 * MIB;
 	rig_push_well(&rig, NULL);
 	assert_true(rig.lost);
@@ -112,11 +112,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_32_MiB_open_a_second_session),
 		cmocka_unit_test(a_session_that_made_it_faster_is_followed_by_another),
-		cmocka_unit_test(a_session_that_made_nothing_faster_is_the_last),
-		cmocka_unit_test(where_much_has_to_cross_for_certain_the_second_does_not_wait),
-		cmocka_unit_test(for_a_small_rest_none_is_opened),
+		cmocka_unit_test(a_session_that_did_not_make_it_faster_is_the_last),
+		cmocka_unit_test(with_much_data_to_send_the_second_session_opens_at_once),
+		cmocka_unit_test(for_little_data_no_session_is_opened),
 		cmocka_unit_test(a_large_push_opens_a_session_and_arrives_whole),
-		cmocka_unit_test(a_session_that_is_lost_as_soon_as_it_is_there_costs_nothing),
+		cmocka_unit_test(a_new_session_that_is_lost_at_once_does_not_fail_the_push),
 		cmocka_unit_test(a_small_push_opens_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* What verification promises: a copy that differs in one bit, or a source that changed, is found and its place is named. */
+/* What a verification promises: a copy that differs in one bit, or a source that has changed, is found, and the error
+ * names the offset. */
 #include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,7 +53,7 @@ static void a_good_copy_verifies_again_and_again_on_one_session(void **state)
 	rig_end(&rig);
 }
 
-static void tags_are_of_the_digest_that_was_asked_for(void **state)
+static void tags_are_made_by_the_digest_that_was_asked_for(void **state)
 {
 	(void)state;
 	for (enum copy_digest digest = 0; digest < COPY_DIGESTS; digest++) {
@@ -67,7 +68,7 @@ static void tags_are_of_the_digest_that_was_asked_for(void **state)
 		assert_int_equal(pread(rig.source, data + COPY_SECRET, 4096, 0), 4096);
 		assert_int_equal(EVP_Digest(data, sizeof(data), hash, NULL, EVP_sha256(), NULL), 1);
 		assert_int_equal(!memcmp(hash, leaves.tag[0], COPY_TAG), digest == COPY_SHA256);
-		rig_push_well(&rig, NULL); /* the target makes the same */
+		rig_push_well(&rig, NULL); /* the target makes the same tags */
 		assert_int_equal(rig.result.present, COPY_LEAF);
 		assert_int_equal(rig_verify(&rig, &leaves, NULL, NULL), 0);
 		copy_leaves_free(&leaves);
@@ -75,7 +76,7 @@ static void tags_are_of_the_digest_that_was_asked_for(void **state)
 	}
 }
 
-static void the_root_is_that_of_key_and_content_and_names_its_digest(void **state)
+static void the_root_changes_with_the_content_and_its_digest_is_named(void **state)
 {
 	(void)state;
 	static const char *const name[] = {"poly1305", "sha256"};
@@ -123,7 +124,7 @@ static void a_flipped_bit_is_found_wherever_it_is(void **state)
 	static const struct {
 		uint64_t at;
 		const char *leaf;
-	} places[] = {
+	} flips[] = {
 		{5 * MIB + 77, "offset 5242880 "},   /* in data */
 		{15 * MIB, "offset 15728640 "},	     /* in a hole */
 		{20 * MIB + 99, "offset 20971520 "}, /* the last byte */
@@ -132,10 +133,10 @@ static void a_flipped_bit_is_found_wherever_it_is(void **state)
 	struct rig rig;
 	struct copy_leaves leaves;
 	copied_volume(&rig, &leaves);
-	for (size_t i = 0; i < VMM_COUNT(places); i++) {
-		flip_bit(rig.target, places[i].at);
-		assert_differs_at(&rig, &leaves, places[i].leaf, 1);
-		flip_bit(rig.target, places[i].at);
+	for (size_t i = 0; i < VMM_COUNT(flips); i++) {
+		flip_bit(rig.target, flips[i].at);
+		assert_differs_at(&rig, &leaves, flips[i].leaf, 1);
+		flip_bit(rig.target, flips[i].at);
 	}
 	flip_bit(rig.target, 5 * MIB);
 	flip_bit(rig.target, 6 * MIB);
@@ -153,7 +154,7 @@ static size_t unverified(const struct copy_leaves *leaves)
 	return count;
 }
 
-static void what_was_sent_since_is_read_back_and_nothing_else(void **state)
+static void only_what_was_sent_since_is_read_back(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -167,7 +168,7 @@ static void what_was_sent_since_is_read_back_and_nothing_else(void **state)
 	rig_fill(rig.source, 15 * MIB, COPY_LEAF + 1, 4);
 	rig_push_well(&rig, &leaves);
 	assert_int_equal(unverified(&leaves), 4);
-	/* Read once, and not again. */
+	/* What was verified before is not read again. */
 	flip_bit(rig.target, 5 * MIB);
 	flip_bit(rig.target, 15 * MIB + COPY_LEAF);
 	assert_differs_at(&rig, &leaves, "offset 15794176 ", 1);
@@ -179,7 +180,7 @@ static void what_was_sent_since_is_read_back_and_nothing_else(void **state)
 	rig_end(&rig);
 }
 
-static void leaves_that_changed_places_are_found(void **state)
+static void leaves_that_were_swapped_are_found(void **state)
 {
 	(void)state;
 	struct rig rig;
@@ -226,20 +227,20 @@ static void a_longer_copy_is_found(void **state)
 static void a_source_that_changed_is_found(void **state)
 {
 	(void)state;
-	static const uint64_t places[] = {3 * MIB, 14 * MIB, 20 * MIB + 99};
+	static const uint64_t offsets[] = {3 * MIB, 14 * MIB, 20 * MIB + 99};
 	struct rig rig;
 	struct copy_leaves leaves;
 	copied_volume(&rig, &leaves);
 	assert_int_equal(copy_compare(rig.source, &leaves, NULL), 0);
-	for (size_t i = 0; i < VMM_COUNT(places); i++) {
+	for (size_t i = 0; i < VMM_COUNT(offsets); i++) {
 		vmm_auto_error struct vmm_error *err = NULL;
 		vmm_auto_free char *offset =
-			str_format("offset %llu", (unsigned long long)(places[i] / COPY_LEAF * COPY_LEAF));
-		flip_bit(rig.source, places[i]);
+			str_format("offset %llu", (unsigned long long)(offsets[i] / COPY_LEAF * COPY_LEAF));
+		flip_bit(rig.source, offsets[i]);
 		assert_int_equal(copy_compare(rig.source, &leaves, &err), -1);
 		assert_true(error_is(err, "source-changed"));
 		assert_non_null(strstr(err->message, offset));
-		flip_bit(rig.source, places[i]);
+		flip_bit(rig.source, offsets[i]);
 		assert_int_equal(copy_compare(rig.source, &leaves, NULL), 0);
 	}
 	vmm_auto_error struct vmm_error *err = NULL;
@@ -254,12 +255,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_copy_verifies_again_and_again_on_one_session),
-		cmocka_unit_test(tags_are_of_the_digest_that_was_asked_for),
-		cmocka_unit_test(the_root_is_that_of_key_and_content_and_names_its_digest),
+		cmocka_unit_test(tags_are_made_by_the_digest_that_was_asked_for),
+		cmocka_unit_test(the_root_changes_with_the_content_and_its_digest_is_named),
 		cmocka_unit_test(a_flipped_bit_is_found_by_sha256_too),
 		cmocka_unit_test(a_flipped_bit_is_found_wherever_it_is),
-		cmocka_unit_test(what_was_sent_since_is_read_back_and_nothing_else),
-		cmocka_unit_test(leaves_that_changed_places_are_found),
+		cmocka_unit_test(only_what_was_sent_since_is_read_back),
+		cmocka_unit_test(leaves_that_were_swapped_are_found),
 		cmocka_unit_test(a_truncated_copy_is_found),
 		cmocka_unit_test(a_longer_copy_is_found),
 		cmocka_unit_test(a_source_that_changed_is_found),
