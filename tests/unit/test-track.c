@@ -1,5 +1,5 @@
-/* Changes are found by comparing physical addresses of blocks: on maps made by hand, and on real filesystems. Those need
- * root; without it the tests say that they are skipped. */
+/* Changes are found by comparing physical addresses of blocks: on maps made by hand, and on real filesystems. Those
+ * need root; without it the tests say that they are skipped. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
