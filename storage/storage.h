@@ -81,10 +81,10 @@ struct storage_ops {
 	/* Opens a volume that is there; the descriptor belongs to the caller. Error "volume-missing", "volume-odd". A
 	 * device that this system uses is not opened for writing: "volume-taken". NULL for trees. */
 	int (*open)(const char *path, bool writable, struct vmm_error **err);
-	/* Called when the copy is complete. Sets owner and mode (NULL: they stay as they are; those of a tree were copied
-	 * with it), syncs the data and renames it durably from `temporary` to `final`, where it never replaces anything:
-	 * error "volume-taken". Error "volume-missing" if nothing is at `temporary`. A device has one path only, and is
-	 * just synced. */
+	/* Called when the copy is complete. Sets owner and mode (NULL: they stay as they are; those of a tree were
+	 * copied with it), syncs the data and renames it durably from `temporary` to `final`, where it never replaces
+	 * anything: error "volume-taken". Error "volume-missing" if nothing is at `temporary`. A device has one path
+	 * only, and is just synced. */
 	int (*publish)(const char *temporary, const char *final, const struct storage_owner *owner,
 		       struct vmm_error **err);
 	/* Removes a volume that was left by a migration, or an incomplete copy; no error if it is not there. A device

@@ -278,8 +278,8 @@ void clock_sleep_ms(int ms);   /* sleeps on after a signal */
  * is used again for another process; a pid together with its start time is not. */
 uint64_t process_started(pid_t pid);
 
-/* Gives this thread, and all that it starts later, the idle I/O priority: it uses a disk only while nobody else wants it. Some I/O schedulers
- * ignore that. Async-signal-safe. */
+/* Gives this thread, and all that it starts later, the idle I/O priority: it uses a disk only while nobody else wants
+ * it. Some I/O schedulers ignore that. Async-signal-safe. */
 void io_set_idle(void);
 
 /* CRC-32C of `length` bytes; `seed` is 0, or the result for the bytes before them. */

@@ -247,18 +247,18 @@ static struct json_object *value_of(const struct config_key *key, const char *va
 
 static struct json_object *section_names(void)
 {
-	struct json_object *words = json_object_new_array();
+	struct json_object *names = json_object_new_array();
 	for (size_t i = 0; i < config_section_count; i++)
-		json_object_array_add(words, json_object_new_string(config_sections[i].name));
-	return words;
+		json_object_array_add(names, json_object_new_string(config_sections[i].name));
+	return names;
 }
 
 static struct json_object *key_names(const struct config_section *section)
 {
-	struct json_object *words = json_object_new_array();
+	struct json_object *names = json_object_new_array();
 	for (size_t i = 0; i < section->key_count; i++)
-		json_object_array_add(words, json_object_new_string(section->keys[i].name));
-	return words;
+		json_object_array_add(names, json_object_new_string(section->keys[i].name));
+	return names;
 }
 
 static const struct config_section *section_named(const char *name)
