@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Part of machines.sh: containers. Their roots lie on XFS: ext4 is slow to give the inodes out again of what was removed a minute ago,
-# which is what the runs before have done.
+# Part of machines.sh: containers. Their roots are on XFS, because ext4 is slow to reuse inodes that were freed in the last minutes,
+# as the runs before have done.
 : "${cipher:?}" "${files:?}" "${runs:?}" "${images:?}"
 
-# a_container ID: stopped, on node1, with many small files, all of it on the disk.
+# a_container ID: makes a stopped container on node1 with many small files, and syncs them.
 a_container() {
     lab container node1 "$1"
     # shellcheck disable=SC2016
@@ -19,33 +19,33 @@ a_container() {
 
 # ------------------------------------------------------------------ stopped
 
-# carry CASE FROM TO: ours. The way back of the first finds what was left there, and counts only if it did.
+# carry CASE FROM TO: our migration. The way back finds the seed of the way there, and counts only if it did.
 carry() {
     local began=$EPOCHREALTIME took
     on "$2" vmmigrate 200 "$3" --yes --keep-seed >/dev/null
     took=$(since "$began")
     [ "$1" = container-first ] || [ "$(newest "$2" wire_bytes)" -lt $((files << 17)) ] || return 0
-    note "$place" "$1" ours s "$took"
+    note "$where" "$1" ours s "$took"
 }
 
 # carry_by_rsync CASE METHOD [OPTION...]
 carry_by_rsync() {
     local began=$EPOCHREALTIME
     on node1 rsync -aHAXS --numeric-ids --delete "${@:3}" -e "ssh -c $cipher -o BatchMode=yes" "$images/201/" "node2:$images/201/"
-    note "$place" "$1" "$2" s "$(since "$began")"
+    note "$where" "$1" "$2" s "$(since "$began")"
 }
 
-# What rsync leaves in memory ours has on the disk before the source gives anything up.
+# Ours syncs before the source gives anything up; plain rsync leaves data in memory.
 first_by_rsync() {
     local began=$EPOCHREALTIME
     carry_by_rsync container-first rsync
     on node2 sync -f "$images"
-    note "$place" container-first rsync-synced s "$(since "$began")"
+    note "$where" container-first rsync-synced s "$(since "$began")"
 }
 
-# Ours reads both ends, as rsync does where it is asked for checksums.
+# Ours reads both ends, as rsync does with --checksum.
 containers() {
-    local run place="$files MiB, $((files * 64)) files"
+    local run where="$files MiB, $((files * 64)) files"
     a_container 200
     a_container 201
     for ((run = 1; run <= runs; run++)); do
@@ -61,24 +61,24 @@ containers() {
 
 # ------------------------------------------------------------------ running: ours against rsync in two passes with the stop between
 #
-# As for the VMs each way has a container of its own, and "s" is from seen off to the start's return.
+# As for the VMs, each direction has a container of its own, and "s" is from when it was seen off until the start has returned.
 
-# carry_running FROM TO: ours.
+# carry_running FROM TO: our migration.
 carry_running() {
     local began=$EPOCHREALTIME
     on "$1" vmmigrate 202 "$2" --restart --yes >/dev/null
-    note "$place" container-whole ours s "$(since "$began")"
-    note "$place" container-restart ours s "$(seconds "$(newest "$1" downtime_ms)")"
-    note "$place" container-restart ours ticks "$(seconds "$(ticks 202 "$began" restart_ms)")"
+    note "$where" container-whole ours s "$(since "$began")"
+    note "$where" container-restart ours s "$(seconds "$(newest "$1" downtime_ms)")"
+    note "$where" container-restart ours ticks "$(seconds "$(ticks 202 "$began" restart_ms)")"
 }
 
-# carry_running_by_rsync FROM TO: what an administrator would type.
+# carry_running_by_rsync FROM TO: what an administrator would do by hand.
 carry_running_by_rsync() {
     local began=$EPOCHREALTIME off
     # shellcheck disable=SC2016
     off=$(on "$1" bash -euc '
         to=$1 ssh="ssh -c $2 -o BatchMode=yes" all="/var/lib/lxc/203 $3/203"
-        # 24: a file went while it was read.
+        # 24: a file was removed while it was read.
         pass() { rsync -aHAXSR --numeric-ids --delete -e "$ssh" $all "$to:/" || [ $? = 24 ]; }
         pass
         lxc-stop -n 203 --nokill
@@ -88,14 +88,14 @@ carry_running_by_rsync() {
         $ssh "$to" lxc-start -n 203
         echo "$began $EPOCHREALTIME"
         rm -r $all' - "$2" "$cipher" "$images")
-    note "$place" container-whole rsync s "$(since "$began")"
+    note "$where" container-whole rsync s "$(since "$began")"
     # shellcheck disable=SC2086
-    note "$place" container-restart rsync s "$(since $off)"
-    note "$place" container-restart rsync ticks "$(seconds "$(ticks 203 "$began" restart_ms)")"
+    note "$where" container-restart rsync s "$(since $off)"
+    note "$where" container-restart rsync ticks "$(seconds "$(ticks 203 "$began" restart_ms)")"
 }
 
 running_containers() {
-    local run from=node1 id place="$files MiB, $((files * 64)) files"
+    local run from=node1 id where="$files MiB, $((files * 64)) files"
     for id in 202 203; do
         a_container "$id"
         on node1 lxc-start -n "$id"

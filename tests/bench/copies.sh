@@ -1,6 +1,6 @@
 #!/bin/bash
-# Copies of single volumes, ours against the peers. Runs as the first process of mount and pid namespaces that run.sh makes, so that
-# our agent, its directories and an sshd are those of this run alone and all end with it.
+# Copies of single volumes, ours against the peers. It is the first process of the mount and pid namespaces that run.sh makes, so
+# that our agent, its directories and an sshd belong to this run alone and end with it.
 #   copies.sh BUILD WORK NOTES
 
 set -euo pipefail
@@ -15,7 +15,7 @@ else
 fi
 [ "${BENCH:-}" != tiny ] || { size=64 data=24 front=8 changed=2 shifted=2 dense=16 on_tmpfs=1 on_disk=1; }
 
-# ------------------------------------------------------------------ the room: two ends on loopback
+# ------------------------------------------------------------------ the setup: two ends on loopback
 
 private() { # private DIRECTORY: what is written there is seen by us alone, and is gone afterwards
     local upper=$work/private/${1//\//-}
@@ -31,7 +31,7 @@ room() {
     private /etc
     private /var/lib
     mount -t tmpfs bench /run
-    # What root's shell does at each login on this machine is not what is measured.
+    # root's login shell on this machine may be slow; an empty home keeps that out of the figures.
     mkdir -p /run/home
     sed -i 's|^\(root:[^:]*:[^:]*:[^:]*:[^:]*:\)[^:]*|\1/run/home|' /etc/passwd
     mkdir -p /run/sshd /etc/vmmigrate /var/lib/vmmigrate/{tasks/bench,guests}
@@ -46,7 +46,7 @@ free_port() {
     echo "$port"
 }
 
-# accept COMMAND...: what our own key may run.
+# accept COMMAND...: the only command that our key may run.
 accept() {
     {
         cat /etc/vmmigrate/peers.pub
@@ -74,14 +74,14 @@ sshd_up() {
 
 note() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$notes"; }
 
-# The stale content that a copy begins with, or nothing. For ours it lies where an interrupted copy would.
+# Puts the stale content in place that a copy begins with, or none. For ours it is where an interrupted copy would be.
 lay() { # lay METHOD STALE
-    local place=$dir/target-$1
-    [[ $1 != ours* ]] || place=$("$tools/push" prepare "$source" "$dir/target-ours")
-    rm -f "$place"
-    [ -z "$2" ] || cp --sparse=always "$2" "$place"
+    local path=$dir/target-$1
+    [[ $1 != ours* ]] || path=$("$tools/push" prepare "$source" "$dir/target-ours")
+    rm -f "$path"
+    [ -z "$2" ] || cp --sparse=always "$2" "$path"
     if [ "$where" = disk ]; then sync -f "$dir"; fi
-    laid=$place
+    prepared=$path
 }
 
 copy_ours() { "$tools/push" copy "$source" "$dir/target-ours"; }
@@ -94,8 +94,9 @@ copy_rsync() {
 copy_dd() { dd if="$source" bs=64k status=none | $ssh 127.0.0.1 "dd of=$dir/target-dd bs=64k conv=sparse status=none"; }
 copy_floor() { "$tools/floor" "$source" "$dir/target-floor"; }
 
-# race CASE SOURCE STALE METHOD...: each once, the peers in every other run only, since they take most of the time; another begins each
-# time, since who comes first finds the machine as the case before has left it. The first run's copies are compared with their source.
+# race CASE SOURCE STALE METHOD...: runs each method once; the peers only in every second run, since they take most of the time. Each
+# time another method begins, since the first one finds the machine as the case before has left it. The copies of the first run are
+# compared with their source.
 race() {
     local name=$1 stale=$3 methods=("${@:4}") at method began ended said
     source=$dir/$2
@@ -110,8 +111,8 @@ race() {
         note "$where" "$name" "$method" s "$(awk -v a="$began" -v b="$ended" 'BEGIN { printf "%.4f", b - a }')"
         said=$(sed -n 's/.*wire=\([0-9]*\).*/\1/p' <<<"$said")
         [ -z "$said" ] || note "$where" "$name" "$method" MiB "$(awk -v b="$said" 'BEGIN { printf "%.4f", b / 1048576 }')"
-        [ "$run" != 1 ] || cmp "$source" "$laid"
-        rm -f "$laid"
+        [ "$run" != 1 ] || cmp "$source" "$prepared"
+        rm -f "$prepared"
     done
 }
 
@@ -131,11 +132,11 @@ images() {
     qemu-img convert -q -f raw -O qcow2 "$dir/dense" "$dir/qcow2"
     derive qcow2-changed qcow2 change $((dense * 3 / 100 + 1))
     sync -f "$dir"
-    # All read once: what is timed is the copy, not the disk's first reading.
+    # Reads all of it once, so that the first read from the disk is not part of the figures.
     cat "$dir"/* >/dev/null
 }
 
-# races: all of them once.
+# races: runs all cases once.
 races() {
     race first sparse "" ours rsync dd floor ours-tls ours-verified
     race unchanged sparse sparse ours rsync ours-tls
@@ -158,7 +159,7 @@ cases() { # cases WHERE DIRECTORY RUNS
     done
 }
 
-# The worker's part of it is push, with the same engine; whole migrations are measured in the lab.
+# push does the worker's part, with the same engine; whole migrations are measured in the lab.
 memory() {
     where=tmpfs dir=$work/memory source=$dir/sparse-changed
     accept "$tools/peak $work/agent $build/vmmigrate-agent"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Whole migrations between two nodes of the lab, ours against what an administrator would script: local disks (rsync in two passes;
-# dd), memory of worker and agent meanwhile, live migration (virsh), containers (rsync). Each way has a guest of its own, of the
-# same shape, that goes to and fro.
+# dd), memory of worker and agent meanwhile, live migration (virsh), containers (rsync). Each method has a guest of its own, of the
+# same shape, that moves there and back.
 #   machines.sh BUILD NOTES		BENCH_MACHINES="local live guarded containers" says which of them
 
 set -euo pipefail
@@ -26,27 +26,27 @@ seconds() { awk -v ms="$1" 'BEGIN { printf "%.4f", ms / 1000 }'; }
 field() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p"; }
 progress() { echo "machines: $*" >&2; }
 
-# newest NODE FIELD: a number of the statistics of the task that ended there last.
+# newest NODE FIELD: a number of the statistics of the node's newest task.
 newest() {
     # shellcheck disable=SC2016
     on "$1" sh -c 'cat "$(ls -td /var/lib/vmmigrate/tasks/*/ | head -n 1)result"' | sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p"
 }
 
-# vm ID [lab guest options]: a guest on node1 that shows life.
+# vm ID [lab guest options]: makes a guest on node1 and waits until it ticks.
 vm() {
     lab guest node1 "$@" --start
     lab wait-ticks "$1" 10
 }
 
-# ticks ID BEGAN FIELD: once it is alive again, what its life since then shows.
+# ticks ID BEGAN FIELD: waits until the guest ticks again; a field of what its ticks since BEGAN show.
 ticks() {
     lab wait-ticks "$1" 5
     lab ticks "$1" --since "$2" | field "$3"
 }
 
-# ------------------------------------------------------------------ the most memory that our processes had
+# ------------------------------------------------------------------ peak memory of our processes
 
-# watch NODE PATTERN: notes it in the node's /run until unwatch.
+# watch NODE PATTERN: records it in the node's /run until unwatch.
 watch() {
     on "$1" rm -f /run/bench.stop /run/bench.peak
     # shellcheck disable=SC2016
@@ -61,7 +61,7 @@ watch() {
         echo "$most" >/run/bench.peak' - "$2" &
 }
 
-# unwatch NODE PLACE CASE
+# unwatch NODE WHERE CASE
 unwatch() {
     on "$1" touch /run/bench.stop
     local tries=50
@@ -74,25 +74,25 @@ unwatch() {
 
 # ------------------------------------------------------------------ local disks
 
-# ours CASE METHOD PLACE ID FROM [vmmigrate options]: "last" is the last round alone, until all is verified and in its place; "s" is
-# all of the time from the guest's end to its start.
+# ours CASE METHOD WHERE ID FROM [vmmigrate options]: "last" is the last round alone, until the volume is verified and has its final
+# path; "s" is the whole time from the end of the guest to its start.
 ours() {
-    local name=$1 method=$2 place=$3 id=$4 from=$5 began=$EPOCHREALTIME to
+    local name=$1 method=$2 where=$3 id=$4 from=$5 began=$EPOCHREALTIME to
     to=$(other "$from")
     watch "$from" 'vmmigrate-engine worker'
     watch "$to" 'vmmigrate-agent'
     on "$from" vmmigrate "$id" "$to" --restart --yes "${@:6}" >/dev/null
-    unwatch "$from" "$place" memory-worker
-    unwatch "$to" "$place" memory-agent
-    note "$place" "$name" "$method" last "$(seconds "$(newest "$from" last_round_ms)")"
-    note "$place" "$name" "$method" s "$(seconds "$(newest "$from" downtime_ms)")"
-    note "$place" "$name" "$method" ticks "$(seconds "$(ticks "$id" "$began" restart_ms)")"
+    unwatch "$from" "$where" memory-worker
+    unwatch "$to" "$where" memory-agent
+    note "$where" "$name" "$method" last "$(seconds "$(newest "$from" last_round_ms)")"
+    note "$where" "$name" "$method" s "$(seconds "$(newest "$from" downtime_ms)")"
+    note "$where" "$name" "$method" ticks "$(seconds "$(ticks "$id" "$began" restart_ms)")"
 }
 
-# theirs METHOD CASE PLACE ID FROM: the same by hand. It prints when the guest was seen off, when the last pass was done, and when
-# its start there had returned.
+# theirs METHOD CASE WHERE ID FROM: the same by hand. It prints when the guest was seen off, when the last copy was done, and when its
+# start on the other node had returned.
 theirs() {
-    local method=$1 name=$2 place=$3 id=$4 from=$5 began=$EPOCHREALTIME to said off copied started
+    local method=$1 name=$2 where=$3 id=$4 from=$5 began=$EPOCHREALTIME to said off copied started
     to=$(other "$from")
     # shellcheck disable=SC2016
     said=$(on "$from" bash -euc '
@@ -101,7 +101,7 @@ theirs() {
         [ "$method" != rsync ] || pass
         virsh -q dumpxml --inactive --security-info "$vm" | $ssh "$to" virsh -q define /dev/stdin >/dev/null
         virsh -q shutdown "$vm" >/dev/null
-        # One that was still booting has missed the power button.
+        # A guest that was still booting may have missed the power button.
         tries=0
         until [ "$(virsh -q domstate "$vm")" = "shut off" ]; do
             ((++tries % 200)) || virsh -q shutdown "$vm" >/dev/null || true
@@ -119,36 +119,36 @@ theirs() {
         virsh -q undefine "$vm"
         rm "$image"' - "$method" "vm$id" "$to" "$images/vm$id.img" "$cipher")
     read -r off copied started <<<"$said"
-    note "$place" "$name" "$method" last "$(since "$off" "$copied")"
-    note "$place" "$name" "$method" s "$(since "$off" "$started")"
-    note "$place" "$name" "$method" ticks "$(seconds "$(ticks "$id" "$began" restart_ms)")"
+    note "$where" "$name" "$method" last "$(since "$off" "$copied")"
+    note "$where" "$name" "$method" s "$(since "$off" "$started")"
+    note "$where" "$name" "$method" ticks "$(seconds "$(ticks "$id" "$began" restart_ms)")"
 }
 
-# one_round PLACE FIRST-ID METHODS [PEER...]: each way moves its guest, which is where at[ID] says.
+# one_round WHERE FIRST-ID METHODS [PEER...]: each method moves its guest, which is on the node at[ID].
 declare -A at
 one_round() {
-    local place=$1 id=$2 method data peer
+    local where=$1 id=$2 method data peer
     for method in $3; do
         data=ssh
         [ "$method" = ours ] || data=tls
-        ours restart-known "$method" "$place" "$id" "${at[$id]}" --track=reflink --data=$data
+        ours restart-known "$method" "$where" "$id" "${at[$id]}" --track=reflink --data=$data
         at[$id]=$(other "${at[$id]}")
-        ours restart "$method" "$place" "$id" "${at[$id]}" --track=none --data=$data
+        ours restart "$method" "$where" "$id" "${at[$id]}" --track=none --data=$data
         at[$id]=$(other "${at[$id]}")
     done
     for peer in "${@:4}"; do
         ((++id))
-        theirs "$peer" restart "$place" "$id" "${at[$id]}"
+        theirs "$peer" restart "$where" "$id" "${at[$id]}"
         at[$id]=$(other "${at[$id]}")
     done
 }
 
-# All have run before the first is measured, and run on while another is. To save minutes the first of several rounds is without TLS;
-# dd, and for larger disks rsync, run once; and the largest has half the data for its size, and no round over TLS.
+# All guests run before the first one is measured, and while another one is. To save minutes, the first of several rounds is without
+# TLS; dd, and rsync for larger disks, run once; the largest disk has half the data for its size, and no round over TLS.
 local_disks() {
-    local size run rounds data place id methods peers guests first=100
+    local size run rounds data where id methods peers guests first=100
     for size in "${sizes[@]}"; do
-        place="$size GiB"
+        where="$size GiB"
         peers=(rsync) guests=("$first" $((first + 1))) rounds=$runs data=$((size * 1024 / share))
         [ "$size" = 1 ] || rounds=2
         [ "$size" != 16 ] || data=$((data / 2))
@@ -157,13 +157,13 @@ local_disks() {
             vm "$id" --disk dir --size "${size}G" --data "$data" --records 20
             at[$id]=node1
         done
-        progress "$place: made"
+        progress "$where: made"
         for ((run = 1; run <= rounds; run++)); do
             methods=ours
             { [ "$run" = 1 ] && [ "$rounds" -gt 1 ]; } || [ "$size" = 16 ] || methods+=' ours-tls'
-            one_round "$place" "$first" "$methods" "${peers[@]}"
+            one_round "$where" "$first" "$methods" "${peers[@]}"
             [ "$size" = 1 ] && peers=(rsync) || peers=()
-            progress "$place: run $run"
+            progress "$where: run $run"
         done
         for id in "${guests[@]}"; do
             on "${at[$id]}" virsh -q destroy "vm$id"
@@ -171,12 +171,12 @@ local_disks() {
             on "${at[$id]}" virsh -q undefine "vm$id"
             on "${at[$id]}" rm "$images/vm$id.img"
         done
-        # What rsync is to the one is its measure for the other too.
-        awk -F '\t' -v OFS='\t' -v place="$place" '$1 == place && $2 == "restart" && $3 == "rsync" { $2 = "restart-known"; print }' \
+        # rsync is measured once, and is the peer of both.
+        awk -F '\t' -v OFS='\t' -v where="$where" '$1 == where && $2 == "restart" && $3 == "rsync" { $2 = "restart-known"; print }' \
             "$notes" >"$notes.new"
         cat "$notes.new" >>"$notes"
         rm "$notes.new"
-        # The lab remembers what a guest has said: another has another id.
+        # The lab keeps what a guest has printed, so another guest needs another id.
         ((first += 3))
     done
 }
@@ -189,13 +189,13 @@ live() {
     to=$(other "$from")
     began=$EPOCHREALTIME
     on "$from" "${@:5}" >/dev/null
-    note "$place" "$name" "$method" s "$(since "$began")"
-    note "$place" "$name" "$method" gap "$(ticks "$id" "$began" gap_ms)"
-    note "$place" "$name" "$method" job "$(seconds "$(on "$to" virsh domjobinfo "vm$id" --completed --keep-completed |
+    note "$where" "$name" "$method" s "$(since "$began")"
+    note "$where" "$name" "$method" gap "$(ticks "$id" "$began" gap_ms)"
+    note "$where" "$name" "$method" job "$(seconds "$(on "$to" virsh domjobinfo "vm$id" --completed --keep-completed |
         awk '$1 == "Time" && $2 == "elapsed:" { print $3 }')")"
 }
 
-# virsh_live CASE ID FROM OPTION...: with --suspend the guest is resumed over a connection that is open by then.
+# virsh_live CASE ID FROM OPTION...: with --suspend the guest is resumed over a connection that was opened before.
 virsh_live() {
     local name=$1 id=$2 from=$3 to method=virsh
     to=$(other "$from")
@@ -215,10 +215,10 @@ virsh_live() {
         esac' - "vm$id" "$to" "${@:4}"
 }
 
-# live_on DISK NAME RUNS ID...: there and back, a guest for each way: ours, virsh's, and where a third is named, virsh's with --suspend.
+# live_on DISK NAME RUNS ID...: there and back, with a guest for each method: ours, virsh, and if a third id is given, virsh --suspend.
 live_on() {
     local disk=$1 name=$2 rounds=$3 guests=("${@:4}") run from=node1 to kind id options
-    place="$disk, 256 MiB"
+    where="$disk, 256 MiB"
     for id in "${guests[@]}"; do vm "$id" --disk "$disk"; done
     for kind in insecure secure; do
         for ((run = 1; run <= rounds; run++)); do

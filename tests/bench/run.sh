@@ -1,12 +1,14 @@
 #!/bin/bash
-# `make bench`: the table of targets - ours, the peer's, the ratio, met or short - from interleaved runs, and tests/bench/RESULTS.md.
-#   run.sh BUILD		BENCH=quick: smaller images, fewer runs; BENCH=tiny only tries the harness, and writes no RESULTS.md
+# `make bench`: measures ours and its peers in interleaved runs and writes the table of targets (ours, the peer's, the ratio, met or
+# short) to tests/bench/RESULTS.md.
+#   run.sh BUILD		BENCH=quick: smaller images, fewer runs; BENCH=tiny only tests the bench itself and writes no RESULTS.md
 #
 #   copies.sh    single volumes over a real sshd on loopback, on tmpfs and on disk, against rsync, dd and plain TCP
 #   machines.sh  whole migrations between two nodes of tests/lab, against scripts of rsync, dd and virsh
-#   targets, table.awk   what is judged, and how
-# Ctrl-C ends it, and takes all of it down.
-# BENCH_PARTS="copies machines" says which parts; BENCH_NOTES is a file of notes that an earlier run of the other part has made; BENCH_DIR where the images for the disk lie (/var/tmp). Nothing is left of it.
+#   targets, table.awk   the targets, and how the figures are compared with them
+# Ctrl-C ends it and takes everything down.
+# BENCH_PARTS="copies machines" chooses the parts; BENCH_NOTES is a file of notes from an earlier run of the other part; BENCH_DIR is
+# the directory for images on disk (/var/tmp), from which everything is removed in the end.
 
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
@@ -15,12 +17,12 @@ parts=${BENCH_PARTS:-copies machines}
 [ "$(id -u)" = 0 ] || { echo "bench: needs root" >&2 && exit 1; }
 work=$(mktemp -d "${BENCH_DIR:-/var/tmp}/vmmigrate-bench.XXXXXX")
 notes=$work/notes
-part='' word=''
+part='' signal=''
 
 leave() {
     trap - EXIT
     trap '' INT TERM
-    [ -z "$part" ] || kill -"$word" -- "-$part" 2>/dev/null || true
+    [ -z "$part" ] || kill -"$signal" -- "-$part" 2>/dev/null || true
     [ -z "$part" ] || wait "$part" 2>/dev/null || true
     rm -rf "$work"
 }
@@ -29,11 +31,11 @@ trap 'exit 130' INT TERM
 
 load() { cut -d' ' -f1-3 /proc/loadavg; }
 
-# run WORD COMMAND...: a failed part fails the whole; what it had measured is shown all the same. WORD ends all of its session:
-# unshare heeds nothing but KILL, and then all in its namespaces is gone; the lab has to be taken down.
+# run SIGNAL COMMAND...: runs a part. If it fails, the bench fails, and still shows what was measured. On Ctrl-C the SIGNAL goes to the
+# part's session: unshare obeys only KILL, which ends everything in its namespaces; the lab has to be taken down in order.
 failed=
 run() {
-    word=$1
+    signal=$1
     setsid "${@:2}" </dev/null &
     part=$!
     wait "$part" || failed=1
@@ -70,7 +72,7 @@ if [ "${BENCH:-}" != tiny ]; then
         echo
         table
         [ -z "$failed" ] || printf '\nA part of the run failed: its later rows are missing.\n'
-        # What people have found out about the figures stays, under its own heading.
+        # The text in findings.md, written by people, is appended under its own heading.
         ! [ -e "$here/findings.md" ] || { echo && cat "$here/findings.md"; }
     } >"$here/RESULTS.md.new"
     mv "$here/RESULTS.md.new" "$here/RESULTS.md"

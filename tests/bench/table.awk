@@ -1,6 +1,6 @@
-# Reads the targets, then the notes: PLACE CASE METHOD MEASURE VALUE, one for each run, tab-separated. Prints the table: medians,
-# ratios, scatter, verdicts. What was not measured is said to be so, and where the runs of a row disagree about its verdict because
-# they scatter, it gets none.
+# Reads the targets, then the notes: WHERE CASE METHOD MEASURE VALUE, one line for each run, tab-separated. Prints the table: medians,
+# ratios, scatter, verdicts. A row that was not measured says so. A row whose runs scatter so much that they disagree about the verdict
+# gets none.
 
 function sort_runs(key, list,   n, i, j, swap) {
     n = count[key]
@@ -10,7 +10,7 @@ function sort_runs(key, list,   n, i, j, swap) {
     return n
 }
 
-# Into series[WHICH]: median, and the least and the most; of five runs and more without the one at either end.
+# Sets series[WHICH]: median, least and most; of five or more runs the lowest and the highest are left out.
 function summarise(which, key,   n, list, cut) {
     n = sort_runs(key, list)
     cut = n >= 5
@@ -29,7 +29,7 @@ function shown(number, measure) {
 
 function width(which) { return middle[which] > 0 ? (most[which] - least[which]) / 2 / middle[which] * 100 : 0 }
 
-# How far the runs lie from their median, in percent: of ours, and of the peer's.
+# How far the runs are from their median, in percent: ours, and the peer's.
 function scatter(peer,   fewest, text) {
     fewest = peer && runs["peer"] < runs["ours"] ? runs["peer"] : runs["ours"]
     if (fewest < 2) return "one run"
@@ -52,7 +52,7 @@ function good(rule, limit, ours, theirs) {
     return rule == ">=" ? relation(rule, ours, theirs) >= limit : relation(rule, ours, theirs) <= limit
 }
 
-# By the medians, unless the best and the worst that the runs show say otherwise, and that is because a series scatters by over 10 %.
+# The verdict by the medians. None if the best and the worst runs would give different ones and a series scatters by more than 10 %.
 function verdict(rule, limit,   best, worst) {
     if (rule == "~") return ""
     best = good(rule, limit, least["ours"], most["peer"])
@@ -77,7 +77,8 @@ function judge(words, place, peer, measure, rule, limit,   ratio, target) {
     }
 }
 
-# A case at all places where it was measured; what it is compared with may be nothing, or its own first place. Returns how many.
+# Prints a case for every WHERE at which it was measured, compared with a peer, with nothing, or with its own first WHERE. Returns the
+# number of rows.
 function rows(what, own, peer, measure, rule, limit, words,   p, mine, first, last, seen) {
     for (p = 1; p <= places; p++) {
         mine = place[p] SUBSEP what SUBSEP own SUBSEP measure

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The package's life on a machine of its own: an overlay over this one, which it leaves as it is. Needs root and the packages
-# that `make deb` has made. Usage: run.sh BUILD
+# Runs lifecycle.sh in an overlay over this machine's root, which stays as it is. Needs root and the packages that `make deb` has
+# built. Usage: run.sh BUILD
 set -eu
 
 if [ "${1-}" != inside ]; then
@@ -17,5 +17,5 @@ mount -t overlay -o "lowerdir=/,upperdir=$root/upper,workdir=$root/work" overlay
 mount -t proc proc "$root/top/proc"
 mount -t tmpfs tmpfs "$root/top/tmp"
 mount --bind /dev "$root/top/dev"
-cp "$build"/vmmigrate_*.deb "$build"/vmmigrate-dev_*.deb "$3/life.sh" "$root/top/tmp"
-chroot "$root/top" /bin/sh /tmp/life.sh
+cp "$build"/vmmigrate_*.deb "$build"/vmmigrate-dev_*.deb "$3/lifecycle.sh" "$root/top/tmp"
+chroot "$root/top" /bin/sh /tmp/lifecycle.sh

@@ -1,12 +1,12 @@
 /*
  * check-records ID FILE: on the host. FILE is what a disk holds from RECORD_START on; standard input has the numbers
- * of the records that the guest said were synced, in the order in which it said so. Prints one line
+ * of the records that the guest has reported as synced, in the order of the reports. Prints one line
  *
  *     reported=N last=N disk_last=N missing=N stale=N
  *
- * missing: reported, but not on the disk (nor overwritten by a later record, as the slots are used in turn).
- * stale: reported again or after a later one, which a guest does only if it was started from an old disk.
- * The status is 1 when either is not 0.
+ * missing: reported, but not on the disk, and not overwritten by a later record of the same slot.
+ * stale: reported a second time, or after a later one, as a guest does that was started from an old disk.
+ * The exit status is 1 if either is not 0.
  */
 #include "record.h"
 #include <stdlib.h>

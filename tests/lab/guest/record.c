@@ -1,7 +1,7 @@
 /*
- * record ID RATE [FILE]: writes numbered records to /dev/vda or FILE, RATE a second, and says "rec N" only when record
- * N is synced. It goes on where the disk's last record ends ("rec-start N" names the first one). SIGTERM ends it
- * between two writes.
+ * record ID RATE [FILE]: writes RATE numbered records a second to /dev/vda or FILE, and prints "rec N" once record N is
+ * synced. It goes on after the last record on the disk ("rec-start N" names the first one that it writes). SIGTERM ends
+ * it between two writes.
  */
 #define _GNU_SOURCE
 #include "record.h"

@@ -2,7 +2,7 @@
  * The records on a guest's disk, as the guest writes them and the checker on the host expects them.
  *
  * Record N (from 1) is a block of 4 KiB at RECORD_START + (N - 1) % RECORD_SLOTS * 4096. Every byte of it follows
- * from the guest's id and N, so that a torn or stale block is told from a good one.
+ * from the guest's id and N, so that torn and stale blocks are recognised.
  */
 #ifndef LAB_RECORD_H
 #define LAB_RECORD_H
@@ -33,7 +33,7 @@ static inline void record_fill(unsigned char block[RECORD_SIZE], uint64_t id, ui
 		 (unsigned long long)id);
 }
 
-/* The number of the record in a block, 0 when it holds no whole record of that guest. */
+/* The number of the record in a block; 0 if the block holds no complete record of that guest. */
 static inline uint64_t record_number(const unsigned char block[RECORD_SIZE], uint64_t id)
 {
 	unsigned char good[RECORD_SIZE];

@@ -1,9 +1,9 @@
 /*
- * switch: two processes that take turns every four milliseconds.
+ * switch: switches between two processes every four milliseconds, as a work-around for a fault of QEMU's TCG.
  *
- * QEMU's TCG (up to 8.2) forgets to look for writes again where it has just noted large aligned ranges of memory as sent: what the
- * guest writes there until its TLB is emptied does not cross in a live migration, and its kernel panics on the target. A change of
- * address spaces empties the TLB. Real guests run under KVM, which has no such fault.
+ * After TCG (up to 8.2) has marked a large aligned range of memory as sent, it does not notice what the guest writes
+ * there until its TLB is flushed. Those writes are missing on the target of a live migration, and the guest's kernel
+ * panics there. A switch of address spaces flushes the TLB. Real guests run under KVM, which has no such fault.
  */
 #define _GNU_SOURCE
 #include <time.h>

@@ -4,8 +4,8 @@
  *     tick BOOT N UPTIME
  *
  * BOOT are the first eight digits of the kernel's boot id ("tick container": of a random number), N counts from 1,
- * UPTIME is in seconds. The uptime stands still while the guest is paused; what shows the gap is the stamp that the
- * recorder on the host puts before the line.
+ * UPTIME is in seconds. The uptime stops while the guest is paused; the stamp that the recorder on the host puts before
+ * the line shows the gap.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 				   now.tv_nsec / 1000000);
 		if (write(STDOUT_FILENO, line, (size_t)len) < 0)
 			return 1;
-		/* A guest that was starved does not catch up in a burst. */
+		/* A guest that got no CPU time does not catch up with a burst of ticks. */
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		next.tv_nsec += PERIOD_NS;
 		if (next.tv_nsec >= 1000000000) {

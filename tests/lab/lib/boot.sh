@@ -1,7 +1,7 @@
 #!/bin/bash
 # What a machine of the lab does when it is switched on; it is copied into the machine, where tini runs it.
-# systemd's part is played here: the order is network, sshd, virtlogd, what vmmigrate does at boot, libvirtd (which
-# starts the guests that are marked so), containers.
+# It does what systemd would do, in this order: network, sshd, virtlogd, what vmmigrate does at boot, libvirtd (which
+# starts guests with autostart), containers.
 
 set -u
 shopt -s extglob
@@ -12,15 +12,15 @@ network() {
     ip link set lo up
     ip link set eth1 up
     ip address add "$ADDRESS1/24" dev eth1
-    # The usual bridge: it has the node's address, guests plug into it.
+    # The usual bridge: it has the node's address, and guests are connected to it.
     ip link add vmbr0 address "$(cat /sys/class/net/eth0/address)" type bridge forward_delay 0 stp_state 0
     ip link set eth0 master vmbr0 up
     ip link set vmbr0 up
     ip address add "$ADDRESS0/24" dev vmbr0
 }
 
-# units BEFORE|AFTER: the oneshot units of the installed vmmigrate package that systemd would run before libvirtd
-# (which is before any guest is started), or after it.
+# units BEFORE|AFTER: runs the oneshot units of the installed vmmigrate package that systemd would run before libvirtd
+# (and so before any guest is started), or after it.
 units() {
     local unit
     for unit in /lib/systemd/system/vmmigrate*.service; do
@@ -39,7 +39,7 @@ run_units() {
     local unit line
     for unit in $(units "$1"); do
         while read -r line; do
-            # The prefixes that systemd knows (-, @, :, +, !) say nothing to a shell.
+            # A shell does not know the prefixes of systemd (-, @, :, +, !).
             line=${line#ExecStart=}
             line=${line##*([-@:+!])}
             echo "$unit: $line"

@@ -15,7 +15,7 @@ cgroup_of() {
     echo "$(cgroup_mount)/vmmigrate-lab-$LAB/$1"
 }
 
-# cgroup_enter MACHINE: puts the calling process there.
+# cgroup_enter MACHINE: puts the calling process into the machine's cgroup.
 cgroup_enter() {
     local dir
     dir=$(cgroup_of "$1")

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The two nodes become a cluster by the command that an administrator would type on each of them.
+# Joins the two nodes, with the command that an administrator would type on each of them.
 
 # lab join
 verb_join() {

@@ -1,16 +1,16 @@
 # shellcheck shell=bash disable=SC2034
-# Names, places and words that every part of the lab uses.
+# Names, paths and functions that every part of the lab uses.
 
 LAB=${LAB:-default}
 NODES=(node1 node2)              # the cluster
 MACHINES=(node1 node2 store)     # everything that boots
 
-# What lives while the lab is up; what lies on real disk meanwhile; what is kept for the next lab.
+# Directories: in memory while the lab is up; on disk while the lab is up; the cache for the next lab.
 RUN=/run/vmmigrate-lab/$LAB
 DISK=${VMMIGRATE_LAB_DISK:-/var/lib/vmmigrate-lab}/$LAB
 CACHE=${VMMIGRATE_LAB_CACHE:-/var/cache/vmmigrate-lab}
 
-# Seen only in the lab's own mount namespace: a tmpfs with the roots' upper layers and the serial logs.
+# A tmpfs in the lab's own mount namespace, with the upper layers of the roots and the serial logs.
 FS=$RUN/fs
 
 die() {
@@ -22,7 +22,7 @@ note() {
     [ -n "${LAB_QUIET:-}" ] || echo "$*" >&2
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds, asked ten times a second: more often costs more than it gains.
+# wait_for SECONDS COMMAND...: runs it ten times a second until it succeeds.
 wait_for() {
     local tries=$(($1 * 10))
     shift
@@ -52,13 +52,13 @@ check_id() {
     [[ $1 =~ ^[1-9][0-9]{0,8}$ ]] || die "'$1' is no guest id"
 }
 
-# One lab command at a time changes what is up. Children that stay must be started with 9>&-.
+# Only one lab command at a time may change what is up. Child processes that stay must be started with 9>&-.
 lock_lab() {
     local file=${RUN%/*}/.$LAB.lock
     while :; do
         mkdir -p "${RUN%/*}"
         exec 9>"$file" && flock 9
-        # "down" removes the file; who waited on the old one locks again.
+        # "down" removes the file; a command that has waited for the old file locks the new one.
         [ ! "$file" -ef /proc/self/fd/9 ] || break
     done
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# A machine's own files, written into the upper layer of its root once, before it is switched on for the first time.
+# A machine's own files, written once into the upper layer of its root, before it boots for the first time.
 
-# Host and bootstrap keys, made outside, as every machine must know all the public ones.
+# Host and bootstrap keys are made outside of the machines, since every machine has to know all public keys.
 make_keys() {
     local m
     mkdir -p "$RUN/keys"
@@ -25,7 +25,7 @@ write() {
     chmod "${2:-644}" "$upper$1"
 }
 
-# erase FILE: the machine does not have what the machine below has.
+# erase FILE: hides a file of this machine's root.
 erase() {
     [ -e "$1" ] || [ -L "$1" ] || return 0
     mkdir -p "${upper}${1%/*}"
@@ -49,7 +49,7 @@ configure_machine() {
         done
     } | write /etc/hosts
     write /usr/sbin/policy-rc.d 755 <<<$'#!/bin/sh\nexit 101'
-    # The index of manual pages would be built anew at each installation, which takes longer than all the rest of it.
+    # Otherwise each installation rebuilds the index of manual pages, which takes longer than everything else.
     erase /var/lib/man-db/auto-update
 
     known_hosts | write /etc/ssh/ssh_known_hosts
@@ -59,7 +59,7 @@ configure_machine() {
     done
     write /etc/ssh/ssh_host_ed25519_key 600 <"$RUN/keys/host-$machine"
     write /etc/ssh/ssh_host_ed25519_key.pub <"$RUN/keys/host-$machine.pub"
-    # Those who may log in for the first time, so that "vmmigrate node add" can install its own key.
+    # The bootstrap keys may log in, so that "vmmigrate node add" can install its own key.
     for m in "${NODES[@]}"; do
         cat "$RUN/keys/root-$m.pub"
     done >"$DISK/$machine/root/.ssh/authorized_keys"
@@ -85,7 +85,7 @@ configure_node() {
         echo 'cgroup_controllers = []'
         echo 'namespaces = []'
     } | write /etc/libvirt/qemu.conf 600
-    # The recorder follows a guest's serial log; it must not be rolled over.
+    # The recorder follows a guest's serial log, so the log must not be rotated.
     {
         cat /etc/libvirt/virtlogd.conf
         echo 'max_size = 0'
@@ -99,7 +99,7 @@ configure_store() {
     write /usr/lib/vmmigrate-lab/gluster 755 <"$LAB_DIR/lib/gluster.sh"
 }
 
-# In the lab's mount namespace, where the upper layers can be seen.
+# Runs in the lab's mount namespace, where the upper layers are.
 verb__configure() {
     local m QEMU_USER=$1
     make_keys

@@ -2,7 +2,7 @@
 # Containers: LXC's busybox template with our two programs in it. They tick and write records like the VMs: the ticks
 # go to the container's console log, the records to /records in its root.
 
-# What a copy of a tree gets wrong first. Runs in the node.
+# What copies of trees get wrong first. Runs in the node.
 container_odd() {
     local at=$1/odd
     mkdir "$at"
@@ -36,7 +36,7 @@ container_odd() {
     chmod 0 "$at/closed"
 }
 
-# container_odd_list ROOT: all of that as text, for a comparison after a migration. Runs in the node.
+# container_odd_list ROOT: all of that as text, to be compared after a migration. Runs in the node.
 container_odd_list() {
     cd "$1/odd" || return
     find . -mindepth 1 ! -type d -printf '%P %y %m %U:%G %n %s %T@ %l\n' | LC_ALL=C sort
@@ -47,7 +47,7 @@ container_odd_list() {
     find . ! -type l -print0 | LC_ALL=C sort -z | xargs -0 getfattr -d -m -
 }
 
-# Its root's ids are 100000 and more of the node's. The kernel mounts /proc for it only where one is seen that nothing is mounted on.
+# The ids of its root begin at 100000 on the node. The kernel lets it mount /proc only if there is one without anything mounted in it.
 container_unprivileged() {
     find "$1/rootfs" -depth -exec chown -h 100000:100000 {} +
     chmod 755 "$1"
@@ -79,10 +79,10 @@ container_make() {
         echo 'console::once:/bin/tick container'
         [ "$records" = 0 ] || echo "console::once:/bin/record $id $records /records"
     } >"$root/etc/inittab"
-    # There is nobody who answers.
+    # No DHCP server answers.
     sed -i '/udhcpc/d' "$root/etc/init.d/rcS"
     truncate --size 17M "$root/records"
-    # busybox' init does nothing on SIGCONT.
+    # busybox' init ignores SIGCONT.
     [ -z "$deaf" ] || sed -i 's/^lxc.signal.halt.*/lxc.signal.halt = SIGCONT/' "$config"
     [ -z "$odd" ] || container_odd "$root"
     [ "$data" = 0 ] || {
@@ -134,7 +134,7 @@ verb_container() {
     [ -z "$start" ] || node_exec "$node" lxc-start -n "$id"
 }
 
-# lab odd NODE ID: what a container of --odd holds of oddities, as text; the same before and after a migration.
+# lab odd NODE ID: the odd tree of a container made with --odd, as text; it must be the same before and after a migration.
 verb_odd() {
     [ $# -eq 2 ] || die "usage: lab odd NODE ID"
     check_node "$1"

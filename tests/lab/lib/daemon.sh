@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# libvirtd of a node, started and stopped as an administrator or a crash does it. Guests go on meanwhile.
+# Starts and stops libvirtd of a node, as an administrator or a crash would. Guests go on running.
 
 daemon_pid() {
     node_exec "$1" pidof -s "$2"

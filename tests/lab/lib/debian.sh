@@ -1,8 +1,7 @@
 # shellcheck shell=bash
-# A container of Debian's own: a root made by debootstrap from the machine's package mirror, with systemd in it. It is made once and
-# kept in the cache.
+# A Debian container: its root, with systemd, is made by debootstrap from this machine's package mirror, once, and kept in the cache.
 
-# The first of the machine's own sources: "URI CODENAME".
+# The first package source of this machine: "URI CODENAME".
 debian_source() {
     apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | head -n 1
 }
@@ -36,7 +35,7 @@ debian_build() {
     ) 8>"$CACHE/.lock" || die "the Debian root cannot be made"
 }
 
-# Runs in the node: Debian in place of the busybox root of a container that container_make has made; its tar comes on stdin.
+# Runs in the node: replaces the busybox root of a container that container_make has made with Debian, whose tar comes on stdin.
 container_debian() {
     local id=$1 records=$2 root=/var/lib/lxc/$1/rootfs config=/var/lib/lxc/$1/config name
     mv "$root/records" "$root/bin/tick" "$root/bin/record" "/var/lib/lxc/$id"
@@ -53,7 +52,7 @@ container_debian() {
     done
 }
 
-# What it says goes to the console, where the lab listens.
+# Its output goes to the console, which the lab records.
 debian_service() {
     local root=$1 name=$2
     shift 2

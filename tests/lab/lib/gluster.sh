@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs in the store: glusterd, and at the first time the volume "shared" of one brick.
+# Runs in the store: starts glusterd; the first time it makes the volume "shared" with one brick.
 set -eu
 pgrep -x glusterd >/dev/null || glusterd
 tries=500

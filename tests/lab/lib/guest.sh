@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Guests: virtual machines of our own small system, defined through libvirt as an administrator would.
+# Guests: virtual machines that run our own small system, defined through libvirt as an administrator would.
 
 GUEST_NS=https://vmmigrate.org/xmlns/1
 
@@ -37,7 +37,7 @@ guest_options() {
     esac
 }
 
-# The path of the guest's image on the node, for kinds of disk that have one.
+# The path of the guest's image on the node, if its kind of disk has one.
 guest_image_path() {
     local ending=img
     [ "$format" = raw ] || ending=$format
@@ -128,7 +128,7 @@ guest_image_make() {
     truncate --size "$size" "$file"
     [ "$data" = 0 ] || head -c "${data}M" /dev/urandom |
         tee >(dd of="$file" bs=1M seek=32 conv=notrunc iflag=fullblock status=none) | sha256sum | cut -d' ' -f1
-    # The process that tee feeds is not waited for otherwise.
+    # Waits for the process that tee writes to.
     wait
     if [ "$format" != raw ]; then
         qemu-img convert -q -f raw -O "$format" "$file" "$file.new"
@@ -161,7 +161,7 @@ guest_note() {
     echo "$2" >"$RUN/guests/$1"
 }
 
-# lab tell ID off|reboot: over the guest's network, wherever it is.
+# lab tell ID off|reboot: sent over the guest's network, on whichever node it runs.
 verb_tell() {
     [ $# -eq 2 ] || die "usage: lab tell ID off|reboot"
     check_id "$1"

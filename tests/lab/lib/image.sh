@@ -45,7 +45,7 @@ image_make() {
     done
     cp /bin/busybox "$root/bin/busybox"
     install -m 755 "$LAB_DIR/guest/init" "$root/init"
-    install -m 755 "$LAB_DIR/guest/told" "$root/bin/told"
+    install -m 755 "$LAB_DIR/guest/power-request" "$root/bin/power-request"
     install -m 755 "$LAB_DIR/guest/power-button" "$root/etc/acpi/PWRF/00000080"
     for name in "${IMAGE_MODULES[@]}"; do
         modprobe --set-version "$kernel" --show-depends "$name"
@@ -60,13 +60,13 @@ image_make() {
     (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) | gzip -1 >"$work/out/initrd"
 }
 
-# image_install: the copy of the machine that is being configured.
+# image_install: copies them to the machine that is being configured.
 image_install() {
     local cache
     cache=$(image_cache)
     write "$IMAGE_DIR/vmmigrate-lab-vmlinuz" <"$cache/vmlinuz"
     write "$IMAGE_DIR/vmmigrate-lab-initrd" <"$cache/initrd"
-    # What containers run.
+    # The programs for containers.
     write "$IMAGE_DIR/vmmigrate-lab-tick" 755 <"$cache/tick"
     write "$IMAGE_DIR/vmmigrate-lab-record" 755 <"$cache/record"
 }

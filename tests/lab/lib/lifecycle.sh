@@ -2,7 +2,7 @@
 # up, down, status.
 
 # lab up [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster]
-# What concerns the making of the lab is ignored for one that is up.
+# Options about making the lab are ignored if it is up already.
 verb_up() {
     local m QEMU_USER=root images="" size=4G gluster=""
     while [ $# -gt 0 ]; do
@@ -33,8 +33,8 @@ verb_up() {
     [ -z "$gluster" ] || gluster_up
 }
 
-# images_make TYPE SIZE: a filesystem of each node's own for /var/lib/libvirt/images, where reflinks or a full disk
-# matter.
+# images_make TYPE SIZE: gives each node a filesystem of its own for /var/lib/libvirt/images, for tests of reflinks or of a
+# full disk.
 images_make() {
     local node file
     [ -n "$1" ] || return 0
@@ -46,7 +46,7 @@ images_make() {
     done
 }
 
-# What a lab leaves on the machine outside its namespaces.
+# Removes what the lab has on this machine outside of its namespaces.
 remains_remove() {
     rm -rf "$RUN" "$DISK"
     wait_for 5 cgroup_remove "" || die "its cgroups cannot be removed"
@@ -69,7 +69,7 @@ verb_down() {
     rmdir "${RUN%/*}" 2>/dev/null || true
 }
 
-# Loop devices are the machine's, not a namespace's.
+# Loop devices belong to the whole machine, not to a namespace.
 loops_detach() {
     local loop file
     while read -r loop file; do

@@ -1,5 +1,5 @@
 #!/bin/bash
-# lun FILE: offers /srv/luns/NUMBER as the iSCSI target of guest NUMBER. Runs in the store.
+# lun FILE: exports /srv/luns/NUMBER as the iSCSI target of guest NUMBER. Runs in the store.
 set -eu
 id=${1##*/}
 tgtadm --lld iscsi --op new --mode target --tid "$id" --targetname "iqn.2026-01.org.vmmigrate.lab:vm$id"

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# The cables: each machine has eth0 (10.77.0.0/24, the guests' and ssh's network) and eth1 (10.78.0.0/24, the
-# migration network), plugged into the switches sw0 and sw1.
+# The network: each machine has eth0 (10.77.0.0/24, for guests and ssh) and eth1 (10.78.0.0/24, the migration network),
+# connected to the bridges sw0 and sw1.
 
 port_of() {
     echo "$1-$2"
 }
 
-# net_plug MACHINE PID: cables for a machine that has just been switched on.
+# net_plug MACHINE PID: connects a machine that has just been switched on.
 net_plug() {
     local net port
     for net in 0 1; do
@@ -29,7 +29,7 @@ net_unplug() {
     done
 }
 
-# net_link_state MACHINE up|down|drop: down takes the carrier away, drop loses every packet in silence.
+# net_link_state MACHINE up|down|drop: down removes the carrier, drop loses every packet silently.
 net_link_state() {
     local net port
     for net in 0 1; do
@@ -48,7 +48,7 @@ net_link_state() {
     done
 }
 
-# net_link_rate MACHINE RATE|none: both directions, each cable by itself.
+# net_link_rate MACHINE RATE|none: limits both directions, each device by itself.
 net_link_rate() {
     local net pid
     pid=$(node_pid "$1") || die "$1 is off"
@@ -75,7 +75,7 @@ verb_link() {
         up | down | drop)
             net_link_state "$1" "$2"
             echo "$2" >"$RUN/$1.link"
-            # The kernel tells the node's bridge of a carrier with a delay of up to a second.
+            # The node's bridge learns of the carrier up to a second later.
             [ "$2" != up ] || ! node_pid "$1" >/dev/null || wait_for 5 net_node_sees "$1" up || die "$1 does not see its link"
             [ "$2" != down ] || ! node_pid "$1" >/dev/null || wait_for 5 net_node_sees "$1" down || true
             ;;

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# A machine of the lab: switched on, joined, cut off from power.
+# Machines of the lab: power on, power off, running commands.
 #
 # Its root is an overlay of this machine's root with the upper layer in the lab's tmpfs; it has all namespaces of
-# its own, its own /dev (without kvm, which the lab must not use), /sys, cgroup root, and tini as PID 1.
+# its own, its own /dev (without kvm, which the lab must not use), /sys and cgroup root, and tini as PID 1.
 
-# Where a machine's bulk lies on real disk, because O_DIRECT fails on tmpfs: "name:place in the machine".
+# Directories of a machine that are on disk, since O_DIRECT fails on tmpfs: "name:path in the machine".
 disk_places() {
     case $1 in
         store) echo root:/root luns:/srv/luns brick:/srv/brick ;;
@@ -20,14 +20,14 @@ verb__node() {
     echo "$pid" >"$RUN/$machine.started"
     mount --make-rprivate /
     mkdir -p "$root" "$FS/$machine/work"
-    # A dead predecessor's mount of the same layers may take a moment to go.
+    # The mount of the same layers before the last power cut may take a moment to go away.
     local tries=100
     until mount -t overlay -o "lowerdir=/,upperdir=$FS/$machine/upper,workdir=$FS/$machine/work" "lab-$machine" "$root"; do
         ((tries-- > 0))
         sleep 0.05
     done
     mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
-    # Each time that it is switched on is a boot of its own.
+    # Each power-on has a boot id of its own.
     cat /proc/sys/kernel/random/uuid >"$FS/$machine/boot_id"
     mount --bind "$FS/$machine/boot_id" "$root/proc/sys/kernel/random/boot_id"
     mount -o remount,bind,ro "$root/proc/sys/kernel/random/boot_id"
@@ -48,7 +48,7 @@ verb__node() {
     fi
     chmod 700 "$root/root"
     mount --bind "$FS/$machine/serial" "$root/var/log/vmmigrate-lab"
-    # The other machines' disks and the lab's own state are none of this one's business.
+    # Hides the other machines' disks and the lab's own state.
     mount -t tmpfs -o ro,size=4k tmpfs "$root${DISK%/*}"
     hostname "$machine"
     until [ -e "$root/sys/class/net/eth0" ] && [ -e "$root/sys/class/net/eth1" ]; do
@@ -75,7 +75,7 @@ node_devices() {
         IFS=: read -r name maj min <<<"$name"
         mknod -m 666 "$dev/$name" c "$maj" "$min"
     done
-    # Those whose numbers are not fixed, or that a kernel may lack, as the machine has them.
+    # Devices whose numbers are not fixed, or that a kernel may lack, are copied from this machine.
     for name in fuse net/tun loop-control userfaultfd; do
         [ -e "/dev/$name" ] && cp -a "/dev/$name" "$dev/$name"
     done
@@ -91,7 +91,7 @@ node_pid() {
     noted_process "$RUN/$1"
 }
 
-# node_on MACHINE: switches it on; does not wait for the boot to be done.
+# node_on MACHINE: switches it on; does not wait until it has booted.
 node_on() {
     local machine=$1 pid
     node_pid "$machine" >/dev/null && return
@@ -118,14 +118,14 @@ node_wait() {
     wait_for 60 node_booted "$1" || die "$1 does not come up: $(cat "/proc/$(node_pid "$1")/root/var/log/boot.log")"
 }
 
-# node_off MACHINE: what a power cut leaves: /etc, /var and the disks.
+# node_off MACHINE: power cut; /etc, /var and the disks stay.
 node_off() {
     end_process "$RUN/$1"
     net_unplug "$1"
     wait_for 5 cgroup_remove "$1" || true
 }
 
-# node_exec MACHINE COMMAND...: replaces the calling (sub)shell, if it is one.
+# node_exec MACHINE COMMAND...: runs it there; replaces the calling (sub)shell.
 node_exec() {
     local machine=$1 pid
     shift
@@ -138,7 +138,7 @@ node_exec() {
     ) 9>&-
 }
 
-# lab exec MACHINE COMMAND...: as root, no shell between; the exit status is the command's.
+# lab exec MACHINE COMMAND...: runs it as root, without a shell; the exit status is the command's.
 verb_exec() {
     [ $# -ge 2 ] || die "usage: lab exec MACHINE COMMAND..."
     check_machine "$1"
@@ -160,7 +160,7 @@ verb_kill() {
     node_off "$1"
 }
 
-# lab boot MACHINE: power on; returns when the boot is done.
+# lab boot MACHINE: power on; returns when it has booted.
 verb_boot() {
     [ $# -eq 1 ] || die "usage: lab boot MACHINE"
     check_machine "$1"

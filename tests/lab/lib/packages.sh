@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# Packages of Debian's that the machine needs, and ours that the nodes get.
+# Debian packages that this machine needs, and our packages for the nodes.
 
-# packages_in [SECTION...]: the names in those sections of the list, or in all.
+# packages_in [SECTION...]: the names in those sections of the list, or in all sections.
 packages_in() {
     awk -v want=" $* " '
         /^\[/ { on = want == "  " || index(want, " " substr($0, 2, length($0) - 2) " "); next }
         on && NF && !/^#/ && !seen[$1]++ { print $1 }' "$LAB_DIR/packages"
 }
 
-# Without starting any of the services that the packages bring.
+# Services of the packages are not started.
 packages_install() {
     local policy=/usr/sbin/policy-rc.d ours=""
     if [ ! -e "$policy" ]; then
@@ -41,7 +41,7 @@ verb_setup() {
     packages_install "${missing[@]}" || die "the packages cannot be installed"
 }
 
-# lab install FILE.deb...: on both nodes, by dpkg, as an administrator would.
+# lab install FILE.deb...: installs them on both nodes with dpkg, as an administrator would.
 verb_install() {
     local node file names=()
     [ $# -gt 0 ] || die "usage: lab install FILE.deb..."
@@ -54,7 +54,7 @@ verb_install() {
         cp "$@" "$DISK/$node/root/packages/"
         node_exec "$node" env DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io -i "${names[@]}" >"$RUN/$node.dpkg" 2>&1 ||
             die "$node: dpkg: $(<"$RUN/$node.dpkg")"
-        # The hooks of libvirt are looked for when the daemon starts.
+        # libvirtd looks for its hooks only when it starts.
         daemon_restart "$node" libvirtd
     done
 }

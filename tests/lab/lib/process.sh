@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Process ids that outlive a command of ours: kept in a file with the start time, so that a number that
-# was given to someone else meanwhile is never taken for ours.
+# Process ids that are kept longer than one lab command runs: in a file with the start time, so that another process
+# that has got the same number meanwhile is not taken for ours.
 
 start_time() {
     local stat

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What a guest's disk holds against what the guest said it had synced.
+# Compares the records on a guest's disk with those that the guest has reported as synced.
 
-# The volume of the guest as the node's definition has it, in a form that qemu-img opens: "FORMAT SOURCE".
+# The guest's volume from its definition on the node, as qemu-img opens it: "FORMAT SOURCE".
 guest_volume() {
     local node=$1 id=$2 name type source
     if [ -e "$RUN/guests/$id.container" ]; then
@@ -19,7 +19,7 @@ guest_volume() {
     esac
 }
 
-# volume_read NODE FORMAT SOURCE FROM_MIB MIB FILE: into a file of the node's.
+# volume_read NODE FORMAT SOURCE FROM_MIB MIB FILE: copies a part of the volume into a file on the node.
 volume_read() {
     node_exec "$1" qemu-img dd -U -f "$2" -O raw bs=1M skip="$4" count="$(($4 + $5))" if="$3" of="$6" 2>&1 ||
         die "$3 cannot be read on $1"
@@ -36,7 +36,7 @@ verb_records() {
     else
         read -r format source < <(guest_volume "$node" "$id")
     fi
-    # First what was said, then the disk: what is written meanwhile does no harm.
+    # Reads the reports before the disk, so that records written meanwhile do no harm.
     said=$(serial_log "$id" | awk '$3 == "rec" && $4 > 0 { print $4 }')
     volume_read "$node" "$format" "$source" "$skip" 16 /root/.records
     "$(image_cache)/check-records" "$id" "$DISK/$node/root/.records" <<<"$said" || status=$?

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# The lab's own space: one process that holds a mount, network, pid, uts and ipc namespace. The switches, the
-# tmpfs, the recorders and (in pid namespaces below it) the nodes live there. When it is killed, nothing is left.
+# The lab's namespaces: one process holds a mount, network, pid, uts and ipc namespace. The bridges, the tmpfs, the
+# recorders and (in pid namespaces below it) the nodes are in them. When the process is killed, nothing is left.
 
-# Runs as the first process of the new namespaces; /proc is still the machine's, so the pid is the outer one.
+# Runs as the first process of the new namespaces; /proc is still this machine's, so the pid is the one outside.
 verb__space() {
     local pid
     read -r pid _ </proc/self/stat
@@ -19,7 +19,7 @@ verb__space() {
     exec tini -s -g -- sleep infinity
 }
 
-# The machines' loop devices, made once and copied to each: a process a device is what would take most of a boot.
+# The device nodes of loop devices, made once and copied to each machine: mknod for each would take most of a boot's time.
 space_loops() {
     local i
     mkdir "$FS/loops"
@@ -41,14 +41,14 @@ space_up() {
     note_process "$RUN/space" "$(<"$RUN/space.started")"
 }
 
-# in_space COMMAND...: in the lab's mount and network namespace, seeing the machine's processes.
+# in_space COMMAND...: runs it in the lab's mount and network namespaces; it sees the processes of this machine.
 in_space() {
     local pid
     pid=$(space_pid) || die "the lab '$LAB' is not up"
     nsenter --target "$pid" --mount --net -- "$@"
 }
 
-# space_spawn LOG COMMAND...: a process that stays until the lab goes down.
+# space_spawn LOG COMMAND...: starts a process that runs until the lab goes down.
 space_spawn() {
     local log=$1 pid
     shift

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The store: iSCSI is always there, GlusterFS when it is asked for (lab up --gluster, lab gluster, or a guest on it).
+# The storage node: iSCSI is always there, GlusterFS on request (lab up --gluster, lab gluster, or a guest on it).
 
 gluster_mounted() {
     node_exec "$1" mountpoint -q /mnt/shared

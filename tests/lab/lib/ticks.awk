@@ -1,5 +1,6 @@
 # Reads "STAMP NODE tick BOOT N UPTIME" in the order of the stamps; prints one line "key=value ...".
-# Fails when the guest rewound, ran on two nodes at once, or (with max_gap) stood still longer than max_gap ms.
+# Fails if ticks came again in the same boot, if the guest ran on two nodes at once, or (with max_gap) if it stopped for longer than
+# max_gap ms.
 
 $3 == "tick" && NF == 6 && $1 >= since {
     count++
@@ -10,7 +11,7 @@ $3 == "tick" && NF == 6 && $1 >= since {
             stood = boot == $4 ? gap - ($6 - uptime) : gap
         }
         if ($4 != boot) { boots++; if (gap > restart) restart = gap }
-        # The same boot may be seen on one node after the other, never go back.
+        # In one boot, the count of ticks never goes back, on whichever node.
         if ($4 in last && $5 <= last[$4]) rewinds++
         if ($2 != node) {
             moves++; path = path ">" $2

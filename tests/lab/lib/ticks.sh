@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# What the guests say on their serial lines, and what it proves.
+# What the guests print on their serial lines, and what that proves.
 #
 # libvirt writes a guest's serial line into a file on the node that runs it. A recorder outside of the nodes follows
-# that file on every node, stamps each line with this machine's clock the moment it arrives, and appends it to one
+# that file on every node, stamps each line with this machine's clock when it arrives, and appends it to one
 # log for the guest, RUN/ticks/ID:   SECONDS NODE LINE
-# The guest's own clock cannot show a downtime, as it stands still with the guest. The recorder lives with the lab,
-# not with a node, so it goes on over power cuts.
+# The guest's own clock cannot show a downtime, since it stops with the guest. The recorder belongs to the lab, not to a
+# node, so it goes on when a node loses power.
 
 # verb__recorder NODE ID: runs in the lab's namespaces.
 verb__recorder() {
@@ -22,7 +22,7 @@ recorder_start() {
     [ -e "$RUN/ticks/$1" ] && return
     : >"$RUN/ticks/$1"
     for node in "${NODES[@]}"; do
-        # tail hears of a change at once only when the file is there from the start.
+        # tail notices changes at once only if the file exists when it starts.
         in_space touch "$FS/$node/serial/$1.log"
         space_spawn "$RUN/recorder.log" "$LAB_DIR/lab" _recorder "$node" "$1"
     done
@@ -31,11 +31,11 @@ recorder_start() {
 serial_log() {
     check_id "$1"
     [ -e "$RUN/ticks/$1" ] || die "guest $1 was never made in lab '$LAB'"
-    # A recorder's line may still be on its way.
+    # The recorder may not have written its last line yet.
     sort -n -k 1,1 "$RUN/ticks/$1"
 }
 
-# lab serial ID [--follow]: the stamped log itself.
+# lab serial ID [--follow]: the stamped log.
 verb_serial() {
     [ $# -ge 1 ] || die "usage: lab serial ID [--follow]"
     if [ "${2:-}" = --follow ]; then

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Run by run.sh inside its overlay: installs, upgrades, refuses to be removed, is removed and purged.
+# Run by run.sh inside its overlay: the packages are installed and upgraded; removal is refused during a migration; then they are
+# removed and purged.
 set -eu
 cd /tmp
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
@@ -27,21 +28,21 @@ gone()
 guard=/etc/libvirt/hooks/qemu.d/vmmigrate
 task=/var/lib/vmmigrate/tasks/node1-1-5f
 
-# A running libvirtd is to be told of, where there is no systemd.
+# Without systemd, the installation says that a running libvirtd has to be restarted.
 mkdir -p /opt/libvirtd
 cp /bin/sleep /opt/libvirtd/libvirtd
 /opt/libvirtd/libvirtd 1000 &
 daemon=$!
 dpkg -i vmmigrate_*.deb vmmigrate-dev_*.deb >install.log 2>&1 || fail "$(cat install.log)"
 kill $daemon
-grep -q 'restart libvirtd' install.log || fail "nothing is said of libvirtd: $(cat install.log)"
+grep -q 'restart libvirtd' install.log || fail "libvirtd is not mentioned: $(cat install.log)"
 there /usr/bin/vmmigrate /usr/lib/vmmigrate/vmmigrate.so /usr/share/man/man5/vmmigrate.conf.5.gz
 [ "$(stat -c %a /var/lib/vmmigrate)" = 700 ] || fail "others may read /var/lib/vmmigrate"
 if [ ! -f $guard ] || [ -L $guard ] || [ ! -x $guard ]; then
 	fail "the guard is no executable file"
 fi
 gone /etc/libvirt/hooks/.vmmigrate.new
-$guard web start begin - </dev/null || fail "the guard refuses what is no prepare"
+$guard web start begin - </dev/null || fail "the guard refuses another operation than prepare"
 vmmigrate version >version.log || fail "$(cat version.log)"
 grep -q '^engine' version.log
 vmmigrate --help | grep -q -- --online
@@ -54,13 +55,13 @@ gcc -std=c99 -Wall -Werror @flags -c header.c
 ! command -v g++ >/dev/null || g++ -Wall -Werror @flags -c -x c++ header.c
 [ "$(pkg-config --variable=plugin vmmigrate-plugin)" = /usr/lib/vmmigrate/vmmigrate.so ]
 
-# An upgrade renews the guard, and needs no restart for it.
+# An upgrade replaces the guard, and asks for no restart.
 echo old >$guard
 dpkg -i vmmigrate_*.deb >install.log 2>&1
-cmp -s $guard /usr/lib/vmmigrate/libvirt-guard || fail "the guard is not renewed"
+cmp -s $guard /usr/lib/vmmigrate/libvirt-guard || fail "the guard is not replaced"
 ! grep -q restart install.log || fail "an upgrade asks for a restart"
 
-# While a migration is not over, the package stays: one that began here, one of another node that holds a guest here.
+# The package cannot be removed while a task of this node is not settled, or a task of another node has locked a guest here.
 mkdir -p $task /var/lib/vmmigrate/guests
 touch $task/journal
 ! dpkg -r vmmigrate >remove.log 2>&1 || fail "removed in the middle of a task"
@@ -78,7 +79,7 @@ dpkg -r vmmigrate vmmigrate-dev >remove.log 2>&1 || fail "$(cat remove.log)"
 gone $guard /usr/bin/vmmigrate /usr/lib/vmmigrate
 there /var/lib/vmmigrate/guests/qemu-100
 
-# A purge leaves nothing but what the administrator has made.
+# A purge leaves only what the administrator has made.
 mkdir -p /root/.ssh /etc/vmmigrate/hooks.d/pre-migrate.d
 cat >/root/.ssh/authorized_keys <<'END'
 ssh-ed25519 AAAA somebody@else
@@ -89,4 +90,4 @@ dpkg -P vmmigrate >remove.log 2>&1 || fail "$(cat remove.log)"
 gone /var/lib/vmmigrate /etc/vmmigrate/vmmigrate.conf /etc/vmmigrate/id_vmmigrate
 there /etc/vmmigrate/hooks.d/pre-migrate.d/10-mine
 [ "$(cat /root/.ssh/authorized_keys)" = "ssh-ed25519 AAAA somebody@else" ] || fail "authorized_keys: $(cat /root/.ssh/authorized_keys)"
-echo "the package lives and dies well"
+echo "install, upgrade, refused removal, removal and purge work"
