@@ -37,8 +37,8 @@ function scatter(peer,   fewest, text) {
     return text (peer ? sprintf("/%.0f", width("peer")) : "")
 }
 
-function row(words, place, ours, peer, theirs, ratio, spread, target, verdict) {
-    printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", words, place, ours, peer, theirs, ratio, spread, target, verdict
+function row(description, where, ours, peer, theirs, ratio, spread, target, verdict) {
+    printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", description, where, ours, peer, theirs, ratio, spread, target, verdict
 }
 
 function relation(rule, ours, theirs) {
@@ -63,41 +63,41 @@ function verdict(rule, limit,   best, worst) {
     return "**short**"
 }
 
-function judge(words, place, peer, measure, rule, limit,   ratio, target) {
+function judge(description, where, peer, measure, rule, limit,   ratio, target) {
     ratio = relation(rule, middle["ours"], middle["peer"])
     if (rule == "max")
-        row(words, place, shown(middle["ours"], measure), "", "", "", scatter(0), "≤ " limit, verdict(rule, limit))
+        row(description, where, shown(middle["ours"], measure), "", "", "", scatter(0), "≤ " limit, verdict(rule, limit))
     else if (rule == "+")
-        row(words, place, shown(middle["ours"], measure), peer, shown(middle["peer"], measure), sprintf("%+.0f ms", ratio),
+        row(description, where, shown(middle["ours"], measure), peer, shown(middle["peer"], measure), sprintf("%+.0f ms", ratio),
             scatter(1), "≤ +" limit " ms", verdict(rule, limit))
     else {
         target = rule == "~" ? "" : rule == ">=" ? "≥ " limit : "≤ " limit " ×"
-        row(words, place, shown(middle["ours"], measure), peer, shown(middle["peer"], measure),
+        row(description, where, shown(middle["ours"], measure), peer, shown(middle["peer"], measure),
             rule == "<=" ? sprintf("%.2f ×", ratio) : sprintf("%.1f", ratio), scatter(1), target, verdict(rule, limit))
     }
 }
 
 # Prints a case for every WHERE at which it was measured, compared with a peer, with nothing, or with its own first WHERE. Returns the
 # number of rows.
-function rows(what, own, peer, measure, rule, limit, words,   p, mine, first, last, seen) {
-    for (p = 1; p <= places; p++) {
-        mine = place[p] SUBSEP what SUBSEP own SUBSEP measure
+function rows(what, own, peer, measure, rule, limit, description,   p, mine, first, last, seen) {
+    for (p = 1; p <= where_count; p++) {
+        mine = where[p] SUBSEP what SUBSEP own SUBSEP measure
         if (!(mine in count)) continue
         if (rule == "growth") {
             if (!first) first = p
             last = p
             continue
         }
-        if (rule != "max" && !((place[p] SUBSEP what SUBSEP peer SUBSEP measure) in count)) continue
+        if (rule != "max" && !((where[p] SUBSEP what SUBSEP peer SUBSEP measure) in count)) continue
         summarise("ours", mine)
-        summarise("peer", place[p] SUBSEP what SUBSEP peer SUBSEP measure)
-        judge(words, place[p], peer, measure, rule, limit)
+        summarise("peer", where[p] SUBSEP what SUBSEP peer SUBSEP measure)
+        judge(description, where[p], peer, measure, rule, limit)
         seen++
     }
     if (rule != "growth" || first == last) return seen
-    summarise("ours", place[last] SUBSEP what SUBSEP own SUBSEP measure)
-    summarise("peer", place[first] SUBSEP what SUBSEP own SUBSEP measure)
-    judge(words, place[last], place[first], measure, "<=", limit)
+    summarise("ours", where[last] SUBSEP what SUBSEP own SUBSEP measure)
+    summarise("peer", where[first] SUBSEP what SUBSEP own SUBSEP measure)
+    judge(description, where[last], where[first], measure, "<=", limit)
     return 1
 }
 
@@ -107,7 +107,7 @@ file == 1 && !/^#/ { target[++targets] = $0 }
 file == 2 {
     key = $1 SUBSEP $2 SUBSEP $3 SUBSEP $4
     value[key, ++count[key]] = $5
-    if (!($1 in known)) { known[$1] = 1; place[++places] = $1 }
+    if (!($1 in known)) { known[$1] = 1; where[++where_count] = $1 }
 }
 
 END {

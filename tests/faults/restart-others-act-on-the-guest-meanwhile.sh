@@ -3,18 +3,18 @@
 # definition or takes a snapshot. The migration is undone, says what it has found, and what they did stands.
 . "$(dirname "$0")/../lab/testing.sh"
 
-# interrupted CODE-WORDS COMMAND...: a restart of guest 100 during whose first round the command is run.
+# interrupted MESSAGE COMMAND...: a restart migration of guest 100 during whose first round the command runs; it fails with that message.
 interrupted() {
-    local words=$1
+    local message=$1
     shift
     no_seeds
     begin node1 100 node2 --restart --bwlimit 8192
     until_says "precopy vda:"
     "$@"
     finish 1
-    says "$words"
+    says "$message"
     gone_from node2 100
-    settle_down
+    wait_until_clean
 }
 
 fresh_lab
@@ -28,7 +28,7 @@ as_it_was node1 100
 on node1 virsh snapshot-delete vm100 before-the-evening
 grep -q boots=1 <<<"$(lab ticks 100)" || fail "it was stopped: $(lab ticks 100)"
 
-# The saved memory is worth something only as long as nobody starts the guest anew.
+# The saved memory is lost if anybody starts the guest anew.
 interrupted "was saved (managed save)" on node1 virsh managedsave vm100
 [ "$(state node1 100)" = "shut off" ] || fail "it is $(state node1 100)"
 grep -q "Managed save: *yes" <<<"$(on node1 virsh dominfo vm100)" || fail "its memory is no longer saved"

@@ -28,13 +28,13 @@ static char *summary_of(struct json_object *finding)
 
 static void mentions(struct json_object *scenario, struct json_object *findings)
 {
-	vmm_auto_text struct text words = {0};
+	vmm_auto_text struct text text = {0};
 	json_each (finding, findings, "")
-		text_add(&words, "%s - %s\n", json_text(finding, "message"), json_text(finding, "hint"));
+		text_add(&text, "%s - %s\n", json_text(finding, "message"), json_text(finding, "hint"));
 	json_each (said, scenario, "says")
-		if (!words.data || !strstr(words.data, json_text(said, "")))
+		if (!text.data || !strstr(text.data, json_text(said, "")))
 			fail_msg("scenario \"%s\" does not say \"%s\" but: %s", json_text(scenario, "name"),
-				 json_text(said, ""), words.data ? words.data : "nothing");
+				 json_text(said, ""), text.data ? text.data : "nothing");
 }
 
 static void each_scenario_gives_exactly_its_findings(void **state)

@@ -214,12 +214,12 @@ int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
 				  environment);
 }
 
-/* Replaces every `word` in *text. */
-static void replace_all(char **text, const char *word, const char *with)
+/* Replaces every `old` in *text. */
+static void replace_all(char **text, const char *old, const char *with)
 {
 	vmm_auto_text struct text out = {0};
 	const char *at = *text;
-	for (const char *found; (found = strstr(at, word)); at = found + strlen(word))
+	for (const char *found; (found = strstr(at, old)); at = found + strlen(old))
 		text_add(&out, "%.*s%s", (int)(found - at), at, with);
 	text_add(&out, "%s", at);
 	free(*text);

@@ -74,10 +74,10 @@ static int open_files(void)
 	return count;
 }
 
-static void write_file(const char *path, const char *words)
+static void write_file(const char *path, const char *text)
 {
 	struct vmm_error *err = NULL;
-	if (file_write(path, words, strlen(words), 0600, &err) < 0)
+	if (file_write(path, text, strlen(text), 0600, &err) < 0)
 		fail_msg("%s", err->message);
 }
 

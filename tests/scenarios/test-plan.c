@@ -199,14 +199,14 @@ static void a_plan_that_is_only_shown_has_no_temporary_paths(void **state)
 }
 
 /* The plan for one more volume of the guest on shared storage, in that mode. */
-static struct json_object *second_volume(const char *words, const char *mode, const char *there)
+static struct json_object *second_volume(const char *members, const char *mode, const char *there)
 {
 	vmm_auto_free char *patch = str_format("{'request':{'options':{'online':null,'%s':true}},'sharing':{'root':'"
 					       "local'},'source':{'guest':{'volumes':{'1':{"
 					       "'target':'x','type':'file','path':'/srv/"
 					       "x','storage':'root','kind':'dir','sharing':'local',%s}}}},"
 					       "'target':{'fit':{'volumes':{'1':{'there':%s}}}}}",
-					       mode, words, there);
+					       mode, members, there);
 	vmm_auto_json struct json_object *plan = plan_of("shared", patch);
 	return json_object_get(json_at(plan, "volumes.1"));
 }
@@ -215,7 +215,7 @@ static void media_and_nvram_are_copied_as_the_mode_needs(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *words, *mode, *there, *action;
+		const char *members, *mode, *there, *action;
 		bool media;
 	} rows[] = {
 		{"'device':'cdrom','readonly':true", "online", "false", "copy", true},
@@ -235,7 +235,7 @@ static void media_and_nvram_are_copied_as_the_mode_needs(void **state)
 		{"'device':'disk','path':null", "restart", "false", "keep", false},
 	};
 	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
-		vmm_auto_json struct json_object *volume = second_volume(rows[i].words, rows[i].mode, rows[i].there);
+		vmm_auto_json struct json_object *volume = second_volume(rows[i].members, rows[i].mode, rows[i].there);
 		if (!str_same(json_text(volume, "action"), rows[i].action) ||
 		    json_true(volume, "media") != rows[i].media)
 			fail_msg("row %zu: %s", i, json_line(volume));
@@ -261,7 +261,7 @@ static void only_proven_storage_counts_as_shared(void **state)
 	}
 }
 
-/* The target's storage is the one of the same name, else the one that the path lies on there, nearest first. */
+/* The target's storage is the one of the same name, else the one that the path is on there, nearest first. */
 static void the_storage_is_found_by_name_and_then_by_path(void **state)
 {
 	(void)state;

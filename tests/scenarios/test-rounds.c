@@ -39,12 +39,12 @@ static void write_disk(struct two_nodes *w, int node, const char *name, size_t b
 {
 	vmm_auto_free char *path = disk(w, node, name);
 	vmm_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	vmm_auto_free uint64_t *words = mem_zero(bytes);
-	for (size_t i = 0; i < bytes / sizeof(*words); i++) {
+	vmm_auto_free uint64_t *numbers = mem_zero(bytes);
+	for (size_t i = 0; i < bytes / sizeof(*numbers); i++) {
 		seed = seed * 6364136223846793005u + 1442695040888963407u;
-		words[i] = seed ^ seed >> 29;
+		numbers[i] = seed ^ seed >> 29;
 	}
-	if (fd < 0 || fd_write_all(fd, words, bytes) < 0)
+	if (fd < 0 || fd_write_all(fd, numbers, bytes) < 0)
 		two_nodes_fail(w, "%s cannot be written", path);
 }
 

@@ -17,10 +17,10 @@ static void print_log(const char *dir, const char *task)
 
 void two_nodes_fail(struct two_nodes *w, const char *format, ...)
 {
-	char *words;
+	char *message;
 	va_list args;
 	va_start(args, format);
-	if (vasprintf(&words, format, args) < 0)
+	if (vasprintf(&message, format, args) < 0)
 		abort();
 	va_end(args);
 	for (int node = 0; node < NODES; node++) {
@@ -31,7 +31,7 @@ void two_nodes_fail(struct two_nodes *w, const char *format, ...)
 			print_log(dir, json_text(task, ""));
 	}
 	fprintf(stderr, "---- %s\n", w->dir);
-	fail_msg("%s: %s", w->description, words);
+	fail_msg("%s: %s", w->description, message);
 	abort(); /* not reached: fail_msg does not return, which the compiler does not know */
 }
 

@@ -195,15 +195,15 @@ static int faulty_tree(struct vmm_node *node, const char *task, const char *name
 {
 	struct faulty_node *p = faulty(node);
 	vmm_auto_close int line = fd;
-	vmm_auto_free char *place = NULL;
+	vmm_auto_free char *path = NULL;
 	enum fault fault;
 	(void)wire;
 	tell_watch(p, "tree", json_make("checksum:b", (int)checksum));
 	if (before(p, &fault, err) < 0)
 		return -1;
-	int done = local_tree_path(&p->w->machine[p->number].paths, task, name, &place, err);
+	int done = local_tree_path(&p->w->machine[p->number].paths, task, name, &path, err);
 	if (done == 0)
-		done = tree_take(line, place, err);
+		done = tree_take(line, path, err);
 	two_nodes_link_root(p->w, p->w->engine_node);
 	return after(p, fault, err) < 0 ? -1 : done;
 }

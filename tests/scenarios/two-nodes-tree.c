@@ -64,7 +64,7 @@ bool tree_holds(char **volume, unsigned seed)
 	return whole;
 }
 
-/* ------------------------------------------------------------------ in place of rsync */
+/* ------------------------------------------------------------------ instead of rsync */
 
 static int take_file(const char *from, const char *to)
 {
@@ -113,14 +113,14 @@ static int take_all(const char *from, const char *to)
 	return utimensat(AT_FDCWD, to, times, AT_SYMLINK_NOFOLLOW);
 }
 
-int tree_take(int fd, const char *place, struct vmm_error **err)
+int tree_take(int fd, const char *to, struct vmm_error **err)
 {
 	char from[4096];
 	ssize_t length = read(fd, from, sizeof(from) - 1);
 	from[length < 0 ? 0 : length] = 0;
-	return dir_remove(place, err) < 0  ? -1
-	       : take_all(from, place) < 0 ? error_errno(err, errno, "copy %s to %s", from, place)
-					   : 0;
+	return dir_remove(to, err) < 0	? -1
+	       : take_all(from, to) < 0 ? error_errno(err, errno, "copy %s to %s", from, to)
+					: 0;
 }
 
 int __wrap_tree_push(const struct tree_job *job, struct tree_progress *result, struct vmm_error **err);

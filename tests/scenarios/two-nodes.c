@@ -404,7 +404,7 @@ void two_nodes_recover_all(struct two_nodes *w, int from)
 	for (int attempt = 0; attempt < 3; attempt++)
 		if (recover_each(w, from))
 			return;
-	two_nodes_fail(w, "recover does not settle it");
+	two_nodes_fail(w, "a task is still unsettled after recover");
 }
 
 void two_nodes_migrate_again(struct two_nodes *w, const struct variant *variant, unsigned seed)

@@ -5,7 +5,7 @@
 # its own, its own /dev (without kvm, which the lab must not use), /sys and cgroup root, and tini as PID 1.
 
 # Directories of a machine that are on disk, since O_DIRECT fails on tmpfs: "name:path in the machine".
-disk_places() {
+disk_dirs() {
     case $1 in
         store) echo root:/root luns:/srv/luns brick:/srv/brick ;;
         *) echo root:/root images:/var/lib/libvirt/images lxc:/var/lib/lxc ;;
@@ -15,7 +15,7 @@ disk_places() {
 # Runs as the first process of the machine's namespaces, up to the point where it becomes PID 1 of a booting system.
 # /proc is still the outer one.
 verb__node() {
-    local machine=$1 root=$FS/$1/root pid place
+    local machine=$1 root=$FS/$1/root pid entry
     read -r pid _ </proc/self/stat
     echo "$pid" >"$RUN/$machine.started"
     mount --make-rprivate /
@@ -38,9 +38,9 @@ verb__node() {
     mkdir -p "$root/run/lock" "$root/var/log/vmmigrate-lab"
     chmod 1777 "$root/run/lock"
     node_devices "$root/dev"
-    for place in $(disk_places "$machine"); do
-        mkdir -p "$DISK/$machine/${place%%:*}" "$root/${place#*:}"
-        mount --bind "$DISK/$machine/${place%%:*}" "$root/${place#*:}"
+    for entry in $(disk_dirs "$machine"); do
+        mkdir -p "$DISK/$machine/${entry%%:*}" "$root/${entry#*:}"
+        mount --bind "$DISK/$machine/${entry%%:*}" "$root/${entry#*:}"
     done
     if [ "$machine" != store ] && [ -e "$DISK/$machine/images.fs" ]; then
         mount -o loop "$DISK/$machine/images.fs" "$root/var/lib/libvirt/images"
