@@ -134,7 +134,8 @@ $(BUILD)/vmmigrate-plugin.pc: plugin/vmmigrate-plugin.pc.in
 # ---------------------------------------------------------------- install, packages
 UNITDIR  ?= $(or $(shell pkg-config --variable=systemdsystemunitdir systemd 2>/dev/null),/lib/systemd/system)
 SHARE     = $(DESTDIR)$(PREFIX)/share
-HOOKS     = check pre-migrate pre-switch post-migrate failed cancelled
+# The names in the table of hooks: each has a directory for an administrator's programs and one for packages'.
+HOOKS     = $(shell sed -n 's/.*{ \.name = "\([a-z-]*\)", \.failure.*/\1/p' plugin/node/hooks.c)
 GENERATED = $(BUILD)/vmmigrate.1 $(BUILD)/vmmigrate.bash $(BUILD)/vmmigrate-plugin.pc
 
 # The guard is installed beside the plug-in; libvirt runs the copy that the package's postinst (or you) puts into
@@ -219,7 +220,7 @@ check-nodes: deb
 check-long: setup deb check-copy
 	$(Q)LIMIT=900 tests/lab/run $(sort $(wildcard tests/long/*.sh))
 
-hooks-tests: $(BUILD)/libvirt-guard
+hooks-tests: $(PROGRAMS) $(GENERATED)
 	$(Q)for t in $(sort $(wildcard tests/hooks/test-*.sh)); do echo "== $$t"; BUILD=$(BUILD) $$t || exit 1; done
 
 lint: check-layers

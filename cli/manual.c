@@ -107,13 +107,26 @@ static void print_checks(struct json_object *checks)
 static void print_hooks(struct json_object *hooks)
 {
 	puts(".SH HOOKS");
-	puts("Programs named \\fINN\\-name\\fR in \\fI/etc/vmmigrate/hooks.d/PHASE.d\\fR and "
-	     "\\fI/usr/lib/vmmigrate/hooks.d/PHASE.d\\fR are run with the guest's id and the phase as arguments, "
-	     "\\fBVMMIGRATE_*\\fR in their environment and JSON on stdin. The same name in /etc overrides, a link to "
-	     "/dev/null masks. Where a hook may veto, a non\\-zero exit does so and its last line on stderr is the "
-	     "reason.");
-	each (hook, hooks)
+	puts("An administrator's programs are run as root, on both nodes, around a migration. They lie in "
+	     "\\fI/etc/vmmigrate/hooks.d/HOOK.d\\fR, are called \\fINN\\-name\\fR (two digits, a dash, a name), "
+	     "and are run in the order of their names. Packages put theirs into "
+	     "\\fI/usr/lib/vmmigrate/hooks.d/HOOK.d\\fR: a file of the same name in /etc is run in its place, "
+	     "and a link to /dev/null there keeps it from being run. A file that is called otherwise, or that "
+	     "others than root can write, is not run; a warning names it.");
+	puts(".PP");
+	puts("The arguments are the guest's id and the name of the hook. The environment holds "
+	     "\\fBVMMIGRATE_NODE\\fR (where it runs), and with the same prefix \\fBPHASE\\fR (the name of the "
+	     "hook), \\fBVMID\\fR, \\fBKIND\\fR, \\fBNAME\\fR, \\fBUUID\\fR, \\fBMODE\\fR, \\fBSOURCE\\fR, "
+	     "\\fBTARGET\\fR and \\fBTASK\\fR. The plan comes as JSON on stdin.");
+	puts(".PP");
+	puts("Where a hook may veto, a program that ends with an error refuses the migration, and its last line "
+	     "on stderr is the reason; elsewhere that is a warning. A program that runs longer than its time "
+	     "limit is killed, which counts as an error.");
+	each (hook, hooks) {
 		print_item("", text_at(hook, "name"), "", text_at(hook, "help"));
+		printf("(%s%lld s)\n", json_object_get_boolean(at(hook, "veto")) ? "\\fBmay veto\\fR, " : "",
+		       (long long)number_at(hook, "limit_ms") / 1000);
+	}
 }
 
 int print_manual(struct command *command)

@@ -13,20 +13,11 @@ static struct json_object *phases_to_json(void)
 
 static struct json_object *hooks_to_json(void)
 {
-	static const struct {
-		const char *name, *help;
-		bool veto;
-	} hooks[] = {
-		{"pre-migrate", "before anything is made; may veto", true},
-		{"pre-switch", "just before the guest is stopped or its memory moves; short, may veto", true},
-		{"post-migrate", "the guest is on the target", false},
-		{"failed", "the migration failed; the guest is on the source", false},
-		{"cancelled", "the migration was cancelled; the guest is on the source", false},
-	};
 	struct json_object *list = json_object_new_array();
-	for (size_t i = 0; i < VMM_COUNT(hooks); i++)
-		json_object_array_add(
-			list, json_make("name:s help:s veto:b", hooks[i].name, hooks[i].help, (int)hooks[i].veto));
+	for (size_t i = 0; i < HOOK_COUNT; i++)
+		json_object_array_add(list, json_make("name:s help:s veto:b limit_ms:d", node_hooks[i].name,
+						      node_hooks[i].help, (int)(node_hooks[i].failure != HOOK_WARNS),
+						      node_hooks[i].limit_ms));
 	return list;
 }
 

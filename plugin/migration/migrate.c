@@ -96,7 +96,7 @@ static char *whereabouts(struct migration *m, enum vmm_exit status, struct json_
 static void run_end_hooks(struct migration *m, const struct vmm_error *err)
 {
 	if (err && err->exit != VMM_NEEDS_DECISION && !m->committed && m->journal)
-		hooks_end(m, err->exit == VMM_CANCELLED ? "cancelled" : "failed");
+		hooks_end(m, err->exit == VMM_CANCELLED ? HOOK_CANCELLED : HOOK_FAILED);
 }
 
 static void put_statistics(struct migration *m, struct json_object *result)

@@ -129,9 +129,10 @@ static int note_hooks(struct migration *m, const char *what, const char *phase, 
 int step_pre_hooks(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
+	const char *phase = node_hooks[HOOK_PRE_MIGRATE].name;
 	for (enum side side = SOURCE; side < SIDES; side++)
-		if (note_hooks(m, "hooks", "pre-migrate", migration_node_name(m, side), err) < 0 ||
-		    hooks_on(m, side, "pre-migrate", err) < 0)
+		if (note_hooks(m, "hooks", phase, migration_node_name(m, side), err) < 0 ||
+		    hooks_on(m, side, phase, err) < 0)
 			return -1;
 	return 0;
 }
@@ -139,13 +140,15 @@ int step_pre_hooks(struct migration *m, struct plan_volume *volume, struct vmm_e
 int step_switch_hooks(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
-	return hooks_on(m, SOURCE, "pre-switch", err) < 0 || hooks_on(m, TARGET, "pre-switch", err) < 0 ? -1 : 0;
+	const char *phase = node_hooks[HOOK_PRE_SWITCH].name;
+	return hooks_on(m, SOURCE, phase, err) < 0 || hooks_on(m, TARGET, phase, err) < 0 ? -1 : 0;
 }
 
-void hooks_end(struct migration *m, const char *phase)
+void hooks_end(struct migration *m, enum hook hook)
 {
 	/* If one node was away when the other ran its hooks, it runs those of the same phase now. */
-	phase = json_text_or(phases_journal_find(m, "hooks-end", NULL, NULL), "phase", phase);
+	const char *phase =
+		json_text_or(phases_journal_find(m, "hooks-end", NULL, NULL), "phase", node_hooks[hook].name);
 	for (enum side side = SOURCE; side < SIDES; side++) {
 		vmm_auto_error struct vmm_error *problem = NULL;
 		const char *node = migration_node_name(m, side);
@@ -161,7 +164,7 @@ void hooks_end(struct migration *m, const char *phase)
 int step_post_hooks(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume, (void)err;
-	hooks_end(m, "post-migrate");
+	hooks_end(m, HOOK_POST_MIGRATE);
 	return 0;
 }
 

@@ -28,9 +28,9 @@ void log_off_by_others(struct migration *m, struct json_object *state);
  * the guest. */
 int abort_on_target(struct migration *m, struct vmm_error **err);
 
-/* Runs the hooks of the end - one of "post-migrate", "failed" and "cancelled" - once on each node that has run
+/* Runs the hooks of the end - one of HOOK_POST_MIGRATE, HOOK_FAILED and HOOK_CANCELLED - once on each node that has run
  * pre-migrate hooks. A hook that fails is a warning. */
-void hooks_end(struct migration *m, const char *phase);
+void hooks_end(struct migration *m, enum hook hook);
 
 /* Closes the sessions of copies that are open. */
 void sessions_drop(struct migration *m);

@@ -1,6 +1,7 @@
-/* hooks.c: administrators' scripts round a migration.
+/* hooks.c: administrators' programs that are run around a migration, and the table of when that is.
  *
- * /etc/vmmigrate/hooks.d/PHASE.d/NN-name over /usr/lib/vmmigrate/hooks.d: the same name overrides, a link to /dev/null masks.
+ * They lie in /etc/vmmigrate/hooks.d/PHASE.d and in /usr/lib/vmmigrate/hooks.d/PHASE.d (for packages), and are called NN-name. Of two
+ * with the same name the one in /etc is run; a link to /dev/null in /etc keeps the packaged one from being run at all.
  */
 #include <ctype.h>
 #include <string.h>
@@ -8,20 +9,36 @@
 
 #include "node/local.h"
 
-enum { HOOK_LIMIT_MS = 60000, HOOK_SWITCH_LIMIT_MS = 10000 };
+/* The Makefile takes the names of the directories from here. */
+/* clang-format off */
+const struct node_hook node_hooks[HOOK_COUNT] = {
+	[HOOK_CHECK] = { .name = "check", .failure = HOOK_IS_FINDING, .limit_ms = 10000,
+	  .help = "In every check, plan and dialog, and at the start of a migration: it may run often and must change nothing." },
+	[HOOK_PRE_MIGRATE] = { .name = "pre-migrate", .failure = HOOK_VETOES, .limit_ms = 60000,
+	  .help = "Before anything is made on the target." },
+	[HOOK_PRE_SWITCH] = { .name = "pre-switch", .failure = HOOK_VETOES, .limit_ms = 10000,
+	  .help = "Just before the guest is stopped or its memory moves; the migration waits for it." },
+	[HOOK_POST_MIGRATE] = { .name = "post-migrate", .failure = HOOK_WARNS, .limit_ms = 60000,
+	  .help = "When the guest is on the target." },
+	[HOOK_FAILED] = { .name = "failed", .failure = HOOK_WARNS, .limit_ms = 60000,
+	  .help = "When the migration has failed and the guest is on the source." },
+	[HOOK_CANCELLED] = { .name = "cancelled", .failure = HOOK_WARNS, .limit_ms = 60000,
+	  .help = "When the migration was cancelled and the guest is on the source." },
+};
+/* clang-format on */
 
-/* Phases in which a non-zero exit vetoes. */
-static const char *const hook_vetoes[] = {"check", "pre-migrate", "pre-switch"};
-
-static bool may_veto(const char *phase)
+/* NULL where there is no hook of that name. */
+static const struct node_hook *hook_named(const char *name)
 {
-	for (size_t i = 0; i < VMM_COUNT(hook_vetoes); i++)
-		if (!strcmp(hook_vetoes[i], phase))
-			return true;
-	return false;
+	for (size_t i = 0; i < HOOK_COUNT; i++)
+		if (!strcmp(node_hooks[i].name, name))
+			return &node_hooks[i];
+	return NULL;
 }
 
-/* NN-name: two digits, a dash, then letters, digits, '-' and '_'. So editors' backups and dpkg's leftovers do not run. */
+/* ---------------------------------------------------------------- which programs are run */
+
+/* NN-name: two digits, a dash, then letters, digits, '-' and '_'. This leaves out editors' backups and dpkg's leftovers. */
 static bool is_hook_name(const char *name)
 {
 	if (!isdigit((unsigned char)name[0]) || !isdigit((unsigned char)name[1]) || name[2] != '-' || !name[3])
@@ -29,7 +46,7 @@ static bool is_hook_name(const char *name)
 	return strspn(name + 3, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == strlen(name + 3);
 }
 
-/* Nothing that others than root (or, in a test, ourselves) can write is run. */
+/* A program runs as root, so it must belong to root (in tests: to us) and nobody else may be able to write it. */
 static bool is_trusted(const char *path)
 {
 	struct stat info;
@@ -50,16 +67,17 @@ static int compare_base(const void *a, const void *b)
 		      path_base(json_object_get_string(*(struct json_object *const *)b)));
 }
 
-/* Paths to run, in the order of their names; what looks odd is reported in `odd`. */
-static int find(struct local_node *node, const char *phase, struct json_object **paths, struct json_object *odd,
-		struct vmm_error **err)
+/* The programs to run, as paths, in the order of their names. Files that are not run because of their name, owner or mode are
+ * appended to odd[] of `reply`. */
+static int find_programs(struct local_node *node, const struct node_hook *hook, struct json_object **programs,
+			 struct json_object *reply, struct vmm_error **err)
 {
 	vmm_auto_free char *own = str_format("%s/hooks.d", node->paths->etc);
-	const char *const rooms[] = {own, node->paths->hooks};
+	const char *const roots[] = {own, node->paths->hooks};
 	vmm_auto_json struct json_object *seen = json_object_new_object();
 	vmm_auto_json struct json_object *found = json_object_new_array();
-	for (size_t i = 0; i < VMM_COUNT(rooms); i++) {
-		vmm_auto_free char *dir = str_format("%s/%s.d", rooms[i], phase);
+	for (size_t i = 0; i < VMM_COUNT(roots); i++) {
+		vmm_auto_free char *dir = str_format("%s/%s.d", roots[i], hook->name);
 		vmm_auto_json struct json_object *names = NULL;
 		if (dir_list(dir, &names, err) < 0)
 			return -1;
@@ -74,29 +92,30 @@ static int find(struct local_node *node, const char *phase, struct json_object *
 			if (is_hook_name(name) && is_trusted(path))
 				json_object_array_add(found, json_object_new_string(path));
 			else
-				json_append(odd, "odd", json_object_new_string(path));
+				json_append(reply, "odd", json_object_new_string(path));
 		}
 	}
 	json_object_array_sort(found, compare_base);
-	*paths = json_object_get(found);
+	*programs = json_object_get(found);
 	return 0;
 }
 
-/* VMMIGRATE_* variables from the arguments' "environment", in a list that ends in NULL. */
-static char **environment(struct json_object *args, const char *node)
+/* ---------------------------------------------------------------- one program */
+
+/* PATH, LC_ALL, VMMIGRATE_NODE and a VMMIGRATE_* variable for each member of the arguments' "environment" (null: empty), in a list
+ * that ends in NULL. */
+static char **environment_make(struct json_object *args, const char *node)
 {
-	size_t count = 4;
-	json_object_object_foreach(json_at(args, "environment"), unused_key, unused_value)
-	{
-		(void)unused_key, (void)unused_value;
-		count++;
-	}
-	char **list = mem_zero((count + 1) * sizeof(*list));
+	struct json_object *members = json_at(args, "environment");
+	size_t count = 4 + (members ? (size_t)json_object_object_length(members) : 0);
+	char **list = mem_zero(count * sizeof(*list));
 	size_t at = 0;
 	list[at++] = str_copy("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	list[at++] = str_copy("LC_ALL=C.UTF-8");
 	list[at++] = str_format("VMMIGRATE_NODE=%s", node);
-	json_object_object_foreach(json_at(args, "environment"), key, value)
+	if (!members)
+		return list;
+	json_object_object_foreach(members, key, value)
 	{
 		char *line = str_format("VMMIGRATE_%s=%s", key, value ? json_object_get_string(value) : "");
 		for (char *c = line; *c != '='; c++)
@@ -113,70 +132,96 @@ static void environment_free(char **list)
 	free(list);
 }
 
-/* The last line that says something: the hook's own reason. */
-static const char *reason_of(char *text)
+/* The last line of stderr that is not empty, cut out of `stderr_text`; "" where there is none. */
+static const char *last_line(char *stderr_text)
 {
-	size_t length = strlen(text);
-	while (length && isspace((unsigned char)text[length - 1]))
-		text[--length] = 0;
-	const char *line = strrchr(text, '\n');
-	return line ? line + 1 : text;
+	size_t length = strlen(stderr_text);
+	while (length && isspace((unsigned char)stderr_text[length - 1]))
+		stderr_text[--length] = 0;
+	const char *line = strrchr(stderr_text, '\n');
+	return line ? line + 1 : stderr_text;
 }
 
-static int run_one(const char *path, struct json_object *args, const char *phase, char **env, struct vmm_error **err)
+/* How one program went. A program that cannot be run has failed, as one that ends with an error has. */
+struct outcome {
+	const char *code; /* NULL: it passed; else "vetoed" or "hook-timeout" */
+	char *reason;	  /* of a failure; belongs to whoever ran it */
+};
+
+static struct outcome run_one(const struct node_hook *hook, const char *path, struct json_object *args, char **env)
 {
-	const char *const argv[] = {path, json_text_or(args, "id", ""), phase, NULL};
+	const char *const argv[] = {path, json_text_or(args, "id", ""), hook->name, NULL};
 	struct run run = {.argv = argv,
 			  .environment = (const char *const *)env,
 			  .input = json_line(json_at(args, "input")),
-			  .limit_ms = strcmp(phase, "pre-switch") ? HOOK_LIMIT_MS : HOOK_SWITCH_LIMIT_MS};
+			  .limit_ms = hook->limit_ms};
 	struct run_result result;
-	if (run_program(&run, &result, err) < 0)
-		return -1;
-	int done = 0;
-	if (result.timed_out)
-		done = error_set(err, VMM_BLOCKED, "hook-timeout", "hook %s took longer than %d s and was ended", path,
-				 run.limit_ms / 1000);
-	else if (result.status)
-		done = error_set(err, VMM_BLOCKED, "vetoed", "hook %s: %s", path,
-				 *result.err_out ? reason_of(result.err_out) : "ended with an error and no words");
+	vmm_auto_error struct vmm_error *problem = NULL;
+	struct outcome outcome = {0};
+	if (run_program(&run, &result, &problem) < 0)
+		return (struct outcome){"vetoed", str_copy(problem->message)};
+	if (result.timed_out) {
+		outcome.code = "hook-timeout";
+		outcome.reason = str_format("it took longer than %d s and was ended", hook->limit_ms / 1000);
+	} else if (result.status) {
+		const char *line = last_line(result.err_out);
+		outcome.code = "vetoed";
+		outcome.reason = *line ? str_copy(line)
+				       : str_format("it ended with status %d and gave no reason", result.status);
+	}
 	run_result_free(&result);
-	return done;
+	return outcome;
+}
+
+/* ---------------------------------------------------------------- the operation */
+
+/* Puts the outcome of one program into the reply; returns -1 where it ends the operation. */
+static int take_outcome(const struct node_hook *hook, const char *path, const struct outcome *outcome,
+			struct json_object *reply, struct vmm_error **err)
+{
+	if (!outcome->code)
+		json_append(reply, "ran", json_object_new_string(path));
+	else if (hook->failure == HOOK_VETOES)
+		return error_set(err, VMM_BLOCKED, outcome->code, "hook %s: %s", path, outcome->reason);
+	else if (hook->failure == HOOK_IS_FINDING)
+		json_append(reply, "refused", json_make("hook:s reason:s", path, outcome->reason));
+	else {
+		vmm_auto_free char *line = str_format("hook %s: %s", path, outcome->reason);
+		json_append(reply, "failed", json_object_new_string(line));
+	}
+	return 0;
+}
+
+static int run_all(struct local_node *node, const struct node_hook *hook, struct json_object *programs,
+		   struct json_object *args, struct json_object *reply, struct vmm_error **err)
+{
+	char **env = environment_make(args, node->base.name);
+	int done = 0;
+	for (size_t i = 0; i < json_count(programs, "") && done == 0; i++) {
+		const char *path = json_object_get_string(json_object_array_get_idx(programs, i));
+		struct outcome outcome = run_one(hook, path, args, env);
+		done = take_outcome(hook, path, &outcome, reply, err);
+		free(outcome.reason);
+	}
+	environment_free(env);
+	return done < 0 ? error_on_node(err, node->base.name) : 0;
 }
 
 int local_hooks(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	const char *phase;
-	if (json_need(args, "phase", "call", &phase, err) < 0 || name_check(phase, "phase", err) < 0)
+	if (json_need(args, "phase", "call", &phase, err) < 0)
 		return -1;
-	*reply = json_make("ran:o odd:o failed:o", json_object_new_array(), json_object_new_array(),
-			   json_object_new_array());
-	vmm_auto_json struct json_object *paths = NULL;
-	if (find(node, phase, &paths, *reply, err) < 0)
+	const struct node_hook *hook = hook_named(phase);
+	if (!hook)
+		return error_set(err, VMM_FAILED, "not-supported", "node %s does not know the hook \"%s\"",
+				 node->base.name, phase);
+	vmm_auto_json struct json_object *programs = NULL;
+	vmm_auto_json struct json_object *said =
+		json_make("ran:o odd:o failed:o refused:o", json_object_new_array(), json_object_new_array(),
+			  json_object_new_array(), json_object_new_array());
+	if (find_programs(node, hook, &programs, said, err) < 0 || run_all(node, hook, programs, args, said, err) < 0)
 		return -1;
-	char **env = environment(args, node->base.name);
-	int done = 0;
-	json_each (path, paths, "") {
-		struct vmm_error *problem = NULL;
-		if (done < 0)
-			continue;
-		if (run_one(json_text(path, ""), args, phase, env, &problem) == 0) {
-			json_append(*reply, "ran", json_object_get(path));
-			continue;
-		}
-		if (may_veto(phase)) {
-			error_take(err, problem);
-			error_on_node(err, node->base.name);
-			done = -1;
-		} else {
-			json_append(*reply, "failed", json_object_new_string(problem->message));
-			error_clear(&problem);
-		}
-	}
-	environment_free(env);
-	if (done < 0) {
-		json_object_put(*reply);
-		*reply = NULL;
-	}
-	return done;
+	*reply = json_object_get(said);
+	return 0;
 }

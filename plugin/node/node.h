@@ -82,6 +82,26 @@ int node_open_remote(const struct node_paths *paths, const char *name, const cha
 		     struct vmm_error **err);
 void node_close(struct vmm_node *node); /* NULL is harmless */
 
+/* ------------------------------------------------------------------ administrators' hooks (hooks.c)
+ *
+ * What a hook that fails does to the operation HOOKS, and so to the migration. */
+enum hook_failure {
+	HOOK_WARNS,	 /* nothing: it goes into the reply's failed[], and the hooks after it are run */
+	HOOK_VETOES,	 /* it ends the operation with the error "vetoed" or "hook-timeout" (VMM_BLOCKED) */
+	HOOK_IS_FINDING, /* it goes into refused[] as {hook: path, reason}; the hooks after it are run */
+};
+
+struct node_hook {
+	const char *name; /* of the phase: its programs lie in hooks.d/NAME.d */
+	enum hook_failure failure;
+	int limit_ms;	  /* a program that runs longer is killed, which counts as a failure */
+	const char *help; /* when it is run; one sentence for the manual */
+};
+
+/* `info`, the manual, the directories that are installed (Makefile) and the runs themselves are made from this table. */
+enum hook { HOOK_CHECK, HOOK_PRE_MIGRATE, HOOK_PRE_SWITCH, HOOK_POST_MIGRATE, HOOK_FAILED, HOOK_CANCELLED, HOOK_COUNT };
+extern const struct node_hook node_hooks[HOOK_COUNT];
+
 /* ------------------------------------------------------------------ journal (journal.c)
  *
  * A preallocated file of checksummed records, each durable when journal_add returns. The source keeps one for each task

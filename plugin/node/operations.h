@@ -81,16 +81,17 @@
 	OPERATION(UNLOCK, unlock, "ends the task on this node: its made journal is forgotten, the record stays without a task", \
 		OF_TASK, \
 		NO_FIELDS) \
-	OPERATION(HOOKS, hooks, "runs the administrators' hooks of a phase; a veto is the error \"vetoed\"", \
+	OPERATION(HOOKS, hooks, "runs the administrators' hooks of a phase; what one that fails does is in node_hooks (node.h)", \
 		MAY(NAME, task, "") \
 		MAY(NAME, guest, "") \
-		NEED(NAME, phase, "") \
+		NEED(NAME, phase, "the name of a row of node_hooks") \
 		NEED(TEXT, id, "the guest's, the hook's first argument") \
 		NEED(OBJECT, environment, "VMMIGRATE_* variables") \
 		NEED(OBJECT, input, "what the hook reads on stdin"), \
 		NEED(LIST, ran, "paths of hooks") \
-		MAY(LIST, odd, "files that were not run: an odd name, or others can write them") \
-		NEED(LIST, failed, "messages of hooks that failed and may not veto")) \
+		NEED(LIST, odd, "paths of files that were not run: not called NN-name, not executable, or others can write them") \
+		NEED(LIST, failed, "messages of hooks that failed and may not veto") \
+		NEED(LIST, refused, "of check hooks: {hook: path, reason} of each that failed")) \
 	OPERATION(ALLOCATE, allocate, "makes a volume under its temporary path, empty or from a seed", \
 		OF_TASK \
 		NEED(OBJECT, volume, "of the plan") \

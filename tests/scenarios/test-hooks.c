@@ -24,8 +24,6 @@ static void write_hook(struct two_nodes *w, int node, const char *phase, const c
 		two_nodes_fail(w, "%s", err->message);
 }
 
-static const char *const phases_of_hooks[] = {"pre-migrate", "pre-switch", "post-migrate", "failed", "cancelled"};
-
 /* Two nodes on which each hook of each node leaves a line "NODE:PHASE:VMID". */
 static struct two_nodes *begin(const struct variant *variant)
 {
@@ -33,8 +31,8 @@ static struct two_nodes *begin(const struct variant *variant)
 	two_nodes_describe(w, "%s", variant->name);
 	vmm_auto_free char *line = str_format("echo \"$VMMIGRATE_NODE:$2:$1\" >> %s/hooks.log", w->dir);
 	for (int node = 0; node < NODES; node++)
-		for (size_t i = 0; i < VMM_COUNT(phases_of_hooks); i++)
-			write_hook(w, node, phases_of_hooks[i], "50-note", line);
+		for (size_t i = 0; i < HOOK_COUNT; i++)
+			write_hook(w, node, node_hooks[i].name, "50-note", line);
 	two_nodes_guest(w, NODE1, variant, NULL);
 	guest_writes(w, NODE1, variant->shared, SEED);
 	return w;
