@@ -119,6 +119,11 @@ static void print_hooks(struct json_object *hooks)
 	     "hook), \\fBVMID\\fR, \\fBKIND\\fR, \\fBNAME\\fR, \\fBUUID\\fR, \\fBMODE\\fR, \\fBSOURCE\\fR, "
 	     "\\fBTARGET\\fR and \\fBTASK\\fR. The plan comes as JSON on stdin.");
 	puts(".PP");
+	puts("A \\fBcheck\\fR hook runs before there is a plan. \\fBTASK\\fR is empty, \\fBMODE\\fR is empty as long "
+	     "as more than one way is possible, and the JSON holds what is known: kind, id, name, uuid, mode, "
+	     "source, target, the request, and the source's facts about the guest. Its refusal is the finding "
+	     "\\fBhook\\-veto\\fR.");
+	puts(".PP");
 	puts("Where a hook may veto, a program that ends with an error refuses the migration, and its last line "
 	     "on stderr is the reason; elsewhere that is a warning. A program that runs longer than its time "
 	     "limit is killed, which counts as an error.");

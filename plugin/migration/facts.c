@@ -1,5 +1,4 @@
-/* facts.c: what both nodes say. Changes nothing, but for one token file in a directory whose sharing is to be proven.
- */
+/* facts.c: what both nodes say, and what their check hooks say to the migration. */
 #include <string.h>
 
 #include "migration/migration.h"
@@ -122,6 +121,45 @@ static void prove_sharing(struct vmm_node *source, struct vmm_node *target, stru
 	}
 }
 
+/* ---------------------------------------------------------------- check hooks */
+
+/* What a check hook reads on stdin, since there is no plan yet. */
+static struct json_object *known_so_far(const struct facts *facts)
+{
+	struct json_object *guest = json_at(facts->node[SOURCE], "guest");
+	enum mode mode = plan_mode(facts);
+	return json_make("kind:s id:s name:s uuid:s mode:s source:s target:s request:O guest:O",
+			 json_text(guest, "kind"), json_text(guest, "id"), json_text(guest, "name"),
+			 json_text(guest, "uuid"), mode == MODE_NONE ? NULL : mode_name(mode),
+			 facts_name(facts, SOURCE), facts_name(facts, TARGET), facts->request, guest);
+}
+
+static int run_check_hooks(struct vmm_node *node, struct facts *facts, enum side side, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *about = known_so_far(facts);
+	vmm_auto_json struct json_object *args = hooks_arguments(HOOK_CHECK, about, NULL), *reply = NULL;
+	if (node_call(node, NODE_HOOKS, args, &reply, err) < 0)
+		return -1;
+	json_put(facts->node[side], "hooks:O", reply);
+	return 0;
+}
+
+/* Nobody knows whether the hooks of a target that breaks off would have refused, so it counts as one that cannot be asked. */
+static int ask_hooks(struct vmm_node *source, struct vmm_node *target, struct facts *facts, struct vmm_error **err)
+{
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (!json_text(facts->request, "target"))
+		return 0;
+	if (run_check_hooks(source, facts, SOURCE, err) < 0)
+		return -1;
+	if (!facts->node[TARGET] || run_check_hooks(target, facts, TARGET, &problem) == 0)
+		return 0;
+	facts->target_error = error_to_json(problem);
+	json_object_put(facts->node[TARGET]);
+	facts->node[TARGET] = NULL;
+	return 0;
+}
+
 int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target,
 		 struct json_object *config, struct facts *facts, struct vmm_error **err)
 {
@@ -133,5 +171,5 @@ int facts_gather(struct json_object *request, struct vmm_node *source, struct vm
 	ask_target(target, facts);
 	if (facts->node[TARGET])
 		prove_sharing(source, target, facts);
-	return 0;
+	return ask_hooks(source, target, facts, err);
 }

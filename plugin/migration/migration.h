@@ -133,10 +133,15 @@ void statistics_add(struct migration *m, const char *what, uint64_t bytes);
  * ("digests": [{volume, kind, root}]). */
 void statistics_digest(struct migration *m, const struct plan_volume *volume, const char *kind, const char *root);
 
+/* The arguments of the operation HOOKS (steps.c). A hook reads `about` on stdin: the plan or, in a check, what is known before
+ * there is one; its "kind", "id", "name", "uuid", "mode", "source" and "target", as far as they are there, become
+ * environment variables. `task` is NULL where there is none yet. */
+struct json_object *hooks_arguments(enum hook hook, struct json_object *about, const char *task);
+
 /* ------------------------------------------------------------------ facts (facts.c)
  *
- * Asks both nodes; `target` may be NULL. Changes nothing, but for one token file in a directory whose sharing is to be
- * proven. */
+ * Asks both nodes, and runs their check hooks where the request names a target; `target` may be NULL. Changes nothing,
+ * but for one token file in a directory whose sharing is to be proven. */
 int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target,
 		 struct json_object *config, struct facts *facts, struct vmm_error **err);
 

@@ -92,13 +92,14 @@ int step_unlock(struct migration *m, struct plan_volume *volume, struct vmm_erro
 
 /* ---------------------------------------------------------------- hooks */
 
-static struct json_object *hook_arguments(struct migration *m, const char *phase)
+struct json_object *hooks_arguments(enum hook hook, struct json_object *about, const char *task)
 {
+	const char *phase = node_hooks[hook].name, *id = json_text(about, "id");
 	struct json_object *environment =
-		json_make("vmid:s phase:s kind:s name:s uuid:s mode:s source:s target:s task:s", m->plan->id, phase,
-			  m->plan->kind, m->plan->name, m->plan->uuid, mode_name(m->plan->mode), m->plan->source,
-			  m->plan->target, task_id(m->task));
-	return json_make("phase:s id:s environment:o input:o", phase, m->plan->id, environment, plan_write(m->plan));
+		json_make("vmid:s phase:s kind:s name:s uuid:s mode:s source:s target:s task:s", id, phase,
+			  json_text(about, "kind"), json_text(about, "name"), json_text(about, "uuid"),
+			  json_text(about, "mode"), json_text(about, "source"), json_text(about, "target"), task);
+	return json_make("phase:s id:s environment:o input:O", phase, id, environment, about);
 }
 
 /* Each item of a reply's list becomes a warning in the log. */
@@ -110,29 +111,27 @@ static void log_warnings(struct migration *m, struct json_object *reply, const c
 	}
 }
 
-static int hooks_on(struct migration *m, enum side side, const char *phase, struct vmm_error **err)
+static int hooks_on(struct migration *m, enum side side, enum hook hook, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *reply = NULL;
-	if (migration_call(m, side, NODE_HOOKS, hook_arguments(m, phase), &reply, err) < 0)
+	vmm_auto_json struct json_object *plan = plan_write(m->plan), *reply = NULL;
+	if (migration_call(m, side, NODE_HOOKS, hooks_arguments(hook, plan, task_id(m->task)), &reply, err) < 0)
 		return -1;
 	log_warnings(m, reply, "odd", "hook not run (odd name, or others can write it)");
 	log_warnings(m, reply, "failed", "hook");
 	return 0;
 }
 
-static int note_hooks(struct migration *m, const char *what, const char *phase, const char *node,
-		      struct vmm_error **err)
+static int note_hooks(struct migration *m, const char *what, enum hook hook, const char *node, struct vmm_error **err)
 {
-	return journal_add(m->journal, json_make("what:s phase:s object:s", what, phase, node), err);
+	return journal_add(m->journal, json_make("what:s phase:s object:s", what, node_hooks[hook].name, node), err);
 }
 
 int step_pre_hooks(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
-	const char *phase = node_hooks[HOOK_PRE_MIGRATE].name;
 	for (enum side side = SOURCE; side < SIDES; side++)
-		if (note_hooks(m, "hooks", phase, migration_node_name(m, side), err) < 0 ||
-		    hooks_on(m, side, phase, err) < 0)
+		if (note_hooks(m, "hooks", HOOK_PRE_MIGRATE, migration_node_name(m, side), err) < 0 ||
+		    hooks_on(m, side, HOOK_PRE_MIGRATE, err) < 0)
 			return -1;
 	return 0;
 }
@@ -140,22 +139,23 @@ int step_pre_hooks(struct migration *m, struct plan_volume *volume, struct vmm_e
 int step_switch_hooks(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
-	const char *phase = node_hooks[HOOK_PRE_SWITCH].name;
-	return hooks_on(m, SOURCE, phase, err) < 0 || hooks_on(m, TARGET, phase, err) < 0 ? -1 : 0;
+	return hooks_on(m, SOURCE, HOOK_PRE_SWITCH, err) < 0 || hooks_on(m, TARGET, HOOK_PRE_SWITCH, err) < 0 ? -1 : 0;
 }
 
 void hooks_end(struct migration *m, enum hook hook)
 {
 	/* If one node was away when the other ran its hooks, it runs those of the same phase now. */
-	const char *phase =
-		json_text_or(phases_journal_find(m, "hooks-end", NULL, NULL), "phase", node_hooks[hook].name);
+	const char *told = json_text(phases_journal_find(m, "hooks-end", NULL, NULL), "phase");
+	for (enum hook end = 0; end < HOOK_COUNT; end++)
+		if (str_same(told, node_hooks[end].name))
+			hook = end;
 	for (enum side side = SOURCE; side < SIDES; side++) {
 		vmm_auto_error struct vmm_error *problem = NULL;
 		const char *node = migration_node_name(m, side);
 		if (!phases_journal_find(m, "hooks", NULL, node) || phases_journal_find(m, "hooks-end", NULL, node))
 			continue;
-		if (hooks_on(m, side, phase, &problem) < 0 || note_hooks(m, "hooks-end", phase, node, &problem) < 0) {
-			task_log(m->task, "warning", "hooks %s: %s", phase, problem->message);
+		if (hooks_on(m, side, hook, &problem) < 0 || note_hooks(m, "hooks-end", hook, node, &problem) < 0) {
+			task_log(m->task, "warning", "hooks %s: %s", node_hooks[hook].name, problem->message);
 			m->warnings++;
 		}
 	}

@@ -218,3 +218,35 @@ void look_config_differs(const struct look *look)
 					    look->name[SOURCE], look->name[TARGET]);
 	finding_hint(finding, "make both files agree, so that either node gives the same answer");
 }
+
+/* ------------------------------------------------------------------ what administrators' hooks say */
+
+void look_hook_veto(const struct look *look)
+{
+	for (enum side side = SOURCE; side < SIDES; side++)
+		json_each (refusal, look->node[side], "hooks.refused") {
+			const char *path = json_text_or(refusal, "hook", "?");
+			struct json_object *finding = found(
+				look, path_base(path), "the check hook %s on %s refuses the migration: %s",
+				path_base(path), look->name[side], json_text_or(refusal, "reason", "no reason given"));
+			finding_hint(finding, "try again when the reason is gone; the hook is %s on %s", path,
+				     look->name[side]);
+		}
+}
+
+void look_hook_odd(const struct look *look)
+{
+	for (enum side side = SOURCE; side < SIDES; side++)
+		json_each (odd, look->node[side], "hooks.odd") {
+			const char *path = json_text_or(odd, "", "?");
+			struct json_object *finding = found(
+				look, path_base(path),
+				"%s on %s is not run as a check hook: it is not called NN-name, is not executable, or "
+				"others than root can write it",
+				path, look->name[side]);
+			finding_hint(finding,
+				     "on %s: call it like 50-name, give it to root and make it executable (chown root, "
+				     "chmod 755), or remove it",
+				     look->name[side]);
+		}
+}

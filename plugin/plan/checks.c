@@ -64,6 +64,10 @@ const struct check checks[] = {
 	      "The guest is the source's to give away, by the records on both nodes."),
 	CHECK("config-differs", "target", ALL, NULL, W, NULL, false, config_differs,
 	      "The nodes' configurations agree on nodes and storages."),
+	CHECK("hook-veto", "target", ALL, NULL, E, NULL, true, hook_veto,
+	      "No check hook of an administrator refuses the migration, on either node."),
+	CHECK("hook-odd", "target", ALL, NULL, W, NULL, true, hook_odd,
+	      "Every file in the directories of check hooks can be run: it has a proper name, and only root can write it."),
 	CHECK("space-short", "target", ALL, NULL, E, NULL, false, space_short,
 	      "The target's storages have room for what is copied."),
 

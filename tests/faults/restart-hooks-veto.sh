@@ -1,6 +1,6 @@
 #!/bin/bash
 # FAULTS 7, 40: a hook before the switch that fails, or hangs, refuses the migration in its own words. A hook after the
-# migration that fails is a warning.
+# migration that fails is a warning. A check hook that fails refuses in the check, in the plan and in the run.
 . "$(dirname "$0")/../lab/testing.sh"
 
 hook() { # NODE PHASE, the script on stdin
@@ -11,6 +11,18 @@ no_hooks() { for node in node1 node2; do on "$node" sh -c 'rm -f /etc/vmmigrate/
 
 fresh_lab
 vm node1 100 --disk dir --size 64M --data 8 --autostart
+hook node2 check <<<'#!/bin/sh
+echo "no guests today" >&2; exit 1'
+for ask in "check 100 node2" "100 node2 --restart --dry-run" "100 node2 --restart"; do
+    # shellcheck disable=SC2086
+    migrate 3 node1 $ask
+    says "50-test on node2 refuses the migration: no guests today"
+done
+as_it_was node1 100
+migrate 3 node1 check 100 node2 --json
+says '"code":"hook-veto"'
+
+no_hooks
 hook node2 pre-migrate <<<'#!/bin/sh
 echo "the backup is running" >&2; exit 1'
 hook node1 failed <<<'#!/bin/sh

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-#include "two-nodes.h"
+#include "two-nodes-internal.h"
 
 /* wrap: tree_push */
 
@@ -52,7 +52,8 @@ static void ran(struct two_nodes *w, const char *expected)
 		two_nodes_fail(w, "hooks were run: %s\nexpected: %s", text, expected);
 }
 
-#define BEFORE	     "node1:pre-migrate:101 node2:pre-migrate:101 "
+#define CHECKED	     "node1:check:101 node2:check:101 "
+#define BEFORE	     CHECKED "node1:pre-migrate:101 node2:pre-migrate:101 "
 #define SWITCH	     "node1:pre-switch:101 node2:pre-switch:101 "
 #define AFTER(phase) "node1:" phase ":101 node2:" phase ":101 "
 
@@ -76,13 +77,162 @@ static void good_ends_run_post_migrate_on_both_nodes(void **state)
 	}
 }
 
+/* ------------------------------------------------------------------ check hooks */
+
+/* What `vmmigrate check` and `vmmigrate plan` report for a move to node2. */
+static struct json_object *check(struct two_nodes *w, const struct variant *variant)
+{
+	vmm_auto_json struct json_object *options = NULL, *raw = NULL, *request = NULL;
+	struct vmm_node *node[SIDES] = {NULL};
+	struct facts facts = {0};
+	struct vmm_error *err = NULL;
+	two_nodes_heal(w);
+	if (json_parse(variant->options, -1, "options", &options, &err) < 0)
+		two_nodes_fail(w, "%s", err->message);
+	raw = json_make("guest:s target:s options:O", GUEST, "node2", options);
+	if (request_read(raw, NULL, &request, &err) < 0 || two_nodes_open_node(w, NODE1, &node[SOURCE], &err) < 0 ||
+	    two_nodes_open_node(w, NODE2, &node[TARGET], &err) < 0 ||
+	    facts_gather(request, node[SOURCE], node[TARGET], NULL, &facts, &err) < 0)
+		two_nodes_fail(w, "%s", err->message);
+	struct json_object *findings = checks_run(&facts, plan_mode(&facts));
+	facts_free(&facts);
+	node_close(node[SOURCE]);
+	node_close(node[TARGET]);
+	return findings;
+}
+
+/* The n-th finding is of that check, and says that. */
+static void finds(struct two_nodes *w, struct json_object *findings, size_t n, const char *code, const char *object,
+		  const char *words)
+{
+	struct json_object *finding = json_object_array_get_idx(findings, n);
+	if (!str_same(json_text(finding, "code"), code) || !str_same(json_text(finding, "object"), object) ||
+	    !strstr(json_text_or(finding, "message", ""), words))
+		two_nodes_fail(w, "finding %zu is not %s \"%s\": %s", n, code, words, json_line(findings));
+}
+
+static bool is_untouched(struct two_nodes *w, int node)
+{
+	vmm_auto_free char *record = str_format("%s/guests/null-" GUEST, w->machine[node].state);
+	return !file_there(record);
+}
+
+static void a_check_hook_that_refuses_blocks_check_plan_and_run_before_anything_is_touched(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < variant_count; i++)
+		for (int node = 0; node < NODES; node++) {
+			struct two_nodes *w = begin(&variants[i]);
+			struct outcome outcome;
+			vmm_auto_free char *words = str_format(
+				"50-backup on node%d refuses the migration: the backup is running", node + 1);
+			write_hook(w, node, "check", "50-backup",
+				   "echo noise >&2; echo 'the backup is running' >&2; exit 1");
+			vmm_auto_json struct json_object *findings = check(w, &variants[i]);
+			assert_int_equal(json_count(findings, ""), 1);
+			finds(w, findings, 0, "hook-veto", "50-backup", words);
+			assert_true(findings_refuse(findings));
+			two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
+			if (outcome.exit != VMM_BLOCKED || strcmp(outcome.code, "hook-veto") ||
+			    !strstr(outcome.message, words))
+				two_nodes_fail(w, "exit %d, %s: %s", (int)outcome.exit, outcome.code, outcome.message);
+			outcome_free(&outcome);
+			ran(w, CHECKED CHECKED);
+			assert_true(is_untouched(w, NODE1) && is_untouched(w, NODE2));
+			two_nodes_check(w, &variants[i], variants[i].runs, SEED);
+			vmm_auto_free char *hook = str_format("%s/hooks.d/check.d/50-backup", w->machine[node].etc);
+			unlink(hook);
+			two_nodes_migrate_again(w, &variants[i], SEED_AGAIN);
+			assert_false(is_untouched(w, NODE1) || is_untouched(w, NODE2));
+			two_nodes_free(w);
+		}
+}
+
+static void all_refusals_of_check_hooks_are_found_at_once(void **state)
+{
+	(void)state;
+	struct two_nodes *w = begin(restart);
+	write_hook(w, NODE1, "check", "10-first", "echo 'one' >&2; exit 1");
+	write_hook(w, NODE1, "check", "90-last", "exit 3");
+	write_hook(w, NODE2, "check", "20-other", "kill -9 $$");
+	write_hook(w, NODE2, "check", "30-passes", "echo 'all is well' >&2");
+	vmm_auto_json struct json_object *findings = check(w, restart);
+	assert_int_equal(json_count(findings, ""), 3);
+	finds(w, findings, 0, "hook-veto", "10-first", "10-first on node1 refuses the migration: one");
+	finds(w, findings, 1, "hook-veto", "90-last", "it ended with status 3 and gave no reason");
+	finds(w, findings, 2, "hook-veto", "20-other", "20-other on node2");
+	ran(w, CHECKED);
+	two_nodes_free(w);
+}
+
+static void check_hooks_that_cannot_be_run_are_warnings(void **state)
+{
+	(void)state;
+	struct two_nodes *w = begin(live);
+	write_hook(w, NODE1, "check", "50-note~", "exit 1");
+	write_hook(w, NODE2, "check", "60-loose", "exit 1");
+	vmm_auto_free char *loose = str_format("%s/hooks.d/check.d/60-loose", w->machine[NODE2].etc);
+	chmod(loose, 0777);
+	vmm_auto_json struct json_object *findings = check(w, live);
+	assert_int_equal(json_count(findings, ""), 2);
+	finds(w, findings, 0, "hook-odd", "50-note~", "check.d/50-note~ on node1 is not run");
+	finds(w, findings, 1, "hook-odd", "60-loose", "check.d/60-loose on node2 is not run");
+	assert_false(findings_refuse(findings));
+	moves(w, live, VMM_DONE, "TASK WARNINGS: 2");
+	two_nodes_free(w);
+}
+
+/* The text of <dir>/NAME; belongs to the caller. */
+static char *read_file(struct two_nodes *w, const char *name)
+{
+	vmm_auto_free char *path = str_format("%s/%s", w->dir, name);
+	char *text = NULL;
+	struct vmm_error *err = NULL;
+	if (file_read(path, 1 << 20, &text, NULL, &err) < 0)
+		two_nodes_fail(w, "%s", err->message);
+	return text;
+}
+
+static void a_check_hook_gets_what_other_hooks_get_but_for_the_plan(void **state)
+{
+	(void)state;
+	struct two_nodes *w = begin(restart);
+	static const char *const names[] = {"check", "pre-migrate"};
+	for (size_t i = 0; i < VMM_COUNT(names); i++) {
+		vmm_auto_free char *words =
+			str_format("cd %s; cat >input-%s; echo \"$@\" >arguments-%s\n"
+				   "env | sed -n 's/^\\(VMMIGRATE_[A-Z]*\\)=.*/\\1/p' | sort >names-%s\n"
+				   "echo \"$VMMIGRATE_MODE,$VMMIGRATE_TASK,$VMMIGRATE_TARGET\" >values-%s",
+				   w->dir, names[i], names[i], names[i], names[i]);
+		write_hook(w, NODE2, names[i], "60-look", words);
+	}
+	moves(w, restart, VMM_DONE, "TASK OK");
+	vmm_auto_free char *before = read_file(w, "names-check"), *after = read_file(w, "names-pre-migrate");
+	vmm_auto_free char *values = read_file(w, "values-check"), *arguments = read_file(w, "arguments-check");
+	vmm_auto_free char *input = read_file(w, "input-check");
+	vmm_auto_json struct json_object *known = NULL;
+	assert_non_null(strstr(before, "VMMIGRATE_UUID"));
+	assert_string_equal(before, after);
+	assert_string_equal(values, "restart,,node2\n");
+	assert_string_equal(arguments, GUEST " check\n");
+	assert_int_equal(json_parse(input, -1, "input", &known, NULL), 0);
+	assert_string_equal(json_text(known, "id"), GUEST);
+	assert_string_equal(json_text(known, "source"), "node1");
+	assert_true(json_true(known, "request.options.restart"));
+	assert_string_equal(json_text(known, "guest.state"), "running");
+	assert_null(json_at(known, "task"));
+	two_nodes_free(w);
+}
+
+/* ------------------------------------------------------------------ hooks of a run */
+
 static void a_veto_of_the_source_is_the_reason_and_the_target_hears_nothing(void **state)
 {
 	(void)state;
 	struct two_nodes *w = begin(restart);
 	write_hook(w, NODE1, "pre-migrate", "70-veto", "echo noise >&2; echo 'the backup is running' >&2; exit 1");
 	moves(w, restart, VMM_BLOCKED, "the backup is running");
-	ran(w, "node1:pre-migrate:101 node1:failed:101 ");
+	ran(w, CHECKED "node1:pre-migrate:101 node1:failed:101 ");
 	two_nodes_check(w, restart, true, SEED);
 	two_nodes_free(w);
 }
@@ -93,7 +243,7 @@ static void a_veto_of_the_target_undoes_on_both(void **state)
 	struct two_nodes *w = begin(restart);
 	write_hook(w, NODE2, "pre-migrate", "40-veto", "echo 'no guests today' >&2; exit 3");
 	moves(w, restart, VMM_BLOCKED, "no guests today");
-	ran(w, "node1:pre-migrate:101 " AFTER("failed"));
+	ran(w, CHECKED "node1:pre-migrate:101 " AFTER("failed"));
 	two_nodes_check(w, restart, true, SEED);
 	vmm_auto_free char *veto = str_format("%s/hooks.d/pre-migrate.d/40-veto", w->machine[NODE2].etc);
 	unlink(veto);
@@ -118,7 +268,7 @@ static void a_cancel_runs_cancelled_and_nothing_else(void **state)
 {
 	(void)state;
 	struct two_nodes *w = begin(live);
-	two_nodes_inject(w, NODE2, 5, CANCELLED);
+	two_nodes_inject(w, NODE2, 6, CANCELLED);
 	moves(w, live, VMM_CANCELLED, "cancelled");
 	ran(w, BEFORE SWITCH AFTER("cancelled"));
 	two_nodes_check(w, live, true, SEED);
@@ -141,14 +291,14 @@ static void each_node_hears_of_one_end_once_whenever_the_target_is_lost(void **s
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
-		bool injected = true;
-		for (int call = 1; injected; call++) {
+		bool struck = true;
+		for (int call = 1; struck; call++) {
 			struct two_nodes *w = begin(&variants[i]);
 			struct outcome outcome;
 			two_nodes_describe(w, "%s: target gone after call %d", variants[i].name, call);
 			two_nodes_inject(w, NODE2, call, GONE_AFTER);
 			two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
-			injected = w->injected;
+			struck = w->injected;
 			two_nodes_heal(w);
 			two_nodes_recover_all(w, NODE1);
 			vmm_auto_free char *path = str_format("%s/hooks.log", w->dir);
@@ -211,6 +361,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_ends_run_post_migrate_on_both_nodes),
+		cmocka_unit_test(a_check_hook_that_refuses_blocks_check_plan_and_run_before_anything_is_touched),
+		cmocka_unit_test(all_refusals_of_check_hooks_are_found_at_once),
+		cmocka_unit_test(check_hooks_that_cannot_be_run_are_warnings),
+		cmocka_unit_test(a_check_hook_gets_what_other_hooks_get_but_for_the_plan),
 		cmocka_unit_test(a_veto_of_the_source_is_the_reason_and_the_target_hears_nothing),
 		cmocka_unit_test(a_veto_of_the_target_undoes_on_both),
 		cmocka_unit_test(a_veto_just_before_the_switch_undoes_on_both),

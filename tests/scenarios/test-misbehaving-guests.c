@@ -264,7 +264,7 @@ static void a_decision_for_the_target_is_refused_if_the_guest_has_not_arrived(vo
 	two_nodes_describe(w, "%s", variant->name);
 	two_nodes_guest(w, NODE1, variant, NULL);
 	guest_writes(w, NODE1, variant->shared, SEED);
-	two_nodes_inject(w, NODE2, 5, GONE_AFTER);
+	two_nodes_inject(w, NODE2, 6, GONE_AFTER);
 	two_nodes_migrate(w, NODE1, variant->options, &outcome);
 	two_nodes_heal(w);
 	two_nodes_recover(w, NODE1, outcome.task, "target", &kept);
