@@ -223,7 +223,12 @@ check-long: setup deb check-copy
 hooks-tests: $(PROGRAMS) $(GENERATED)
 	$(Q)for t in $(sort $(wildcard tests/hooks/test-*.sh)); do echo "== $$t"; BUILD=$(BUILD) $$t || exit 1; done
 
-lint: check-layers
+# Lines of at most 120 columns (a tab is 8); clang-format cannot break strings and tables. Characters count, not bytes.
+check-lines:
+	$(Q)for f in $(SOURCES); do expand -t 8 $$f | LC_ALL=C.UTF-8 grep -nE '^.{121,}' | sed "s|^\([0-9]*\):.*|$$f:\1: over 120 columns|"; done | \
+		{ ! grep .; }
+
+lint: check-layers check-lines
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --suppress=varFuncNullUB --error-exitcode=1 -Iplugin -I. $(filter plugin/% storage/% cli/% hooks/%, $(filter %.c, $(SOURCES)))
 	$(Q)shellcheck -x -P SCRIPTDIR --severity=warning $(SHELLS)
 	$(Q)tests/faults-listed.sh
@@ -299,5 +304,5 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all check-copy fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-asan check-valgrind check-nodes check-long hooks-tests \
+.PHONY: all check-copy fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-lines check-asan check-valgrind check-nodes check-long hooks-tests \
 	lint format check-format bench demo lab-up lab-shell lab-down help

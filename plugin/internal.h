@@ -33,7 +33,8 @@ int child_start(struct child *child, const char *verb, const char *request);
  * been read); or -1 with errno (EAGAIN: nothing has come yet). */
 ssize_t child_read(struct child *child, void *data, size_t room, bool wait, bool peek);
 
-/* The last line of its stderr, cut to room - 1 bytes; control characters are replaced by blanks. "" if there is none. */
+/* The last line of its stderr, cut to room - 1 bytes; control characters are replaced by blanks. "" if there is none.
+ */
 void child_stderr_line(const struct child *child, char *line, size_t room);
 
 /* Asks it to end: closes its stdout and sends SIGTERM. Does not wait. */

@@ -171,9 +171,9 @@ int plain_remove(const char *path, struct vmm_error **err);
 /* Sets "virtual_size", "snapshots", "backing" and "data_file" from the image's header (image.c, `qemu-img info`). A raw
  * image has none: its virtual size is its size. */
 int image_describe(struct json_object *volume, struct vmm_error **err);
-/* The path, and those of its backing and data files, of their backing files, and so on: an array, the caller's. The format
- * is the one that the guest's definition names: a header in a raw disk is the guest's own. What cannot be read ends the
- * chain. */
+/* The path, and those of its backing and data files, of their backing files, and so on: an array, the caller's. The
+ * format is the one that the guest's definition names: a header in a raw disk is the guest's own. What cannot be read
+ * ends the chain. */
 struct json_object *image_chain(const char *path, const char *format);
 
 /* ------------------------------------------------------------------ block devices (device.c) */

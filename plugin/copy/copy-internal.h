@@ -45,7 +45,7 @@ enum copy_frame {
 	COPY_GET_SIGNATURE,	/* slot 4, length 4, offset 8 of a run */
 	COPY_SIGNATURE,		/* slot 4, the signature of the run's window */
 	COPY_DELTA,   /* slot 4, the delta that makes the run from the window. No delta: the source sends the run
-				 * as CHANGES; the slot is free again either way */
+		       * as CHANGES; the slot is free again either way */
 	COPY_APPLIED, /* sum 8 of window_cost of all frames of this push that were applied so far */
 	COPY_SYNC,
 	COPY_SYNCED,

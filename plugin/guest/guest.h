@@ -108,7 +108,8 @@ struct guest_ops {
 	int (*host_facts)(struct guest_host *host, struct json_object **facts, struct vmm_error **err);
 	/* All guests of this kind, as an array of short facts: kind id name uuid title state memory vcpus autostart
 	 * macs:[..] volumes:[paths or sources]
-	 * reads:[{path,format}: all files that it needs, those that it only reads too]. Called on both nodes, to list guests and to find those in the way. */
+	 * reads:[{path,format}: all files that it needs, those that it only reads too]. Called on both nodes, to list
+	 * guests and to find those in the way. */
 	int (*list)(struct guest_host *host, struct json_object **guests, struct vmm_error **err);
 	/* All facts of one guest. `who` is an id, a name or a UUID. Called on the source for the plan, and again
 	 * before the stop and the commit, to see whether somebody has changed the definition; on the target where a

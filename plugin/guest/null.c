@@ -1,7 +1,7 @@
 /* null.c: guests that are files, so that the engine can be tested without a hypervisor, ssh or root.
  *
  * Each node's machine is a directory (guest_env.null_root); the machines of one test are side by side in a directory
- * <dir>. A guest is the file <root>/guests/ID.json: {"definition": text, "state", "autostart", "reason" (why it is off),
+ * <dir>. A guest is the file <root>/guests/ID.json: {"definition": text, "state", "autostart", "reason": why it is off,
  * "managed_save", "snapshots", "memory": a text that each start makes anew and that a migration moves}.
  * Its definition is JSON: {"id","name","uuid","memory","volumes","behaviours"}.
  *

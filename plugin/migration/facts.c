@@ -144,7 +144,8 @@ static int run_check_hooks(struct vmm_node *node, struct facts *facts, enum side
 	return 0;
 }
 
-/* Nobody knows whether the hooks of a target that breaks off would have refused, so it counts as one that cannot be asked. */
+/* Nobody knows whether the hooks of a target that breaks off would have refused, so it counts as one that cannot be
+ * asked. */
 static int ask_hooks(struct vmm_node *source, struct vmm_node *target, struct facts *facts, struct vmm_error **err)
 {
 	vmm_auto_error struct vmm_error *problem = NULL;

@@ -133,9 +133,9 @@ void statistics_add(struct migration *m, const char *what, uint64_t bytes);
  * ("digests": [{volume, kind, root}]). */
 void statistics_digest(struct migration *m, const struct plan_volume *volume, const char *kind, const char *root);
 
-/* The arguments of the operation HOOKS (steps.c). A hook reads `about` on stdin: the plan or, in a check, what is known before
- * there is one; its "kind", "id", "name", "uuid", "mode", "source" and "target", as far as they are there, become
- * environment variables. `task` is NULL where there is none yet. */
+/* The arguments of the operation HOOKS (steps.c). A hook reads `about` on stdin: the plan or, in a check, what is known
+ * before there is one; its "kind", "id", "name", "uuid", "mode", "source" and "target", as far as they are there,
+ * become environment variables. `task` is NULL where there is none yet. */
 struct json_object *hooks_arguments(enum hook hook, struct json_object *about, const char *task);
 
 /* ------------------------------------------------------------------ facts (facts.c)

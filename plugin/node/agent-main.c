@@ -1,5 +1,5 @@
-/* agent-main.c: vmmigrate-agent, what sshd runs for our key. Its words come from SSH_ORIGINAL_COMMAND (forced command), or from
- * its arguments. */
+/* agent-main.c: vmmigrate-agent, which sshd runs as the forced command of our key. What is asked of it is in
+ * SSH_ORIGINAL_COMMAND, or in its arguments. */
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
@@ -19,8 +19,8 @@ static void exec_verb(const char *verb)
 	execl(VMM_LIBEXEC "/vmmigrate-engine", "vmmigrate-engine", verb, NULL);
 }
 
-/* Frames of a MiB come and go by the thousand. Memory that went back to the kernel each time would be had again page by page, each
- * made zero first: what is kept instead is bounded by the window of a copy. */
+/* Thousands of frames of 1 MiB are allocated and freed. malloc would return such blocks to the kernel and get zeroed
+ * pages for the next one; it keeps them instead, and the window of a copy bounds how many there are. */
 static void keep_memory_of_frames(void)
 {
 	mallopt(M_MMAP_THRESHOLD, FRAME_LIMIT_DATA / 2);

@@ -159,8 +159,8 @@ static void describe_volumes(struct json_object *guest, struct json_object *stor
 }
 
 /* The guest that was asked for; *guest stays NULL if there is none. Error "ambiguous" if no kind was named and two
- * kinds have a guest of that name. If no kind has it, the first failure of a kind is the error, unless libvirt or LXC is
- * just not there. */
+ * kinds have a guest of that name. If no kind has it, the first failure of a kind is the error, unless libvirt or LXC
+ * is just not there. */
 static int find_guest(struct local_node *node, struct json_object *args, struct json_object **guest,
 		      struct vmm_error **err)
 {

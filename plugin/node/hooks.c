@@ -1,7 +1,8 @@
 /* hooks.c: administrators' programs that are run around a migration, and the table of when that is.
  *
- * They lie in /etc/vmmigrate/hooks.d/PHASE.d and in /usr/lib/vmmigrate/hooks.d/PHASE.d (for packages), and are called NN-name. Of two
- * with the same name the one in /etc is run; a link to /dev/null in /etc keeps the packaged one from being run at all.
+ * They lie in /etc/vmmigrate/hooks.d/PHASE.d and in /usr/lib/vmmigrate/hooks.d/PHASE.d (for packages), and are called
+ * NN-name. Of two with the same name the one in /etc is run; a link to /dev/null in /etc keeps the packaged one from
+ * being run at all.
  */
 #include <ctype.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 /* clang-format off */
 const struct node_hook node_hooks[HOOK_COUNT] = {
 	[HOOK_CHECK] = { .name = "check", .failure = HOOK_IS_FINDING, .limit_ms = 10000,
-	  .help = "In every check, plan and dialog, and at the start of a migration: it may run often and must change nothing." },
+	  .help = "In every check, plan and dialog, and at the start of a run. It must change nothing." },
 	[HOOK_PRE_MIGRATE] = { .name = "pre-migrate", .failure = HOOK_VETOES, .limit_ms = 60000,
 	  .help = "Before anything is made on the target." },
 	[HOOK_PRE_SWITCH] = { .name = "pre-switch", .failure = HOOK_VETOES, .limit_ms = 10000,
@@ -38,7 +39,8 @@ static const struct node_hook *hook_named(const char *name)
 
 /* ---------------------------------------------------------------- which programs are run */
 
-/* NN-name: two digits, a dash, then letters, digits, '-' and '_'. This leaves out editors' backups and dpkg's leftovers. */
+/* NN-name: two digits, a dash, then letters, digits, '-' and '_'. This leaves out editors' backups and dpkg's
+ * leftovers. */
 static bool is_hook_name(const char *name)
 {
 	if (!isdigit((unsigned char)name[0]) || !isdigit((unsigned char)name[1]) || name[2] != '-' || !name[3])
@@ -67,8 +69,8 @@ static int compare_base(const void *a, const void *b)
 		      path_base(json_object_get_string(*(struct json_object *const *)b)));
 }
 
-/* The programs to run, as paths, in the order of their names. Files that are not run because of their name, owner or mode are
- * appended to odd[] of `reply`. */
+/* The programs to run, as paths, in the order of their names. Files that are not run because of their name, owner or
+ * mode are appended to odd[] of `reply`. */
 static int find_programs(struct local_node *node, const struct node_hook *hook, struct json_object **programs,
 			 struct json_object *reply, struct vmm_error **err)
 {
@@ -102,8 +104,8 @@ static int find_programs(struct local_node *node, const struct node_hook *hook, 
 
 /* ---------------------------------------------------------------- one program */
 
-/* PATH, LC_ALL, VMMIGRATE_NODE and a VMMIGRATE_* variable for each member of the arguments' "environment" (null: empty), in a list
- * that ends in NULL. */
+/* PATH, LC_ALL, VMMIGRATE_NODE and a VMMIGRATE_* variable for each member of the arguments' "environment" (null:
+ * empty), in a list that ends in NULL. */
 static char **environment_make(struct json_object *args, const char *node)
 {
 	struct json_object *members = json_at(args, "environment");

@@ -1,7 +1,7 @@
 /* live.c: a running guest's memory from this node to another.
  *
- * Hypervisor speaks to hypervisor (so that the death of our worker does not stop it); where both streams need a carrier, that is
- * the relay: a process of its own, noted in the task's journal, that outlives the worker.
+ * Hypervisor speaks to hypervisor (so that the death of our worker does not stop it); where both streams need a
+ * carrier, that is the relay: a process of its own, noted in the task's journal, that outlives the worker.
  */
 #include <errno.h>
 #include <fcntl.h>

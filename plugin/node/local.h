@@ -84,7 +84,8 @@ void device_look(struct json_object *found, struct json_object *volume, const ch
 /* Error "volume-taken" if this system, or a guest of this node other than `guest` ("qemu-100"), uses the device. */
 int device_unclaimed(struct local_node *node, const char *path, const char *guest, struct vmm_error **err);
 
-/* users.c: sets "used_by" of each volume of the guest facts: ids of the other guests of this node that need its file. */
+/* users.c: sets "used_by" of each volume of the guest facts: ids of the other guests of this node that need its file.
+ */
 void local_add_users(struct json_object *guest, struct json_object *guests);
 
 /* The directory of a task on this node; belongs to the caller. */

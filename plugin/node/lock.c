@@ -106,8 +106,8 @@ int local_lock(struct local_node *node, struct json_object *args, struct json_ob
 	}
 	if (record_reserve(node->paths->state, guest, err) < 0)
 		return -1;
-	/* Nobody starts a guest that is off while it is copied: a kind without a guard that reads the record (LXC) has one
-	 * of its own. One that runs gets it when it is stopped. */
+	/* Nobody starts a guest that is off while it is copied: a kind without a guard that reads the record (LXC) has
+	 * one of its own. One that runs gets it when it is stopped. */
 	if (record.state == RECORD_SOURCE && !record.runs && local_own(node, args, false, err) < 0)
 		return -1;
 	*reply = json_make("record:o", record_to_json(&record));

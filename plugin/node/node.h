@@ -98,7 +98,8 @@ struct node_hook {
 	const char *help; /* when it is run; one sentence for the manual */
 };
 
-/* `info`, the manual, the directories that are installed (Makefile) and the runs themselves are made from this table. */
+/* `info`, the manual, the directories that are installed (Makefile) and the runs themselves are made from this table.
+ */
 enum hook { HOOK_CHECK, HOOK_PRE_MIGRATE, HOOK_PRE_SWITCH, HOOK_POST_MIGRATE, HOOK_FAILED, HOOK_CANCELLED, HOOK_COUNT };
 extern const struct node_hook node_hooks[HOOK_COUNT];
 

@@ -1,5 +1,5 @@
-/* operations.h: everything that can be asked of a node, and of which fields each question and its answer consist. node.c makes the checks
- * of node_call from this table; agent.c looks operations up in it by their names.
+/* operations.h: everything that can be asked of a node, and of which fields each question and its answer consist.
+ * node.c makes the checks of node_call from this table; agent.c looks operations up in it by their names.
  *
  * Every operation is idempotent: called again after a lost reply it does no harm and gives the same answer.
  *
@@ -11,8 +11,8 @@
  *	ONE_OF(names, name, meaning)			it must be there and be one of these names: "source|target"
  *	MAY_BE_ONE_OF(names, name, meaning)		likewise, or absent
  *
- * TYPE is TEXT, NAME (name_check), PATH (absolute, path_check), NUMBER, FLAG, OBJECT or LIST. There are no default values: where absence
- * would mean something dangerous, the field is needed.
+ * TYPE is TEXT, NAME (name_check), PATH (absolute, path_check), NUMBER, FLAG, OBJECT or LIST. There are no default
+ * values: where absence would mean something dangerous, the field is needed.
  */
 #ifndef VMM_OPERATIONS_H
 #define VMM_OPERATIONS_H
@@ -78,10 +78,10 @@
 		NEED(NUMBER, generation, "") \
 		ONE_OF("source|committed|abandoned", state, ""), \
 		NO_FIELDS) \
-	OPERATION(UNLOCK, unlock, "ends the task on this node: its made journal is forgotten, the record stays without a task", \
+	OPERATION(UNLOCK, unlock, "ends the task here: forgets its made journal, keeps the record without a task", \
 		OF_TASK, \
 		NO_FIELDS) \
-	OPERATION(HOOKS, hooks, "runs the administrators' hooks of a phase; what one that fails does is in node_hooks (node.h)", \
+	OPERATION(HOOKS, hooks, "runs the administrators' hooks of a phase; see node_hooks in node.h", \
 		MAY(NAME, task, "") \
 		MAY(NAME, guest, "") \
 		NEED(NAME, phase, "the name of a row of node_hooks") \
@@ -89,7 +89,7 @@
 		NEED(OBJECT, environment, "VMMIGRATE_* variables") \
 		NEED(OBJECT, input, "what the hook reads on stdin"), \
 		NEED(LIST, ran, "paths of hooks") \
-		NEED(LIST, odd, "paths of files that were not run: not called NN-name, not executable, or others can write them") \
+		NEED(LIST, odd, "files that were not run: odd name, not executable, or others can write them") \
 		NEED(LIST, failed, "messages of hooks that failed and may not veto") \
 		NEED(LIST, refused, "of check hooks: {hook: path, reason} of each that failed")) \
 	OPERATION(ALLOCATE, allocate, "makes a volume under its temporary path, empty or from a seed", \
@@ -110,7 +110,7 @@
 		OF_TASK \
 		NEED(PATH, snapshot, ""), \
 		NO_FIELDS) \
-	OPERATION(PUBLISH, publish, "brings a volume to the disk and gives it its final path, which it never takes from another file", \
+	OPERATION(PUBLISH, publish, "syncs a volume and renames it to its final path, never over another file", \
 		OF_TASK \
 		NEED(OBJECT, volume, "of the plan") \
 		NEED(FLAG, replace, "a file that is there is set aside first"), \

@@ -151,7 +151,8 @@ struct session {
 	struct stream *inner; /* carries the copy: the same stream, or TLS */
 };
 
-/* Taking turns with calls, where it is their connection too. Who reads for long does so in slices (copy/source-stream.c). */
+/* Taking turns with calls, where it is their connection too. Who reads for long does so in slices
+ * (copy/source-stream.c). */
 static void session_begin_turn(struct session *session)
 {
 	if (session->inner == session->agent)

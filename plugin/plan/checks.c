@@ -67,7 +67,7 @@ const struct check checks[] = {
 	CHECK("hook-veto", "target", ALL, NULL, E, NULL, true, hook_veto,
 	      "No check hook of an administrator refuses the migration, on either node."),
 	CHECK("hook-odd", "target", ALL, NULL, W, NULL, true, hook_odd,
-	      "Every file in the directories of check hooks can be run: it has a proper name, and only root can write it."),
+	      "Every file in the directories of check hooks is called NN-name, and only root can write it."),
 	CHECK("space-short", "target", ALL, NULL, E, NULL, false, space_short,
 	      "The target's storages have room for what is copied."),
 
@@ -116,7 +116,7 @@ const struct check checks[] = {
 	CHECK("linked-clone", "guest", ALL, NULL, O, NULL, true, linked_clone,
 	      "The backing file of each volume goes where the volume goes."),
 	CHECK("shared-by-other", "guest", ALL, NULL, E, NULL, true, shared_by_other,
-	      "No other guest of the source uses a volume that is copied, or stands on it: backing file, data file, lower layer."),
+	      "No other guest of the source uses a copied volume as a disk, backing file, data file or layer."),
 	CHECK("unsafe-cache", "guest", MODE_LIVE, "qemu", O, "unsafe", true, unsafe_cache,
 	      "The disks' cache modes are safe for a live migration."),
 

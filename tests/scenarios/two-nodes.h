@@ -104,8 +104,8 @@ void two_nodes_guest(struct two_nodes *w, int node, const struct variant *varian
 void guest_writes(struct two_nodes *w, int node, bool shared, unsigned seed);
 /* True if the guest's volume has the content of that seed. */
 bool volume_holds(struct two_nodes *w, int node, bool shared, unsigned seed);
-/* Changes what the hypervisor of that node says of the guest, as an administrator's deed would: "reason", "managed_save",
- * "snapshots" (guest/null.c). Takes `changes`. */
+/* Changes what the hypervisor of that node says of the guest, as an administrator's deed would: "reason",
+ * "managed_save", "snapshots" (guest/null.c). Takes `changes`. */
 void guest_says(struct two_nodes *w, int node, struct json_object *changes);
 /* Starts it by hand, past the guard. */
 void guest_starts(struct two_nodes *w, int node);

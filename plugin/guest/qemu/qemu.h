@@ -105,7 +105,7 @@ enum converge_advice {
 	CONVERGE_WAIT,
 	CONVERGE_RAISE_DOWNTIME, /* `downtime_ms` has been raised: tell QEMU */
 	CONVERGE_STALLED,   /* the guest writes faster than the link carries, at the highest downtime and after all the
-				  * time that auto-converge needs */
+			     * time that auto-converge needs */
 	CONVERGE_LINK_LOST, /* nothing has crossed for 150 s */
 };
 
