@@ -42,12 +42,10 @@ static int note(struct local_node *node, const char *task, const char *snapshot,
 
 int local_freeze(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
-	const char *task = local_task(args, err), *path;
+	const char *task = json_text(args, "task"), *path = json_text(args, "path");
 	const struct track_ops *tracker = track_named(json_text(args, "tracker"));
 	char real[PATH_MAX];
 	struct stat info;
-	if (!task || json_need(args, "path", "call", &path, err) < 0 || path_check(path, "volume", err) < 0)
-		return -1;
 	if (!tracker->begin)
 		return error_set(err, VMM_FAILED, "track-unable", "the tracker \"%s\" makes no snapshots",
 				 tracker->name);
@@ -65,10 +63,9 @@ int local_freeze(struct local_node *node, struct json_object *args, struct json_
 int local_thaw(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
-	const char *task = local_task(args, err), *snapshot;
+	const char *task = json_text(args, "task"), *snapshot = json_text(args, "snapshot");
 	bool noted;
-	if (!task || json_need(args, "snapshot", "call", &snapshot, err) < 0 ||
-	    is_noted(node, task, snapshot, &noted, err) < 0)
+	if (is_noted(node, task, snapshot, &noted, err) < 0)
 		return -1;
 	return noted ? file_remove(snapshot, err) : 0;
 }

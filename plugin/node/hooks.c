@@ -211,9 +211,7 @@ static int run_all(struct local_node *node, const struct node_hook *hook, struct
 
 int local_hooks(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
-	const char *phase;
-	if (json_need(args, "phase", "call", &phase, err) < 0)
-		return -1;
+	const char *phase = json_text(args, "phase");
 	const struct node_hook *hook = hook_named(phase);
 	if (!hook)
 		return error_set(err, VMM_FAILED, "not-supported", "node %s does not know the hook \"%s\"",

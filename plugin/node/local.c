@@ -56,10 +56,7 @@ void local_host_close(struct local_node *node, struct guest_host *host)
 
 const struct guest_ops *local_guest_kind(struct json_object *args, struct vmm_error **err)
 {
-	const char *key;
-	if (json_need(args, "guest", "call", &key, err) < 0 || name_check(key, "guest", err) < 0)
-		return NULL;
-	const char *dash = strchr(key, '-');
+	const char *key = json_text(args, "guest"), *dash = strchr(key, '-');
 	vmm_auto_free char *kind = dash ? str_format("%.*s", (int)(dash - key), key) : NULL;
 	const struct guest_ops *ops = kind ? guest_kind(kind) : NULL;
 	if (!ops)
@@ -86,12 +83,6 @@ void local_guest_close(struct local_guest *guest)
 }
 
 /* ---------------------------------------------------------------- tasks */
-
-const char *local_task(struct json_object *args, struct vmm_error **err)
-{
-	const char *task = json_text(args, "task");
-	return name_check(task, "task", err) < 0 ? NULL : task;
-}
 
 char *local_task_dir(struct local_node *node, const char *task)
 {

@@ -17,6 +17,7 @@ struct local_node {
 	struct guest_host *hosts[GUEST_KINDS_MOST];
 };
 
+/* Does one operation. node_call has checked its arguments: what operations.h needs is there, and of its type. */
 typedef int local_op(struct local_node *node, struct json_object *args, struct json_object **reply,
 		     struct vmm_error **err);
 
@@ -40,9 +41,6 @@ const struct guest_ops *local_guest_kind(struct json_object *args, struct vmm_er
 int local_guest_open(struct local_node *node, struct json_object *args, struct local_guest *guest,
 		     struct vmm_error **err);
 void local_guest_close(struct local_guest *guest);
-
-/* The task that an operation is for; belongs to the arguments. NULL and an error where it is missing or not a name. */
-const char *local_task(struct json_object *args, struct vmm_error **err);
 
 /* The made journal: what this node has made for the task, in <state>/tasks/TASK/made. Creates it where it does not
  * exist. */

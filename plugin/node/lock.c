@@ -19,10 +19,8 @@ static int write_record(struct local_node *node, const struct guest_record *reco
 
 int local_record(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
-	const char *guest;
 	vmm_auto_record struct guest_record record = {0};
-	if (json_need(args, "guest", "call", &guest, err) < 0 ||
-	    record_read(node->paths->state, guest, &record, err) < 0)
+	if (record_read(node->paths->state, json_text(args, "guest"), &record, err) < 0)
 		return -1;
 	*reply = json_make("record:o", record_to_json(&record));
 	return 0;
@@ -88,10 +86,7 @@ static void fill_in(struct local_node *node, struct json_object *args, const cha
 
 int local_lock(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
-	const char *task = local_task(args, err), *guest, *role;
-	if (!task || json_need(args, "guest", "call", &guest, err) < 0 ||
-	    json_need(args, "role", "call", &role, err) < 0)
-		return -1;
+	const char *task = json_text(args, "task"), *guest = json_text(args, "guest"), *role = json_text(args, "role");
 	vmm_auto_close int lock = records_lock(node, err);
 	vmm_auto_record struct guest_record record = {0};
 	if (lock < 0 || record_read(node->paths->state, guest, &record, err) < 0)
@@ -130,10 +125,8 @@ static int refuse(struct local_node *node, struct json_object *args, const struc
 
 int local_advance(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
-	const char *task = local_task(args, err), *guest, *name;
+	const char *task = json_text(args, "task"), *guest = json_text(args, "guest"), *name = json_text(args, "to");
 	enum record_state to;
-	if (!task || json_need(args, "guest", "call", &guest, err) < 0 || json_need(args, "to", "call", &name, err) < 0)
-		return -1;
 	vmm_auto_close int lock = records_lock(node, err);
 	vmm_auto_record struct guest_record record = {0};
 	if (lock < 0 || record_read(node->paths->state, guest, &record, err) < 0)
@@ -160,12 +153,10 @@ int local_advance(struct local_node *node, struct json_object *args, struct json
 
 int local_reclaim(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
-	const char *task = local_task(args, err), *guest, *owner, *name;
+	const char *task = json_text(args, "task"), *guest = json_text(args, "guest"),
+		   *owner = json_text(args, "owner"), *name = json_text(args, "state");
 	enum record_state state;
 	(void)reply;
-	if (!task || json_need(args, "guest", "call", &guest, err) < 0 ||
-	    json_need(args, "owner", "call", &owner, err) < 0 || json_need(args, "state", "call", &name, err) < 0)
-		return -1;
 	vmm_auto_close int lock = records_lock(node, err);
 	vmm_auto_record struct guest_record record = {0};
 	if (lock < 0 || record_read(node->paths->state, guest, &record, err) < 0)
@@ -198,10 +189,8 @@ static int unlock_record(struct local_node *node, struct guest_record *record, s
 
 int local_unlock(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
-	const char *task = local_task(args, err), *guest;
+	const char *task = json_text(args, "task"), *guest = json_text(args, "guest");
 	(void)reply;
-	if (!task || json_need(args, "guest", "call", &guest, err) < 0)
-		return -1;
 	vmm_auto_free char *dir = local_task_dir(node, task), *made = str_format("%s/made", dir);
 	vmm_auto_close int lock = records_lock(node, err);
 	vmm_auto_record struct guest_record record = {0};

@@ -88,12 +88,11 @@ static int make_room(struct local_node *node, struct local_guest *g, struct json
 int local_define(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
-	const char *task = local_task(args, err), *definition;
+	const char *task = json_text(args, "task");
 	vmm_auto_guest struct local_guest g = {0};
 	vmm_auto_free char *rewritten = NULL;
-	if (!task || json_need(args, "definition", "call", &definition, err) < 0 ||
-	    local_guest_open(node, args, &g, err) < 0 || make_room(node, &g, args, task, err) < 0 ||
-	    g.ops->rewrite(definition, json_at(args, "volumes"), &rewritten, err) < 0)
+	if (local_guest_open(node, args, &g, err) < 0 || make_room(node, &g, args, task, err) < 0 ||
+	    g.ops->rewrite(json_text(args, "definition"), json_at(args, "volumes"), &rewritten, err) < 0)
 		return -1;
 	return g.ops->define(g.host, rewritten, err);
 }
@@ -132,14 +131,14 @@ int local_own(struct local_node *node, struct json_object *args, bool own, struc
 int local_start(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
-	const char *task = local_task(args, err);
+	const char *task = json_text(args, "task");
 	vmm_auto_guest struct local_guest g = {0};
 	bool off;
 	/* A held guest is not this node's yet. One that is not held is started where it belongs: its kind's own guard
 	 * is told so, also if it turns out that the guest is running. */
 	if (!json_true(args, "held") && local_own(node, args, true, err) < 0)
 		return -1;
-	if (!task || local_guest_open(node, args, &g, err) < 0 || state_is(&g, "shutoff", &off, err) < 0)
+	if (local_guest_open(node, args, &g, err) < 0 || state_is(&g, "shutoff", &off, err) < 0)
 		return -1;
 	return off ? start_with_permit(node, &g, task, json_true(args, "held"), err) : 0;
 }
@@ -149,12 +148,11 @@ int local_start(struct local_node *node, struct json_object *args, struct json_o
 int local_release(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
-	const char *task = local_task(args, err);
+	const char *task = json_text(args, "task");
 	vmm_auto_guest struct local_guest g = {0};
 	vmm_auto_record struct guest_record record = {0};
 	vmm_auto_json struct json_object *state = NULL;
-	if (!task || local_guest_open(node, args, &g, err) < 0 ||
-	    record_read(node->paths->state, g.key, &record, err) < 0)
+	if (local_guest_open(node, args, &g, err) < 0 || record_read(node->paths->state, g.key, &record, err) < 0)
 		return -1;
 	if (!str_same(record.owner, node->base.name) || record.state == RECORD_ABANDONED)
 		return error_set(err, VMM_FAILED, "wrong-state", "guest %s is not owned by %s: it is not released",
@@ -179,9 +177,9 @@ static bool is_cancelled(void *mark)
 int local_stop(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
-	const char *task = local_task(args, err);
+	const char *task = json_text(args, "task");
 	vmm_auto_guest struct local_guest g = {0};
-	if (!task || local_own(node, args, false, err) < 0 || local_guest_open(node, args, &g, err) < 0)
+	if (local_own(node, args, false, err) < 0 || local_guest_open(node, args, &g, err) < 0)
 		return -1;
 	vmm_auto_free char *dir = local_task_dir(node, task), *mark = str_format("%s/cancel", dir);
 	return g.ops->stop(g.host, g.id, (int)json_number(args, "limit_ms"), json_true(args, "force"), is_cancelled,
@@ -200,11 +198,11 @@ int local_permit_op(struct local_node *node, struct json_object *args, struct js
 		    struct vmm_error **err)
 {
 	(void)reply;
-	const char *task = local_task(args, err);
+	const char *task = json_text(args, "task");
 	vmm_auto_guest struct local_guest g = {0};
 	uid_t user;
 	gid_t group;
-	if (!task || local_guest_open(node, args, &g, err) < 0 || make_room(node, &g, args, task, err) < 0 ||
+	if (local_guest_open(node, args, &g, err) < 0 || make_room(node, &g, args, task, err) < 0 ||
 	    (g.ops->control_socket && local_memory_place(&g, task, &user, &group, err) < 0))
 		return -1;
 	return local_permit(node, g.key, task, PERMIT_INCOMING, err);
@@ -214,9 +212,9 @@ int local_migrate_abort(struct local_node *node, struct json_object *args, struc
 			struct vmm_error **err)
 {
 	(void)reply;
-	const char *task = local_task(args, err);
+	const char *task = json_text(args, "task");
 	vmm_auto_guest struct local_guest g = {0};
-	if (!task || local_guest_open(node, args, &g, err) < 0 ||
+	if (local_guest_open(node, args, &g, err) < 0 ||
 	    (g.ops->migrate_abort && g.ops->migrate_abort(g.host, g.id, err) < 0))
 		return -1;
 	return local_end_relays(node, task, err);

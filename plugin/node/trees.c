@@ -58,10 +58,7 @@ int local_tree(struct vmm_node *node, const char *task, const char *name, bool c
 /* The real path of the tree that the operation is about. */
 static int tree_asked(struct local_node *node, struct json_object *args, char **path, struct vmm_error **err)
 {
-	const char *task = local_task(args, err), *name;
-	return task && json_need(args, "volume", "call", &name, err) == 0
-		       ? local_tree_path(node->paths, task, name, path, err)
-		       : -1;
+	return local_tree_path(node->paths, json_text(args, "task"), json_text(args, "volume"), path, err);
 }
 
 /* Syncs the whole filesystem that the tree is on. */

@@ -234,9 +234,7 @@ static struct json_object *kept_of(struct local_node *node, const char *task)
 /* The record is ABANDONED on the disk before anything is removed: a commit that arrives later is refused then. */
 int local_abort(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
-	const char *task = local_task(args, err), *guest;
-	if (!task || json_need(args, "guest", "call", &guest, err) < 0)
-		return -1;
+	const char *task = json_text(args, "task"), *guest = json_text(args, "guest");
 	vmm_auto_record struct guest_record record = {0};
 	if (record_read(node->paths->state, guest, &record, err) < 0)
 		return -1;

@@ -43,10 +43,10 @@ static int check_asked(struct asked *asked, struct vmm_error **err)
  * volume's path and to the task: error "bad-path". */
 static int asked_read(struct json_object *args, struct asked *asked, struct vmm_error **err)
 {
-	*asked = (struct asked){.task = local_task(args, err),
+	*asked = (struct asked){.task = json_text(args, "task"),
 				.guest = json_text(args, "guest"),
 				.replace = json_true(args, "replace")};
-	if (!asked->task || plan_volume_read(json_at(args, "volume"), &asked->volume, err) < 0)
+	if (plan_volume_read(json_at(args, "volume"), &asked->volume, err) < 0)
 		return -1;
 	return check_asked(asked, err);
 }
@@ -351,10 +351,7 @@ int local_session(struct vmm_node *node, const char *task, bool tls, struct stre
 int local_token(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)node;
-	const char *what, *dir, *token = json_text(args, "token");
-	if (json_need(args, "do", "call", &what, err) < 0 || json_need(args, "dir", "call", &dir, err) < 0 ||
-	    path_check(dir, "storage", err) < 0)
-		return -1;
+	const char *what = json_text(args, "do"), *dir = json_text(args, "dir"), *token = json_text(args, "token");
 	if (!strcmp(what, "place")) {
 		vmm_auto_free char *placed = NULL;
 		if (storage_token_write(dir, &placed, err) < 0)
@@ -362,8 +359,6 @@ int local_token(struct local_node *node, struct json_object *args, struct json_o
 		*reply = json_make("token:s", placed);
 		return 0;
 	}
-	if (name_check(token, "token", err) < 0)
-		return -1;
 	if (!strcmp(what, "remove"))
 		return storage_token_remove(dir, token, err);
 	bool there;
