@@ -39,7 +39,9 @@ static int move_memory(struct migration *m, struct vmm_error **err)
 		.statistics = &m->moved,
 	};
 	vmm_auto_json struct json_object *options = json_copy(json_at(m->request, "options"));
-	json_put(options, "guest:s", m->plan->guest);
+	const char *network = json_text(m->request, "options.migration_network");
+	json_put(options, "guest:s migration_address:s", m->plan->guest,
+		 network ? network_address(m->facts.node[TARGET], network) : NULL);
 	int done = m->node[SOURCE]->ops->migrate(m->node[SOURCE], m->node[TARGET], task_id(m->task), &m->moving,
 						 options, err);
 	m->stopped_ms = m->moved.stopped_ms ? m->moved.stopped_ms : clock_steady_ms();

@@ -1,5 +1,9 @@
 /* facts.c: says what this node is and has, and what it knows of a guest. Changes nothing. */
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -42,6 +46,29 @@ static bool bridge_conntrack(void)
 	       strstr(modules, "nf_conntrack_bridge ");
 }
 
+/* IP addresses of the interfaces that are up, without those that reach no further than the node or the link. */
+static struct json_object *addresses(void)
+{
+	struct json_object *found = json_object_new_array();
+	struct ifaddrs *all = NULL;
+	if (getifaddrs(&all) < 0)
+		return found;
+	for (struct ifaddrs *one = all; one; one = one->ifa_next) {
+		char text[NI_MAXHOST];
+		bool ip =
+			one->ifa_addr && (one->ifa_addr->sa_family == AF_INET || one->ifa_addr->sa_family == AF_INET6);
+		if (!ip || !(one->ifa_flags & IFF_UP) || (one->ifa_flags & IFF_LOOPBACK))
+			continue;
+		socklen_t size =
+			one->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+		if (getnameinfo(one->ifa_addr, size, text, sizeof(text), NULL, 0, NI_NUMERICHOST) == 0 &&
+		    !strchr(text, '%'))
+			json_object_array_add(found, json_object_new_string(text));
+	}
+	freeifaddrs(all);
+	return found;
+}
+
 static struct json_object *node_part(struct local_node *node)
 {
 	struct utsname uts;
@@ -62,6 +89,7 @@ static struct json_object *node_part(struct local_node *node)
 			  meminfo(meminfo_text, "HugePages_Free:") / 1024 * meminfo(meminfo_text, "Hugepagesize:"),
 			  (int)(file_there(maintenance) || json_true(own, "maintenance")), manager(), (int64_t)digest,
 			  (int)bridge_conntrack());
+	json_put(part, "addresses:o", addresses());
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MAJOR));
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MINOR));
 	return part;

@@ -122,10 +122,9 @@ static int carry_secure(struct local_node *node, const struct local_guest *g, co
 		return -1;
 	carrier->control_uri = str_format(g->ops->control_uri, control);
 	struct json_object *section = json_member(json_at(node->config, "node"), peer);
-	const char *network = json_text(options, "migration_address");
-	carrier->data_uri = insecure
-				    ? str_format("tcp://%s", network ? network : json_text_or(section, "address", peer))
-				    : str_format("unix://%s", data);
+	const char *address = json_text_or(options, "migration_address", json_text_or(section, "address", peer));
+	const char *left = strchr(address, ':') ? "[" : "", *right = *left ? "]" : ""; /* of an IPv6 address */
+	carrier->data_uri = insecure ? str_format("tcp://%s%s%s", left, address, right) : str_format("unix://%s", data);
 	return 0;
 }
 
@@ -161,6 +160,9 @@ static int begin(struct local_node *node, struct local_moving *moving, const cha
 	migration->peer = peer;
 	migration->target_uri = moving->carrier.control_uri;
 	migration->data_uri = moving->carrier.data_uri;
+	/* Memory in the clear is received on the migration network, and on no other. */
+	if (str_same(json_text(moving->options, "migration_type"), "insecure"))
+		migration->listen = json_text(moving->options, "migration_address");
 	return g->ops->migrate(g->host, migration, err);
 }
 

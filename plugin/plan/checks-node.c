@@ -123,6 +123,32 @@ void look_clock_skew(const struct look *look)
 		"the guest's clock may jump by as much; see that time is synchronised on both nodes (timedatectl)");
 }
 
+/* "10.77.0.1, 10.78.0.1"; belongs to the caller. */
+static char *addresses_of(struct json_object *node)
+{
+	struct text text = {0};
+	json_each (address, node, "node.addresses")
+		text_add(&text, "%s%s", text.length ? ", " : "", json_text_or(address, "", "?"));
+	return text_take(&text);
+}
+
+void look_network_missing(const struct look *look)
+{
+	struct json_object *options = json_at(look->facts->request, "options");
+	const char *network = json_text(options, "migration_network");
+	if (!network || !str_same(json_text(options, "migration_type"), "insecure"))
+		return;
+	for (enum side side = SOURCE; side < SIDES; side++) {
+		if (!look->node[side] || network_address(look->node[side], network))
+			continue;
+		vmm_auto_free char *has = addresses_of(look->node[side]);
+		finding_hint(found(look, look->name[side], "%s has no address in the migration network %s (it has: %s)",
+				   look->name[side], network, *has ? has : "none"),
+			     "give it one, name the network that it has (--migration-network), or use "
+			     "--migration-type secure");
+	}
+}
+
 void look_guard_inactive(const struct look *look)
 {
 	static const struct {

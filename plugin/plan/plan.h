@@ -4,6 +4,7 @@
  *	facts-read.c		how checks and plan read the facts
  *	volume-action.c		what becomes of each volume: kept or copied, and its destination
  *	checks.c, checks-*.c	everything that speaks against a migration
+ *	network.c		which address a node has in a network
  *	plan.c			one mode, and one action for each volume
  *	plan-fields.c		a plan to and from JSON
  */
@@ -72,7 +73,8 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
 <<<<<<< HEAD
  *   "node"      {name, version, protocol: [major, minor], arch, time_us, cpus, memory_total, memory_free,
  *                hugepages_free (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova",
- *                config: digest of nodes and storages in the configuration, bridge_conntrack (bool)}
+ *                config: digest of nodes and storages in the configuration, bridge_conntrack (bool),
+ *                addresses: IP addresses of its interfaces, as text}
  *   "host"      {KIND: guest_ops->host_facts, or {"up": false, "error": {code, message, hint}}}
  *   "storages"  array (storage.h)
  *   "bridges"   array of names of the node's bridges
@@ -135,6 +137,14 @@ const char *facts_name(const struct facts *facts, enum side side);
 const struct guest_ops *facts_ops(const struct facts *facts);
 /* What the request's list of "from=to" makes of that name; the name itself if it is not in the list. */
 const char *facts_mapped(const struct facts *facts, const char *option, const char *name);
+
+/* ------------------------------------------------------------------ networks (network.c)
+ *
+ * A network is text such as "192.0.2.0/24" or "2001:db8::/32". */
+bool network_is_valid(const char *cidr);
+bool network_has(const char *cidr, const char *address);
+/* The first of a node's addresses (node facts) that is in the network, or NULL; borrowed. */
+const char *network_address(struct json_object *node, const char *cidr);
 
 /* ------------------------------------------------------------------ checks (checks.c, checks-*.c)
  *

@@ -1,5 +1,4 @@
 /* request.c: reads what a client asks for: checks it and brings it into one form. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -72,27 +71,10 @@ static int read_choice(const struct option *option, struct json_object *value, s
 	return wrong_value(option, option->choices, value, err);
 }
 
-/* An address, a '/', and the number of bits that count. */
-static bool is_network(const char *text)
-{
-	char address[INET6_ADDRSTRLEN];
-	unsigned char bytes[sizeof(struct in6_addr)];
-	const char *slash = text ? strchr(text, '/') : NULL;
-	size_t length = slash ? (size_t)(slash - text) : 0;
-	if (!slash || length >= sizeof(address) || !slash[1] || strlen(slash + 1) > 3 ||
-	    strspn(slash + 1, "0123456789") != strlen(slash + 1))
-		return false;
-	memcpy(address, text, length);
-	address[length] = 0;
-	long bits = strtol(slash + 1, NULL, 10);
-	return (inet_pton(AF_INET, address, bytes) == 1 && bits <= 32) ||
-	       (inet_pton(AF_INET6, address, bytes) == 1 && bits <= 128);
-}
-
 static int read_network(const struct option *option, struct json_object *value, struct json_object **made,
 			struct vmm_error **err)
 {
-	if (!is_network(json_text(value, "")))
+	if (!network_is_valid(json_text(value, "")))
 		return wrong_value(option, "a network such as 10.0.0.0/24", value, err);
 	*made = json_object_get(value);
 	return 0;

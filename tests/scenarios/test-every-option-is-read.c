@@ -20,9 +20,6 @@
 #include "scenario.h"
 #include "two-nodes.h"
 
-/* Options and settings that nothing reads yet. As soon as one is read, the test fails until its line here is gone. */
-static const char *const not_read_yet[] = {"migration_network"};
-
 /* ------------------------------------------------------------------ the rows */
 
 struct proof {
@@ -272,14 +269,6 @@ static bool changes_something(const struct proof *proof)
 	return strcmp(without, with);
 }
 
-static bool is_not_read_yet(const char *name)
-{
-	for (size_t i = 0; i < VMM_COUNT(not_read_yet); i++)
-		if (!strcmp(not_read_yet[i], name))
-			return true;
-	return false;
-}
-
 /* Adds a name to a list in the message of a failure. */
 static void name_it(struct text *names, const char *name)
 {
@@ -289,7 +278,7 @@ static void name_it(struct text *names, const char *name)
 static void each_option_changes_what_is_found_or_done(void **state)
 {
 	(void)state;
-	vmm_auto_text struct text unread = {0}, read_now = {0};
+	vmm_auto_text struct text unread = {0};
 	for (size_t i = 0; i < request_option_count; i++) {
 		const char *name = request_options[i].name;
 		bool any = false, all = true;
@@ -300,15 +289,11 @@ static void each_option_changes_what_is_found_or_done(void **state)
 			any |= changes;
 			all &= changes;
 		}
-		if (is_not_read_yet(name) && any)
-			name_it(&read_now, name);
-		if (!is_not_read_yet(name) && !(any && all))
+		if (!(any && all))
 			name_it(&unread, name);
 	}
 	if (unread.length)
 		fail_msg("these options have no row in `proofs`, or one in which they change nothing: %s", unread.data);
-	if (read_now.length)
-		fail_msg("these options are read now, so take them out of not_read_yet: %s", read_now.data);
 }
 
 /* ------------------------------------------------------------------ settings of [migration] */
@@ -485,9 +470,6 @@ static void each_row_is_about_an_option_that_there_is(void **state)
 	for (size_t i = 0; i < VMM_COUNT(proofs); i++)
 		if (!option_find(proofs[i].option))
 			fail_msg("there is no option %s", proofs[i].option);
-	for (size_t i = 0; i < VMM_COUNT(not_read_yet); i++)
-		if (!option_find(not_read_yet[i]))
-			fail_msg("there is no option %s", not_read_yet[i]);
 }
 
 int main(void)

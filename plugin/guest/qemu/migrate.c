@@ -122,6 +122,7 @@ static int prepare(struct qemu_migration *m, struct vmm_error **err)
 	if (order->definition && live_definition(m->domain, order->definition, &live, err) < 0)
 		return -1;
 	add_parameter(m, VIR_MIGRATE_PARAM_URI, order->data_uri);
+	add_parameter(m, VIR_MIGRATE_PARAM_LISTEN_ADDRESS, order->listen);
 	add_parameter(m, VIR_MIGRATE_PARAM_DEST_XML, live);
 	add_parameter(m, VIR_MIGRATE_PARAM_PERSIST_XML, order->definition);
 	m->bandwidth.limit = order->rate_limit;
