@@ -1,4 +1,4 @@
-/* Administrators' hooks round a migration: which are run, on which node, how often, and what they may do. */
+/* Administrators' hooks around a migration: which hooks run, on which node, how often, and what they can do. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,17 +14,17 @@ enum { SEED = 61, SEED_AGAIN = 62 };
 
 static const struct variant *const live = &variants[0], *const restart = &variants[2];
 
-static void write_hook(struct two_nodes *w, int node, const char *phase, const char *name, const char *words)
+static void write_hook(struct two_nodes *w, int node, const char *phase, const char *name, const char *text)
 {
 	vmm_auto_free char *dir = str_format("%s/hooks.d/%s.d", w->machine[node].etc, phase);
 	vmm_auto_free char *path = str_format("%s/%s", dir, name);
-	vmm_auto_free char *script = str_format("#!/bin/sh\n%s\n", words);
+	vmm_auto_free char *script = str_format("#!/bin/sh\n%s\n", text);
 	struct vmm_error *err = NULL;
 	if (dir_make(dir, 0755, &err) < 0 || file_write(path, script, strlen(script), 0755, &err) < 0)
 		two_nodes_fail(w, "%s", err->message);
 }
 
-/* Two nodes on which each hook of each node leaves a line "NODE:PHASE:VMID". */
+/* Two nodes on which every hook appends a line "NODE:PHASE:VMID" to hooks.log. */
 static struct two_nodes *begin(const struct variant *variant)
 {
 	struct two_nodes *w = two_nodes_make();
@@ -38,7 +38,7 @@ static struct two_nodes *begin(const struct variant *variant)
 	return w;
 }
 
-/* The lines so far, with ' ' between them. */
+/* Fails the test unless hooks.log has these lines, each followed by a space. */
 static void ran(struct two_nodes *w, const char *expected)
 {
 	vmm_auto_free char *path = str_format("%s/hooks.log", w->dir);
@@ -57,16 +57,16 @@ static void ran(struct two_nodes *w, const char *expected)
 #define SWITCH	     "node1:pre-switch:101 node2:pre-switch:101 "
 #define AFTER(phase) "node1:" phase ":101 node2:" phase ":101 "
 
-static void moves(struct two_nodes *w, const struct variant *variant, enum vmm_exit exit, const char *words)
+static void moves(struct two_nodes *w, const struct variant *variant, enum vmm_exit exit, const char *text)
 {
 	struct outcome outcome;
 	two_nodes_migrate(w, NODE1, variant->options, &outcome);
-	if (outcome.exit != exit || !strstr(outcome.message, words))
+	if (outcome.exit != exit || !strstr(outcome.message, text))
 		two_nodes_fail(w, "exit %d: %s", (int)outcome.exit, outcome.message);
 	outcome_free(&outcome);
 }
 
-static void good_ends_run_post_migrate_on_both_nodes(void **state)
+static void a_migration_that_succeeds_runs_post_migrate_on_both_nodes(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
@@ -101,14 +101,14 @@ static struct json_object *check(struct two_nodes *w, const struct variant *vari
 	return findings;
 }
 
-/* The n-th finding is of that check, and says that. */
+/* Fails the test unless the n-th finding has that code and object, and that text in its message. */
 static void finds(struct two_nodes *w, struct json_object *findings, size_t n, const char *code, const char *object,
-		  const char *words)
+		  const char *text)
 {
 	struct json_object *finding = json_object_array_get_idx(findings, n);
 	if (!str_same(json_text(finding, "code"), code) || !str_same(json_text(finding, "object"), object) ||
-	    !strstr(json_text_or(finding, "message", ""), words))
-		two_nodes_fail(w, "finding %zu is not %s \"%s\": %s", n, code, words, json_line(findings));
+	    !strstr(json_text_or(finding, "message", ""), text))
+		two_nodes_fail(w, "finding %zu is not %s \"%s\": %s", n, code, text, json_line(findings));
 }
 
 static bool is_untouched(struct two_nodes *w, int node)
@@ -124,17 +124,17 @@ static void a_check_hook_that_refuses_blocks_check_plan_and_run_before_anything_
 		for (int node = 0; node < NODES; node++) {
 			struct two_nodes *w = begin(&variants[i]);
 			struct outcome outcome;
-			vmm_auto_free char *words = str_format(
+			vmm_auto_free char *text = str_format(
 				"50-backup on node%d refuses the migration: the backup is running", node + 1);
 			write_hook(w, node, "check", "50-backup",
 				   "echo noise >&2; echo 'the backup is running' >&2; exit 1");
 			vmm_auto_json struct json_object *findings = check(w, &variants[i]);
 			assert_int_equal(json_count(findings, ""), 1);
-			finds(w, findings, 0, "hook-veto", "50-backup", words);
+			finds(w, findings, 0, "hook-veto", "50-backup", text);
 			assert_true(findings_refuse(findings));
 			two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
 			if (outcome.exit != VMM_BLOCKED || strcmp(outcome.code, "hook-veto") ||
-			    !strstr(outcome.message, words))
+			    !strstr(outcome.message, text))
 				two_nodes_fail(w, "exit %d, %s: %s", (int)outcome.exit, outcome.code, outcome.message);
 			outcome_free(&outcome);
 			ran(w, CHECKED CHECKED);
@@ -199,12 +199,12 @@ static void a_check_hook_gets_what_other_hooks_get_but_for_the_plan(void **state
 	struct two_nodes *w = begin(restart);
 	static const char *const names[] = {"check", "pre-migrate"};
 	for (size_t i = 0; i < VMM_COUNT(names); i++) {
-		vmm_auto_free char *words =
+		vmm_auto_free char *text =
 			str_format("cd %s; cat >input-%s; echo \"$@\" >arguments-%s\n"
 				   "env | sed -n 's/^\\(VMMIGRATE_[A-Z]*\\)=.*/\\1/p' | sort >names-%s\n"
 				   "echo \"$VMMIGRATE_MODE,$VMMIGRATE_TASK,$VMMIGRATE_TARGET\" >values-%s",
 				   w->dir, names[i], names[i], names[i], names[i]);
-		write_hook(w, NODE2, names[i], "60-look", words);
+		write_hook(w, NODE2, names[i], "60-look", text);
 	}
 	moves(w, restart, VMM_DONE, "TASK OK");
 	vmm_auto_free char *before = read_file(w, "names-check"), *after = read_file(w, "names-pre-migrate");
@@ -226,7 +226,7 @@ static void a_check_hook_gets_what_other_hooks_get_but_for_the_plan(void **state
 
 /* ------------------------------------------------------------------ hooks of a run */
 
-static void a_veto_of_the_source_is_the_reason_and_the_target_hears_nothing(void **state)
+static void a_veto_on_the_source_is_the_reason_and_no_hook_runs_on_the_target(void **state)
 {
 	(void)state;
 	struct two_nodes *w = begin(restart);
@@ -237,7 +237,7 @@ static void a_veto_of_the_source_is_the_reason_and_the_target_hears_nothing(void
 	two_nodes_free(w);
 }
 
-static void a_veto_of_the_target_undoes_on_both(void **state)
+static void a_veto_on_the_target_undoes_on_both_nodes(void **state)
 {
 	(void)state;
 	struct two_nodes *w = begin(restart);
@@ -251,7 +251,7 @@ static void a_veto_of_the_target_undoes_on_both(void **state)
 	two_nodes_free(w);
 }
 
-static void a_veto_just_before_the_switch_undoes_on_both(void **state)
+static void a_veto_just_before_the_switch_undoes_on_both_nodes(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
@@ -286,19 +286,19 @@ static void a_post_hook_that_fails_is_a_warning(void **state)
 	two_nodes_free(w);
 }
 
-/* A node that is away hears of the end when it is back, once. */
-static void each_node_hears_of_one_end_once_whenever_the_target_is_lost(void **state)
+/* A node that could not be reached runs its end hooks once, when it is back. */
+static void each_node_runs_the_hooks_of_one_end_once_whenever_the_target_is_lost(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < variant_count; i++) {
-		bool struck = true;
-		for (int call = 1; struck; call++) {
+		bool injected = true;
+		for (int call = 1; injected; call++) {
 			struct two_nodes *w = begin(&variants[i]);
 			struct outcome outcome;
 			two_nodes_describe(w, "%s: target gone after call %d", variants[i].name, call);
 			two_nodes_inject(w, NODE2, call, GONE_AFTER);
 			two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
-			struck = w->injected;
+			injected = w->injected;
 			two_nodes_heal(w);
 			two_nodes_recover_all(w, NODE1);
 			vmm_auto_free char *path = str_format("%s/hooks.log", w->dir);
@@ -310,7 +310,7 @@ static void each_node_hears_of_one_end_once_whenever_the_target_is_lost(void **s
 				vmm_auto_free char *first = str_format("node%d:pre-migrate:101\n", node + 1);
 				const char *found = strstr(text, line);
 				if (strstr(text, first) && (!found || strstr(found + 1, line)))
-					two_nodes_fail(w, "node%d has not heard of its end once:\n%s", node + 1, text);
+					two_nodes_fail(w, "node%d has not run its end hooks once:\n%s", node + 1, text);
 			}
 			if (any && strstr(text, "failed") && strstr(text, "post-migrate"))
 				two_nodes_fail(w, "two ends:\n%s", text);
@@ -360,17 +360,17 @@ static void a_hook_of_the_administrator_overrides_and_masks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_ends_run_post_migrate_on_both_nodes),
+		cmocka_unit_test(a_migration_that_succeeds_runs_post_migrate_on_both_nodes),
 		cmocka_unit_test(a_check_hook_that_refuses_blocks_check_plan_and_run_before_anything_is_touched),
 		cmocka_unit_test(all_refusals_of_check_hooks_are_found_at_once),
 		cmocka_unit_test(check_hooks_that_cannot_be_run_are_warnings),
 		cmocka_unit_test(a_check_hook_gets_what_other_hooks_get_but_for_the_plan),
-		cmocka_unit_test(a_veto_of_the_source_is_the_reason_and_the_target_hears_nothing),
-		cmocka_unit_test(a_veto_of_the_target_undoes_on_both),
-		cmocka_unit_test(a_veto_just_before_the_switch_undoes_on_both),
+		cmocka_unit_test(a_veto_on_the_source_is_the_reason_and_no_hook_runs_on_the_target),
+		cmocka_unit_test(a_veto_on_the_target_undoes_on_both_nodes),
+		cmocka_unit_test(a_veto_just_before_the_switch_undoes_on_both_nodes),
 		cmocka_unit_test(a_cancel_runs_cancelled_and_nothing_else),
 		cmocka_unit_test(a_post_hook_that_fails_is_a_warning),
-		cmocka_unit_test(each_node_hears_of_one_end_once_whenever_the_target_is_lost),
+		cmocka_unit_test(each_node_runs_the_hooks_of_one_end_once_whenever_the_target_is_lost),
 		cmocka_unit_test(odd_names_and_files_that_others_can_write_are_not_run),
 		cmocka_unit_test(a_hook_of_the_administrator_overrides_and_masks),
 	};
