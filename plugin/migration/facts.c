@@ -75,10 +75,10 @@ static int token_call(struct vmm_node *node, const char *what, const char *dir, 
 static const char *prove_directory(struct vmm_node *source, struct vmm_node *target, const char *here,
 				   const char *there)
 {
-	vmm_auto_json struct json_object *placed = NULL, *seen = NULL, *removed = NULL;
-	if (token_call(source, "place", here, NULL, &placed) < 0)
+	vmm_auto_json struct json_object *written = NULL, *seen = NULL, *removed = NULL;
+	if (token_call(source, "write", here, NULL, &written) < 0)
 		return "unproven";
-	const char *token = json_text(placed, "token");
+	const char *token = json_text(written, "token");
 	bool asked = token_call(target, "look", there, token, &seen) == 0;
 	token_call(source, "remove", here, token, &removed);
 	return !asked ? "unproven" : json_true(seen, "there") ? "shared" : "local";

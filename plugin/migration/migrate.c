@@ -126,8 +126,7 @@ static bool is_settled(struct migration *m, enum vmm_exit status)
 static bool was_lost(struct migration *m, struct json_object *result)
 {
 	const char *now = json_text(result, "guest_state");
-	return m->committed && m->released_ms && now && !str_same(now, "running") && m->plan->running &&
-	       !str_same(m->plan->state, "paused");
+	return m->committed && m->released_ms && now && !str_same(now, "running") && migration_runs(m);
 }
 
 /* The last line of the log: what went wrong, where the guest is now, what to do. */

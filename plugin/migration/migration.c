@@ -61,6 +61,11 @@ bool migration_moves_memory(struct migration *m)
 	return migration_mode(m) == MODE_LIVE || migration_mode(m) == MODE_PAUSED;
 }
 
+bool migration_runs(struct migration *m)
+{
+	return m->plan->running && !str_same(m->plan->state, "paused");
+}
+
 const char *migration_node_name(struct migration *m, enum side side)
 {
 	if (!m->plan)

@@ -122,6 +122,8 @@ int migration_record(struct migration *m, enum side side, struct guest_record *r
 enum mode migration_mode(struct migration *m);
 /* True where the guest goes on with its memory: live and paused. */
 bool migration_moves_memory(struct migration *m);
+/* True where the guest is to run on the target: it ran here, and was not paused. */
+bool migration_runs(struct migration *m);
 /* The name of the node on that side. */
 const char *migration_node_name(struct migration *m, enum side side);
 /* What this process knows of that volume of the plan. */

@@ -228,8 +228,7 @@ int step_release(struct migration *m, struct plan_volume *volume, struct vmm_err
 		if (migration_insist(m, side, NODE_ADVANCE, args, NULL, err) < 0)
 			return -1;
 	}
-	bool let_go = m->plan->running && !str_same(m->plan->state, "paused");
-	if (let_go && migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0) {
+	if (migration_runs(m) && migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0) {
 		(*err)->exit = VMM_NEEDS_DECISION;
 		return error_hint(
 			err,

@@ -21,8 +21,7 @@ static int lock_side(struct migration *m, enum side side, struct vmm_error **err
 					     side == SOURCE ? m->plan->target : m->plan->source, m->plan->kind,
 					     m->plan->id, m->plan->name, m->plan->uuid, m->plan->generation - 1);
 	/* The target needs these if the source is lost after the commit and an administrator decides on the target. */
-	json_put(args, "runs:b autostart:b", (int)(m->plan->running && !str_same(m->plan->state, "paused")),
-		 (int)m->plan->autostart);
+	json_put(args, "runs:b autostart:b", (int)migration_runs(m), (int)m->plan->autostart);
 	return migration_call(m, side, NODE_LOCK, args, NULL, err);
 }
 
@@ -245,8 +244,8 @@ int undo_stop(struct migration *m, struct vmm_error **err)
 static void add_pairs(struct json_object *list, const char *what, struct json_object *pairs)
 {
 	json_each (pair, pairs, "") {
-		const char *words = json_text_or(pair, "", ""), *to = strchr(words, '=');
-		vmm_auto_free char *from = str_format("%.*s", to ? (int)(to - words) : 0, words);
+		const char *both = json_text_or(pair, "", ""), *to = strchr(both, '=');
+		vmm_auto_free char *from = str_format("%.*s", to ? (int)(to - both) : 0, both);
 		struct json_object *change = json_make("path:s", to ? to + 1 : "");
 		json_put(change, !strcmp(what, "mount") ? "mount:s" : "network:s", from);
 		json_object_array_add(list, change);
@@ -293,7 +292,7 @@ int step_settle(struct migration *m, struct plan_volume *volume, struct vmm_erro
 	int settle_ms = migration_mode(m) == MODE_RESTART ? SETTLE_RESTART_MS : SETTLE_MEMORY_MS;
 	int64_t since_ms = m->released_ms ? m->released_ms : clock_steady_ms();
 	int64_t end = since_ms + (m->patience_ms ? settle_ms : 0);
-	bool runs = m->plan->running && !str_same(m->plan->state, "paused");
+	bool runs = migration_runs(m);
 	for (;;) {
 		vmm_auto_json struct json_object *state = NULL;
 		int64_t left = end - clock_steady_ms();

@@ -30,10 +30,10 @@ static void keep_memory_of_frames(void)
 int main(int argc, char **argv)
 {
 	const char *original = getenv("SSH_ORIGINAL_COMMAND");
-	vmm_auto_text struct text words = {0};
+	vmm_auto_text struct text arguments = {0};
 	for (int i = 1; i < argc && !original; i++)
-		text_add(&words, "%s%s", i > 1 ? " " : "", argv[i]);
-	vmm_auto_free char *asked = original ? str_copy(original) : text_take(&words);
+		text_add(&arguments, "%s%s", i > 1 ? " " : "", argv[i]);
+	vmm_auto_free char *asked = original ? str_copy(original) : text_take(&arguments);
 	umask(077);
 	keep_memory_of_frames();
 	signal(SIGPIPE, SIG_IGN);

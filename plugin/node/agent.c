@@ -255,7 +255,7 @@ static int serve_tree(const struct node_paths *paths, const char *task, struct s
 	struct hold hold;
 	struct frame frame = {0};
 	vmm_auto_json struct json_object *hello = NULL, *call = NULL;
-	vmm_auto_free char *place = NULL;
+	vmm_auto_free char *path = NULL;
 	setpgid(0, 0); /* a group of its own, where sshd has not made one */
 	int done = frame_hello(stream, "the other side", FRAME_SILENCE_MS, &hello, err);
 	if (done == 0)
@@ -267,12 +267,12 @@ static int serve_tree(const struct node_paths *paths, const char *task, struct s
 	if (done == 0)
 		done = hold_task(paths, task, false, &hold, err);
 	if (done == 0)
-		done = local_tree_path(paths, task, json_text_or(call, "volume", ""), &place, err);
+		done = local_tree_path(paths, task, json_text_or(call, "volume", ""), &path, err);
 	vmm_auto_json struct json_object *reply =
 		done < 0 ? json_make("error:o", error_to_json(*err)) : json_make("ok:b", 1);
 	if (frame_send_json(stream, FRAME_REPLY, reply, done < 0 ? NULL : err) < 0 || done < 0)
 		return -1;
-	tree_receive(place, json_true(call, "checksum"));
+	tree_receive(path, json_true(call, "checksum"));
 	return error_errno(err, errno, "run rsync");
 }
 

@@ -86,7 +86,8 @@ static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error
 	return error_set(err, VMM_FAILED, "relay-failed", "the relay did not get ready; the task's log says why");
 }
 
-int local_memory_place(const struct local_guest *g, const char *task, uid_t *user, gid_t *group, struct vmm_error **err)
+int local_memory_directory(const struct local_guest *g, const char *task, uid_t *user, gid_t *group,
+			   struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *facts = NULL;
 	vmm_auto_free char *socket = relay_migration_socket(task), *dir = path_dir(socket);
@@ -108,7 +109,7 @@ static int carry_secure(struct local_node *node, const struct local_guest *g, co
 	vmm_auto_json struct json_object *request = json_make("peer:s", peer);
 	uid_t user = 0;
 	gid_t group = 0;
-	if (dir_make(dir, 0700, err) < 0 || (!insecure && local_memory_place(g, task, &user, &group, err) < 0))
+	if (dir_make(dir, 0700, err) < 0 || (!insecure && local_memory_directory(g, task, &user, &group, err) < 0))
 		return -1;
 	json_append(request, "sockets", json_make("listen:s connect:s", control, g->ops->control_socket));
 	if (!insecure)

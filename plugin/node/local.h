@@ -110,12 +110,12 @@ int local_session(struct vmm_node *node, const char *task, bool tls, struct stre
  * "not-ours". */
 int local_tree_path(const struct node_paths *paths, const char *task, const char *name, char **path,
 		    struct vmm_error **err);
-int local_tree(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd, uint64_t *wire,
+int local_tree(struct vmm_node *node, const char *task, const char *path, bool checksum, int fd, uint64_t *wire,
 	       struct vmm_error **err);
 /* live.c: makes the directory of the socket that carries a guest's memory, on either side; only QEMU's user may enter
  * it. */
-int local_memory_place(const struct local_guest *g, const char *task, uid_t *user, gid_t *group,
-		       struct vmm_error **err);
+int local_memory_directory(const struct local_guest *g, const char *task, uid_t *user, gid_t *group,
+			   struct vmm_error **err);
 int local_migrate(struct vmm_node *node, struct vmm_node *peer, const char *task, struct guest_migration *migration,
 		  struct json_object *options, struct vmm_error **err);
 int local_migrate_end(struct vmm_node *vmm, struct vmm_error **err);

@@ -32,9 +32,9 @@ struct node_ops {
 	 * reached. */
 	int (*session)(struct vmm_node *node, const char *task, bool tls, struct stream **session,
 		       struct vmm_error **err);
-	/* Has this node receive a tree (tree/tree.h) at `place`, which `task` has allocated, and carries bytes between
+	/* Has this node receive a tree (tree/tree.h) at `path`, which `task` has allocated, and carries bytes between
 	 * `fd`, which is closed, and the receiver until both ends are done. On any thread; *wire counts. */
-	int (*tree)(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd, uint64_t *wire,
+	int (*tree)(struct vmm_node *node, const char *task, const char *path, bool checksum, int fd, uint64_t *wire,
 		    struct vmm_error **err);
 	/* Moves a running guest's memory from this node to `peer` (local nodes only). As guest_ops->migrate: it returns
 	 * 0 as soon as the guest's process is gone here. Afterwards, whatever came of it, migrate_end is called. */

@@ -45,11 +45,11 @@
 		NEED(LIST, guests, "short facts, each with its record") \
 		NEED(LIST, errors, "of hypervisors that do not answer")) \
 	OPERATION(TOKEN, token, "proves that a directory is the same one on two nodes", \
-		ONE_OF("place|look|remove", do, "") \
+		ONE_OF("write|look|remove", do, "") \
 		NEED(PATH, dir, "the directory") \
-		NEED_WHEN(do, "look", NAME, token, "as `place` has given it") \
+		NEED_WHEN(do, "look", NAME, token, "as `write` has given it") \
 		NEED_WHEN(do, "remove", NAME, token, ""), \
-		MAY(NAME, token, "of `place`: the file's name") \
+		MAY(NAME, token, "of `write`: the file's name") \
 		MAY(FLAG, there, "of `look`: that file is here")) \
 	OPERATION(RECORD, record, "says what the node has noted of a guest", \
 		OF_GUEST, \

@@ -203,7 +203,7 @@ int local_permit_op(struct local_node *node, struct json_object *args, struct js
 	uid_t user;
 	gid_t group;
 	if (local_guest_open(node, args, &g, err) < 0 || make_room(node, &g, args, task, err) < 0 ||
-	    (g.ops->control_socket && local_memory_place(&g, task, &user, &group, err) < 0))
+	    (g.ops->control_socket && local_memory_directory(&g, task, &user, &group, err) < 0))
 		return -1;
 	return local_permit(node, g.key, task, PERMIT_INCOMING, err);
 }

@@ -275,15 +275,15 @@ static int remote_session(struct vmm_node *node, const char *task, bool tls, str
 	return 0;
 }
 
-static int ask_for_tree(struct stream *stream, const char *place, bool checksum, struct vmm_error **err)
+static int ask_for_tree(struct stream *stream, const char *path, bool checksum, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *call = json_make("volume:s checksum:b", place, (int)checksum), *reply = NULL;
+	vmm_auto_json struct json_object *call = json_make("volume:s checksum:b", path, (int)checksum), *reply = NULL;
 	return frame_send_json(stream, FRAME_CALL, call, err) < 0 ? -1 : await_answer(stream, &reply, err);
 }
 
 /* Carries the tree over a channel beside that of the calls, which wait meanwhile; if the calls' agent ends, so does
  * this. The caller has the turn. */
-static int carry_tree(struct remote_node *remote, const char *task, const char *place, bool checksum, int fd,
+static int carry_tree(struct remote_node *remote, const char *task, const char *path, bool checksum, int fd,
 		      uint64_t *wire, struct vmm_error **err)
 {
 	struct stream *stream = NULL;
@@ -291,7 +291,7 @@ static int carry_tree(struct remote_node *remote, const char *task, const char *
 	vmm_auto_free char *asked = str_format("tree %s", task);
 	int done = agent_open_channel(remote->line->ssh, remote->base.name, asked, &stream, err);
 	if (done == 0)
-		done = ask_for_tree(stream, place, checksum, err);
+		done = ask_for_tree(stream, path, checksum, err);
 	if (done == 0) {
 		done = ssh_carry(remote->line->ssh, stream, remote->stream, line, wire, err);
 		line = -1;
@@ -309,8 +309,8 @@ static int carry_tree(struct remote_node *remote, const char *task, const char *
 	return done;
 }
 
-static int remote_tree(struct vmm_node *node, const char *task, const char *place, bool checksum, int fd,
-		       uint64_t *wire, struct vmm_error **err)
+static int remote_tree(struct vmm_node *node, const char *task, const char *path, bool checksum, int fd, uint64_t *wire,
+		       struct vmm_error **err)
 {
 	struct remote_node *remote = remote_of(node);
 	if (!remote->line) {
@@ -318,7 +318,7 @@ static int remote_tree(struct vmm_node *node, const char *task, const char *plac
 		return error_set(err, VMM_FAILED, "link-lost", "the link to node %s is lost", node->name);
 	}
 	line_take(remote->line);
-	int done = carry_tree(remote, task, place, checksum, fd, wire, err);
+	int done = carry_tree(remote, task, path, checksum, fd, wire, err);
 	line_give(remote->line);
 	return done < 0 ? error_on_node(err, node->name) : 0;
 }

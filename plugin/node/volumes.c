@@ -352,11 +352,11 @@ int local_token(struct local_node *node, struct json_object *args, struct json_o
 {
 	(void)node;
 	const char *what = json_text(args, "do"), *dir = json_text(args, "dir"), *token = json_text(args, "token");
-	if (!strcmp(what, "place")) {
-		vmm_auto_free char *placed = NULL;
-		if (storage_token_write(dir, &placed, err) < 0)
+	if (!strcmp(what, "write")) {
+		vmm_auto_free char *written = NULL;
+		if (storage_token_write(dir, &written, err) < 0)
 			return -1;
-		*reply = json_make("token:s", placed);
+		*reply = json_make("token:s", written);
 		return 0;
 	}
 	if (!strcmp(what, "remove"))
