@@ -70,7 +70,6 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *
  * What both nodes say. They stay JSON, since older and newer nodes meet here; a fact that is absent is not known.
  * Node facts (operation FACTS; node/facts.c):
-<<<<<<< HEAD
  *   "node"      {name, version, protocol: [major, minor], arch, time_us, cpus, memory_total, memory_free,
  *                hugepages_free (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova",
  *                config: digest of nodes and storages in the configuration, bridge_conntrack (bool),
@@ -80,6 +79,8 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *   "bridges"   array of names of the node's bridges
  *   "guest"     guest facts (guest.h) with described volumes; of the source only
  *   "guests"    array of short guest facts (guest_ops->list), each with its "record", if there is one
+ *   "hooks"     what its check hooks said (operation HOOKS): {refused: [{hook: path, reason}], odd: [paths of files
+ *                that are not run]}; absent if no target is named
  *   "record"    the node's guest record of the guest, or null: {owner, generation, state, task, peer, since_us,
  *                worker_alive (bool)}
  *   "fit"       of the target only: guest_ops->fit, and "volumes", which has an object for each of the guest's volumes,
@@ -96,31 +97,6 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *     "device"      if there is a device at the destination: {size, busy: why it may not be filled, or null,
  *                   same: it is the source's device, other: it is proven not to be}
  * facts->sharing says for each storage of the source what the token test (of devices: the identity) has proven.
-=======
- *   "node"      {name, version, protocol:[major,minor], arch, time_us, cpus, memory_total, memory_free,
- *                hugepages_free (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova", config: digest of nodes and
- *                storages in the configuration, bridge_conntrack (bool)}
- *   "host"      {KIND: guest_ops->host_facts, or {"up":false,"error":{code,message,hint}}}
- *   "storages"  array (storage.h)
- *   "bridges"   array of names of the node's bridges
- *   "guest"     guest facts (guest.h) with described volumes, or absent. On the source only.
- *   "guests"    array of short guest facts (guest_ops->list), each with "record" {owner,generation,state,task} where
- *                there is one
- *   "hooks"     what its check hooks said (operation HOOKS): {refused: [{hook: path, reason}], odd: [paths of files
- *                that are not run]}; absent where no target is named
- *   "record"    the node's guest record of the guest in question, or null: {owner,generation,state,task, peer,
- *                since_us, worker_alive (bool)}
- *   "fit"       target only: guest_ops->fit, and "volumes": one object for each of the guest's volumes, in the same
- *                order: {there (bool: a file of that path exists here), open (bool), missing_dir (bool), same_block
- *                (bool: WWN or UUIDs equal), seed: bytes of the volume that a seed holds here;
- *                where --targetstorage sends it elsewhere: to_storage and, if that storage is known there, to,
- *                to_there, to_open;
- *                other_block: bool (the device of that path is proven to be another one);
- *                where its destination is a device that exists: device: {size, busy: why it may not be filled, or null,
- *                same: bool (it is the source itself), other: bool (it is proven not to be)}}
- * On facts->sharing, by storage name: "shared", "local", "unproven": the outcome of the token test (block: of the
- * identity).
->>>>>>> 8f48b44 (migration: run check hooks with every check, plan and run)
  */
 struct facts {
 	struct json_object *request;
