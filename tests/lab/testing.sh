@@ -29,7 +29,7 @@ show_state_of_nodes() {
 
 # fresh_lab [lab up options]: two joined nodes with the packages that `make deb` has built; taken down when the test ends.
 fresh_lab() {
-    trap 'lab down' EXIT
+    trap 'lab down; rm -f "$output"' EXIT
     trap 'exit 130' INT TERM
     lab down
     lab up "$@"
