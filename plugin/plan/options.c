@@ -1,4 +1,4 @@
-/* options.c: the table of options. Names and meanings are Proxmox VE's where it has one, virsh's for the rest. */
+/* options.c: the table of options. Their names and meanings are Proxmox VE's, or virsh's where Proxmox VE has none. */
 #include <string.h>
 
 #include "plan/plan.h"
@@ -6,82 +6,85 @@
 /* clang-format off */
 const struct option request_options[] = {
 	{ .name = "online", .type = OPTION_FLAG, .group = "mode",
-	  .help = "Move a running VM live: it goes on running, and stands for a fraction of a second." },
+	  .help = "Move a running VM live: it keeps running, and pauses for a fraction of a second." },
 	{ .name = "non_live", .type = OPTION_FLAG, .group = "mode",
-	  .help = "Move a running VM with its memory, but let it stand meanwhile: for guests that write too fast "
-		  "to move live." },
+	  .help = "Pause a running VM while its memory moves: for guests that write too fast to move live." },
 	{ .name = "restart", .type = OPTION_FLAG, .group = "mode",
-	  .help = "Shut the guest down here and start it on the target; local disks are copied before, while it "
+	  .help = "Shut the guest down here and start it on the target; local disks are copied before that, while it "
 		  "still runs." },
 
 	{ .name = "no_precopy", .type = OPTION_FLAG, .group = "mode",
-	  .help = "Do not copy local disks while the guest still runs: shut it down first." },
+	  .help = "Shut the guest down first, and copy its local disks only then." },
 	{ .name = "track", .type = OPTION_CHOICE, .argument = "HOW", .choices = "reflink|none", .group = "mode",
-	  .help = "How to learn what a running guest has written meanwhile: from a snapshot that shares its "
-		  "blocks (XFS, btrfs; there by itself), or by reading all again." },
+	  .help = "How to find what a running guest has written since the last round: from a reflink snapshot (the "
+		  "default on XFS and btrfs), or by reading everything again." },
 	{ .name = "targetstorage", .type = OPTION_STORAGES, .argument = "STORAGE|FROM:TO,...", .group = "mode",
-	  .help = "Storage of the target that copied volumes go to; FROM:TO says it for those that lie on the "
-		  "storage FROM." },
+	  .help = "Storage on the target for the volumes that are copied; FROM:TO applies to volumes on the storage "
+		  "FROM only." },
 	{ .name = "timeout", .type = OPTION_NUMBER, .argument = "SECONDS", .group = "limits", .standard = "180",
 	  .least = 1, .most = 86400,
-	  .help = "Seconds that the guest has for an orderly shutdown; then the migration is undone and the guest "
-		  "goes on running." },
+	  .help = "Seconds that the guest has for an orderly shutdown; after that the migration is undone and the "
+		  "guest keeps running." },
 	{ .name = "force_stop", .type = OPTION_FLAG, .group = "limits",
-	  .help = "Kill the guest when the time for its shutdown is over, as if its power were cut." },
+	  .help = "If the guest has not shut down within --timeout, kill it, as a power cut would." },
 	{ .name = "max_downtime", .type = OPTION_NUMBER, .argument = "MS", .group = "limits", .setting = "max_downtime",
 	  .least = 1, .most = 2000000,
-	  .help = "Milliseconds that a live migration may make the guest stand at most; reached in steps from 100." },
+	  .help = "Longest pause of the guest in a live migration, in milliseconds; it begins with 100 and is raised "
+		  "in steps up to this." },
 	{ .name = "on_stall", .type = OPTION_CHOICE, .argument = "WHAT", .choices = "abort|suspend",
 	  .group = "limits", .standard = "abort",
-	  .help = "What to do when a guest writes memory faster than it can be moved: give up, or let it stand "
-		  "for the rest." },
+	  .help = "What to do if a guest writes memory faster than it crosses: abort the migration, or suspend the "
+		  "guest until the rest has crossed." },
 	{ .name = "bwlimit", .type = OPTION_NUMBER, .argument = "KIB/S", .group = "limits", .setting = "bwlimit",
 	  .least = 0, .most = INT64_C(1) << 40,
-	  .help = "KiB a second that disks and memory may take together (memory: 1024 at least); 0 is no limit." },
+	  .help = "Rate limit for disks and memory together, in KiB/s (memory gets at least 1024); 0: no limit." },
 	{ .name = "parallel_connections", .type = OPTION_NUMBER, .argument = "N", .group = "limits", .least = 1,
 	  .most = 8,
-	  .help = "Connections over which disks are copied at the same time; without it one, and more as long as "
-		  "they make it faster." },
+	  .help = "Number of connections that disks are copied over in parallel; by default it is raised from one for "
+		  "as long as that makes the copy faster." },
 
 	{ .name = "migration_network", .type = OPTION_NETWORK, .argument = "CIDR", .group = "network",
 	  .setting = "network",
-	  .help = "The network, such as 10.0.0.0/24, whose addresses of the nodes carry an insecure migration's "
-		  "memory." },
+	  .help = "With --migration-type insecure: memory crosses between the nodes' addresses in this network "
+		  "(10.0.0.0/24), and the target listens at no other." },
 	{ .name = "migration_type", .type = OPTION_CHOICE, .argument = "TYPE", .choices = "secure|insecure",
 	  .group = "network",
 	  .standard = "secure", .setting = "type",
-	  .help = "Memory goes through ssh or TLS, or in the clear over the migration network." },
+	  .help = "Memory crosses through ssh, to the target's address in vmmigrate.conf (secure), or unencrypted "
+		  "over TCP (insecure)." },
 
 	{ .name = "data", .type = OPTION_CHOICE, .argument = "HOW", .choices = "ssh|tls", .group = "network",
 	  .standard = "ssh",
-	  .help = "Disks are copied over ssh, or over TLS on a port of the target (data_ports in its "
-		  "vmmigrate.conf), with a key that ssh has brought." },
+	  .help = "Copy disks over ssh, or over TLS on a port of the target (data_ports in its vmmigrate.conf) with a "
+		  "key that is sent over ssh." },
 
 	{ .name = "map_network", .type = OPTION_MAP, .argument = "FROM=TO,...", .group = "network",
-	  .help = "Bridges by another name on the target, for a guest that is started there." },
+	  .help = "Bridges that have another name on the target; for a guest that is started there." },
 	{ .name = "map_mount", .type = OPTION_MAP, .argument = "FROM=TO,...", .group = "safety",
-	  .help = "Directories of the host that a container mounts, by another path on the target." },
+	  .help = "Host directories that a container mounts and that have another path on the target." },
 
 	{ .name = "force", .type = OPTION_FLAG, .group = "safety",
-	  .help = "Move a running VM that uses USB, serial or parallel devices of its host; they do not come along." },
+	  .help = "Move a running VM although it uses USB, serial or parallel devices of its host, which stay "
+		  "behind." },
 	{ .name = "unsafe", .type = OPTION_FLAG, .group = "safety",
-	  .help = "Move a VM live although the cache mode of a disk makes it possible that the target reads old "
+	  .help = "Move a VM live although the cache mode of one of its disks means that the target may read old "
 		  "data." },
 	{ .name = "replace", .type = OPTION_FLAG, .group = "safety",
-	  .help = "Set aside a stopped guest or a file that is in the way on the target; it is removed when the "
-		  "migration has succeeded." },
+	  .help = "Set aside a stopped guest or a file that is in the way on the target; it is removed after a "
+		  "successful migration." },
 	{ .name = "keep_seed", .type = OPTION_FLAG, .group = "safety",
-	  .help = "Keep the source's copied volumes as seeds: the way back then sends only what has changed." },
+	  .help = "Keep the copied volumes on the source as seeds: a migration back then sends only what has "
+		  "changed." },
 	{ .name = "digest", .type = OPTION_CHOICE, .argument = "NAME", .choices = "poly1305|sha256",
 	  .group = "safety", .standard = "poly1305",
-	  .help = "What disks are compared and verified by; sha256, for who has to name it in an audit, takes "
-		  "more time." },
+	  .help = "Digest that disks are compared and verified with; sha256 takes longer, and is for audits that ask "
+		  "for it." },
 	{ .name = "verify", .type = OPTION_CHOICE, .argument = "WHAT", .choices = "changed|full",
 	  .group = "safety", .standard = "changed",
-	  .help = "Of a container's files, compare the contents of those that were touched since the first round, "
-		  "or of all." },
+	  .help = "Compare the contents of a container's files that have changed since the first round, or of all its "
+		  "files." },
 	{ .name = "ignore", .type = OPTION_LIST, .argument = "CODE,...", .group = "safety",
-	  .help = "Checks whose refusal is overridden, by their codes; only some can be." },
+	  .help = "Codes of checks whose refusal is overridden; the manual says which can be." },
 };
 /* clang-format on */
 const size_t request_option_count = VMM_COUNT(request_options);
