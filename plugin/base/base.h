@@ -193,6 +193,19 @@ int name_check(const char *name, const char *what, struct vmm_error **err);
  * Error "bad-path" (VMM_USAGE). */
 int path_check(const char *path, const char *what, struct vmm_error **err);
 
+/* ------------------------------------------------------------------ IP addresses, as text (network.c) */
+
+/* True for a network in CIDR notation, IPv4 or IPv6: "10.0.0.0/24". Bits behind the prefix may be set; NULL is none. */
+bool network_is_valid(const char *network);
+/* True if the address lies in the network. A prefix of the address ("10.0.0.1/24") does not count. False where either
+ * is NULL or is not what it should be. */
+bool network_has(const char *network, const char *address);
+/* The network that contains just this address: "10.0.0.1/32". It is the caller's. NULL for what is no address, such as
+ * a host name or NULL. */
+char *network_of_one(const char *address) VMM_MUST_USE;
+/* An address or a host name as it stands in a URI: in brackets where it is an IPv6 address. It is the caller's. */
+char *address_in_uri(const char *address) VMM_MUST_USE;
+
 /* ------------------------------------------------------------------ files (file.c) */
 
 /* Reads the whole file; *data is NUL-terminated, `length` may be NULL. Error "too-large" for more than `limit`

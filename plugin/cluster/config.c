@@ -1,5 +1,4 @@
 /* config.c: parses vmmigrate.conf to JSON. libinih splits the lines; the tables here define all sections and keys. */
-#include <arpa/inet.h>
 #include <ini.h>
 #include <limits.h>
 #include <string.h>
@@ -30,7 +29,8 @@ static const struct config_key storage_keys[] = {
 
 static const struct config_key migration_keys[] = {
 	{"self", CONFIG_NODE, NULL, 0, 0, "Name of this node; the host name up to its first dot without it."},
-	{"network", CONFIG_NETWORK, NULL, 0, 0, "Network that migrations use, as 192.0.2.0/24."},
+	{"network", CONFIG_NETWORK, NULL, 0, 0,
+	 "Network that carries the memory of insecure migrations, as 192.0.2.0/24."},
 	{"type", CONFIG_CHOICE, "secure|insecure", 0, 0, "Whether memory moves encrypted; secure without it."},
 	{"data_ports", CONFIG_PORTS, NULL, 0, 0,
 	 "TCP ports of this node, as 49216-49279, on which it receives disks over TLS (--data=tls)."},
@@ -132,19 +132,6 @@ static bool is_choice(const char *value, const char *choices)
 	return false;
 }
 
-static bool is_network(const char *value)
-{
-	unsigned char address[16];
-	const char *slash = strchr(value, '/');
-	if (!slash || slash - value >= INET6_ADDRSTRLEN || !slash[1] ||
-	    strspn(slash + 1, "0123456789") != strlen(slash + 1))
-		return false;
-	vmm_auto_free char *host = str_format("%.*s", (int)(slash - value), value);
-	unsigned long bits = strtoul(slash + 1, NULL, 10);
-	return (inet_pton(AF_INET, host, address) == 1 && bits <= 32) ||
-	       (inet_pton(AF_INET6, host, address) == 1 && bits <= 128);
-}
-
 static bool is_ports(const char *value)
 {
 	int first, last, length = 0;
@@ -226,7 +213,7 @@ static struct json_object *value_of(const struct config_key *key, const char *va
 		return text_if(config_address(value), value);
 	case CONFIG_NETWORK:
 		*wanted = str_copy("a network: 192.0.2.0/24");
-		return text_if(is_network(value), value);
+		return text_if(network_is_valid(value), value);
 	case CONFIG_PORTS:
 		*wanted = str_copy("a range of ports: 49216-49279");
 		return text_if(is_ports(value), value);

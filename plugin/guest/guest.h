@@ -72,8 +72,8 @@ struct guest_migration {
 	bool paused;	  /* the guest is stopped while its memory moves (--non-live) */
 	/* What the source's hypervisor connects to: qemu+unix:///system?socket=S, qemu+tcp://... */
 	const char *target_uri;
-	const char *data_uri;	 /* where memory goes: unix:///S2, tcp://192.0.2.7:49152 */
-	const char *listen;	 /* the target's address that memory is received on; NULL: any */
+	const char *data_uri;	 /* where memory goes: unix:///S2, tcp://192.0.2.7 */
+	const char *listen;	 /* the target's address that memory is received on; NULL: the hypervisor decides */
 	const char *definition;	 /* the persistent definition for the target; NULL: the source's */
 	uint64_t rate_limit;	 /* bytes a second, 0: none */
 	int64_t max_downtime_ms; /* 0: the kind's own default */

@@ -39,9 +39,7 @@ static int move_memory(struct migration *m, struct vmm_error **err)
 		.statistics = &m->moved,
 	};
 	vmm_auto_json struct json_object *options = json_copy(json_at(m->request, "options"));
-	const char *network = json_text(m->request, "options.migration_network");
-	json_put(options, "guest:s migration_address:s", m->plan->guest,
-		 network ? network_address(m->facts.node[TARGET], network) : NULL);
+	json_put(options, "guest:s memory_address:s", m->plan->guest, facts_memory_address(&m->facts, TARGET));
 	int done = m->node[SOURCE]->ops->migrate(m->node[SOURCE], m->node[TARGET], task_id(m->task), &m->moving,
 						 options, err);
 	m->stopped_ms = m->moved.stopped_ms ? m->moved.stopped_ms : clock_steady_ms();

@@ -46,23 +46,39 @@ static bool bridge_conntrack(void)
 	       strstr(modules, "nf_conntrack_bridge ");
 }
 
-/* IP addresses of the interfaces that are up, without those that reach no further than the node or the link. */
-static struct json_object *addresses(void)
+/* Of a node of a test: the JSON array in the file NULL_ROOT/addresses, if there is one. */
+static struct json_object *null_addresses(const char *null_root)
 {
+	vmm_auto_free char *path = str_format("%s/addresses", null_root), *text = NULL;
+	struct json_object *found = NULL;
+	if (file_read(path, 64 << 10, &text, NULL, NULL) < 0 || json_parse(text, -1, path, &found, NULL) < 0)
+		return json_object_new_array();
+	return found;
+}
+
+/* The text of an IP address at which other nodes can reach this one, or false: not those of the loopback interface, of
+ * an interface that is down or has no link, and those that are valid on one link only (with "%INTERFACE"). */
+static bool address_text(const struct ifaddrs *one, char text[NI_MAXHOST])
+{
+	int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
+	socklen_t size = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	if ((family != AF_INET && family != AF_INET6) || !(one->ifa_flags & IFF_UP) ||
+	    !(one->ifa_flags & IFF_RUNNING) || (one->ifa_flags & IFF_LOOPBACK))
+		return false;
+	return getnameinfo(one->ifa_addr, size, text, NI_MAXHOST, NULL, 0, NI_NUMERICHOST) == 0 && !strchr(text, '%');
+}
+
+static struct json_object *addresses(const struct node_paths *paths)
+{
+	if (paths->null_root)
+		return null_addresses(paths->null_root);
 	struct json_object *found = json_object_new_array();
 	struct ifaddrs *all = NULL;
 	if (getifaddrs(&all) < 0)
 		return found;
 	for (struct ifaddrs *one = all; one; one = one->ifa_next) {
 		char text[NI_MAXHOST];
-		bool ip =
-			one->ifa_addr && (one->ifa_addr->sa_family == AF_INET || one->ifa_addr->sa_family == AF_INET6);
-		if (!ip || !(one->ifa_flags & IFF_UP) || (one->ifa_flags & IFF_LOOPBACK))
-			continue;
-		socklen_t size =
-			one->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-		if (getnameinfo(one->ifa_addr, size, text, sizeof(text), NULL, 0, NI_NUMERICHOST) == 0 &&
-		    !strchr(text, '%'))
+		if (address_text(one, text))
 			json_object_array_add(found, json_object_new_string(text));
 	}
 	freeifaddrs(all);
@@ -89,7 +105,7 @@ static struct json_object *node_part(struct local_node *node)
 			  meminfo(meminfo_text, "HugePages_Free:") / 1024 * meminfo(meminfo_text, "Hugepagesize:"),
 			  (int)(file_there(maintenance) || json_true(own, "maintenance")), manager(), (int64_t)digest,
 			  (int)bridge_conntrack());
-	json_put(part, "addresses:o", addresses());
+	json_put(part, "addresses:o", addresses(node->paths));
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MAJOR));
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MINOR));
 	return part;

@@ -1,7 +1,8 @@
-/* live.c: a running guest's memory from this node to another.
+/* live.c: moves a running guest's memory from this node to another.
  *
- * Hypervisor speaks to hypervisor (so that the death of our worker does not stop it); where both streams need a
- * carrier, that is the relay: a process of its own, noted in the task's journal, that outlives the worker.
+ * The two hypervisors speak to each other, so that the migration goes on if our worker dies. libvirt's own connection
+ * always goes through the relay, a process that outlives the worker and is noted in the task's made journal. Memory
+ * goes through the relay too, and so through ssh (secure), or straight over TCP (insecure).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +21,15 @@
 
 enum { RELAY_READY_MS = 20000 };
 
+/* How a guest's memory crosses. */
 struct carrier {
-	pid_t relay;
-	char *control_uri, *data_uri;
+	pid_t relay;		      /* 0: none */
+	char *control_uri, *data_uri; /* struct guest_migration */
+	char *listen;		      /* likewise */
 };
 
-/* `vmmigrate-engine relay` with these for its stdin and stdout; 0, or an errno and *pid is 0. */
+/* Runs `vmmigrate-engine relay` with these descriptors as its stdin and stdout. Returns 0, or an errno; *pid is 0 then.
+ */
 static int relay_spawn(int in, int out, pid_t *pid)
 {
 	posix_spawn_file_actions_t files;
@@ -45,7 +49,7 @@ static int relay_spawn(int in, int out, pid_t *pid)
 	return number;
 }
 
-/* Ends it, for good: its number may be another's afterwards. */
+/* Ends the relay and waits for its end. *pid becomes 0, since the number may belong to another process from now on. */
 static void relay_end(pid_t *pid)
 {
 	enum { PATIENCE_MS = 2000, LOOK_MS = 20 };
@@ -60,7 +64,7 @@ static void relay_end(pid_t *pid)
 	waitpid(relay, NULL, 0);
 }
 
-/* Starts a relay with its request on stdin; it says one byte on stdout once its sockets listen. */
+/* Starts a relay, which reads its request from stdin and writes one byte to stdout as soon as its sockets listen. */
 static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error **err)
 {
 	int in[2], out[2];
@@ -69,7 +73,7 @@ static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error
 	vmm_auto_close int its_in = in[0], request_in = in[1];
 	if (pipe2(out, O_CLOEXEC) < 0)
 		return error_errno(err, errno, "start the relay");
-	vmm_auto_close int word = out[0], its_out = out[1];
+	vmm_auto_close int ready = out[0], its_out = out[1];
 	int number = relay_spawn(its_in, its_out, pid);
 	if (number)
 		return error_errno(err, number, "start the relay");
@@ -78,12 +82,12 @@ static int relay_start(struct json_object *request, pid_t *pid, struct vmm_error
 	const char *line = json_line(request);
 	bool sent = fd_write_all(request_in, line, strlen(line)) == 0;
 	vmm_cleanup_close(&request_in);
-	struct pollfd wait = {word, POLLIN, 0};
+	struct pollfd wait = {ready, POLLIN, 0};
 	char byte;
-	if (sent && poll(&wait, 1, RELAY_READY_MS) == 1 && read(word, &byte, 1) == 1)
+	if (sent && poll(&wait, 1, RELAY_READY_MS) == 1 && read(ready, &byte, 1) == 1)
 		return 0;
 	relay_end(pid);
-	return error_set(err, VMM_FAILED, "relay-failed", "the relay did not get ready; the task's log says why");
+	return error_set(err, VMM_FAILED, "relay-failed", "the relay did not start; the task's log says why");
 }
 
 int local_memory_directory(const struct local_guest *g, const char *task, uid_t *user, gid_t *group,
@@ -98,41 +102,61 @@ int local_memory_directory(const struct local_guest *g, const char *task, uid_t 
 	return chown(dir, *user, *group) < 0 ? error_errno(err, errno, "give %s to QEMU's user", dir) : 0;
 }
 
-/* Who the hypervisor's processes run as decides who may connect; the sockets' directories are closed to all others. */
-static int carry_secure(struct local_node *node, const struct local_guest *g, const char *peer, const char *task,
-			struct json_object *options, struct carrier *carrier, struct vmm_error **err)
+/* Memory goes to the address that the checks have found for it, and the target listens at no other. If they have found
+ * none, it goes to the address or host name that the configuration has for the target, and the hypervisor there decides
+ * where it listens. */
+static void carry_by_tcp(struct local_node *node, const char *peer, struct json_object *options,
+			 struct carrier *carrier)
+{
+	const char *found = json_text(options, "memory_address");
+	struct json_object *section = json_member(json_at(node->config, "node"), peer);
+	vmm_auto_free char *host = address_in_uri(found ? found : json_text_or(section, "address", peer));
+	carrier->data_uri = str_format("tcp://%s", host);
+	carrier->listen = found ? str_copy(found) : NULL;
+}
+
+/* Adds the socket that memory crosses by to the relay's request. Only QEMU's user can connect to it. */
+static int carry_by_relay(const struct local_guest *g, const char *task, struct json_object *request,
+			  struct carrier *carrier, struct vmm_error **err)
+{
+	vmm_auto_free char *socket = relay_migration_socket(task);
+	uid_t user;
+	gid_t group;
+	if (local_memory_directory(g, task, &user, &group, err) < 0)
+		return -1;
+	json_append(request, "sockets",
+		    json_make("listen:s connect:s uid:i gid:i", socket, socket, (int64_t)user, (int64_t)group));
+	carrier->data_uri = str_format("unix://%s", socket);
+	return 0;
+}
+
+/* Starts a relay for the hypervisors' connection and, where the migration is secure, for memory. Only root can connect
+ * to the first. */
+static int carry(struct local_node *node, const struct local_guest *g, const char *peer, const char *task,
+		 struct json_object *options, struct carrier *carrier, struct vmm_error **err)
 {
 	bool insecure = str_same(json_text(options, "migration_type"), "insecure");
+	if (insecure)
+		carry_by_tcp(node, peer, options, carrier);
+	if (!g->ops->control_socket)
+		return 0;
 	vmm_auto_free char *dir = str_format("%s/relay-%s", node->paths->run, task),
 			   *control = str_format("%s/control", dir);
-	vmm_auto_free char *data = relay_migration_socket(task);
 	vmm_auto_json struct json_object *request = json_make("peer:s", peer);
-	uid_t user = 0;
-	gid_t group = 0;
-	if (dir_make(dir, 0700, err) < 0 || (!insecure && local_memory_directory(g, task, &user, &group, err) < 0))
-		return -1;
 	json_append(request, "sockets", json_make("listen:s connect:s", control, g->ops->control_socket));
-	if (!insecure)
-		json_append(request, "sockets",
-			    json_make("listen:s connect:s uid:i gid:i", data, data, (int64_t)user, (int64_t)group));
-	if (relay_start(request, &carrier->relay, err) < 0)
-		return -1;
-	vmm_auto_free char *started = str_format("%llu", (unsigned long long)process_started(carrier->relay));
-	if (local_made_note(node, task, json_make("made:s pid:d started:s", "relay", (int)carrier->relay, started),
-			    err) < 0)
+	if (dir_make(dir, 0700, err) < 0 || (!insecure && carry_by_relay(g, task, request, carrier, err) < 0) ||
+	    relay_start(request, &carrier->relay, err) < 0)
 		return -1;
 	carrier->control_uri = str_format(g->ops->control_uri, control);
-	struct json_object *section = json_member(json_at(node->config, "node"), peer);
-	const char *address = json_text_or(options, "migration_address", json_text_or(section, "address", peer));
-	const char *left = strchr(address, ':') ? "[" : "", *right = *left ? "]" : ""; /* of an IPv6 address */
-	carrier->data_uri = insecure ? str_format("tcp://%s%s%s", left, address, right) : str_format("unix://%s", data);
-	return 0;
+	vmm_auto_free char *started = str_format("%llu", (unsigned long long)process_started(carrier->relay));
+	return local_made_note(node, task, json_make("made:s pid:d started:s", "relay", (int)carrier->relay, started),
+			       err);
 }
 
 /* ---------------------------------------------------------------- from migrate to migrate_end */
 
 struct local_moving {
-	struct json_object *options; /* whose strings the guest borrows */
+	struct json_object *options; /* `g` refers to strings in it */
 	struct local_guest g;
 	struct carrier carrier;
 };
@@ -142,6 +166,7 @@ static void moving_free(struct local_moving *moving)
 	relay_end(&moving->carrier.relay);
 	free(moving->carrier.control_uri);
 	free(moving->carrier.data_uri);
+	free(moving->carrier.listen);
 	local_guest_close(&moving->g);
 	json_object_put(moving->options);
 	free(moving);
@@ -155,15 +180,13 @@ static int begin(struct local_node *node, struct local_moving *moving, const cha
 		return -1;
 	if (!g->ops->migrate)
 		return error_set(err, VMM_BLOCKED, "not-supported", "a %s cannot move while it runs", g->ops->label);
-	if (g->ops->control_socket && carry_secure(node, g, peer, task, moving->options, &moving->carrier, err) < 0)
+	if (carry(node, g, peer, task, moving->options, &moving->carrier, err) < 0)
 		return -1;
 	migration->id = g->id;
 	migration->peer = peer;
 	migration->target_uri = moving->carrier.control_uri;
 	migration->data_uri = moving->carrier.data_uri;
-	/* Memory in the clear is received on the migration network, and on no other. */
-	if (str_same(json_text(moving->options, "migration_type"), "insecure"))
-		migration->listen = json_text(moving->options, "migration_address");
+	migration->listen = moving->carrier.listen;
 	return g->ops->migrate(g->host, migration, err);
 }
 

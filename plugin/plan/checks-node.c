@@ -123,13 +123,13 @@ void look_clock_skew(const struct look *look)
 		"the guest's clock may jump by as much; see that time is synchronised on both nodes (timedatectl)");
 }
 
-/* "10.77.0.1, 10.78.0.1"; belongs to the caller. */
-static char *addresses_of(struct json_object *node)
+/* The node's addresses with ", " between them; the caller's. */
+static char *address_list(struct json_object *node)
 {
-	struct text text = {0};
+	struct text list = {0};
 	json_each (address, node, "node.addresses")
-		text_add(&text, "%s%s", text.length ? ", " : "", json_text_or(address, "", "?"));
-	return text_take(&text);
+		text_add(&list, "%s%s", list.length ? ", " : "", json_text_or(address, "", "?"));
+	return text_take(&list);
 }
 
 void look_network_missing(const struct look *look)
@@ -139,13 +139,16 @@ void look_network_missing(const struct look *look)
 	if (!network || !str_same(json_text(options, "migration_type"), "insecure"))
 		return;
 	for (enum side side = SOURCE; side < SIDES; side++) {
-		if (!look->node[side] || network_address(look->node[side], network))
+		if (!look->node[side] || facts_memory_address(look->facts, side))
 			continue;
-		vmm_auto_free char *has = addresses_of(look->node[side]);
-		finding_hint(found(look, look->name[side], "%s has no address in the migration network %s (it has: %s)",
-				   look->name[side], network, *has ? has : "none"),
-			     "give it one, name the network that it has (--migration-network), or use "
-			     "--migration-type secure");
+		vmm_auto_free char *has = address_list(look->node[side]);
+		struct json_object *finding =
+			found(look, look->name[side], "%s has no address in the migration network %s (it has: %s)",
+			      look->name[side], network, *has ? has : "none");
+		finding_hint(finding,
+			     "give %s one on an interface that has a link, or name another network "
+			     "(--migration-network, or `network` in vmmigrate.conf), or use --migration-type secure",
+			     look->name[side]);
 	}
 }
 

@@ -56,7 +56,7 @@ const struct check checks[] = {
 	      "The target has as many CPUs as the guest's, and those that they are pinned to."),
 	CHECK("clock-skew", "target", MEMORY, NULL, W, NULL, false, clock_skew,
 	      "The nodes' clocks differ by a second at most."),
-	CHECK("network-missing", "target", MEMORY, NULL, E, NULL, false, network_missing,
+	CHECK("network-missing", "target", MEMORY, NULL, E, NULL, true, network_missing,
 	      "Both nodes have an address in the migration network that an insecure migration is to use."),
 	CHECK("guard-inactive", "target", ALL, "qemu", E, NULL, true, guard_inactive,
 	      "The guard that keeps libvirt from starting a guest twice is active on both nodes."),

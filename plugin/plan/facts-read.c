@@ -55,6 +55,17 @@ bool facts_option(const struct facts *facts, const char *name)
 	return json_true(json_member(options, name), "");
 }
 
+const char *facts_memory_address(const struct facts *facts, enum side side)
+{
+	const char *network = json_text(facts->request, "options.migration_network");
+	struct json_object *node = json_member(json_at(facts->config, "node"), facts_name(facts, side));
+	vmm_auto_free char *configured = network_of_one(json_text(node, "address"));
+	json_each (address, facts->node[side], "node.addresses")
+		if (network_has(network ? network : configured, json_text(address, "")))
+			return json_text(address, "");
+	return NULL;
+}
+
 const char *facts_mapped(const struct facts *facts, const char *option, const char *name)
 {
 	json_each (pair, json_member(json_at(facts->request, "options"), option), "") {

@@ -4,7 +4,6 @@
  *	facts-read.c		how checks and plan read the facts
  *	volume-action.c		what becomes of each volume: kept or copied, and its destination
  *	checks.c, checks-*.c	everything that speaks against a migration
- *	network.c		which address a node has in a network
  *	plan.c			one mode, and one action for each volume
  *	plan-fields.c		a plan to and from JSON
  */
@@ -73,7 +72,7 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *   "node"      {name, version, protocol: [major, minor], arch, time_us, cpus, memory_total, memory_free,
  *                hugepages_free (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova",
  *                config: digest of nodes and storages in the configuration, bridge_conntrack (bool),
- *                addresses: IP addresses of its interfaces, as text}
+ *                addresses: IP addresses, as text, of its interfaces that have a link}
  *   "host"      {KIND: guest_ops->host_facts, or {"up": false, "error": {code, message, hint}}}
  *   "storages"  array (storage.h)
  *   "bridges"   array of names of the node's bridges
@@ -111,16 +110,12 @@ void facts_free(struct facts *facts);
 const char *facts_name(const struct facts *facts, enum side side);
 /* The kind of the guest; qemu if it is not known. */
 const struct guest_ops *facts_ops(const struct facts *facts);
+/* The node's address that carries the memory of an insecure migration; borrowed from the facts. It is the first one in
+ * the network of --migration-network; without that option, the one that the configuration has for the node. NULL if the
+ * node has no such address. */
+const char *facts_memory_address(const struct facts *facts, enum side side);
 /* What the request's list of "from=to" makes of that name; the name itself if it is not in the list. */
 const char *facts_mapped(const struct facts *facts, const char *option, const char *name);
-
-/* ------------------------------------------------------------------ networks (network.c)
- *
- * A network is text such as "192.0.2.0/24" or "2001:db8::/32". */
-bool network_is_valid(const char *cidr);
-bool network_has(const char *cidr, const char *address);
-/* The first of a node's addresses (node facts) that is in the network, or NULL; borrowed. */
-const char *network_address(struct json_object *node, const char *cidr);
 
 /* ------------------------------------------------------------------ checks (checks.c, checks-*.c)
  *
