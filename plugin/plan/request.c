@@ -264,6 +264,25 @@ static int fill_in(struct json_object *config, struct json_object *options, stru
 	return 0;
 }
 
+/* Only an insecure migration uses a network. Whoever names one for a secure migration expects its memory to cross
+ * there, but ssh goes to the node's own address: that is refused. A network that is only the configuration's default is
+ * left out. `given`: the options of the request itself. */
+static int check_network(struct json_object *given, struct json_object *options, struct vmm_error **err)
+{
+	bool named = json_member(given, "migration_network") || json_member(given, "migration-network");
+	if (str_same(json_text(options, "migration_type"), "insecure"))
+		return 0;
+	json_object_object_del(options, "migration_network");
+	if (!named)
+		return 0;
+	error_set(err, VMM_USAGE, "usage",
+		  "--migration-network goes with --migration-type insecure: a secure migration crosses through ssh, to "
+		  "the address that vmmigrate.conf has for the target");
+	return error_hint(
+		err, "leave it out, or add --migration-type insecure, or let vmmigrate.conf have an address of the "
+		     "target in that network");
+}
+
 static int one_mode(struct json_object *options, struct vmm_error **err)
 {
 	static const char *const modes[] = {"online", "non_live", "restart"};
@@ -348,7 +367,7 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
 	*request = NULL;
 	if (read_api(raw, err) < 0 || request_guest(raw, made, err) < 0 || read_target(raw, made, err) < 0 ||
 	    read_options(json_at(raw, "options"), options, err) < 0 || one_mode(options, err) < 0 ||
-	    fill_in(config, options, err) < 0)
+	    fill_in(config, options, err) < 0 || check_network(json_at(raw, "options"), options, err) < 0)
 		return -1;
 	*request = json_object_get(made);
 	return 0;

@@ -427,8 +427,10 @@ static bool is_the_default_of(const char *key, const char *option)
 	for (size_t i = 0; i < VMM_COUNT(proofs); i++) {
 		if (strcmp(proofs[i].option, option))
 			continue;
-		vmm_auto_free char *text = str_format("{'%s':%s}", option, proofs[i].value);
-		vmm_auto_json struct json_object *given = json_of(text), *none = json_object_new_object();
+		const char *with = proofs[i].with ? proofs[i].with : "";
+		vmm_auto_free char *text = str_format("{'%s':%s%s%s}", option, proofs[i].value, *with ? "," : "", with),
+				   *rest = str_format("{%s}", with);
+		vmm_auto_json struct json_object *given = json_of(text), *none = json_of(rest);
 		const char *value = json_object_get_string(json_object_object_get(given, option));
 		vmm_auto_json struct json_object *config = configuration(key, value);
 		vmm_auto_json struct json_object *plain = request_of(none, NULL), *by_option = request_of(given, NULL),

@@ -146,7 +146,8 @@ static void values_are_normalised(void **state)
 	(void)state;
 	vmm_auto_json struct json_object *options =
 		options_read("{'online':1,'restart':false,'force':0,'unsafe':null,'timeout':'60','bwlimit':0,"
-			     "'migration_network':'fd00:1::/64','ignore':'memory-short, name-taken,memory-short'}");
+			     "'migration_type':'insecure','migration_network':'fd00:1::/64',"
+			     "'ignore':'memory-short, name-taken,memory-short'}");
 	assert_true(json_true(options, "online"));
 	assert_false(json_object_object_get_ex(options, "restart", NULL));
 	assert_false(json_object_object_get_ex(options, "force", NULL));
@@ -158,12 +159,14 @@ static void values_are_normalised(void **state)
 	assert_string_equal(json_line(json_at(options, "ignore")), "[\"memory-short\",\"name-taken\"]");
 }
 
+#define INSECURE "'migration_type':'insecure','migration_network':"
+
 static void the_bounds_of_a_range_are_valid(void **state)
 {
 	(void)state;
-	vmm_auto_json struct json_object *least = options_read("{'timeout':1,'migration_network':'0.0.0.0/0'}");
-	vmm_auto_json struct json_object *most = options_read("{'timeout':86400,'migration_network':'192.0.2.1/32'}");
-	vmm_auto_json struct json_object *six = options_read("{'migration_network':'fd00::1/128'}");
+	vmm_auto_json struct json_object *least = options_read("{'timeout':1," INSECURE "'0.0.0.0/0'}");
+	vmm_auto_json struct json_object *most = options_read("{'timeout':86400," INSECURE "'192.0.2.1/32'}");
+	vmm_auto_json struct json_object *six = options_read("{" INSECURE "'fd00::1/128'}");
 	assert_int_equal(json_number(least, "timeout"), 1);
 	assert_int_equal(json_number(most, "timeout"), 86400);
 	assert_string_equal(json_text(most, "migration_network"), "192.0.2.1/32");
@@ -205,6 +208,22 @@ static void defaults_come_from_the_configuration_and_then_from_the_table(void **
 	assert_false(json_object_object_get_ex(json_at(plain, "options"), "bwlimit", NULL));
 }
 
+static void a_network_goes_with_an_insecure_migration(void **state)
+{
+	(void)state;
+	static const char setting[] = "{'migration':{'network':'10.1.0.0/24'}}";
+	refuses_option("{'migration_network':'10.0.0.0/8'}", "--migration-network goes with --migration-type insecure",
+		       "--migration-type insecure");
+	refuses_option("{'migration-network':'10.0.0.0/8','migration-type':'secure'}",
+		       "--migration-network goes with --migration-type insecure", "vmmigrate.conf");
+	/* In the configuration it is the default of those migrations that are insecure. */
+	vmm_auto_json struct json_object *secure = read_with("{'guest':'100'}", setting);
+	assert_null(json_at(secure, "options.migration_network"));
+	vmm_auto_json struct json_object *insecure =
+		read_with("{'guest':'100','options':{'migration_type':'insecure'}}", setting);
+	assert_string_equal(json_text(insecure, "options.migration_network"), "10.1.0.0/24");
+}
+
 static void a_wrong_default_is_reported_as_an_error_of_the_configuration(void **state)
 {
 	(void)state;
@@ -222,7 +241,7 @@ static void a_normalised_request_is_read_unchanged(void **state)
 	(void)state;
 	vmm_auto_json struct json_object *once =
 		read_with("{'guest':'qemu/100','target':'node2','x':1,'options':{'ignore':'memory-short',"
-			  "'online':true,'bwlimit':'12','migration_network':'10.0.0.0/8'}}",
+			  "'online':true,'bwlimit':'12','migration_type':'insecure','migration_network':'10.0.0.0/8'}}",
 			  "{}");
 	vmm_auto_json struct json_object *twice = NULL;
 	assert_int_equal(request_read(once, NULL, &twice, NULL), 0);
@@ -243,6 +262,7 @@ int main(void)
 		cmocka_unit_test(modes_exclude_each_other),
 		cmocka_unit_test(only_checks_that_may_be_overridden_are_ignored),
 		cmocka_unit_test(defaults_come_from_the_configuration_and_then_from_the_table),
+		cmocka_unit_test(a_network_goes_with_an_insecure_migration),
 		cmocka_unit_test(a_wrong_default_is_reported_as_an_error_of_the_configuration),
 		cmocka_unit_test(a_normalised_request_is_read_unchanged),
 	};
