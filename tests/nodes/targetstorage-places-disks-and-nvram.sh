@@ -22,8 +22,8 @@ migrate 3 node1 100 node2 --targetstorage othr
 says "did you mean other?"
 migrate 0 node1 100 node2 --targetstorage other
 [ "$(digest node2 "${disk%/*}/other")" = "$before" ] || fail "not the same bytes: $(digest node2 "${disk%/*}/other")"
-on node2 virsh dumpxml vm100 | grep -qF "${disk%/*}/other/${disk##*/}" || fail "the definition does not name the disk's new path"
-on node2 virsh dumpxml vm100 | grep -qF "${nvram%/*}/other/vm100_VARS.fd" || fail "the definition does not name the NVRAM's new path"
+grep -qF "${disk%/*}/other/${disk##*/}" <<<"$(on node2 virsh dumpxml vm100)" || fail "the definition does not name the disk's new path"
+grep -qF "${nvram%/*}/other/vm100_VARS.fd" <<<"$(on node2 virsh dumpxml vm100)" || fail "the definition does not name the NVRAM's new path"
 gone_from node1 100
 nothing_left
 
@@ -39,7 +39,7 @@ definition=$(on node1 virsh dumpxml --inactive vm100)
 swap=images:other,other:images
 migrate 0 node1 100 node2 --targetstorage "$swap"
 [ "$(digest node2 "${disk%/*}/other") $(on node2 sh -c "sha256sum <${disk%/*}/second.img")" = "$before" ] || fail "not the same bytes"
-on node2 virsh dumpxml vm100 | grep -qF "'${disk%/*}/second.img'" || fail "the definition does not name the second disk's new path"
+grep -qF "'${disk%/*}/second.img'" <<<"$(on node2 virsh dumpxml vm100)" || fail "the definition does not name the second disk's new path"
 migrate 0 node2 100 node1 --targetstorage "$swap"
 [ "$(on node1 virsh dumpxml --inactive vm100)" = "$definition" ] || fail "the definition has changed"
 nothing_left
