@@ -143,6 +143,17 @@ static int reclaim(struct migration *m, enum side side, const char *owner, int64
 static int may_keep_target(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *state = NULL;
+	bool unlocked;
+	if (is_unlocked(m, &unlocked, err) < 0)
+		return -1;
+	/* The guest may run on the source again, and keep_target would destroy it. */
+	if (unlocked && !phases_journal_has(m, "commit", NULL)) {
+		error_set(err, VMM_NEEDS_DECISION, "unlocked",
+			  "guest %s is %s's again: the migration has been undone there, and only %s has something to "
+			  "remove",
+			  m->plan->id, m->plan->source, m->plan->target);
+		return error_hint(err, "vmmigrate recover %s removes it", task_id(m->task));
+	}
 	if (migration_insist(m, TARGET, NODE_STATE, NULL, &state, err) < 0)
 		return -1;
 	if (arrived_by_journal(m, state))

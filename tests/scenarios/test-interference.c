@@ -327,6 +327,46 @@ static void a_guest_that_powers_off_after_settling_gives_a_warning(void **state)
 	}
 }
 
+/* The guest is there with its definition, and somebody edits it here just before the commit, while the target is lost.
+ */
+static int edit_and_lose_the_target(void *context, const char *path, struct json_object *record, bool synced)
+{
+	struct two_nodes *w = context;
+	(void)path;
+	if (synced && str_same(json_text(record, "what"), "done") && str_same(json_text(record, "phase"), "define")) {
+		edits_the_definition(w);
+		w->lost[NODE2] = w->gone[NODE2] = true;
+	}
+	return 0;
+}
+
+/* The source has undone the migration and unlocked the guest, which has been started again: no decision ends it. */
+static void a_decision_for_the_target_comes_too_late_once_the_source_has_unlocked(void **state)
+{
+	(void)state;
+	struct two_nodes *w = two_nodes_make();
+	struct outcome outcome, kept;
+	two_nodes_describe(w, "%s, the target lost before the commit", offline->name);
+	two_nodes_guest(w, NODE1, offline, NULL);
+	guest_writes(w, NODE1, false, SEED);
+	journal_watch(edit_and_lose_the_target, w);
+	two_nodes_migrate(w, NODE1, offline->options, &outcome);
+	journal_watch(NULL, NULL);
+	assert_string_equal(outcome.code, "definition-changed");
+	assert_false(outcome.settled);
+	two_nodes_heal(w);
+	guest_starts(w, NODE1);
+	two_nodes_recover(w, NODE1, outcome.task, "target", &kept);
+	assert_string_equal(kept.code, "unlocked");
+	vmm_auto_free char *now = guest_state(w, NODE1);
+	assert_string_equal(now, "running");
+	outcome_free(&kept);
+	two_nodes_recover_all(w, NODE1);
+	assert_int_equal(guest_node(w), NODE1);
+	outcome_free(&outcome);
+	two_nodes_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +382,7 @@ int main(void)
 		cmocka_unit_test(another_file_at_the_destination_is_not_replaced),
 		cmocka_unit_test(another_guest_on_the_target_is_not_replaced),
 		cmocka_unit_test(a_guest_that_powers_off_after_settling_gives_a_warning),
+		cmocka_unit_test(a_decision_for_the_target_comes_too_late_once_the_source_has_unlocked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
