@@ -144,22 +144,18 @@ static int may_keep_target(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *state = NULL;
 	bool unlocked;
-	if (is_unlocked(m, &unlocked, err) < 0)
+	if (is_unlocked(m, &unlocked, err) < 0 || migration_insist(m, TARGET, NODE_STATE, NULL, &state, err) < 0)
 		return -1;
-	/* The guest may run on the source again, and keep_target would destroy it. */
-	if (unlocked && !phases_journal_has(m, "commit", NULL)) {
-		error_set(err, VMM_NEEDS_DECISION, "unlocked",
-			  "guest %s is %s's again: the migration has been undone there, and only %s has something to "
-			  "remove",
-			  m->plan->id, m->plan->source, m->plan->target);
-		return error_hint(err, "vmmigrate recover %s removes it", task_id(m->task));
-	}
-	if (migration_insist(m, TARGET, NODE_STATE, NULL, &state, err) < 0)
-		return -1;
-	if (arrived_by_journal(m, state))
+	if (!arrived_by_journal(m, state))
+		return error_set(err, VMM_NEEDS_DECISION, "not-there", "guest %s has not arrived on %s", m->plan->id,
+				 m->plan->target);
+	if (!unlocked || phases_journal_has(m, "commit", NULL))
 		return 0;
-	return error_set(err, VMM_NEEDS_DECISION, "not-there", "guest %s has not arrived on %s", m->plan->id,
-			 m->plan->target);
+	/* The migration has been undone here, and the guest may run again: keep_target would destroy it. */
+	error_set(err, VMM_NEEDS_DECISION, "unlocked",
+		  "guest %s is %s's again: only what was prepared on %s is left to remove", m->plan->id,
+		  m->plan->source, m->plan->target);
+	return error_hint(err, "vmmigrate recover %s removes it", task_id(m->task));
 }
 
 /* The phase settle is marked as done: where the guest did not stay up, the administrator knows, and it is not watched

@@ -169,7 +169,11 @@ int undo_handover(struct migration *m, struct vmm_error **err)
 	    end_on_target(m, str_same(json_text(state, "state"), "running"), err) < 0 ||
 	    migration_insist(m, SOURCE, NODE_STATE, NULL, &now, err) < 0 || go_on_here(m, now, err) < 0)
 		return -1;
-	return m->plan->autostart ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;
+	/* Without a definition there is no autostart to set. */
+	bool defined = !str_same(json_text(now, "state"), "absent");
+	return m->plan->autostart && defined
+		       ? migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 1), NULL, err)
+		       : 0;
 }
 
 /* ---------------------------------------------------------------- commit */

@@ -232,6 +232,9 @@ int undo_stop(struct migration *m, struct vmm_error **err)
 		return 0;
 	if (await_late_stop(m, err) < 0 || migration_insist(m, SOURCE, NODE_INSPECT, NULL, &now, err) < 0)
 		return -1;
+	/* Without a definition there is nothing to start, and no autostart to set. */
+	if (str_same(json_text(now, "state"), "absent"))
+		return 0;
 	if (json_true(now, "managed_save") || is_off_by_others(m, now, false))
 		log_off_by_others(m, now);
 	else if (migration_insist(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err) < 0)

@@ -327,6 +327,37 @@ static void a_guest_that_powers_off_after_settling_gives_a_warning(void **state)
 	}
 }
 
+/* Off by this task's own order, the guest is undefined by hand before its copy is complete. */
+static int undefine_when_it_is_off(void *context, const char *path, struct json_object *record, bool synced)
+{
+	struct two_nodes *w = context;
+	(void)path;
+	if (synced && str_same(json_text(record, "what"), "done") && str_same(json_text(record, "phase"), "stop")) {
+		vmm_auto_free char *guest = str_format("%s/guests/" GUEST ".json", w->machine[NODE1].root);
+		unlink(guest);
+	}
+	return 0;
+}
+
+/* The undo has nothing to start and no autostart to set, and must not wait for an administrator because of that. */
+static void a_guest_that_is_undefined_while_it_is_off_leaves_no_open_task(void **state)
+{
+	(void)state;
+	struct two_nodes *w = two_nodes_make();
+	struct outcome outcome;
+	two_nodes_describe(w, "%s, undefined after the stop", restart->name);
+	two_nodes_guest(w, NODE1, restart, NULL);
+	guest_writes(w, NODE1, false, SEED);
+	journal_watch(undefine_when_it_is_off, w);
+	two_nodes_migrate(w, NODE1, restart->options, &outcome);
+	journal_watch(NULL, NULL);
+	if (strcmp(outcome.code, "guest-gone") || outcome.exit != VMM_FAILED || !outcome.settled)
+		two_nodes_fail(w, "exit %d, code %s: %s", (int)outcome.exit, outcome.code, outcome.message);
+	assert_true(volume_holds(w, NODE1, false, SEED));
+	outcome_free(&outcome);
+	two_nodes_free(w);
+}
+
 /* The guest is there with its definition, and somebody edits it here just before the commit, while the target is lost.
  */
 static int edit_and_lose_the_target(void *context, const char *path, struct json_object *record, bool synced)
@@ -382,6 +413,7 @@ int main(void)
 		cmocka_unit_test(another_file_at_the_destination_is_not_replaced),
 		cmocka_unit_test(another_guest_on_the_target_is_not_replaced),
 		cmocka_unit_test(a_guest_that_powers_off_after_settling_gives_a_warning),
+		cmocka_unit_test(a_guest_that_is_undefined_while_it_is_off_leaves_no_open_task),
 		cmocka_unit_test(a_decision_for_the_target_comes_too_late_once_the_source_has_unlocked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
