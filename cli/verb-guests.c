@@ -99,5 +99,5 @@ int run_check(struct command *command)
 			fputs("There is no other node. Add one with: vmmigrate node add NAME ADDRESS\n",
 			      command->out.file);
 	}
-	return status == EXIT_DONE && one && !true_at(reply, "targets.0.eligible") ? EXIT_BLOCKED : status;
+	return status == EXIT_DONE && one ? (int)number_at(reply, "targets.0.exit") : status;
 }

@@ -24,7 +24,8 @@
  *   guests  {"node"?}                       → guests[]: kind id name uuid state node memory vcpus title; errors[]
  *   nodes   {}                              → nodes[]: name address self reachable maintenance error?
  *   targets {"guest","options"?}            → as check, for every node
- *   check   {"guest","target"?,"options"?}  → guest{}, targets[]: node eligible mode findings[]
+ *   check   {"guest","target"?,"options"?}  → guest{}, targets[]: node eligible exit mode findings[]
+ *                                             exit: the status with which "start" would be refused, or 0
  *                                             finding: code severity(error|override|warning) object message hint
  *                                             ignored
  *   plan    {"guest","target","options"?}   → plan{}: mode guest source target volumes[] bytes downtime_ms

@@ -19,7 +19,7 @@ int cluster_load(const char *path, struct json_object **config, struct vmm_error
 
 /* How to reach a node by ssh: its address, port and user from the configuration, with the key id_vmmigrate and the file
  * known_hosts in etc_dir. Strings of `ssh` belong to config and to the peer, which is freed with cluster_peer_free
- * before config is. Error "target-unknown" (VMM_BLOCKED) for a node that is not configured; its hint suggests similar
+ * before config is. Error "target-unknown" (VMM_NOT_FOUND) for a node that is not configured; its hint suggests similar
  * names. */
 struct cluster_peer {
 	struct ssh_peer ssh;

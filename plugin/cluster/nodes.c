@@ -23,7 +23,7 @@ static int unknown(const char *node, struct json_object *nodes, struct vmm_error
 		}
 	}
 	const char *near = json_suggest(names, node);
-	error_set(err, VMM_BLOCKED, "target-unknown", "there is no node \"%s\" in the cluster", node);
+	error_set(err, VMM_NOT_FOUND, "target-unknown", "there is no node \"%s\" in the cluster", node);
 	if (near)
 		return error_hint(err, "Did you mean %s? The nodes are: %s.", near, all.data);
 	if (all.length)

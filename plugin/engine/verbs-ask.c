@@ -210,7 +210,8 @@ static int check_target(struct question *q, const char *target, struct json_obje
 		struct json_object *findings =
 			mode == MODE_NONE ? check_modes(&facts, &modes) : checks_run(&facts, mode);
 		json_append(reply, "targets",
-			    json_make("node:s eligible:b mode:s findings:o", target, (int)!findings_refuse(findings),
+			    json_make("node:s eligible:b exit:d mode:s findings:o", target,
+				      (int)!findings_refuse(findings), (int)findings_exit(findings),
 				      modes.length ? modes.data : mode_name(mode), findings));
 		struct json_object *guest = json_at(facts.node[SOURCE], "guest");
 		json_put(guest, "node:s", q->source->name);

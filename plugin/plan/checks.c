@@ -302,6 +302,23 @@ bool findings_refuse(struct json_object *findings)
 	return false;
 }
 
+enum vmm_exit findings_exit(struct json_object *findings)
+{
+	static const struct {
+		const char *code;
+		enum vmm_exit exit;
+	} own[] = {{"guest-locked", VMM_BUSY}, {"target-unknown", VMM_NOT_FOUND}};
+	json_each (finding, findings, "") {
+		if (!finding_refuses(finding))
+			continue;
+		for (size_t i = 0; i < VMM_COUNT(own); i++)
+			if (str_same(json_text(finding, "code"), own[i].code))
+				return own[i].exit;
+		return VMM_BLOCKED;
+	}
+	return VMM_DONE;
+}
+
 int findings_error(struct json_object *findings, struct vmm_error **err)
 {
 	struct json_object *first = NULL;
@@ -317,8 +334,7 @@ int findings_error(struct json_object *findings, struct vmm_error **err)
 	if (!first)
 		return 0;
 	const char *code = json_text(first, "code"), *hint = json_text(first, "hint");
-	error_set(err, str_same(code, "guest-locked") ? VMM_BUSY : VMM_BLOCKED, code, "%s%s%s%s",
-		  json_text(first, "message"), others.length ? " (and: " : "", others.length ? others.data : "",
-		  others.length ? ")" : "");
+	error_set(err, findings_exit(findings), code, "%s%s%s%s", json_text(first, "message"),
+		  others.length ? " (and: " : "", others.length ? others.data : "", others.length ? ")" : "");
 	return hint ? error_hint(err, "%s", hint) : -1;
 }

@@ -153,8 +153,11 @@ void finding_hint(struct json_object *finding, const char *format, ...) VMM_PRIN
 /* True if the finding refuses the migration: an error, or an override that is not ignored. */
 bool finding_refuses(struct json_object *finding);
 bool findings_refuse(struct json_object *findings);
-/* The refusal as one error (VMM_BLOCKED; VMM_BUSY if the guest is locked): the first refusing finding's code,
- * message and hint, and the codes of the others. Returns -1, or 0 if nothing refuses. */
+/* With which status a command ends that the findings refuse, by the first one that does: VMM_BLOCKED; VMM_BUSY if the
+ * guest is locked, VMM_NOT_FOUND if there is no such node. VMM_DONE if nothing refuses. */
+enum vmm_exit findings_exit(struct json_object *findings);
+/* The refusal as one error: the first refusing finding's code, message and hint, and the codes of the others. Returns
+ * -1, or 0 if nothing refuses. */
 int findings_error(struct json_object *findings, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ plan (plan.c, plan-fields.c)

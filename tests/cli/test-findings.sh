@@ -35,8 +35,15 @@ expect "$out" 'Guest     100 (web)' 'restart' 'about 12.5 s' 'vda     copy    32
 refuse "$asked" 'start'
 
 reply check 0 "{\"api\":1,\"guest\":{\"id\":\"100\",\"name\":\"web\",\"state\":\"running\"},\"targets\":[
-{\"node\":\"node2\",\"eligible\":false,\"mode\":\"live\",\"findings\":$findings}]}"
+{\"node\":\"node2\",\"eligible\":false,\"exit\":3,\"mode\":\"live\",\"findings\":$findings}]}"
 run check 100 node2 --online
 expect_status 3
 expect "$out" '100 (web) is running' 'node2 cannot take it' 'cpu-incompatible  node2: lacks avx2'
 expect "$asked" 'check {"api":1,"guest":"100","target":"node2","options":{"online":true}}'
+
+# The status of a check is that with which the migration would be refused: 5 if there is no such node.
+reply check 0 '{"api":1,"targets":[{"node":"nowhere","eligible":false,"exit":5,"mode":"live","findings":[
+{"code":"target-unknown","severity":"error","object":"nowhere","message":"there is no node nowhere","hint":"did you mean node2?"}]}]}'
+run check 100 nowhere
+expect_status 5
+expect "$out" 'there is no node nowhere' 'did you mean node2?'

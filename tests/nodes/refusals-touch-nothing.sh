@@ -42,8 +42,11 @@ refused 2 "one argument too many: 'node3'" "" node1 100 node2 node3
 refused 5 "no guest 999 on node1, node2" "vmmigrate list" node1 999 node2
 refused 5 "no guest vm10 on" "did you mean vm10" node1 vm10 node2
 refused 2 "\"vm-x\" is not a kind of guest" "qemu/100" node1 vm-x/100 node2
-refused 3 "there is no node \"nodo2\"" "Did you mean node2?" node1 100 nodo2 --restart
-refused 3 "there is no node \"elsewhere\"" "The nodes are: node1, node2" node1 100 elsewhere --restart
+refused 5 "there is no node \"nodo2\"" "Did you mean node2?" node1 100 nodo2 --restart
+refused 5 "there is no node \"elsewhere\"" "The nodes are: node1, node2" node1 100 elsewhere --restart
+refused 5 "there is no node \"nodo2\"" "Did you mean node2?" node1 check 100 nodo2
+refused 5 "there is no node \"nodo2\"" "Did you mean node2?" node1 100 nodo2 --restart --dry-run
+refused 5 "there is no node \"nodo2\"" "Did you mean node2?" node2 100 nodo2 --restart
 refused 3 "is on node1 already" "" node1 100 node1 --restart
 refused 3 "is on node1 already" "" node2 100 node1 --restart
 refused 3 "vda (64.0 MiB" "--restart" node1 100 node2 --online

@@ -142,6 +142,22 @@ static void the_error_is_the_first_refusal_and_names_the_others(void **state)
 	assert_int_equal(busy->exit, VMM_BUSY);
 }
 
+static void a_target_that_is_no_node_is_not_found(void **state)
+{
+	(void)state;
+	vmm_auto_error struct vmm_error *err = NULL;
+	struct facts facts;
+	scenario_facts_text("shared",
+			    "{'request':{'target':'nod2'},'target':null,"
+			    "'target_error':{'code':'target-unknown','message':'no node nod2'}}",
+			    &facts);
+	vmm_auto_json struct json_object *findings = checks_run(&facts, MODE_LIVE);
+	scenario_free(&facts);
+	assert_int_equal(findings_error(findings, &err), -1);
+	assert_int_equal(err->exit, VMM_NOT_FOUND);
+	assert_int_equal(findings_exit(findings), VMM_NOT_FOUND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +166,7 @@ int main(void)
 		cmocka_unit_test(each_check_is_fired_by_one_scenario_and_just_missed_by_another),
 		cmocka_unit_test(an_ignored_finding_does_not_refuse_and_others_still_do),
 		cmocka_unit_test(the_error_is_the_first_refusal_and_names_the_others),
+		cmocka_unit_test(a_target_that_is_no_node_is_not_found),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

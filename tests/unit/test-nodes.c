@@ -61,7 +61,7 @@ static void a_peer_has_the_nodes_address_and_our_own_key(void **state)
 	vmm_auto_error struct vmm_error *err = NULL;
 	assert_int_equal(cluster_peer(config, "/etc/vmmigrate", "node4", &peer, &err), -1);
 	assert_true(error_is(err, "target-unknown"));
-	assert_int_equal(err->exit, VMM_BLOCKED);
+	assert_int_equal(err->exit, VMM_NOT_FOUND);
 	assert_non_null(strstr(err->hint, "node2"));
 	cluster_peer_free(&peer);
 	assert_int_equal(cluster_peer(config, "/etc/vmmigrate", "../x", &peer, NULL), -1);
