@@ -57,6 +57,10 @@ static void print_tests(const struct screen *out, struct json_object *tests)
 	if (table.count == 0)
 		fputs("There is no other node. Add one with: vmmigrate node add NAME ADDRESS\n", out->file);
 	table_end(&table, out);
+	each (test, tests)
+		if (has(test, "error.hint"))
+			fprintf(out->file, "%s to %s: %s\n", text_at(test, "from"), text_at(test, "to"),
+				text_at(test, "error.hint"));
 }
 
 static void print_added(const struct screen *out, struct json_object *reply)

@@ -11,6 +11,21 @@ int verb_node_add(const struct node_paths *paths, struct json_object *request, s
 	return cluster_join(paths->etc, name, address, json_true(request, "accept"), reply, err);
 }
 
+/* Both nodes answer; do their hypervisors take them for two hosts? */
+static int test_hosts(const struct node_paths *paths, struct vmm_node *other, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *here = NULL, *there = NULL;
+	struct vmm_node *self = NULL;
+	int done = node_open_local(paths, &self, err);
+	if (done == 0)
+		done = node_call(self, NODE_FACTS, NULL, &here, err);
+	node_close(self);
+	return done < 0 || node_call(other, NODE_FACTS, NULL, &there, err) < 0 ||
+			       facts_distinct_hosts(here, there, err) < 0
+		       ? -1
+		       : 0;
+}
+
 int verb_node_test(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		   struct vmm_error **err)
 {
@@ -28,8 +43,9 @@ int verb_node_test(const struct node_paths *paths, struct json_object *request, 
 		struct vmm_node *node = NULL;
 		if (only && !str_same(only, name))
 			continue;
-		if (node_open_remote(paths, name, NULL, &node, &problem) == 0 && !json_true(request, "forwarded"))
-			forward_verb(paths, name, "node-test", query, &back, &problem);
+		if (node_open_remote(paths, name, NULL, &node, &problem) == 0 && !json_true(request, "forwarded") &&
+		    forward_verb(paths, name, "node-test", query, &back, &problem) == 0)
+			test_hosts(paths, node, &problem);
 		node_close(node);
 		json_append(*reply, "tests",
 			    json_make("from:s to:s ok:b error:o", json_text(config, "self"), name, (int)!problem,

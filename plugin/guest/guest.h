@@ -104,7 +104,8 @@ struct guest_ops {
 	bool (*alive)(const struct guest_host *host);
 
 	/* What the hypervisor of this node offers, on both nodes before a migration is planned: {"up":true,"version":n,
-	 * "libvirt":n,"machines":[..],"cpu":{..},"guard":"active"|"missing"|"not-executable"|"not-loaded",
+	 * "libvirt":n,"machines":[..],"cpu":{..},"uuid": of the host,
+	 * "guard":"active"|"missing"|"not-executable"|"not-loaded",
 	 * "pools":[{name,type,path,active}],"networks":[{"name","active"}],"uids":{..}}. */
 	int (*host_facts)(struct guest_host *host, struct json_object **facts, struct vmm_error **err);
 	/* All guests of this kind, as an array of short facts: kind id name uuid title state memory vcpus autostart

@@ -123,6 +123,28 @@ void look_clock_skew(const struct look *look)
 		"the guest's clock may jump by as much; see that time is synchronised on both nodes (timedatectl)");
 }
 
+int facts_distinct_hosts(struct json_object *one, struct json_object *other, struct vmm_error **err)
+{
+	const char *uuid = json_text(one, "host.qemu.uuid");
+	if (!uuid || !str_same(uuid, json_text(other, "host.qemu.uuid")))
+		return 0;
+	error_set(err, VMM_BLOCKED, "same-host-uuid",
+		  "libvirt on %s and on %s has the same host UUID %s: it takes both for one host and refuses to "
+		  "migrate a guest that runs",
+		  json_text_or(one, "node.name", "?"), json_text_or(other, "node.name", "?"), uuid);
+	return error_hint(err,
+			  "give one of them its own: on %s, host_uuid = \"UUID\" (as uuidgen prints it) in "
+			  "/etc/libvirt/libvirtd.conf, then: systemctl restart libvirtd (guests go on running)",
+			  json_text_or(other, "node.name", "?"));
+}
+
+void look_same_host_uuid(const struct look *look)
+{
+	vmm_auto_error struct vmm_error *same = NULL;
+	if (facts_distinct_hosts(look->node[SOURCE], look->node[TARGET], &same) < 0)
+		finding_hint(found(look, look->name[TARGET], "%s", same->message), "%s", same->hint);
+}
+
 /* The node's addresses with ", " between them; the caller's. */
 static char *address_list(struct json_object *node)
 {

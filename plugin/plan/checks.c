@@ -56,6 +56,8 @@ const struct check checks[] = {
 	      "The target has as many CPUs as the guest's, and those that they are pinned to."),
 	CHECK("clock-skew", "target", MEMORY, NULL, W, NULL, false, clock_skew,
 	      "The nodes' clocks differ by a second at most."),
+	CHECK("same-host-uuid", "target", MEMORY, "qemu", E, NULL, false, same_host_uuid,
+	      "Each node's libvirt has a host UUID of its own, by which it tells another host from itself."),
 	CHECK("network-missing", "target", MEMORY, NULL, E, NULL, true, network_missing,
 	      "Both nodes have an address in the migration network that an insecure migration is to use."),
 	CHECK("guard-inactive", "target", ALL, "qemu", E, NULL, true, guard_inactive,

@@ -102,8 +102,9 @@ struct json_object *found_as(const struct look *look, enum severity severity, co
 typedef void look_fn(const struct look *look);
 /* checks-node.c */
 look_fn look_target_is_source, look_target_unknown, look_target_unreachable, look_target_agent_version,
-	look_target_libvirt_down, look_target_maintenance, look_clock_skew, look_network_missing, look_guard_inactive,
-	look_foreign_manager, look_record_owner, look_config_differs, look_hook_veto, look_hook_odd;
+	look_target_libvirt_down, look_target_maintenance, look_clock_skew, look_same_host_uuid, look_network_missing,
+	look_guard_inactive, look_foreign_manager, look_record_owner, look_config_differs, look_hook_veto,
+	look_hook_odd;
 /* checks-host.c */
 look_fn look_arch_mismatch, look_backward_qemu, look_backward_libvirt, look_version_differs, look_machine_type,
 	look_definition_refused, look_cpu_incompatible, look_cpu_host_model, look_microcode_differs, look_memory_short,

@@ -114,6 +114,9 @@ const struct guest_ops *facts_ops(const struct facts *facts);
  * the network of --migration-network; without that option, the one that the configuration has for the node. NULL if the
  * node has no such address. */
 const char *facts_memory_address(const struct facts *facts, enum side side);
+/* Are these two hosts to libvirt, by the facts of two nodes? Error "same-host-uuid" if they have one UUID: so do nodes
+ * that were cloned from one image. */
+int facts_distinct_hosts(struct json_object *one, struct json_object *other, struct vmm_error **err);
 /* What the request's list of "from=to" makes of that name; the name itself if it is not in the list. */
 const char *facts_mapped(const struct facts *facts, const char *option, const char *name);
 

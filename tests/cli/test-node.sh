@@ -36,6 +36,14 @@ expect_status 1
 node1  node2  ok
 node2  node1  failed  no key" ] || fail "another table"
 
+# What is to be done about it stands below the table.
+reply node-test 0 '{"api":1,"tests":[{"from":"node1","to":"node2","ok":false,"error":{"message":"one host UUID","hint":"give one of them its own"}}]}'
+run node test
+expect_status 1
+[ "$out" = "FROM   TO     RESULT  WHY
+node1  node2  failed  one host UUID
+node1 to node2: give one of them its own" ] || fail "another report"
+
 reply node-test 1 '{"api":1,"error":{"code":"refused","message":"node2 does not answer","hint":null,"exit":1}}'
 run node test node2
 expect_status 1

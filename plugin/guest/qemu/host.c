@@ -175,8 +175,8 @@ int qemu_host_facts(struct guest_host *host, struct json_object **facts, struct 
 	    pools_of(connection, &pools, err) < 0 || networks_of(connection, &networks, err) < 0)
 		return -1;
 	xmlNode *top = xmlDocGetRootElement(document), *node = xml_below(top, "host");
-	vmm_auto_free char *arch = xml_text(xml_below(node, "cpu/arch"));
-	json_put(found, "arch:s machines:o cpu:o", arch, machines_of(top, arch), cpu_of(node));
+	vmm_auto_free char *arch = xml_text(xml_below(node, "cpu/arch")), *uuid = xml_text(xml_below(node, "uuid"));
+	json_put(found, "uuid:s arch:s machines:o cpu:o", uuid, arch, machines_of(top, arch), cpu_of(node));
 	json_put(found, "guard:s pools:O networks:O uids:o", qemu_guard_status(), pools, networks, uids_of(node));
 	*facts = json_object_get(found);
 	return 0;
