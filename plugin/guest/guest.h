@@ -23,6 +23,7 @@
  *   "networks"   array of {"type": bridge|network|..., "name", "mac"}
  *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|..., "name"} that are tied to the host
  * Of containers only:
+ *   "directory"  of its definition   "directory_proof" is it the same one on the target (plan.h)?
  *   "aside"      its config has the inactive name (lxc.h). Only such a guest is ever taken for a leftover of ours.
  *   "mounts"     array of {"source","target","optional","fixed"}: directories and devices of the host that it mounts;
  *                "fixed": from an fstab, whose sources `rewrite` cannot change
@@ -121,7 +122,8 @@ struct guest_ops {
 	/* Asked on the target, for the plan: can this node run the guest? `guest` are the facts from the source.
 	 * Changes nothing. Sets {"machine":bool,"cpu":"ok"|"incompatible"|"unknown","cpu_missing":["avx2",..],
 	 * "definition":null|"the hypervisor's objection","mounts_missing":[sources],"idmap":null|"why it cannot be
-	 * used", "features":["what is missing",..]}. */
+	 * used", "features":["what is missing",..], "directory": where a container of that name would have its
+	 * definition, if that directory is there}. */
 	int (*fit)(struct guest_host *host, struct json_object *guest, struct json_object **fit,
 		   struct vmm_error **err);
 

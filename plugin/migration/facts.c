@@ -121,6 +121,15 @@ static void prove_sharing(struct vmm_node *source, struct vmm_node *target, stru
 	}
 }
 
+/* If the target has a directory of that name for definitions: is it the source's own? */
+static void prove_definition(struct vmm_node *source, struct vmm_node *target, struct facts *facts)
+{
+	struct json_object *guest = json_at(facts->node[SOURCE], "guest");
+	const char *here = json_text(guest, "directory"), *there = json_text(facts->node[TARGET], "fit.directory");
+	if (here && there)
+		json_put(guest, "directory_proof:s", prove_directory(source, target, here, there));
+}
+
 /* ---------------------------------------------------------------- check hooks */
 
 /* What a check hook reads on stdin, since there is no plan yet. */
@@ -170,7 +179,9 @@ int facts_gather(struct json_object *request, struct vmm_node *source, struct vm
 	if (ask_source(request, source, facts, err) < 0)
 		return -1;
 	ask_target(target, facts);
-	if (facts->node[TARGET])
+	if (facts->node[TARGET]) {
 		prove_sharing(source, target, facts);
+		prove_definition(source, target, facts);
+	}
 	return ask_hooks(source, target, facts, err);
 }

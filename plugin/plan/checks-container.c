@@ -56,3 +56,27 @@ void look_ct_features(const struct look *look)
 			      look->name[TARGET], json_text_or(feature, "", "?")),
 			"it may start with less than it has here, or not at all; compare `lxc-checkconfig` on both");
 }
+
+/* Both nodes would rename, write and remove the one config, so that the last of them removes the only one. */
+void look_ct_shared_definition(const struct look *look)
+{
+	const char *proof = facts_directory_proof(look->facts), *there = json_text(look->fit, "directory");
+	if (!proof || !strcmp(proof, "local"))
+		return;
+	bool shared = !strcmp(proof, "shared");
+	struct json_object *finding =
+		shared ? found(look, look->label,
+			       "%s: its definition is the same one on both nodes, in the same directory %s",
+			       look->label, there)
+		       : found(look, look->label,
+			       "%s: it is not proven that %s on %s is another directory than its own here", look->label,
+			       there, look->name[TARGET]);
+	if (shared)
+		finding_hint(finding,
+			     "give each node a directory of its own for definitions (lxc.lxcpath in /etc/lxc/lxc.conf, "
+			     "or a mount) and move %s there; containers' roots may stay on shared storage",
+			     json_text_or(look->guest, "directory", "the container's directory"));
+	else
+		finding_hint(finding, "see that root can write to %s on %s and read it on %s: a token file proves it",
+			     json_text_or(look->guest, "directory", "?"), look->name[SOURCE], look->name[TARGET]);
+}

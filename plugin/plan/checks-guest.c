@@ -125,6 +125,9 @@ void look_transient(const struct look *look)
 
 void look_name_taken(const struct look *look)
 {
+	const char *directory = facts_directory_proof(look->facts);
+	if (directory && strcmp(directory, "local") != 0)
+		return; /* ct-shared-definition: that guest may be this one, and must not be removed or replaced */
 	json_each (other, look->node[TARGET], "guests") {
 		if (!guest_same(look->facts, other) || guest_leftover(look->facts, other))
 			continue;

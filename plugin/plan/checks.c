@@ -87,6 +87,8 @@ const struct check checks[] = {
 	      "The guest has a persistent definition."),
 	CHECK("name-taken", "guest", ALL, NULL, O, "replace", false, name_taken,
 	      "The target has no other guest of the same id, name or UUID."),
+	CHECK("ct-shared-definition", "guest", ALL, "lxc", E, NULL, false, ct_shared_definition,
+	      "The directory of the container's definition is not the same one on both nodes."),
 	CHECK("volume-taken", "guest", ALL, NULL, O, "replace", false, volume_taken,
 	      "No file on the target is in the place of one that is copied."),
 	CHECK("mac-taken", "guest", ALL, NULL, W, NULL, false, mac_taken,

@@ -26,6 +26,9 @@ bool facts_active(const struct facts *facts);
 
 /* True if the target's guest `other` (short facts) has the id, name or UUID of ours. */
 bool guest_same(const struct facts *facts, struct json_object *other);
+/* Of a container: what a token has proven of its directory, where the target has a directory of that name: "shared",
+ * "local" or "unproven". NULL: the target has none. Unless it is "local", the target's definition may be our own. */
+const char *facts_directory_proof(const struct facts *facts);
 /* True if it is a stopped leftover of our guest: same id and UUID, and its record says that the guest has moved on
  * since. */
 bool guest_leftover(const struct facts *facts, struct json_object *other);
@@ -117,7 +120,8 @@ look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_transie
 look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_linked_clone,
 	look_shared_by_other, look_unsafe_cache, look_pending_changes, look_tpm_state;
 /* checks-container.c */
-look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features;
+look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features,
+	look_ct_shared_definition;
 /* checks-storage.c */
 look_fn look_volume_missing, look_space_short, look_storage_missing, look_storage_format, look_storage_shared_unawares,
 	look_destination_is_source, look_destination_taken_twice, look_storage_not_shared, look_storage_path,

@@ -101,6 +101,13 @@ bool guest_same(const struct facts *facts, struct json_object *other)
 	       (same_text(guest, other, "id") || same_text(guest, other, "name") || same_text(guest, other, "uuid"));
 }
 
+const char *facts_directory_proof(const struct facts *facts)
+{
+	if (!facts_have_target(facts) || !json_text(facts->node[TARGET], "fit.directory"))
+		return NULL;
+	return json_text_or(facts_guest(facts), "directory_proof", "unproven");
+}
+
 bool facts_record_moved_on(const struct facts *facts, struct json_object *record)
 {
 	int64_t ours = json_number(facts->node[SOURCE], "record.generation"),

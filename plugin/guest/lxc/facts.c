@@ -199,6 +199,8 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 		json_put(found, "snapshots_remedy:s", snapshots_remedy);
 	vmm_auto_free char *ephemeral = lxc_item(c, "lxc.ephemeral");
 	json_put(found, "ephemeral:b", (int)str_same(ephemeral, "1"));
+	vmm_auto_free char *directory = lxc_directory(host, c->name);
+	json_put(found, "directory:s", directory);
 	json_put(found, "mounts:o idmap:o includes:o needs:o left:O apparmor:s cgroup1:b", mounts_of(c),
 		 lines_of(c, "lxc.idmap"), lines_of(c, "lxc.include"), needs_of(host, c), left, profile,
 		 (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));

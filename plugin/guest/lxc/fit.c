@@ -104,9 +104,13 @@ static struct json_object *missing_features(struct json_object *guest)
 
 int lxc_fit(struct guest_host *host, struct json_object *guest, struct json_object **fit, struct vmm_error **err)
 {
-	(void)host, (void)err;
+	(void)err;
+	const char *id = json_text_or(guest, "id", "");
 	vmm_auto_free char *no = objection(guest), *bad = bad_idmap(guest);
+	vmm_auto_free char *directory = lxc_name_good(id) ? lxc_directory(host, id) : NULL;
 	*fit = json_make("machine:b cpu:s cpu_missing:o definition:s mounts_missing:o idmap:s features:o", 1, "ok",
 			 json_object_new_array(), no, missing_mounts(guest), bad, missing_features(guest));
+	if (directory && file_there(directory))
+		json_put(*fit, "directory:s", directory);
 	return 0;
 }
