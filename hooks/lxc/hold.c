@@ -4,15 +4,15 @@
  *		The engine runs this: it runs COMMAND (lxc-start) in a session of its own. Exits with 0 when the
  *		container is held, or when COMMAND has ended with 0; with 1 when COMMAND has failed (what it printed is
  *		on stderr), or when SECONDS are over: COMMAND is killed then.
- *	lxc-hold wait PID START SECONDS ...
- *		LXC runs this as lxc.hook.start-host, with arguments of its own at the end: the container is set up
- *		and has run nothing. Exits with 0 when the container may run, and with 1 when it may not, which makes
- *		the start fail.
+ *	lxc-hold wait PID START SECONDS
+ *		LXC runs this as lxc.hook.start-host (guest/lxc/power.c): the container is set up and has run nothing.
+ *		Exits with 0 when the container may run, and with 1 when it may not, which makes the start fail.
  *
  * The two, and the engine, meet in the directory /run/vmmigrate/lxc/NAME. The file "held" is there while the hook
  * waits. The engine answers by a file: "go" lets the container run, now and whenever it starts again by itself, as
- * after a reboot from inside; "end" makes the start fail. The start also fails when SECONDS are over, or when the
- * process PID that asked for it (START: when that process began) has ended: then nobody would answer any more.
+ * after a reboot from inside, when this program is not even asked; "end" makes the start fail. The start also fails
+ *when SECONDS are over, or when the process PID that asked for it (START: when that process began) has ended: then
+ *nobody would answer any more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -101,8 +101,6 @@ static int hold_start(char **argv)
 	char path[PATH_MOST];
 	if (!name || strchr(name, '/') || strlen(name) > 200)
 		return 1;
-	if (is_there(name, "go"))
-		return 0;
 	if (write_held(name) < 0)
 		return 1;
 	int status = wait_for_answer(name, atol(argv[0]), strtoull(argv[1], NULL, 10), atol(argv[2]));

@@ -45,12 +45,21 @@ static int start_failed(const char *id, struct vmm_error **err)
 	return error_hint(err, "see more: lxc-start -n %s -F -l DEBUG -o /dev/stderr", id);
 }
 
+/* The line of a config that holds the container's start. It stays in the memory of the container's monitor, which runs
+ * it again at each reboot from inside, also when this package is gone: so once the container was released, the line
+ * asks nothing of our program. LXC gives it to a shell, behind the word "exec", and adds arguments of its own. */
+static char *hold_line(const char *id)
+{
+	vmm_auto_free char *released = lxc_hold_file(id, "go");
+	return str_format("lxc.hook.start-host=/bin/sh -c '[ -e %s ] || exec %s wait %d %llu %d' lxc-hold", released,
+			  HOLD, (int)getpid(), (unsigned long long)process_started(getpid()), HOLD_S);
+}
+
 int lxc_start(struct guest_host *host, const char *id, bool held, struct vmm_error **err)
 {
 	vmm_auto_free char *config = lxc_present_config(host, id);
 	vmm_auto_free char *log = lxc_hold_file(id, "log");
-	vmm_auto_free char *hook = str_format("lxc.hook.start-host=%s wait %d %llu %d", HOLD, (int)getpid(),
-					      (unsigned long long)process_started(getpid()), HOLD_S);
+	vmm_auto_free char *hook = hold_line(id);
 	vmm_auto_free char *limit = str_format("%d", HELD_S);
 	const char *argv[] = {
 		HOLD, "start", id,   limit, "lxc-start", "-n",	  id,	"-P", ((struct lxc_host *)host)->path,
