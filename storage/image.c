@@ -39,11 +39,13 @@ int image_describe(struct json_object *volume, struct vmm_error **err)
 	const char *backing = json_text_or(info, "full-backing-filename", json_text(info, "backing-filename"));
 	if (backing)
 		json_put(volume, "backing:s", backing);
-	json_put(volume, "backing_format:s", json_text(info, "backing-filename-format"));
+	const char *named = json_text(info, "backing-filename");
+	json_put(volume, "backing_format:s backing_relative:b", json_text(info, "backing-filename-format"),
+		 (int)(named && *named != '/'));
 	const char *data = json_text(info, "format-specific.data.data-file");
 	vmm_auto_free char *dir = path_dir(path), *beside = data ? str_format("%s/%s", dir, data) : NULL;
 	if (data)
-		json_put(volume, "data_file:s", *data == '/' ? data : beside);
+		json_put(volume, "data_file:s data_relative:b", *data == '/' ? data : beside, (int)(*data != '/'));
 	return 0;
 }
 
@@ -68,14 +70,24 @@ static bool names_others(const char *path)
 	return head.backing_offset || (be32toh(head.version) >= 3 && (be64toh(head.incompatible) & DATA_FILE));
 }
 
-/* Adds the path, and those of all files below it, as far as the images can be read. */
-static void add_chain(struct json_object *paths, const char *path, const char *format)
+/* True if the array has an element of that path. */
+static bool has_path(struct json_object *chain, const char *path)
+{
+	json_each (file, chain, "")
+		if (str_same(json_text(file, "path"), path))
+			return true;
+	return false;
+}
+
+/* Adds the file, and all files below it, as far as the images can be read. Takes `file`. */
+static void add_chain(struct json_object *chain, struct json_object *file)
 {
 	enum { LONGEST = 64 };
-	vmm_auto_json struct json_object *image = NULL;
-	if (!path || *path != '/' || json_count(paths, "") >= LONGEST || json_has(paths, "", path))
+	vmm_auto_json struct json_object *owned = file, *image = NULL;
+	const char *path = json_text(file, "path"), *format = json_text(file, "format");
+	if (!path || *path != '/' || json_count(chain, "") >= LONGEST || has_path(chain, path))
 		return;
-	json_object_array_add(paths, json_object_new_string(path));
+	json_object_array_add(chain, json_object_get(file));
 	if (!str_same(format, "qcow2") || !names_others(path))
 		return;
 	image = json_make("path:s format:s", path, format);
@@ -84,13 +96,16 @@ static void add_chain(struct json_object *paths, const char *path, const char *f
 		log_warn("%s", problem->message);
 		return;
 	}
-	add_chain(paths, json_text(image, "data_file"), "raw");
-	add_chain(paths, json_text(image, "backing"), json_text_or(image, "backing_format", "qcow2"));
+	add_chain(chain, json_make("path:s format:s as:s relative:b", json_text(image, "data_file"), "raw", "data",
+				   (int)json_true(image, "data_relative")));
+	add_chain(chain, json_make("path:s format:s as:s relative:b", json_text(image, "backing"),
+				   json_text_or(image, "backing_format", "qcow2"), "backing",
+				   (int)json_true(image, "backing_relative")));
 }
 
 struct json_object *image_chain(const char *path, const char *format)
 {
-	struct json_object *paths = json_object_new_array();
-	add_chain(paths, path, format);
-	return paths;
+	struct json_object *chain = json_object_new_array();
+	add_chain(chain, json_make("path:s format:s as:s relative:b", path, format, "disk", 0));
+	return chain;
 }

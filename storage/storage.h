@@ -13,11 +13,14 @@
  *   "size"      bytes of the host's file or device, not of the disk that the guest sees
  *   "allocated" bytes of that which are allocated
  *   "virtual_size"     bytes of the disk that the guest sees
- *   "uid","gid","mode" owner and permission bits of the file, which publish sets for its copy "directory" true if the
- *   path is a directory (the state of a TPM, a container's root)
+ *   "real"      if the path of a file or directory is a symbolic link: what it leads to
+ *   "uid","gid","mode" owner and permission bits of the file, which publish sets for its copy
+ *   "directory" true if the path is a directory (the state of a TPM, a container's root)
  *   "tree"      true for a directory tree; "format" is "tree" then, "size" is what is allocated, "files" their number
  *   "backing"   path of the backing file, if it has one
  *   "data_file" path of the external data file of a qcow2 image, if it has one: the image alone is not the whole volume
+ *   "stands_on" all files below the image, as image_chain gives them, each with "size", "storage" and "sharing" (added
+ *               by node/facts.c, if there are any)
  *   "snapshots" number of internal snapshots (qcow2)
  *   "identity"  what names a block device on every node that sees it (LVM's UUIDs, a WWN); absent if nothing does
  *   "sharing"   "network": every node reaches it; "local": this node only; "maybe": it may be shared, which has to be
@@ -155,8 +158,8 @@ const char *storage_fs_sharing(const char *type);
 
 /* The storage of the volume's mount point. */
 void plain_default_storage(struct json_object *volume, char **name, char **path);
-/* Sets "size", "allocated", "uid", "gid" and "mode" of the file at the volume's path, or "directory". Errors
- * "volume-missing", "volume-odd". */
+/* Sets "size", "allocated", "uid", "gid" and "mode" of the file at the volume's path, or "directory"; and "real".
+ * Errors "volume-missing", "volume-odd". */
 int plain_describe(struct json_object *volume, struct vmm_error **err);
 /* As allocate, in a directory that has `free` bytes of free space. */
 int plain_allocate(const char *path, uint64_t size, uint64_t size_needed, uint64_t free, struct vmm_error **err);
@@ -171,9 +174,10 @@ int plain_remove(const char *path, struct vmm_error **err);
 /* Sets "virtual_size", "snapshots", "backing" and "data_file" from the image's header (image.c, `qemu-img info`). A raw
  * image has none: its virtual size is its size. */
 int image_describe(struct json_object *volume, struct vmm_error **err);
-/* The path, and those of its backing and data files, of their backing files, and so on: an array, the caller's. The
- * format is the one that the guest's definition names: a header in a raw disk is the guest's own. What cannot be read
- * ends the chain. */
+/* The image, its backing and data files, their backing files, and so on: an array of {"path","format", "as": disk |
+ * backing | data, "relative": the image above names it relative to its own directory}, the caller's. The format is the
+ * one that the guest's definition names: a header in a raw disk is the guest's own. What cannot be read ends the
+ * chain. */
 struct json_object *image_chain(const char *path, const char *format);
 
 /* ------------------------------------------------------------------ block devices (device.c) */

@@ -130,6 +130,84 @@ static void prove_definition(struct vmm_node *source, struct vmm_node *target, s
 		json_put(guest, "directory_proof:s", prove_directory(source, target, here, there));
 }
 
+/* ---------------------------------------------------------------- what is only read
+ *
+ * A volume that is only read stays where it is if the target has a file of its path, and so do the backing files of an
+ * image. Whether the target's has the same content is found out here: by its size and, if that is equal, by a digest
+ * that each node makes. */
+
+static struct json_object *ask_content(struct vmm_node *node, const char *path, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *args = json_make("path:s", path);
+	struct json_object *reply = NULL;
+	return node_call(node, NODE_CONTENT, args, &reply, err) < 0 ? NULL : reply;
+}
+
+/* Adds to `there` "content": what is known of the target's file, compared with that of the source ("same"; "alike": it
+ * is too large, and its samples are equal; "differs"; "unknown": "problem" says why). */
+static void compare_content(struct vmm_node *source, struct vmm_node *target, const char *path,
+			    struct json_object *here, struct json_object *there)
+{
+	struct json_object *size = json_at(there, "size");
+	vmm_auto_error struct vmm_error *problem = NULL;
+	vmm_auto_json struct json_object *ours = NULL, *theirs = NULL;
+	bool tree = json_true(here, "tree");
+	if (!tree && size && json_number(here, "size") != json_object_get_int64(size)) {
+		json_put(there, "content:s", "differs");
+		return;
+	}
+	ours = ask_content(source, path, &problem);
+	theirs = ours ? ask_content(target, json_text_or(there, "path", path), &problem) : NULL;
+	if (!theirs) {
+		json_put(there, "content:s problem:s", "unknown", problem->message);
+		return;
+	}
+	bool sampled = json_true(ours, "sampled") || json_true(theirs, "sampled"),
+	     same = str_same(json_text(ours, "digest"), json_text(theirs, "digest"));
+	json_put(there, "content:s", !same ? "differs" : sampled ? "alike" : "same");
+}
+
+/* The same of a file that is at that path on both nodes, unless it is on network storage, or proven to be one file. */
+static void compare_if_kept(struct vmm_node *source, struct vmm_node *target, struct json_object *here,
+			    struct json_object *there)
+{
+	const char *path = json_text(here, "path");
+	if (!path || !json_true(there, "there") || str_same(json_text(here, "sharing"), "network") ||
+	    str_same(json_text(here, "proof"), "shared") || json_true(there, "same_block") || json_at(here, "error"))
+		return;
+	compare_content(source, target, path, here, there);
+}
+
+/* Proves for each file below the volume's image whether its directory is the same one on both nodes, and compares those
+ * that are not. */
+static void look_below(struct vmm_node *source, struct vmm_node *target, struct json_object *proofs,
+		       struct json_object *volume, struct json_object *fit)
+{
+	json_each (file, volume, "stands_on") {
+		struct json_object *list = json_at(fit, "stands_on"),
+				   *there = list ? json_object_array_get_idx(list, file_i) : NULL;
+		const char *path = json_text(file, "path"), *other = json_text(there, "path");
+		if (!other || path_check(path, "volume", NULL) < 0 || path_check(other, "volume", NULL) < 0)
+			continue;
+		vmm_auto_free char *dir = path_dir(path), *other_dir = path_dir(other);
+		json_put(file, "proof:s", proof_of(proofs, source, target, dir, other_dir));
+		if (str_same(json_text(file, "as"), "backing"))
+			compare_if_kept(source, target, file, there);
+	}
+}
+
+static void compare_what_is_read(struct vmm_node *source, struct vmm_node *target, struct facts *facts)
+{
+	vmm_auto_json struct json_object *proofs = json_object_new_object();
+	json_each (volume, facts->node[SOURCE], "guest.volumes") {
+		struct json_object *list = json_at(facts->node[TARGET], "fit.volumes"),
+				   *fit = list ? json_object_array_get_idx(list, volume_i) : NULL;
+		if (json_true(volume, "readonly"))
+			compare_if_kept(source, target, volume, fit);
+		look_below(source, target, proofs, volume, fit);
+	}
+}
+
 /* ---------------------------------------------------------------- check hooks */
 
 /* What a check hook reads on stdin, since there is no plan yet. */
@@ -182,6 +260,7 @@ int facts_gather(struct json_object *request, struct vmm_node *source, struct vm
 	if (facts->node[TARGET]) {
 		prove_sharing(source, target, facts);
 		prove_definition(source, target, facts);
+		compare_what_is_read(source, target, facts);
 	}
 	return ask_hooks(source, target, facts, err);
 }

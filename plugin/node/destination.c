@@ -221,6 +221,38 @@ static void add_storage_of(const char *path, bool device, struct json_object *st
 		log_debug("%s: %s", path, problem->message);
 }
 
+/* Adds the size of what is at the path, if that is a file. */
+static void add_size(struct json_object *found, const char *path)
+{
+	struct stat info;
+	if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
+		json_put(found, "size:i", (int64_t)info.st_size);
+}
+
+/* Where this node looks for a file that the volume's image stands on. The image may name it relative to its own
+ * directory, which is another one if the image is sent elsewhere. Belongs to the caller. */
+static char *path_below(struct json_object *volume, const char *to, struct json_object *file)
+{
+	const char *path = json_text_or(file, "path", "");
+	vmm_auto_free char *from_dir = path_dir(json_text_or(volume, "path", "")), *to_dir = path_dir(to);
+	size_t length = strlen(from_dir);
+	bool follows = json_true(file, "relative") && str_starts(path, from_dir) && path[length] == '/';
+	return follows ? str_format("%s%s", to_dir, path + length) : str_copy(path);
+}
+
+/* Adds "stands_on": of each file below the volume's image, in their order, its path here and what is there. */
+static void look_below(struct json_object *found, struct json_object *volume, const char *to)
+{
+	json_each (file, volume, "stands_on") {
+		vmm_auto_free char *path = path_below(volume, to, file);
+		bool good = path_check(path, "volume", NULL) == 0;
+		struct json_object *below = json_make("path:s there:b", path, (int)(good && file_there(path)));
+		if (good)
+			add_size(below, path);
+		json_append(found, "stands_on", below);
+	}
+}
+
 static void look_at(struct json_object *found, struct json_object *guest, struct json_object *volume,
 		    struct json_object *guests, struct json_object *storages)
 {
@@ -234,6 +266,9 @@ static void look_at(struct json_object *found, struct json_object *guest, struct
 	bool tree = json_true(volume, "tree");
 	json_put(found, "there:b missing_dir:b seed:i", (int)file_there(path), (int)!file_there(dir),
 		 seed_at(to, tree));
+	add_size(found, path);
+	json_put(found, "used_by:o", local_users_of(to, guest, guests));
+	look_below(found, volume, to);
 	device_look(found, volume, to, guests, name);
 	if (str_same(json_text(volume, "kind"), storage_dir.kind) || tree || is_device(volume))
 		add_storage_of(path, is_device(volume), storages);

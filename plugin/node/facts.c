@@ -193,12 +193,36 @@ int local_guests(struct local_node *node, struct json_object *args, struct json_
 	return 0;
 }
 
+/* Adds "stands_on" (storage.h) to a volume whose image has a backing or a data file. */
+static void add_files_below(struct json_object *volume, struct json_object *storages)
+{
+	if (!json_text(volume, "backing") && !json_text(volume, "data_file"))
+		return;
+	vmm_auto_json struct json_object *chain =
+		image_chain(json_text(volume, "path"), json_text_or(volume, "format", "raw"));
+	json_each (file, chain, "") {
+		struct json_object *storage;
+		vmm_auto_error struct vmm_error *problem = NULL;
+		if (file_i == 0)
+			continue; /* the volume itself */
+		json_put(file, "type:s", json_text(volume, "type"));
+		if (plain_describe(file, &problem) < 0 || storage_at(file, storages, &storage, &problem) < 0)
+			log_warn("%s", problem->message);
+		else
+			json_put(file, "storage:s sharing:s", json_text(storage, "name"),
+				 json_text_or(storage, "sharing", "maybe"));
+		json_append(volume, "stands_on", json_object_get(file));
+	}
+}
+
 static void describe_volumes(struct json_object *guest, struct json_object *storages)
 {
 	json_each (volume, guest, "volumes") {
 		vmm_auto_error struct vmm_error *problem = NULL;
 		if (storage_describe(volume, storages, &problem) < 0)
 			json_put(volume, "error:o", error_to_json(problem));
+		else
+			add_files_below(volume, storages);
 	}
 }
 

@@ -111,10 +111,12 @@ int local_made_note(struct local_node *node, const char *task, struct json_objec
 
 /* ---------------------------------------------------------------- the node */
 
+/* clang-format off */
 static local_op *const local_table[NODE_OP_COUNT] = {
 	[NODE_FACTS] = local_facts,
 	[NODE_GUESTS] = local_guests,
 	[NODE_TOKEN] = local_token,
+	[NODE_CONTENT] = local_content,
 	[NODE_RECORD] = local_record,
 	[NODE_LOCK] = local_lock,
 	[NODE_ADVANCE] = local_advance,
@@ -141,6 +143,7 @@ static local_op *const local_table[NODE_OP_COUNT] = {
 	[NODE_SYNC] = local_sync,
 	[NODE_SEEDS] = local_seeds,
 };
+/* clang-format on */
 
 static int local_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
 		      struct vmm_error **err)

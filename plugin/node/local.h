@@ -82,8 +82,10 @@ void device_look(struct json_object *found, struct json_object *volume, const ch
 /* Error "volume-taken" if this system, or a guest of this node other than `guest` ("qemu-100"), uses the device. */
 int device_unclaimed(struct local_node *node, const char *path, const char *guest, struct vmm_error **err);
 
-/* users.c: sets "used_by" of each volume of the guest facts: ids of the other guests of this node that need its file.
- */
+/* users.c: the ids of the other guests of this node that need the file at `path`, as a disk or below one; an array that
+ * belongs to the caller. */
+struct json_object *local_users_of(const char *path, struct json_object *guest, struct json_object *guests);
+/* Sets "used_by" of each volume of the guest facts to these. */
 void local_add_users(struct json_object *guest, struct json_object *guests);
 
 /* The directory of a task on this node; belongs to the caller. */
@@ -100,6 +102,7 @@ local_op local_give_up, local_abort;	    /* undo.c */
 local_op local_seeds;			    /* seeds.c */
 local_op local_hooks;			    /* hooks.c */
 local_op local_token;			    /* volumes.c */
+local_op local_content;			    /* content.c */
 local_op local_digest, local_sync;	    /* trees.c */
 
 /* volumes.c: serves copies of the task's volumes on the stream until it ends. */

@@ -51,6 +51,10 @@
 		NEED_WHEN(do, "remove", NAME, token, ""), \
 		MAY(NAME, token, "of `write`: the file's name") \
 		MAY(FLAG, there, "of `look`: that file is here")) \
+	OPERATION(CONTENT, content, "says what is in a file or tree, to compare it with what another node has at that path", \
+		NEED(PATH, path, ""), \
+		NEED(TEXT, digest, "of all its bytes; of a large one, of samples of them") \
+		NEED(FLAG, sampled, "it is large")) \
 	OPERATION(RECORD, record, "says what the node has noted of a guest", \
 		OF_GUEST, \
 		RECORD_REPLY) \

@@ -22,28 +22,40 @@ static bool needs(struct json_object *guest, const struct file *file)
 	json_each (reads, guest, "reads") {
 		vmm_auto_json struct json_object *chain =
 			image_chain(json_text(reads, "path"), json_text_or(reads, "format", "raw"));
-		json_each (path, chain, "")
-			if (is_file(json_text(path, ""), file))
+		json_each (member, chain, "")
+			if (is_file(json_text(member, "path"), file))
 				return true;
 	}
 	return false;
 }
 
-static bool is_same_guest(struct json_object *a, struct json_object *b)
+/* Is `other` the guest itself, or one that has its id, name or UUID, which a check of its own deals with? */
+static bool is_same_guest(struct json_object *guest, struct json_object *other)
 {
-	return str_same(json_text(a, "kind"), json_text(b, "kind")) && str_same(json_text(a, "id"), json_text(b, "id"));
+	static const char *const keys[] = {"id", "name", "uuid"};
+	if (!str_same(json_text(guest, "kind"), json_text(other, "kind")))
+		return false;
+	for (size_t i = 0; i < VMM_COUNT(keys); i++)
+		if (json_text(guest, keys[i]) && str_same(json_text(guest, keys[i]), json_text(other, keys[i])))
+			return true;
+	return false;
+}
+
+struct json_object *local_users_of(const char *path, struct json_object *guest, struct json_object *guests)
+{
+	struct json_object *users = json_object_new_array();
+	struct stat info;
+	if (!path || stat(path, &info) < 0)
+		return users;
+	const struct file file = {info.st_dev, info.st_ino};
+	json_each (other, guests, "")
+		if (!is_same_guest(guest, other) && needs(other, &file))
+			json_object_array_add(users, json_object_new_string(json_text_or(other, "id", "?")));
+	return users;
 }
 
 void local_add_users(struct json_object *guest, struct json_object *guests)
 {
-	json_each (volume, guest, "volumes") {
-		struct stat info;
-		const char *path = json_text(volume, "path");
-		if (!path || stat(path, &info) < 0)
-			continue;
-		const struct file file = {info.st_dev, info.st_ino};
-		json_each (other, guests, "")
-			if (!is_same_guest(guest, other) && needs(other, &file))
-				json_append(volume, "used_by", json_object_new_string(json_text_or(other, "id", "?")));
-	}
+	json_each (volume, guest, "volumes")
+		json_put(volume, "used_by:o", local_users_of(json_text(volume, "path"), guest, guests));
 }

@@ -23,6 +23,19 @@ static bool device_taken(const struct look *look, struct json_object *volume, si
 	return true;
 }
 
+/* True if another guest of the target stands on what is at the destination: it is never moved aside. */
+static bool needed_there(const struct look *look, struct json_object *volume, size_t index)
+{
+	const char *path = volume_destination(look->facts, volume, index);
+	json_each (other, volume_there(look->facts, index), "used_by")
+		finding_hint(found_as(look, CHECK_ERROR, volume_name(volume),
+				      "%s: %s on %s is needed by guest %s there", volume_name(volume), path,
+				      look->name[TARGET], json_text_or(other, "", "?")),
+			     "give the volume another place (--targetstorage), or take %s from guest %s first", path,
+			     json_text_or(other, "", "?"));
+	return json_count(volume_there(look->facts, index), "used_by") > 0;
+}
+
 void look_volume_taken(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
@@ -32,7 +45,9 @@ void look_volume_taken(const struct look *look)
 		    volume_is_own_destination(look->facts, volume, volume_i)) /* never advise to remove the source */
 			continue;
 		bool open = volume_is_open_there(look->facts, volume_i);
-		if (!open && volume_is_ours_there(look->facts, volume, volume_i))
+		if (needed_there(look, volume, volume_i) ||
+		    (!open && (volume_is_ours_there(look->facts, volume, volume_i) ||
+			       volume_content_there(look->facts, volume, volume_i)))) /* look_readonly_differs */
 			continue;
 		struct json_object *finding = found_as(look, open ? CHECK_ERROR : CHECK_OVERRIDE, volume_name(volume),
 						       "%s: %s is on %s already%s", volume_name(volume), path,
@@ -99,38 +114,6 @@ void look_sata_disk(const struct look *look)
 					   volume_name(volume)),
 				     "if it fails, the guest goes on running here; virtio or SCSI disks have no such "
 				     "limit");
-}
-
-/* A backing file is on the target as well if it is a volume of the guest itself, or on storage that both nodes
- * share. */
-static bool is_on_both(const struct look *look, const char *backing)
-{
-	json_each (volume, look->guest, "volumes")
-		if (str_same(json_text(volume, "path"), backing))
-			return true;
-	struct json_object *storage = storage_under(look->node[SOURCE], backing);
-	const char *name = json_text(storage, "name");
-	struct json_object *proof = json_member(look->facts->sharing, name);
-	return !str_same(json_text(storage, "sharing"), "local") &&
-	       (!look->node[TARGET] || str_same(json_text(proof, ""), "shared"));
-}
-
-void look_linked_clone(const struct look *look)
-{
-	static const char *const keys[][2] = {{"backing", "backing file"}, {"data_file", "data file"}};
-	json_each (volume, look->guest, "volumes")
-		for (size_t i = 0; i < VMM_COUNT(keys); i++) {
-			const char *other = json_text(volume, keys[i][0]), *name = volume_name(volume);
-			if (!other || is_on_both(look, other))
-				continue;
-			struct json_object *finding =
-				found(look, name, "%s depends on another file: its %s %s does not come along", name,
-				      keys[i][1], other);
-			finding_hint(
-				finding,
-				"make it one file (virsh blockpull %s %s), or put the same file at that path on %s",
-				json_text_or(look->guest, "name", "GUEST"), name, look->name[TARGET]);
-		}
 }
 
 void look_shared_by_other(const struct look *look)

@@ -51,6 +51,10 @@ enum action {
 };
 enum action volume_action(const struct facts *facts, struct json_object *volume, size_t index, enum mode mode);
 
+/* What is known of a read-only volume of which the target has a file of that path already: "same", "alike" (its samples
+ * are equal: it is too large to be compared whole), "differs", or "unknown". NULL: the volume may be written to, or is
+ * on storage that both nodes share, or the target has nothing of that path. */
+const char *volume_content_there(const struct facts *facts, struct json_object *volume, size_t index);
 /* What the target says of the guest's volume of that index ("fit.volumes"), or NULL. */
 struct json_object *volume_there(const struct facts *facts, size_t index);
 /* What the token, or the identity of the device, has proven of the volume: "shared", "local" or "unproven". */
@@ -117,8 +121,10 @@ look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_transie
 	look_ct_online, look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots,
 	look_bridge_missing, look_conntrack_lost;
 /* checks-disk.c */
-look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_linked_clone,
-	look_shared_by_other, look_unsafe_cache, look_pending_changes, look_tpm_state;
+look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_shared_by_other,
+	look_unsafe_cache, look_pending_changes, look_tpm_state;
+/* checks-read.c */
+look_fn look_readonly_differs, look_base_differs, look_linked_clone;
 /* checks-container.c */
 look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features,
 	look_ct_shared_definition;

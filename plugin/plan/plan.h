@@ -86,6 +86,12 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *               in their order (node/destination.c):
  *     "there"       a file of the volume's path is here
  *     "open"        a guest that is not shut off uses it
+ *     "size"        of that file, in bytes
+ *     "used_by"     ids of the guests here, other than this one, that need the file at the destination
+ *     "content"     of a volume that is only read: is that file the same, by a digest that each node makes ("same";
+ *                   "alike": too large, its samples are equal; "differs"; "unknown": "problem" says why)
+ *     "stands_on"   of each file below the volume's image, in their order: {path: where this node looks for it, there,
+ *                   size, content, problem}
  *     "missing_dir" the directory for the volume is not here
  *     "same_block"  the device of that path is the same one as on the source, by its identity
  *     "other_block" it is another one, by its identity

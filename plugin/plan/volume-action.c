@@ -139,12 +139,28 @@ static bool volume_stays_behind(struct json_object *volume, enum mode mode)
 	return mode == MODE_RESTART && str_same(json_text(volume, "in"), "live");
 }
 
+const char *volume_content_there(const struct facts *facts, struct json_object *volume, size_t index)
+{
+	struct json_object *there = volume_there(facts, index);
+	bool kept = json_text(volume, "path") && !volume_is_shared(facts, volume, index);
+	if (!json_true(volume, "readonly") || !kept || !json_true(there, "there"))
+		return NULL;
+	return json_text_or(there, "content", "unknown");
+}
+
+/* A read-only volume that the target has already is kept, unless it may be another one there and --replace is given. */
+static bool is_kept_as_there(const struct facts *facts, struct json_object *volume, size_t index)
+{
+	const char *content = volume_content_there(facts, volume, index);
+	bool equal = str_same(content, "same") || str_same(content, "alike");
+	return content && (equal || !facts_option(facts, "replace"));
+}
+
 enum action volume_action(const struct facts *facts, struct json_object *volume, size_t index, enum mode mode)
 {
 	const char *device = json_text_or(volume, "device", "disk");
 	bool memory_moves = mode != MODE_RESTART && mode != MODE_OFFLINE;
 	bool small = json_number(volume, "size") <= MEDIA_LIMIT;
-	bool there = json_true(volume_there(facts, index), "there");
 	if (!json_text(volume, "path") || volume_is_shared(facts, volume, index) || volume_stays_behind(volume, mode))
 		return VOLUME_KEEP;
 	/* The memory stream of a running guest holds the TPM's state; libvirt on the target makes the directory for
@@ -152,11 +168,13 @@ enum action volume_action(const struct facts *facts, struct json_object *volume,
 	if (memory_moves && str_same(device, "tpm"))
 		return VOLUME_KEEP;
 	/* The memory stream holds the NVRAM too, and QEMU writes all of it to the file on the target. But a file of
-	 * that size has to be there. */
+	 * that size has to be there, which is not somebody else's. */
 	if (memory_moves && small && str_same(device, "nvram"))
-		return there ? VOLUME_KEEP : VOLUME_MEDIA;
+		return VOLUME_MEDIA;
+	if (is_kept_as_there(facts, volume, index))
+		return VOLUME_KEEP;
 	if (volume_is_disc(volume) || (json_true(volume, "readonly") && (small || json_true(volume, "tree"))))
-		return there ? VOLUME_KEEP : VOLUME_MEDIA;
+		return VOLUME_MEDIA;
 	return VOLUME_COPY;
 }
 

@@ -91,7 +91,7 @@ untouched
 on node1 sh -ec "virsh -q snapshot-delete vm101 first; mv $images/vm101.qcow2 $images/base.qcow2
     qemu-img create -q -f qcow2 -F qcow2 -b $images/base.qcow2 $images/vm101.qcow2"
 before=$(everything)
-refused 3 "base.qcow2 does not come along" "blockpull" node1 101 node2
+refused 3 "stands on the backing file $images/base.qcow2" "qemu-img rebase" node1 101 node2
 untouched
 on node1 mv "$images/vm101.qcow2" "$images/away"
 before=$(everything)

@@ -222,7 +222,7 @@ static void media_and_nvram_are_copied_as_the_mode_needs(void **state)
 		{"'device':'cdrom','readonly':true", "online", "true", "keep", false},
 		{"'device':'cdrom','readonly':true", "restart", "false", "copy", true},
 		{"'device':'nvram','readonly':false", "online", "false", "copy", true},
-		{"'device':'nvram','readonly':false", "online", "true", "keep", false},
+		{"'device':'nvram','readonly':false", "online", "true", "copy", true},
 		{"'device':'nvram','readonly':false", "non_live", "false", "copy", true},
 		{"'device':'nvram','readonly':false", "restart", "false", "copy", false},
 		{"'device':'nvram','readonly':false", "restart", "true", "copy", false},
