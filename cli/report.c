@@ -215,11 +215,13 @@ static void print_volumes(const struct screen *to, struct json_object *volumes, 
 	table_begin(&table, heads);
 	each (volume, volumes) {
 		auto_free char *size = show_size(number_at(volume, "size"));
+		auto_free char *path = has(volume, "real")
+					       ? format("%s -> %s", text_at(volume, "from"), text_at(volume, "real"))
+					       : format("%s", text_at(volume, "from"));
 		const char *from = text_at(volume, "storage"), *there = text_at(volume, "to_storage");
 
 		table_row(&table, text_at(volume, "target"), text_at(volume, "action"), size, text_at(volume, "format"),
-			  from, strcmp(from, there) == 0 ? "" : there, rounds ? text_at(volume, "track") : "",
-			  text_at(volume, "from"));
+			  from, strcmp(from, there) == 0 ? "" : there, rounds ? text_at(volume, "track") : "", path);
 	}
 	table_end(&table, to);
 }

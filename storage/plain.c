@@ -13,6 +13,17 @@ static int missing(const char *path, struct vmm_error **err)
 		err, "Check that its storage is mounted; else the guest's definition names a file that was removed.");
 }
 
+/* A volume whose path is a symbolic link is the file that the link leads to. */
+static void add_real_path(struct json_object *volume, const char *path)
+{
+	struct stat info;
+	vmm_auto_free char *real = NULL;
+	if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
+		real = realpath(path, NULL);
+	if (real)
+		json_put(volume, "real:s", real);
+}
+
 int plain_describe(struct json_object *volume, struct vmm_error **err)
 {
 	const char *path = json_text(volume, "path");
@@ -20,6 +31,7 @@ int plain_describe(struct json_object *volume, struct vmm_error **err)
 	if (stat(path, &info) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? missing(path, err)
 							   : error_errno(err, errno, "examine the volume %s", path);
+	add_real_path(volume, path);
 	json_put(volume, "uid:i gid:i mode:d", (int64_t)info.st_uid, (int64_t)info.st_gid, (int)(info.st_mode & 0777));
 	if (S_ISDIR(info.st_mode)) {
 		json_put(volume, "directory:b", 1);

@@ -40,6 +40,7 @@ static const struct field volume_fields[] = {
 	TEXT(volume),
 	TEXT(in),
 	TEXT(home),
+	TEXT(real),
 	TEXT(storage),
 	COPY_TEXT(kind, EMPTY_USUAL),
 	TEXT(sharing),

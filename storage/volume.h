@@ -13,7 +13,7 @@ struct plan_volume {
 	/* What is known of it on the source (storage.h says what each one means). NULL, and -1 of `files`,
 	 * `virtual_size`, `snapshots` and the owner, if it is not known; `size` and `allocated` are 0 then. */
 	char *target, *type, *device, *format, *bus, *cache, *path, *source, *pool, *volume, *in, *home;
-	char *storage, *kind, *sharing, *backing, *data_file, *identity;
+	char *real, *storage, *kind, *sharing, *backing, *data_file, *identity;
 	int64_t size, allocated, virtual_size, files, snapshots;
 	struct storage_owner owner;
 	bool readonly, shareable, type_fixed, open, directory, tree;

@@ -325,6 +325,9 @@ static struct json_object *volumes_given_up(struct migration *m)
 		if (!is_given_up(volume))
 			continue;
 		json_object_array_add(list, plan_volume_write(volume));
+		if (volume->real)
+			task_log(m->task, "info", "%s: %s is a link to %s; both are given up", volume->target,
+				 volume->from, volume->real);
 		if (ops && ops->device)
 			task_log(m->task, "info", "%s: %s stays on %s with what it held", volume->target, volume->from,
 				 m->plan->source);

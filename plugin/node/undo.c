@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -262,23 +263,67 @@ static int64_t seed_days(struct local_node *node, const struct plan_volume *volu
 	return days > 0 ? days : wanted || json_true(storage, "keep_seed") ? 0 : -1;
 }
 
+/* ---------------------------------------------------------------- a volume at the end of a symbolic link
+ *
+ * It is the file that the link led to when it was copied; the link goes with it. If somebody has changed the link
+ * since, both stay: it may lead to another guest's file by now. */
+
+static int check_link(const struct plan_volume *volume, struct vmm_error **err)
+{
+	vmm_auto_free char *now = realpath(volume->from, NULL);
+	bool loose = !now && file_there(volume->from) && file_there(volume->real);
+	if (!loose && (!now || !strcmp(now, volume->real)))
+		return 0;
+	return error_set(err, VMM_FAILED, "volume-odd", "%s was a link to %s and leads elsewhere by now: both stay",
+			 volume->from, volume->real);
+}
+
+/* Removes the link, and those that it leads to. */
+static int remove_links(const char *path, struct vmm_error **err)
+{
+	vmm_auto_free char *at = str_copy(path);
+	char to[PATH_MAX];
+	ssize_t length;
+	while ((length = readlink(at, to, sizeof(to))) > 0 && length < (ssize_t)sizeof(to)) {
+		to[length] = 0;
+		vmm_auto_free char *dir = path_dir(at),
+				   *next = *to == '/' ? str_copy(to) : str_format("%s/%s", dir, to);
+		if (file_remove(at, err) < 0)
+			return -1;
+		str_replace(&at, next);
+	}
+	return 0;
+}
+
+/* A seed is beside the volume's path. */
+static bool can_be_renamed(const char *file, const char *volume_path)
+{
+	vmm_auto_free char *dir = path_dir(volume_path);
+	struct stat one, other;
+	return stat(file, &one) == 0 && stat(dir, &other) == 0 && one.st_dev == other.st_dev;
+}
+
 /* The target has the volume now: makes it a seed where days >= 0 and that is possible, else removes it. */
 static int give_up_volume(struct local_node *node, const struct guest_record *record, const struct plan_volume *volume,
 			  int64_t days, struct vmm_error **err)
 {
-	const char *from = volume->from;
+	const char *from = volume->from, *file = volume->real ? volume->real : from;
 	bool kept = false;
 	if (volume->action != PLAN_COPY)
 		return error_set(err, VMM_FAILED, "bad-plan", "volume %s was not copied: it stays", volume->target);
-	vmm_auto_json struct json_object *moved = json_make("path:s kind:s", from, volume->kind);
+	if (volume->real && (path_check(file, volume->target, err) < 0 || check_link(volume, err) < 0))
+		return -1;
+	vmm_auto_json struct json_object *moved = json_make("path:s kind:s", file, volume->kind);
 	vmm_auto_json struct json_object *about =
 		json_make("guest:s generation:i task:s kind:s home:s state:s days:i", record->guest, record->generation,
 			  record->task, volume->kind, volume->home, "whole", days);
 	if (volume->tree) /* counting again would read the whole tree */
 		json_put(about, "allocated:i", volume->allocated);
-	if (days >= 0 && seed_keep(node, from, from, about, &kept, err) < 0)
+	if (days >= 0 && can_be_renamed(file, from) && seed_keep(node, file, from, about, &kept, err) < 0)
 		return -1;
-	return kept ? 0 : undo_volume(node, moved, err);
+	if (!kept && undo_volume(node, moved, err) < 0)
+		return -1;
+	return volume->real ? remove_links(from, err) : 0;
 }
 
 int local_give_up(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)

@@ -19,6 +19,7 @@ static const char whole[] =
 	"\"set_aside\":false},"
 	"{\"target\":\"vdb\",\"type\":\"file\",\"device\":\"disk\",\"format\":\"qcow2\",\"bus\":\"virtio\","
 	"\"cache\":\"none\",\"path\":\"/srv/a\",\"pool\":\"p\",\"volume\":\"v\",\"in\":\"both\",\"home\":\"/srv\","
+	"\"real\":\"/mnt/b\","
 	"\"storage\":\"srv\",\"kind\":\"dir\",\"sharing\":\"local\",\"backing\":\"/srv/b\",\"data_file\":\"/srv/c\","
 	"\"identity\":\"wwn\",\"size\":8192,\"allocated\":4096,\"virtual_size\":16384,\"files\":3,\"snapshots\":0,"
 	"\"uid\":0,\"gid\":107,\"mode\":384,\"readonly\":false,\"shareable\":false,\"type_fixed\":false,\"open\":true,"
