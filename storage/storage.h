@@ -13,6 +13,7 @@
  *   "size"      bytes of the host's file or device, not of the disk that the guest sees
  *   "allocated" bytes of that which are allocated
  *   "virtual_size"     bytes of the disk that the guest sees
+ *   "opener"    a program of this node that has it open, though the guest has not (opener.c; added by node/facts.c)
  *   "real"      if the path of a file or directory is a symbolic link: what it leads to
  *   "uid","gid","mode" owner and permission bits of the file, which publish sets for its copy
  *   "directory" true if the path is a directory (the state of a TPM, a container's root)
@@ -137,6 +138,14 @@ char *storage_working_path(const char *kind, const char *path, const char *task)
 int storage_token_write(const char *dir, char **token, struct vmm_error **err);
 int storage_token_there(const char *dir, const char *token, bool *there, struct vmm_error **err);
 int storage_token_remove(const char *dir, const char *token, struct vmm_error **err);
+
+/* ------------------------------------------------------------------ who has an image open (opener.c)
+ *
+ * Asked about volumes that no running guest of this node has open. The text belongs to the caller; NULL: nobody. */
+
+/* A program that may write to the file or device at `path`, as words for a message: QEMU or one of its tools (by their
+ * lock), or a loop device. Other programs are not found. */
+char *storage_opener(const char *path) VMM_MUST_USE;
 
 /* ------------------------------------------------------------------ filesystems (fs.c) */
 

@@ -245,6 +245,9 @@ bool file_there(const char *path);
 char *path_dir(const char *path) VMM_MUST_USE;
 const char *path_base(const char *path);
 
+/* The loop device that uses the file, by its device and inode: "/dev/loop0", the caller's; NULL: none (loop.c). */
+char *loop_device_of(const char *path) VMM_MUST_USE;
+
 /* Takes an exclusive flock on the file, which is made if it is not there, and waits up to wait_ms for it (0: does not
  * wait). Returns the descriptor; closing it releases the lock. Error "locked" (VMM_BUSY). */
 int file_lock(const char *path, int wait_ms, struct vmm_error **err);

@@ -19,6 +19,9 @@
  *                shutdown) | definition (there after the next start) | differs (each names another source; this is the
  *                running guest's). The volumes of a guest that is off are all "both".
  *                "type_fixed": the definition cannot turn a file into a device here, or a device into a file
+ *                "used_by": ids of the node's other guests that need its file, as a disk or below one (node/users.c)
+ *                "alias": the same file under another path, as a disk: array of {"guest" id, "path", "target": of
+ *                the guest's own volumes} (node/users.c)
  *                "home": of a container, where the volume is in its own directory: that directory
  *   "networks"   array of {"type": bridge|network|..., "name", "mac"}
  *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|..., "name"} that are tied to the host

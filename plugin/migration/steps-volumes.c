@@ -168,10 +168,22 @@ static char *fingerprint(int fd)
 			  info.st_ctim.tv_nsec);
 }
 
+/* The guest is off: who has the volume open now may write to it until it is given up, and afterwards. */
+static int not_opened(struct migration *m, const struct plan_volume *volume, struct vmm_error **err)
+{
+	vmm_auto_free char *opener =
+		migration_moves_memory(m) || volume->readonly ? NULL : storage_opener(volume->from);
+	if (!opener)
+		return 0;
+	error_set(err, VMM_FAILED, "volume-in-use", "volume %s is open on %s: %s uses it", volume->from,
+		  m->plan->source, opener);
+	return error_hint(err, "end that program first (fuser -v %s)", volume->from);
+}
+
 static int unchanged(struct migration *m, const struct plan_volume *volume, struct vmm_error **err)
 {
 	vmm_auto_close int fd = open_source(volume, err);
-	if (fd < 0)
+	if (fd < 0 || not_opened(m, volume, err) < 0)
 		return -1;
 	vmm_auto_free char *now = fingerprint(fd);
 	return str_same(now, migration_volume(m, volume)->written)

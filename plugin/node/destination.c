@@ -267,6 +267,8 @@ static void look_at(struct json_object *found, struct json_object *guest, struct
 	json_put(found, "there:b missing_dir:b seed:i", (int)file_there(path), (int)!file_there(dir),
 		 seed_at(to, tree));
 	add_size(found, path);
+	vmm_auto_free char *opener = storage_opener(to);
+	json_put(found, "opener:s", opener);
 	json_put(found, "used_by:o", local_users_of(to, guest, guests));
 	look_below(found, volume, to);
 	device_look(found, volume, to, guests, name);

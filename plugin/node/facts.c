@@ -215,14 +215,27 @@ static void add_files_below(struct json_object *volume, struct json_object *stor
 	}
 }
 
+/* Adds "opener" (storage.h) to an image that the guest does not have open itself. */
+static void add_opener(struct json_object *volume)
+{
+	const char *path = json_text(volume, "path");
+	if (!path || json_true(volume, "open") || json_true(volume, "readonly") || json_true(volume, "directory"))
+		return;
+	vmm_auto_free char *opener = storage_opener(path);
+	if (opener)
+		json_put(volume, "opener:s", opener);
+}
+
 static void describe_volumes(struct json_object *guest, struct json_object *storages)
 {
 	json_each (volume, guest, "volumes") {
 		vmm_auto_error struct vmm_error *problem = NULL;
-		if (storage_describe(volume, storages, &problem) < 0)
+		if (storage_describe(volume, storages, &problem) < 0) {
 			json_put(volume, "error:o", error_to_json(problem));
-		else
-			add_files_below(volume, storages);
+			continue;
+		}
+		add_files_below(volume, storages);
+		add_opener(volume);
 	}
 }
 

@@ -85,7 +85,7 @@ int device_unclaimed(struct local_node *node, const char *path, const char *gues
 /* users.c: the ids of the other guests of this node that need the file at `path`, as a disk or below one; an array that
  * belongs to the caller. */
 struct json_object *local_users_of(const char *path, struct json_object *guest, struct json_object *guests);
-/* Sets "used_by" of each volume of the guest facts to these. */
+/* Sets "used_by" of each volume of the guest facts to these, and "alias" (guest.h). */
 void local_add_users(struct json_object *guest, struct json_object *guests);
 
 /* The directory of a task on this node; belongs to the caller. */

@@ -51,7 +51,7 @@
 		NEED_WHEN(do, "remove", NAME, token, ""), \
 		MAY(NAME, token, "of `write`: the file's name") \
 		MAY(FLAG, there, "of `look`: that file is here")) \
-	OPERATION(CONTENT, content, "says what is in a file or tree, to compare it with what another node has at that path", \
+	OPERATION(CONTENT, content, "says what is in a file or tree, for a comparison with another node's", \
 		NEED(PATH, path, ""), \
 		NEED(TEXT, digest, "of all its bytes; of a large one, of samples of them") \
 		NEED(FLAG, sampled, "it is large")) \

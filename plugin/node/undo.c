@@ -311,6 +311,9 @@ static int give_up_volume(struct local_node *node, const struct guest_record *re
 	bool kept = false;
 	if (volume->action != PLAN_COPY)
 		return error_set(err, VMM_FAILED, "bad-plan", "volume %s was not copied: it stays", volume->target);
+	vmm_auto_free char *opener = volume->tree ? NULL : storage_opener(file);
+	if (opener)
+		return error_set(err, VMM_FAILED, "volume-in-use", "%s stays: %s uses it", file, opener);
 	if (volume->real && (path_check(file, volume->target, err) < 0 || check_link(volume, err) < 0))
 		return -1;
 	vmm_auto_json struct json_object *moved = json_make("path:s kind:s", file, volume->kind);

@@ -140,6 +140,30 @@ void look_shared_by_other(const struct look *look)
 	}
 }
 
+/* Two disks that are one file become two on the target, or are written to from two nodes. Of a volume that is copied,
+ * shared-by-other names the other guests. */
+void look_volume_alias(const struct look *look)
+{
+	json_each (volume, look->guest, "volumes")
+		json_each (alias, volume, "alias") {
+			const char *name = volume_name(volume), *path = json_text_or(volume, "path", "?"),
+				   *other = json_text_or(alias, "path", "?"), *own = json_text(alias, "target");
+			bool kept = volume_action(look->facts, volume, volume_i, look->mode) == VOLUME_KEEP;
+			if (json_true(volume, "readonly") || (kept ? json_true(volume, "shareable") : !own))
+				continue;
+			if (own)
+				finding_hint(found(look, name, "%s (%s) and %s (%s) are one and the same file", own,
+						   other, name, path),
+					     "take one of the two out of the definition (%s)",
+					     facts_ops(look->facts)->edit);
+			else
+				finding_hint(
+					found(look, name, "%s: %s is the same file as %s, a disk of guest %s", name,
+					      path, other, json_text_or(alias, "guest", "?")),
+					"detach it from one of the two: nobody would notice if both ran, on two nodes");
+		}
+}
+
 /* QEMU 4.0 and newer drops the page cache of a disk when its guest moves, so that only a cache mode that never syncs is
  * unsafe; older ones need "none" or "directsync". Network disks that QEMU opens itself have no page cache. */
 static bool cache_is_safe(const struct look *look, struct json_object *volume)

@@ -366,12 +366,24 @@ void look_storage_not_shared(const struct look *look)
 	}
 }
 
+/* The guest is off, or does not have this volume yet, and a program has it open: it would go on writing to a file that
+ * has moved away. */
+static bool opened_here(const struct look *look, struct json_object *volume)
+{
+	const char *opener = json_text(volume, "opener"), *path = json_text_or(volume, "path", "?");
+	if (opener)
+		finding_hint(found(look, volume_name(volume), "%s: %s is open on %s, and not by %s: %s uses it",
+				   volume_name(volume), path, look->name[SOURCE], look->label, opener),
+			     "end that program first (fuser -v %s, losetup --associated %s)", path, path);
+	return opener;
+}
+
 void look_volume_in_use(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
 		struct json_object *there = volume_there(look->facts, volume_i);
-		if (is_copied(look, volume, volume_i) || !json_true(there, "open") || json_true(volume, "readonly") ||
-		    json_true(volume, "shareable"))
+		if (opened_here(look, volume) || is_copied(look, volume, volume_i) || !json_true(there, "open") ||
+		    json_true(volume, "readonly") || json_true(volume, "shareable"))
 			continue;
 		const char *path = json_text_or(volume, "path", "?");
 		finding_hint(found(look, volume_name(volume), "%s: %s is open on %s already", volume_name(volume), path,

@@ -127,6 +127,8 @@ const struct check checks[] = {
 	      "A read-only volume or lower layer that the target has already has the same content there."),
 	CHECK("shared-by-other", "guest", ALL, NULL, E, NULL, true, shared_by_other,
 	      "No other guest of the source uses a copied volume as a disk, backing file, data file or layer."),
+	CHECK("volume-alias", "guest", ALL, NULL, E, NULL, true, volume_alias,
+	      "No two disks of the guest, and no disk of another guest, are the same file by a link or another mount."),
 	CHECK("unsafe-cache", "guest", MODE_LIVE, "qemu", O, "unsafe", true, unsafe_cache,
 	      "The disks' cache modes are safe for a live migration."),
 
@@ -148,7 +150,7 @@ const struct check checks[] = {
 	CHECK("storage-path", "storage", ALL, NULL, E, NULL, false, storage_path,
 	      "Shared storage is mounted at the same path on both nodes."),
 	CHECK("volume-in-use", "storage", ALL, NULL, E, NULL, false, volume_in_use,
-	      "No shared volume is open on the target already."),
+	      "No shared volume is open on the target, and no volume of a guest that is off on the source."),
 	CHECK("bridge-missing", "storage", ALL, NULL, O, NULL, false, bridge_missing,
 	      "Every bridge and libvirt network of the guest is on the target."),
 	CHECK("conntrack-lost", "storage", MODE_LIVE, NULL, W, NULL, false, conntrack_lost,

@@ -122,7 +122,7 @@ look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_transie
 	look_bridge_missing, look_conntrack_lost;
 /* checks-disk.c */
 look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_shared_by_other,
-	look_unsafe_cache, look_pending_changes, look_tpm_state;
+	look_volume_alias, look_unsafe_cache, look_pending_changes, look_tpm_state;
 /* checks-read.c */
 look_fn look_readonly_differs, look_base_differs, look_linked_clone;
 /* checks-container.c */

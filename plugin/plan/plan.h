@@ -87,6 +87,7 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *     "there"       a file of the volume's path is here
  *     "open"        a guest that is not shut off uses it
  *     "size"        of that file, in bytes
+ *     "opener"      a program here that has the file at the destination open (storage.h), or null
  *     "used_by"     ids of the guests here, other than this one, that need the file at the destination
  *     "content"     of a volume that is only read: is that file the same, by a digest that each node makes ("same";
  *                   "alike": too large, its samples are equal; "differs"; "unknown": "problem" says why)

@@ -42,7 +42,8 @@ bool volume_is_taken(const struct facts *facts, size_t index)
 bool volume_is_open_there(const struct facts *facts, size_t index)
 {
 	bool elsewhere = json_text(sent_elsewhere(facts, index), "to");
-	return json_true(volume_there(facts, index), elsewhere ? "to_open" : "open");
+	struct json_object *there = volume_there(facts, index);
+	return json_true(there, elsewhere ? "to_open" : "open") || json_text(there, "opener");
 }
 
 struct json_object *volume_storage_there(const struct facts *facts, struct json_object *volume, size_t index)
