@@ -18,6 +18,8 @@
  *   "uid","gid","mode" owner and permission bits of the file, which publish sets for its copy
  *   "directory" true if the path is a directory (the state of a TPM, a container's root)
  *   "tree"      true for a directory tree; "format" is "tree" then, "size" is what is allocated, "files" their number
+ *   "deep" "subvolume" "mounted"  of a tree: the first path in it that is too long or too deep to be copied, that is
+ *               a subvolume (btrfs), that another filesystem is mounted on; absent if there is none
  *   "backing"   path of the backing file, if it has one
  *   "data_file" path of the external data file of a qcow2 image, if it has one: the image alone is not the whole volume
  *   "stands_on" all files below the image, as image_chain gives them, each with "size", "storage" and "sharing" (added
@@ -188,6 +190,17 @@ int image_describe(struct json_object *volume, struct vmm_error **err);
  * one that the guest's definition names: a header in a raw disk is the guest's own. What cannot be read ends the
  * chain. */
 struct json_object *image_chain(const char *path, const char *format);
+
+/* ------------------------------------------------------------------ directory trees (tree-remove.c)
+ *
+ * Both act on whatever is in the tree, files that chattr(1) protects included, and on nothing outside of it. */
+
+/* So many levels of directories are copied and compared. */
+enum { TREE_LEVELS_MOST = 512 };
+/* Removes the tree; no error if it is not there. */
+int tree_remove_all(const char *path, struct vmm_error **err);
+/* Takes the flags "immutable" and "append only" off everything in the tree, so that it can be written to. */
+int tree_unprotect_all(const char *path, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ block devices (device.c) */
 

@@ -2,7 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
+#include <limits.h>
 #include <linux/btrfs.h>
 #include <string.h>
 #include <sys/file.h>
@@ -22,12 +22,24 @@ static bool tree_is_mine(struct json_object *volume)
 
 /* ------------------------------------------------------------------ describe */
 
-enum { DEPTH_MOST = 512 };
+/* rsync takes relative paths of up to PATH_MAX bytes, and appends some to the names of its temporary files. */
+enum { PATH_MOST = PATH_MAX - 96, SHOWN_MOST = 100, BTRFS_SUBVOLUME_INODE = 256 };
 
 struct sum {
 	double blocks; /* of 512 bytes; a fraction where a file has further names outside of the tree */
 	int64_t files;
+	struct text path; /* of the current entry, relative to the tree */
+	/* The first path, or its beginning, of each kind that is not copied as it is; or NULL. */
+	char *deep;	 /* it is too long, or too many levels down */
+	char *subvolume; /* of btrfs */
+	char *mounted;	 /* another filesystem is mounted there */
 };
+
+static void note_first(char **first, const struct text *path)
+{
+	if (!*first)
+		*first = str_format("%.*s%s", SHOWN_MOST, path->data, path->length > SHOWN_MOST ? "..." : "");
+}
 
 static void add(struct sum *sum, const struct stat *info)
 {
@@ -36,21 +48,41 @@ static void add(struct sum *sum, const struct stat *info)
 	sum->files++;
 }
 
+static void add_directory(struct sum *sum, int fd, dev_t device, int level);
+
+static void add_entry(struct sum *sum, int parent, const char *name, dev_t device, int level)
+{
+	struct stat info;
+	if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	add(sum, &info);
+	if (sum->path.length > PATH_MOST)
+		note_first(&sum->deep, &sum->path);
+	if (!S_ISDIR(info.st_mode))
+		return;
+	if (info.st_dev != device)
+		note_first(info.st_ino == BTRFS_SUBVOLUME_INODE ? &sum->subvolume : &sum->mounted, &sum->path);
+	if (level < TREE_LEVELS_MOST)
+		add_directory(sum, openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), info.st_dev,
+			      level + 1);
+	else
+		note_first(&sum->deep, &sum->path);
+}
+
 /* Closes the descriptor. Files that are removed meanwhile are skipped: the guest may be running. */
-static void add_directory(struct sum *sum, int fd, int depth)
+static void add_directory(struct sum *sum, int fd, dev_t device, int level)
 {
 	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	size_t above = sum->path.length;
 	if (!directory)
 		vmm_cleanup_close(&fd);
 	for (struct dirent *entry; directory && (entry = readdir(directory));) {
-		const char *name = entry->d_name;
-		struct stat info;
-		if (!strcmp(name, ".") || !strcmp(name, "..") || fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
-		add(sum, &info);
-		if (S_ISDIR(info.st_mode) && depth < DEPTH_MOST)
-			add_directory(sum, openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-				      depth + 1);
+		text_add(&sum->path, "%s%s", above ? "/" : "", entry->d_name);
+		add_entry(sum, fd, entry->d_name, device, level);
+		sum->path.length = above;
+		sum->path.data[above] = 0;
 	}
 	if (directory)
 		closedir(directory);
@@ -58,9 +90,8 @@ static void add_directory(struct sum *sum, int fd, int depth)
 
 /* Bytes that are allocated, and the number of names in the tree. A file with several hard links is counted once for its
  * size, since each of its names counts for a part of it. */
-static int sum_up(const char *path, int64_t *allocated, int64_t *files, struct vmm_error **err)
+static int sum_up(const char *path, struct sum *sum, struct vmm_error **err)
 {
-	struct sum sum = {0};
 	struct stat info;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &info) < 0) {
@@ -68,25 +99,39 @@ static int sum_up(const char *path, int64_t *allocated, int64_t *files, struct v
 		vmm_cleanup_close(&fd);
 		return error_errno(err, number, "examine the tree %s", path);
 	}
-	add(&sum, &info);
-	add_directory(&sum, fd, 0);
-	*allocated = (int64_t)(sum.blocks * 512);
-	*files = sum.files;
+	add(sum, &info);
+	add_directory(sum, fd, info.st_dev, 0);
 	return 0;
+}
+
+static void put_sum(struct json_object *volume, struct sum *sum)
+{
+	int64_t allocated = (int64_t)(sum->blocks * 512);
+	json_put(volume, "tree:b format:s size:i allocated:i files:i", 1, "tree", allocated, allocated, sum->files);
+	if (sum->deep)
+		json_put(volume, "deep:s", sum->deep);
+	if (sum->subvolume)
+		json_put(volume, "subvolume:s", sum->subvolume);
+	if (sum->mounted)
+		json_put(volume, "mounted:s", sum->mounted);
 }
 
 static int tree_describe(struct json_object *volume, struct vmm_error **err)
 {
-	int64_t allocated = 0, files = 0;
 	const char *path = json_text(volume, "path");
+	struct sum sum = {0};
 	if (plain_describe(volume, err) < 0)
 		return -1;
 	if (!json_true(volume, "directory"))
 		return error_set(err, VMM_BLOCKED, "volume-odd", "the volume %s is not a directory", path);
-	if (sum_up(path, &allocated, &files, err) < 0)
-		return -1;
-	json_put(volume, "tree:b format:s size:i allocated:i files:i", 1, "tree", allocated, allocated, files);
-	return 0;
+	int done = sum_up(path, &sum, err);
+	if (done == 0)
+		put_sum(volume, &sum);
+	text_free(&sum.path);
+	free(sum.deep);
+	free(sum.subvolume);
+	free(sum.mounted);
+	return done;
 }
 
 /* ------------------------------------------------------------------ allocate, publish */
@@ -179,21 +224,6 @@ static int wait_for_writer(const char *path, struct vmm_error **err)
 	return 0;
 }
 
-static int remove_all(const char *path, struct vmm_error **err)
-{
-	char *const roots[] = {(char *)path, NULL};
-	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-	FTSENT *entry;
-	int done = 0;
-	if (!walk)
-		return error_errno(err, errno, "read the tree %s", path);
-	while (done == 0 && (entry = fts_read(walk)))
-		if (entry->fts_info != FTS_D && remove(entry->fts_accpath) < 0 && errno != ENOENT)
-			done = error_errno(err, errno, "remove %s", entry->fts_path);
-	fts_close(walk);
-	return done;
-}
-
 static int tree_remove(const char *path, struct vmm_error **err)
 {
 	if (path_check(path, "volume", err) < 0)
@@ -201,7 +231,7 @@ static int tree_remove(const char *path, struct vmm_error **err)
 	if (!file_there(path))
 		return 0;
 	vmm_auto_free char *dir = path_dir(path);
-	if (check_mounts(path, err) < 0 || wait_for_writer(path, err) < 0 || remove_all(path, err) < 0)
+	if (check_mounts(path, err) < 0 || wait_for_writer(path, err) < 0 || tree_remove_all(path, err) < 0)
 		return -1;
 	return dir_sync(dir, err);
 }

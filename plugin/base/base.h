@@ -248,6 +248,15 @@ const char *path_base(const char *path);
 /* The loop device that uses the file, by its device and inode: "/dev/loop0", the caller's; NULL: none (loop.c). */
 char *loop_device_of(const char *path) VMM_MUST_USE;
 
+/* The flags of an open file or directory that chattr(1) sets (inode-flags.c); 0 if its filesystem has none. */
+unsigned inode_flags(int fd);
+/* Sets these in addition to those that it has. *missing: those that its filesystem does not know. Returns -1 with errno
+ * set. */
+int inode_flags_add(int fd, unsigned flags, unsigned *missing);
+/* Takes off the flags that keep even root from removing it: "immutable" and "append only". Returns -1 with errno set.
+ */
+int inode_unprotect(int fd);
+
 /* Takes an exclusive flock on the file, which is made if it is not there, and waits up to wait_ms for it (0: does not
  * wait). Returns the descriptor; closing it releases the lock. Error "locked" (VMM_BUSY). */
 int file_lock(const char *path, int wait_ms, struct vmm_error **err);

@@ -134,6 +134,10 @@ const struct check checks[] = {
 
 	CHECK("volume-missing", "storage", ALL, NULL, E, NULL, true, volume_missing,
 	      "Every volume of the guest is where its definition says."),
+	CHECK("tree-too-deep", "storage", ALL, NULL, E, NULL, true, tree_too_deep,
+	      "No path in a copied tree is longer than rsync takes, and no directory more than 512 levels down."),
+	CHECK("tree-mixed", "storage", ALL, NULL, E, NULL, true, tree_mixed,
+	      "A copied tree is one filesystem: it has no subvolumes (btrfs), and nothing is mounted in it."),
 	CHECK("storage-missing", "storage", ALL, NULL, O, NULL, false, storage_missing,
 	      "The storage of each volume that is copied is on the target, and active."),
 	CHECK("storage-format", "storage", ALL, NULL, E, NULL, false, storage_format,

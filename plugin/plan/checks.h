@@ -128,6 +128,8 @@ look_fn look_readonly_differs, look_base_differs, look_linked_clone;
 /* checks-container.c */
 look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features,
 	look_ct_shared_definition;
+/* checks-tree.c */
+look_fn look_tree_too_deep, look_tree_mixed;
 /* checks-storage.c */
 look_fn look_volume_missing, look_space_short, look_storage_missing, look_storage_format, look_storage_shared_unawares,
 	look_destination_is_source, look_destination_taken_twice, look_storage_not_shared, look_storage_path,

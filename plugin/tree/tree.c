@@ -249,7 +249,7 @@ static void watch_rsync(struct sending *s)
 
 /* ---------------------------------------------------------------- the result */
 
-enum { RSYNC_PARTIAL = 23, RSYNC_VANISHED = 24, NOT_FOUND = 127 };
+enum { RSYNC_PARTIAL = 23, RSYNC_VANISHED = 24, NOT_FOUND = 127, CAUSE_MOST = 400 };
 
 /* The first line of rsync's errors that gives a reason, else the first line of all. Points into `stderr_text`, and
  * changes it. */
@@ -299,8 +299,8 @@ static int check_result(struct sending *s, int status, struct vmm_error **err)
 		s->carry_failure = NULL;
 		return error_context(err, "%s", s->job->from);
 	}
-	return error_set(err, VMM_FAILED, "tree-failed", "%s: rsync ended with %d: %s", s->job->from, code,
-			 find_cause(stderr_text));
+	return error_set(err, VMM_FAILED, "tree-failed", "%s: rsync ended with %d: %.*s", s->job->from, code,
+			 CAUSE_MOST, find_cause(stderr_text));
 }
 
 static int wait_for_rsync(struct sending *s, struct vmm_error **err)

@@ -48,7 +48,11 @@ images_make() {
 
 # Removes what the lab has on this machine outside of its namespaces.
 remains_remove() {
-    rm -rf "$RUN" "$DISK"
+    # A test may have made files that even root cannot remove.
+    rm -rf "$RUN" "$DISK" 2>/dev/null || {
+        chattr -R -f -ia "$DISK" || true
+        rm -rf "$RUN" "$DISK"
+    }
     wait_for 5 cgroup_remove "" || die "its cgroups cannot be removed"
 }
 
