@@ -37,6 +37,7 @@ void migration_close(struct migration *m)
 		copy_leaves_free(&m->volumes[i].leaves);
 		track_close(&m->volumes[i].snapshot);
 		free(m->volumes[i].written);
+		json_object_put(m->volumes[i].flags);
 	}
 	free(m->volumes);
 	facts_free(&m->facts);

@@ -105,6 +105,10 @@ static int look_on_both(struct migration *m, const struct plan_volume *volume, s
 	if (options.files)
 		json_put(args, "files:O", options.files);
 	options.key = key;
+	if (options.scope != TREE_FILES) {
+		json_object_put(migration_volume(m, volume)->flags);
+		options.flags = &migration_volume(m, volume)->flags;
+	}
 	options.cancelled = wants_to_stop;
 	options.context = &comparing;
 	struct tree_reading *reading = tree_digest_begin(volume->from, &options);
@@ -174,6 +178,42 @@ static int has_seal(struct migration *m, const struct plan_volume *volume, uint6
 				   volume->from);
 }
 
+/* ---------------------------------------------------------------- flags of chattr(1) */
+
+enum { FLAGS_AT_ONCE = 1000 };
+
+static void tell_flags_left(struct migration *m, const struct plan_volume *volume, int64_t left, const char *first)
+{
+	if (!left)
+		return;
+	task_log(m->task, "warning",
+		 "%s: the storage on %s does not know the flags (chattr) of %lld of its files, such as %s: they are "
+		 "lost",
+		 volume->target, m->plan->target, (long long)left, *first ? first : "the directory itself");
+	m->warnings++;
+}
+
+/* rsync does not copy them, and a protected file could not be written by a later pass: so they are set at the end. */
+static int set_flags(struct migration *m, const struct plan_volume *volume, struct vmm_error **err)
+{
+	struct json_object *all = migration_volume(m, volume)->flags;
+	int64_t left = 0;
+	vmm_auto_free char *first = NULL;
+	for (size_t at = 0; at < json_count(all, "");) {
+		vmm_auto_json struct json_object *reply = NULL;
+		struct json_object *args = json_make("volume:s files:o", volume->to, json_object_new_array());
+		for (size_t end = at + FLAGS_AT_ONCE; at < end && at < json_count(all, ""); at++)
+			json_append(args, "files", json_object_get(json_object_array_get_idx(all, at)));
+		if (migration_call(m, TARGET, NODE_FLAGS, args, &reply, err) < 0)
+			return -1;
+		left += json_number(reply, "left");
+		if (!first && json_text(reply, "first"))
+			first = str_copy(json_text(reply, "first"));
+	}
+	tell_flags_left(m, volume, left, first);
+	return 0;
+}
+
 /* While the target syncs the tree, the source's seal is compared once more: other volumes were verified since this one
  * was. */
 int tree_step_publish(struct migration *m, const struct plan_volume *volume, struct json_object *args,
@@ -188,7 +228,7 @@ int tree_step_publish(struct migration *m, const struct plan_volume *volume, str
 	if (looked == 0)
 		looked = has_seal(m, volume, digest.seal, &problem);
 	error_take(err, problem);
-	return published < 0 || looked < 0 ? -1 : 0;
+	return published < 0 || looked < 0 ? -1 : set_flags(m, volume, err);
 }
 
 /* ---------------------------------------------------------------- the steps */

@@ -140,6 +140,7 @@ static local_op *const local_table[NODE_OP_COUNT] = {
 	[NODE_GIVE_UP] = local_give_up,
 	[NODE_ABORT] = local_abort,
 	[NODE_DIGEST] = local_digest,
+	[NODE_FLAGS] = local_flags,
 	[NODE_SYNC] = local_sync,
 	[NODE_SEEDS] = local_seeds,
 };

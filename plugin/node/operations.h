@@ -172,6 +172,12 @@
 		NEED(FLAG, contents, "files' contents too, not only names and attributes") \
 		MAY(LIST, files, "the contents of these alone"), \
 		NEED(TEXT, digest, "")) \
+	OPERATION(FLAGS, flags, "sets flags of chattr(1) on files of a tree that the task has published here", \
+		OF_TASK \
+		NEED(PATH, volume, "the tree's path") \
+		NEED(LIST, files, "{path, flags} of each"), \
+		NEED(NUMBER, left, "files whose filesystem does not know all of their flags") \
+		MAY(TEXT, first, "the path of one of them")) \
 	OPERATION(SYNC, sync, "brings a tree that the task has made here to the disk", \
 		OF_TASK \
 		NEED(PATH, volume, "the tree's temporary path"), \

@@ -262,7 +262,10 @@ int seed_take(const char *volume_path, bool tree, const char *temporary, bool *t
 	vmm_auto_free char *seed = seed_path(volume_path);
 	int64_t allocated;
 	*taken = seed_usable(volume_path, tree, &allocated) && wait_for_writer(seed);
-	return *taken ? file_rename_new(seed, temporary, err) : 0;
+	if (!*taken)
+		return 0;
+	/* rsync could not change what is protected; the flags of the guest's files are set at the end. */
+	return tree && tree_unprotect_all(seed, err) < 0 ? -1 : file_rename_new(seed, temporary, err);
 }
 
 int seed_give_back(const char *temporary, const char *volume_path, struct vmm_error **err)

@@ -83,3 +83,31 @@ int local_digest(struct local_node *node, struct json_object *args, struct json_
 	*reply = json_make("digest:s", digest.hex);
 	return 0;
 }
+
+/* Is the tree at that path one that the task has published? */
+static int published(struct local_node *node, const char *task, const char *path, struct vmm_error **err)
+{
+	struct journal *made;
+	bool ours = false;
+	if (local_made_open(node, task, &made, err) < 0)
+		return -1;
+	json_each (record, journal_records(made), "")
+		ours |= str_same(json_text(record, "made"), "final") && str_same(json_text(record, "path"), path) &&
+			local_same_file(record);
+	journal_close(made);
+	return ours ? 0 : error_set(err, VMM_FAILED, "not-ours", "volume %s was not made by task %s", path, task);
+}
+
+int local_flags(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	const char *path = json_text(args, "volume"), *first;
+	int64_t left;
+	if (published(node, json_text(args, "task"), path, err) < 0 ||
+	    tree_set_flags(path, json_at(args, "files"), &left, &first, err) < 0)
+		return -1;
+	vmm_auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || syncfs(fd) < 0)
+		return error_errno(err, errno, "sync the tree %s", path);
+	*reply = json_make("left:i first:s", left, first);
+	return 0;
+}

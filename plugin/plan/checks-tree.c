@@ -33,7 +33,7 @@ void look_tree_mixed(const struct look *look)
 					   "%s: %s has a subvolume in it, which would become a directory: %s", name,
 					   path, subvolume),
 				     "make a directory of it, while nothing uses it: cd %s; mv '%s' '%s.old'; cp -a "
-				     "--reflink=auto '%s.old' '%s'; btrfs subvolume delete '%s.old'",
+				     "'%s.old' '%s'; btrfs subvolume delete '%s.old'",
 				     path, subvolume, subvolume, subvolume, subvolume, subvolume);
 		if (mounted)
 			finding_hint(found(look, name, "%s: something is mounted in %s, and is not a part of it: %s",

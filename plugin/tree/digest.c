@@ -19,9 +19,9 @@
 
 enum { BLOCK = 1 << 20, ATTRIBUTES_MOST = 64 << 10, DEPTH_MOST = 512 };
 
-/* A file with several hard links. They are numbered from 1 in the order in which the walk finds their first names. Each
- * name's entry in the digest has the number, so that two links to one file differ from two files with the same content.
- * Number 0: a free slot. */
+/* A file with several hard links, and which entry of the walk, counted from 1, its first name in the tree is. The
+ * entries of its further names have that number in the digest, so that two links to one file differ from two files with
+ * the same content. Names outside of the tree make no difference: the copy has none. Number 0: a free slot. */
 struct hard_link {
 	dev_t device;
 	ino_t inode;
@@ -119,18 +119,18 @@ static void grow_hard_links(struct tree_reading *r)
 	free(old);
 }
 
-/* The file's number; 0 if it has one name only. *first: this is the first of its names. */
-static uint64_t hard_link_number(struct tree_reading *r, const struct stat *info, bool *first)
+/* The number of the file's first name; 0 if this is it. */
+static uint64_t hard_link_number(struct tree_reading *r, const struct stat *info)
 {
-	*first = true;
 	if (S_ISDIR(info->st_mode) || info->st_nlink < 2)
 		return 0;
 	grow_hard_links(r);
 	struct hard_link *link = find_hard_link(r, info->st_dev, info->st_ino);
-	*first = !link->number;
-	if (*first)
-		*link = (struct hard_link){info->st_dev, info->st_ino, ++r->hard_link_count};
-	return link->number;
+	if (link->number)
+		return link->number;
+	*link = (struct hard_link){info->st_dev, info->st_ino, r->digest.entries};
+	r->hard_link_count++;
+	return 0;
 }
 
 /* ---------------------------------------------------------------- the digest of an entry */
@@ -171,16 +171,15 @@ static int feed_attributes(struct tree_reading *r, const char *name, struct vmm_
 	return 0;
 }
 
-/* A file's content and its length. Closes `fd`. If `fd` is negative the error is that of errno. */
-static int feed_content(struct tree_reading *r, int fd, struct vmm_error **err)
+/* A file's content and its length. */
+static int feed_content(struct tree_reading *r, int file, struct vmm_error **err)
 {
-	vmm_auto_close int file = fd;
 	uint64_t before = r->digest.read_bytes;
 	ssize_t got = BLOCK;
 	while (got == BLOCK) {
 		if (check_cancelled(r, err) < 0)
 			return -1;
-		got = file < 0 ? -1 : fd_read_all(file, r->block, BLOCK);
+		got = fd_read_all(file, r->block, BLOCK);
 		if (got < 0)
 			return fail_errno(r, errno, "read", err);
 		feed(r, r->block, (size_t)got);
@@ -228,18 +227,39 @@ static void add_changed(struct tree_reading *r, const struct stat *info)
 	*r->options.changed = NULL;
 }
 
+/* Adds the current file or directory to the list of those with flags, if it has any. */
+static void add_flags(struct tree_reading *r, int fd)
+{
+	unsigned flags = r->options.flags ? inode_flags(fd) : 0;
+	if (flags)
+		json_object_array_add(*r->options.flags,
+				      json_make("path:s flags:i", r->path.length ? r->path.data : "", (int64_t)flags));
+}
+
+/* A file's flags and content, as far as they are asked for. */
+static int feed_file(struct tree_reading *r, const char *name, struct vmm_error **err)
+{
+	bool contents = r->options.scope == TREE_ALL;
+	if (!contents && !r->options.flags)
+		return 0;
+	vmm_auto_close int fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(r, errno, "read", err);
+	add_flags(r, fd);
+	return contents ? feed_content(r, fd, err) : 0;
+}
+
 static int feed_entry(struct tree_reading *r, const char *name, const struct stat *info, struct vmm_error **err)
 {
-	const int how = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME | O_CLOEXEC;
-	bool first;
+	uint64_t number = hard_link_number(r, info);
 	feed_bytes(r, name, strlen(name));
-	feed_info(r, info, hard_link_number(r, info, &first));
-	if ((first && feed_attributes(r, name, err) < 0) || (S_ISLNK(info->st_mode) && feed_link(r, name, err) < 0))
+	feed_info(r, info, number);
+	if ((!number && feed_attributes(r, name, err) < 0) || (S_ISLNK(info->st_mode) && feed_link(r, name, err) < 0))
 		return -1;
-	if (!S_ISREG(info->st_mode) || !first)
+	if (!S_ISREG(info->st_mode) || number)
 		return 0;
 	add_changed(r, info);
-	return r->options.scope == TREE_ALL ? feed_content(r, open(name, how), err) : 0;
+	return feed_file(r, name, err);
 }
 
 /* ---------------------------------------------------------------- the walk */
@@ -278,6 +298,7 @@ static int descend(struct tree_reading *r, const char *name, ino_t inode, int pa
 	vmm_auto_close int fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC);
 	if (fd < 0 || fchdir(fd) < 0)
 		return fail_errno(r, errno, "read the directory", err);
+	add_flags(r, fd);
 	if (walk_directory(r, fd, inode, depth + 1, err) < 0)
 		return -1;
 	return fchdir(parent_fd) == 0 ? 0 : fail_errno(r, errno, "leave the directory", err);
@@ -332,6 +353,7 @@ static int walk(struct tree_reading *r, struct vmm_error **err)
 	add_to_seal(r, "", &info, 0);
 	if (r->hash) {
 		feed_info(r, &info, 0);
+		add_flags(r, r->root);
 		if (feed_attributes(r, ".", err) < 0)
 			return -1;
 	}
@@ -347,7 +369,10 @@ static int read_files(struct tree_reading *r, struct vmm_error **err)
 	json_each (file, r->options.files, "") {
 		r->path.length = 0;
 		text_add(&r->path, "%s", json_text_or(file, "", ""));
-		if (feed_content(r, (int)syscall(SYS_openat2, r->root, r->path.data, &how, sizeof(how)), err) < 0)
+		vmm_auto_close int fd = (int)syscall(SYS_openat2, r->root, r->path.data, &how, sizeof(how));
+		if (fd < 0)
+			return fail_errno(r, errno, "read", err);
+		if (feed_content(r, fd, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -379,6 +404,8 @@ struct tree_reading *tree_digest_begin(const char *root, const struct tree_diges
 	r->attribute_value = mem_zero(ATTRIBUTES_MOST);
 	if (options->changed)
 		*options->changed = options->since_ns ? json_object_new_array() : NULL;
+	if (options->flags)
+		*options->flags = json_object_new_array();
 	if (r->root < 0)
 		r->done = error_errno(&r->problem, errno, "open the tree %s", root);
 	if (pthread_create(&r->thread, NULL, digest_thread, r))

@@ -43,6 +43,12 @@ int tree_push(const struct tree_job *job, struct tree_progress *result, struct v
  * set. */
 void tree_receive(const char *path, bool checksum);
 
+/* Sets flags on files of the tree: `files` is an array of {path, flags}, as tree_digest has made it. Names never lead
+ * out of the tree. *left: how many files do not have all of their flags now, because this filesystem does not know
+ * them; *first: the path of one of them, which belongs to `files`, or NULL. */
+int tree_set_flags(const char *root, struct json_object *files, int64_t *left, const char **first,
+		   struct vmm_error **err);
+
 /* ------------------------------------------------------------------ digests (digest.c)
  *
  * To compare two trees, both nodes compute the digest of the same scope at the same time. It covers names, types,
@@ -66,8 +72,12 @@ struct tree_digest_options {
 	 * TREE_CHANGED_MOST of them, if their paths have more than TREE_CHANGED_BYTES, or if since_ns is 0. */
 	int64_t since_ns;
 	struct json_object **changed; /* or NULL */
-	struct json_object *files;    /* TREE_FILES: relative paths, borrowed */
-	bool (*cancelled)(void *);    /* or NULL; called on the digest's thread */
+	/* TREE_NAMES and TREE_ALL: *flags becomes an array of {path, flags} of all files and directories that have
+	 * flags of chattr(1); the path is relative, "" is the tree itself. The caller owns it. rsync does not copy
+	 * these. */
+	struct json_object **flags; /* or NULL */
+	struct json_object *files;  /* TREE_FILES: relative paths, borrowed */
+	bool (*cancelled)(void *);  /* or NULL; called on the digest's thread */
 	void *context;
 };
 

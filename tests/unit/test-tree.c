@@ -1,6 +1,7 @@
 /* Trees by rsync: a push copies everything, trees that differ have different digests, and each failure is reported with
  * its cause. */
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "storage/storage.h"
 #include "tree/tree.h"
 
 static char *make_dir(void)
@@ -189,6 +191,87 @@ static void each_difference_changes_the_digest(void **state)
 	utimensat(AT_FDCWD, above, (struct timespec[]){top.st_atim, top.st_mtim}, 0);
 	vmm_auto_free char *apart = digest_of(root);
 	assert_string_not_equal(was, apart);
+	remove_dir(dir);
+}
+
+/* As when a container was copied by `cp -al`. */
+static void names_outside_of_the_tree_make_no_difference(void **state)
+{
+	(void)state;
+	char *dir = make_dir();
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir),
+			   *deeper = str_format("%s/below/deeper", from), *outside = str_format("%s/outside", dir);
+	struct vmm_error *err = NULL;
+	assert_int_equal(link(deeper, outside), 0);
+	mkdir(to, 0700);
+	if (push(from, to, NULL, &err) < 0)
+		fail_msg("%s", err->message);
+	vmm_auto_free char *here = digest_of(from), *there = digest_of(to);
+	assert_string_equal(here, there);
+	remove_dir(dir);
+}
+
+static struct json_object *flags_of(const char *root)
+{
+	struct json_object *flags = NULL;
+	struct tree_digest digest;
+	free(digest_by(root, (struct tree_digest_options){.scope = TREE_NAMES, .flags = &flags}, &digest));
+	return flags;
+}
+
+/* Skips the test if this filesystem, or this user, cannot set the flags. */
+static void set_flags(const char *root, const char *name, unsigned flags)
+{
+	vmm_auto_free char *path = str_format("%s/%s", root, name);
+	vmm_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	unsigned missing = flags;
+	if (inode_flags_add(fd, flags, &missing) < 0 || missing)
+		skip();
+}
+
+static void flags_are_found_and_set_on_a_copy(void **state)
+{
+	(void)state;
+	char *dir = make_dir();
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir);
+	struct vmm_error *err = NULL;
+	const char *first;
+	int64_t left;
+	set_flags(from, "not\xffutf8", FS_IMMUTABLE_FL);
+	set_flags(from, "below/deeper", FS_APPEND_FL | FS_NODUMP_FL);
+	set_flags(from, "below", FS_IMMUTABLE_FL);
+	set_flags(from, "", FS_NOATIME_FL | FS_IMMUTABLE_FL);
+	vmm_auto_json struct json_object *flags = flags_of(from);
+	assert_int_equal(json_count(flags, ""), 4);
+	mkdir(to, 0700);
+	if (push(from, to, NULL, &err) < 0 || tree_set_flags(to, flags, &left, &first, &err) < 0)
+		fail_msg("%s", err->message);
+	assert_int_equal(left, 0);
+	vmm_auto_json struct json_object *arrived = flags_of(to);
+	assert_string_equal(json_line(flags), json_line(arrived));
+	assert_int_equal(tree_unprotect_all(from, NULL) + tree_unprotect_all(to, NULL), 0);
+	remove_dir(dir);
+}
+
+static void flags_are_set_on_nothing_outside_of_the_tree(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"../secret", "link", "/etc/passwd", "below/../../secret"};
+	char *dir = make_dir();
+	vmm_auto_free char *root = make_tree(dir, "tree"), *link = str_format("%s/link", root),
+			   *secret = str_format("%s/secret", dir);
+	write_file(dir, "secret", "secret");
+	assert_int_equal(symlink("../secret", link), 0);
+	for (size_t i = 0; i < VMM_COUNT(names); i++) {
+		vmm_auto_json struct json_object *files = json_object_new_array();
+		vmm_auto_error struct vmm_error *err = NULL;
+		const char *first;
+		int64_t left;
+		json_object_array_add(files, json_make("path:s flags:i", names[i], (int64_t)FS_NODUMP_FL));
+		assert_int_equal(tree_set_flags(root, files, &left, &first, &err), -1);
+	}
+	vmm_auto_close int fd = open(secret, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(inode_flags(fd) & FS_NODUMP_FL, 0);
 	remove_dir(dir);
 }
 
@@ -402,6 +485,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_push_makes_the_trees_equal_and_so_does_the_next),
 		cmocka_unit_test(each_difference_changes_the_digest),
+		cmocka_unit_test(names_outside_of_the_tree_make_no_difference),
+		cmocka_unit_test(flags_are_found_and_set_on_a_copy),
+		cmocka_unit_test(flags_are_set_on_nothing_outside_of_the_tree),
 		cmocka_unit_test(a_digest_covers_the_scope_that_is_asked_for),
 		cmocka_unit_test(files_outside_of_the_tree_are_not_read),
 		cmocka_unit_test(each_change_changes_the_seal),
