@@ -9,7 +9,7 @@
  *   "job"        null, or what is under way: "migration" "save" "backup" "block job on vda" ...
  *   "memory"     bytes   "vcpus" count   "pinned" highest CPU number that a vCPU is pinned to, or -1
  *   "hugepages"  bytes of one huge page, 0 where the guest uses none
- *   "arch" "machine"   "cpu": {"mode": custom|host-model|host-passthrough, "model"}
+ *   "arch" "machine"   "cpu": {"mode": custom|host-model|host-passthrough, "model", "check"}
  *   "definition" the whole persistent definition, as text
  *   "live_definition" the running guest's, or null; the target's hypervisor is asked about this one
  *   "volumes"    array of volumes (storage.h), each with
@@ -23,15 +23,31 @@
  *                "alias": the same file under another path, as a disk: array of {"guest" id, "path", "target": of
  *                the guest's own volumes} (node/users.c)
  *                "home": of a container, where the volume is in its own directory: that directory
- *   "networks"   array of {"type": bridge|network|..., "name", "mac"}
+ *   "networks"   array of {"type": bridge|network|..., "name", "mac", "dev": a fixed name of its interface on the host,
+ *                or null, "mtu": its own, 0 where it has none}
  *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|..., "name"} that are tied to the host
+ *   "needs"      array of {"kind","name","for"}: what it names on its host, without which it is not started; "for" says
+ *                to people what it serves. Kinds and names:
+ *                  file directory device socket pipe parent   a path; "parent": a file is made there, so its directory
+ *                                                             has to be there. "size": bytes that a file must have
+ *                  program      in PATH
+ *                  link         an interface of the host
+ *                  address      on which something listens: an address or a host name
+ *                  tcp udp      likewise, with a port: "192.0.2.1:5900", "[::1]:5900"
+ *                  pci usb mdev scsi   a device, as in "devices"
+ *                  numa         number of a NUMA node
+ *                  nwfilter network    of libvirt
+ *   "arguments"  array of {"name": an argument that the definition passes to the hypervisor as it is}
+ *                Of a running guest the things of these four arrays have "in", as volumes have.
+ *   "next"       of a running guest: {"memory","vcpus","pinned","hugepages","arch","machine","cpu"} of its persistent
+ *                definition, with which it starts the next time
  * Of containers only:
  *   "directory"  of its definition   "directory_proof" is it the same one on the target (plan.h)?
  *   "aside"      its config has the inactive name (lxc.h). Only such a guest is ever taken for a leftover of ours.
  *   "mounts"     array of {"source","target","optional","fixed"}: directories and devices of the host that it mounts;
  *                "fixed": from an fstab, whose sources `rewrite` cannot change
  *   "snapshots_remedy" what to do about its snapshots
- *   "idmap" "includes"  lines lxc.idmap, lxc.include   "needs" programs and files of the host that its config names
+ *   "idmap"      lines lxc.idmap
  *   "left"       names of files in its directory that cannot be carried in its definition
  *   "apparmor"   name of its profile, or null   "cgroup1" bool: it has limits of cgroup version 1
  */
@@ -110,7 +126,8 @@ struct guest_ops {
 	/* What the hypervisor of this node offers, on both nodes before a migration is planned: {"up":true,"version":n,
 	 * "libvirt":n,"machines":[..],"cpu":{..},"uuid": of the host,
 	 * "guard":"active"|"missing"|"not-executable"|"not-loaded",
-	 * "pools":[{name,type,path,active}],"networks":[{"name","active"}],"uids":{..}}. */
+	 * "pools":[{name,type,path,active}],"networks":[{"name","active","bridge"}],"nwfilters":[names],"uids":{..}}.
+	 */
 	int (*host_facts)(struct guest_host *host, struct json_object **facts, struct vmm_error **err);
 	/* All guests of this kind, as an array of short facts: kind id name uuid title state memory vcpus autostart
 	 * macs:[..] volumes:[paths or sources]
@@ -124,9 +141,10 @@ struct guest_ops {
 	int (*facts)(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err);
 	/* Asked on the target, for the plan: can this node run the guest? `guest` are the facts from the source.
 	 * Changes nothing. Sets {"machine":bool,"cpu":"ok"|"incompatible"|"unknown","cpu_missing":["avx2",..],
-	 * "definition":null|"the hypervisor's objection","mounts_missing":[sources],"idmap":null|"why it cannot be
-	 * used", "features":["what is missing",..], "directory": where a container of that name would have its
-	 * definition, if that directory is there}. */
+	 * "definition":null|"the hypervisor's objection",
+	 * "next": {"machine","cpu","cpu_missing","definition"} of the persistent definition of a guest that runs,
+	 * "mounts_missing":[sources],"idmap":null|"why it cannot be used", "features":["what is missing",..],
+	 * "directory": where a container of that name would have its definition, if that directory is there}. */
 	int (*fit)(struct guest_host *host, struct json_object *guest, struct json_object **fit,
 		   struct vmm_error **err);
 

@@ -85,6 +85,32 @@ static struct json_object *addresses(const struct node_paths *paths)
 	return found;
 }
 
+/* The number in a file of sysfs; 0 where it cannot be read. */
+static int64_t sysfs_number(const char *path)
+{
+	vmm_auto_free char *text = NULL;
+	return file_read(path, 64, &text, NULL, NULL) < 0 ? 0 : strtoll(text, NULL, 10);
+}
+
+/* Pools of huge pages are directories like hugepages-2048kB. */
+static struct json_object *hugepages(void)
+{
+	static const char root[] = "/sys/kernel/mm/hugepages";
+	vmm_auto_json struct json_object *all = NULL;
+	struct json_object *found = json_object_new_array();
+	long kilobytes;
+	if (dir_list(root, &all, NULL) < 0)
+		return found;
+	json_each (item, all, "") {
+		const char *name = json_text_or(item, "", "");
+		vmm_auto_free char *path = str_format("%s/%s/free_hugepages", root, name);
+		if (sscanf(name, "hugepages-%ldkB", &kilobytes) == 1)
+			json_object_array_add(found, json_make("size:i free:i", (int64_t)kilobytes * 1024,
+							       sysfs_number(path) * kilobytes * 1024));
+	}
+	return found;
+}
+
 static struct json_object *node_part(struct local_node *node)
 {
 	struct utsname uts;
@@ -98,14 +124,13 @@ static struct json_object *node_part(struct local_node *node)
 		   *storages = json_line(json_at(node->config, "storage"));
 	uint32_t digest = crc32c(crc32c(0, nodes, strlen(nodes)), storages, strlen(storages));
 	struct json_object *part =
-		json_make("name:s version:s arch:s time_us:i cpus:d memory_total:i memory_free:i hugepages_free:i "
+		json_make("name:s version:s arch:s time_us:i cpus:d memory_total:i memory_free:i "
 			  "maintenance:b manager:s config:i bridge_conntrack:b",
 			  node->base.name, VMM_VERSION, uts.machine, clock_now_us(), (int)sysconf(_SC_NPROCESSORS_ONLN),
 			  meminfo(meminfo_text, "MemTotal:"), meminfo(meminfo_text, "MemAvailable:"),
-			  meminfo(meminfo_text, "HugePages_Free:") / 1024 * meminfo(meminfo_text, "Hugepagesize:"),
 			  (int)(file_there(maintenance) || json_true(own, "maintenance")), manager(), (int64_t)digest,
 			  (int)bridge_conntrack());
-	json_put(part, "addresses:o", addresses(node->paths));
+	json_put(part, "addresses:o hugepages:o", addresses(node->paths), hugepages());
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MAJOR));
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MINOR));
 	return part;
@@ -122,6 +147,22 @@ static struct json_object *bridges(void)
 		vmm_auto_free char *path = str_format("/sys/class/net/%s/bridge", json_text(item, ""));
 		if (file_there(path))
 			json_object_array_add(found, json_object_get(item));
+	}
+	return found;
+}
+
+/* All interfaces. */
+static struct json_object *links(void)
+{
+	vmm_auto_json struct json_object *all = NULL;
+	struct json_object *found = json_object_new_array();
+	if (dir_list("/sys/class/net", &all, NULL) < 0)
+		return found;
+	json_each (item, all, "") {
+		vmm_auto_free char *path = str_format("/sys/class/net/%s/mtu", json_text(item, ""));
+		if (file_there(path)) /* not a control file such as bonding_masters */
+			json_object_array_add(found,
+					      json_make("name:s mtu:i", json_text(item, ""), sysfs_number(path)));
 	}
 	return found;
 }
@@ -296,7 +337,8 @@ static int add_fit(struct local_node *node, struct json_object *reply, struct js
 		error_clear(&problem);
 	}
 	local_host_close(node, host);
-	json_put(fit, "volumes:o", local_destinations(guest, guests, storages, json_at(args, "targetstorage")));
+	json_put(fit, "volumes:o needs:o", local_destinations(guest, guests, storages, json_at(args, "targetstorage")),
+		 local_needs(guest));
 	json_put(reply, "fit:o", fit);
 	return 0;
 }
@@ -346,8 +388,8 @@ int local_facts(struct local_node *node, struct json_object *args, struct json_o
 	describe_volumes(guest, storages);
 	local_add_users(guest, guests);
 	seeds_count(node, storages);
-	json_put(facts, "node:o host:O storages:O bridges:o guests:O guest:O", node_part(node), hosts, storages,
-		 bridges(), guests, guest);
+	json_put(facts, "node:o host:O storages:O bridges:o links:o guests:O guest:O", node_part(node), hosts, storages,
+		 bridges(), links(), guests, guest);
 	if (subject && add_record(node, facts, subject, err) < 0)
 		return -1;
 	if (json_at(args, "fit") && add_fit(node, facts, args, guests, storages, err) < 0)

@@ -82,6 +82,10 @@ void device_look(struct json_object *found, struct json_object *volume, const ch
 /* Error "volume-taken" if this system, or a guest of this node other than `guest` ("qemu-100"), uses the device. */
 int device_unclaimed(struct local_node *node, const char *path, const char *guest, struct vmm_error **err);
 
+/* needs.c: for each of the guest's "needs" (guest.h), in their order, whether this node has it (plan.h, "fit.needs").
+ */
+struct json_object *local_needs(struct json_object *guest);
+
 /* users.c: the ids of the other guests of this node that need the file at `path`, as a disk or below one; an array that
  * belongs to the caller. */
 struct json_object *local_users_of(const char *path, struct json_object *guest, struct json_object *guests);

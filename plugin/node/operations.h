@@ -36,6 +36,7 @@
 		NEED(OBJECT, host, "") \
 		NEED(LIST, storages, "") \
 		NEED(LIST, bridges, "") \
+		MAY(LIST, links, "") \
 		NEED(LIST, guests, "") \
 		MAY(OBJECT, guest, "") \
 		MAY(OBJECT, record, "") \

@@ -207,6 +207,76 @@ static void devices_that_are_tied_to_the_host_are_named_once(void **state)
 	}
 }
 
+static void all_that_a_definition_names_on_its_host_is_a_need(void **state)
+{
+	(void)state;
+	static const char *const expected[] = {
+		"file /boot/k",
+		"file /boot/i",
+		"file /boot/d",
+		"file /srv/code.fd",
+		"file /srv/slic",
+		"file /srv/fw",
+		"socket /run/vhost-disk",
+		"socket /run/nbd",
+		"directory /srv/share",
+		"socket /run/fs",
+		"file /srv/ifup",
+		"file /srv/rom",
+		"device /dev/urandom",
+		"device /dev/tpm3",
+		"device /dev/input/event3",
+		"socket /run/shmem",
+		"file /srv/vars.fd",
+		"device /dev/ttyS7",
+		"parent /var/log/a/s.log",
+		"parent /var/log/b/l.log",
+		"tcp 127.0.0.1:4555",
+		"udp [::1]:4557",
+		"socket /run/there",
+		"pipe /run/pipe",
+		"socket /run/egd",
+		"address 192.0.2.1",
+		"tcp 192.0.2.1:5901",
+		"address ::1",
+		"network mgmt",
+		"parent /srv/vnc/sock",
+		"link eth7",
+		"nwfilter ours",
+		"link tap5",
+		"socket /run/ovs",
+		"parent /run/own/sock",
+		"link eth9",
+		"file /srv/nvdimm",
+		"program swtpm",
+		"pci 0000:01:02.3",
+		"numa 1",
+	};
+	vmm_auto_json struct json_object *facts = facts_of("domain-needs");
+	json_each (need, facts, "needs") {
+		vmm_auto_free char *found = str_format("%s %s", json_text(need, "kind"), json_text(need, "name"));
+		assert_string_equal(found, need_i < VMM_COUNT(expected) ? expected[need_i] : "nothing more");
+		assert_non_null(json_text(need, "for"));
+		assert_int_equal(json_number(need, "size"), strstr(found, "nvdimm") ? 512 << 20 : 0);
+	}
+	assert_int_equal(json_count(facts, "needs"), VMM_COUNT(expected));
+	assert_int_equal(json_count(facts, "arguments"), 2);
+	assert_string_equal(json_text(facts, "arguments.1.name"), "pvpanic");
+}
+
+static void an_interface_has_a_fixed_name_only_if_an_administrator_gave_it(void **state)
+{
+	(void)state;
+	vmm_auto_json struct json_object *facts = facts_of("domain-needs");
+	assert_null(json_text(facts, "networks.0.dev"));
+	assert_string_equal(json_text(facts, "networks.1.type"), "network");
+	assert_string_equal(json_text(facts, "networks.1.name"), "pool");
+	assert_string_equal(json_text(facts, "networks.2.dev"), "web0");
+	assert_int_equal(json_number(facts, "networks.2.mtu"), 4000);
+	assert_null(json_text(facts, "networks.3.dev"));
+	assert_null(json_text(facts, "networks.4.dev"));
+}
+
 static void what_is_no_domain_is_refused(void **state)
 {
 	(void)state;
@@ -350,6 +420,8 @@ int main(void)
 		cmocka_unit_test(a_network_disk_has_one_line_whatever_surrounds_it),
 		cmocka_unit_test(networks_are_named_by_what_was_asked_for),
 		cmocka_unit_test(devices_that_are_tied_to_the_host_are_named_once),
+		cmocka_unit_test(all_that_a_definition_names_on_its_host_is_a_need),
+		cmocka_unit_test(an_interface_has_a_fixed_name_only_if_an_administrator_gave_it),
 		cmocka_unit_test(what_is_no_domain_is_refused),
 		cmocka_unit_test(rewriting_changes_the_path_and_nothing_else),
 		cmocka_unit_test(a_disk_that_moves_keeps_all_but_path_and_chain),

@@ -15,20 +15,41 @@ static char *net_item(struct lxc_container *c, int number, const char *what)
 	return lxc_item(c, key);
 }
 
-/* The link of a veth is a bridge; that of other types is an interface of the host. */
-static void add_networks(struct lxc_container *c, struct json_object *networks, struct json_object *devices)
+static void add_need(struct json_object *needs, const char *kind, const char *name, const char *use)
+{
+	if (name && *name)
+		json_object_array_add(needs, json_make("kind:s name:s for:s", kind, name, use));
+}
+
+/* The link of a veth is a bridge; that of other types is an interface of the host. One of the type "phys" is moved into
+ * the container. */
+static void add_network(struct lxc_container *c, int number, const char *type, struct json_object *networks,
+			struct json_object *devices, struct json_object *needs)
+{
+	static const char use[] = "a network interface";
+	vmm_auto_free char *link = net_item(c, number, "link"), *mac = net_item(c, number, "hwaddr"),
+			   *pair = net_item(c, number, "veth.pair"), *mtu = net_item(c, number, "mtu"),
+			   *up = net_item(c, number, "script.up"), *down = net_item(c, number, "script.down");
+	bool bridge = !strcmp(type, "veth");
+	add_need(needs, "file", up, use);
+	add_need(needs, "file", down, use);
+	if (!bridge)
+		add_need(needs, "link", link, use);
+	if (!strcmp(type, "phys"))
+		json_object_array_add(devices, json_make("class:s name:s", "network", link ? link : "?"));
+	else if (link || pair)
+		json_object_array_add(networks,
+				      json_make("type:s name:s mac:s dev:s mtu:i", bridge ? "bridge" : "interface",
+						link, mac, pair, mtu ? atoll(mtu) : (int64_t)0));
+}
+
+static void add_networks(struct lxc_container *c, struct json_object *networks, struct json_object *devices,
+			 struct json_object *needs)
 {
 	for (int number = 0; number < NETWORKS_MOST; number++) {
 		vmm_auto_free char *type = net_item(c, number, "type");
-		if (!type)
-			continue;
-		vmm_auto_free char *link = net_item(c, number, "link"), *mac = net_item(c, number, "hwaddr");
-		if (!strcmp(type, "phys"))
-			json_object_array_add(devices, json_make("class:s name:s", "network", link ? link : "?"));
-		else if (link && strcmp(type, "empty") != 0 && strcmp(type, "none") != 0)
-			json_object_array_add(networks,
-					      json_make("type:s name:s mac:s",
-							!strcmp(type, "veth") ? "bridge" : "interface", link, mac));
+		if (type && strcmp(type, "empty") != 0 && strcmp(type, "none") != 0)
+			add_network(c, number, type, networks, devices, needs);
 	}
 }
 
@@ -147,36 +168,38 @@ static int snapshots_of(struct lxc_container *c)
 static struct json_object *short_facts(struct guest_host *host, struct lxc_container *c)
 {
 	vmm_auto_free char *active = lxc_active_config(host, c->name);
-	struct json_object *networks = json_object_new_array(), *devices = json_object_new_array();
+	struct json_object *networks = json_object_new_array(), *devices = json_object_new_array(),
+			   *needs = json_object_new_array();
 	vmm_auto_free char *autostart = lxc_item(c, "lxc.start.auto");
-	add_networks(c, networks, devices);
+	add_networks(c, networks, devices, needs);
 	return json_make(
 		"kind:s id:s name:s uuid:s title:s state:s memory:i vcpus:d autostart:b persistent:b volumes:o "
-		"networks:o devices:o aside:b",
+		"networks:o devices:o needs:o aside:b",
 		"lxc", c->name, c->name, NULL, NULL, lxc_state_of(c), memory_of(c), 0,
-		autostart && strcmp(autostart, "0") != 0, 1, lxc_volumes(host, c), networks, devices,
+		autostart && strcmp(autostart, "0") != 0, 1, lxc_volumes(host, c), networks, devices, needs,
 		(int)!file_there(active));
 }
 
-/* Programs and files of the host that the config names, except those in the container's own directory, which are
- * carried with it. lxc.hook.start is not among the keys: LXC runs it inside the container. */
-static struct json_object *needs_of(struct guest_host *host, struct lxc_container *c)
+/* Adds the programs and files of the host that the config names, except those in the container's own directory, which
+ * are carried with it. lxc.hook.start is not among the keys: LXC runs it inside the container. */
+static void add_needs(struct guest_host *host, struct lxc_container *c, struct json_object *needs)
 {
-	static const char *const keys[] = {"lxc.hook.pre-start", "lxc.hook.pre-mount",	"lxc.hook.mount",
-					   "lxc.hook.autodev",	 "lxc.hook.start-host", "lxc.hook.stop",
-					   "lxc.hook.post-stop", "lxc.mount.fstab",	"lxc.seccomp.profile"};
+	static const char *const keys[][2] = {
+		{"lxc.hook.pre-start", "file"}, {"lxc.hook.pre-mount", "file"},	   {"lxc.hook.mount", "file"},
+		{"lxc.hook.autodev", "file"},	{"lxc.hook.start-host", "file"},   {"lxc.hook.stop", "file"},
+		{"lxc.hook.post-stop", "file"}, {"lxc.mount.fstab", "file"},	   {"lxc.seccomp.profile", "file"},
+		{"lxc.include", "file"},	{"lxc.console.logfile", "parent"},
+	};
 	vmm_auto_free char *directory = lxc_directory(host, c->name), *within = str_format("%s/", directory);
-	struct json_object *needs = json_object_new_array();
 	for (size_t i = 0; i < VMM_COUNT(keys); i++) {
-		vmm_auto_json struct json_object *lines = lines_of(c, keys[i]);
+		vmm_auto_json struct json_object *lines = lines_of(c, keys[i][0]);
 		json_each (line, lines, "") {
 			const char *value = json_text_or(line, "", "");
 			vmm_auto_free char *path = str_format("%.*s", (int)strcspn(value, " \t"), value);
 			if (*path == '/' && !str_starts(path, within))
-				json_object_array_add(needs, json_object_new_string(path));
+				add_need(needs, keys[i][1], path, keys[i][0]);
 		}
 	}
-	return needs;
 }
 
 int lxc_facts(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err)
@@ -201,9 +224,9 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 	json_put(found, "ephemeral:b", (int)str_same(ephemeral, "1"));
 	vmm_auto_free char *directory = lxc_directory(host, c->name);
 	json_put(found, "directory:s", directory);
-	json_put(found, "mounts:o idmap:o includes:o needs:o left:O apparmor:s cgroup1:b", mounts_of(c),
-		 lines_of(c, "lxc.idmap"), lines_of(c, "lxc.include"), needs_of(host, c), left, profile,
-		 (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));
+	add_needs(host, c, json_at(found, "needs"));
+	json_put(found, "mounts:o idmap:o left:O apparmor:s cgroup1:b", mounts_of(c), lines_of(c, "lxc.idmap"), left,
+		 profile, (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));
 	*facts = json_object_get(found);
 	return 0;
 }

@@ -9,12 +9,6 @@ static char *objection(struct json_object *guest)
 {
 	if (!lxc_name_good(json_text_or(guest, "id", "")))
 		return str_copy("its name has other characters than letters, digits and . _ - + @ :");
-	json_each (include, guest, "includes")
-		if (*json_text_or(include, "", "") == '/' && !file_there(json_text(include, "")))
-			return str_format("its config includes %s, which is not here", json_text(include, ""));
-	json_each (need, guest, "needs")
-		if (!file_there(json_text_or(need, "", "/")))
-			return str_format("its config names %s, which is not here", json_text(need, ""));
 	json_each (left, guest, "left")
 		return str_format(
 			"its directory has %s, which cannot be carried to the target (only small plain files can)",

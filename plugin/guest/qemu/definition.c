@@ -3,8 +3,7 @@
 
 #include "qemu.h"
 
-/* A number with one of libvirt's units, in bytes; without a unit it is KiB. */
-static int64_t in_bytes(const char *number, const char *unit)
+int64_t definition_bytes(const char *number, const char *unit)
 {
 	static const struct {
 		const char *name;
@@ -36,7 +35,7 @@ static int64_t memory_of(xmlNode *domain)
 {
 	xmlNode *memory = xml_below(domain, "memory");
 	vmm_auto_free char *number = xml_text(memory), *unit = xml_attribute(memory, "unit");
-	return in_bytes(number, unit);
+	return definition_bytes(number, unit);
 }
 
 static void number_of_vcpus(xmlNode *domain, struct json_object *facts)
@@ -49,8 +48,7 @@ static void number_of_vcpus(xmlNode *domain, struct json_object *facts)
 				     : 1));
 }
 
-/* The highest number in a CPU set like "0-3,^2,7", or -1; '^' excludes a number, so that one does not count. */
-static int highest_cpu(const char *set)
+int definition_highest(const char *set)
 {
 	int highest = -1;
 	while (set && *set) {
@@ -67,10 +65,10 @@ static int highest_cpu(const char *set)
 static int pinned_to(xmlNode *domain)
 {
 	vmm_auto_free char *whole = xml_attribute(xml_below(domain, "vcpu"), "cpuset");
-	int highest = highest_cpu(whole);
+	int highest = definition_highest(whole);
 	xml_each (pin, xml_below(domain, "cputune"), "vcpupin") {
 		vmm_auto_free char *set = xml_attribute(pin, "cpuset");
-		int cpu = highest_cpu(set);
+		int cpu = definition_highest(set);
 		highest = cpu > highest ? cpu : highest;
 	}
 	return highest;
@@ -82,32 +80,55 @@ static int64_t hugepages_of(xmlNode *domain)
 	if (!hugepages)
 		return 0;
 	vmm_auto_free char *size = xml_attribute(page, "size"), *unit = xml_attribute(page, "unit");
-	return size ? in_bytes(size, unit) : -1;
+	return size ? definition_bytes(size, unit) : -1;
 }
 
 static struct json_object *cpu_of(xmlNode *domain)
 {
 	xmlNode *cpu = xml_below(domain, "cpu");
 	vmm_auto_free char *mode = xml_attribute(cpu, "mode"), *model = xml_text(xml_below(cpu, "model"));
-	return json_make("mode:s model:s", mode ? mode : "custom", model);
+	vmm_auto_free char *check = xml_attribute(cpu, "check");
+	return json_make("mode:s model:s check:s", mode ? mode : "custom", model, check);
+}
+
+/* A name of an interface of the host that an administrator chose; NULL where libvirt chooses one at each start, or
+ * where the interface has to be there already. Belongs to the caller. */
+static char *fixed_name(xmlNode *interface)
+{
+	static const char *const given[] = {"vnet", "macvtap", "macvlan"};
+	xmlNode *target = xml_below(interface, "target");
+	char *name = xml_attribute(target, "dev");
+	bool chosen = name && *name && !xml_attribute_is(target, "managed", "no");
+	for (size_t i = 0; chosen && i < VMM_COUNT(given); i++)
+		chosen = !str_starts(name, given[i]);
+	if (chosen)
+		return name;
+	free(name);
+	return NULL;
+}
+
+/* What an interface is connected to. A running guest's source names both its network and what that network has chosen
+ * here: the network is what the definition asked for. */
+static struct json_object *network_of(xmlNode *interface)
+{
+	static const char *const names[] = {"bridge", "dev", "name"};
+	xmlNode *source = xml_below(interface, "source");
+	vmm_auto_free char *type = xml_attribute(interface, "type"), *name = xml_attribute(source, "network");
+	vmm_auto_free char *mac = xml_attribute(xml_below(interface, "mac"), "address"), *dev = fixed_name(interface);
+	vmm_auto_free char *mtu = xml_attribute(xml_below(interface, "mtu"), "size");
+	struct json_object *network =
+		json_make("type:s mac:s dev:s mtu:i", name ? "network" : type, mac, dev, mtu ? atoll(mtu) : (int64_t)0);
+	for (size_t i = 0; i < VMM_COUNT(names) && !name; i++)
+		name = xml_attribute(source, names[i]);
+	json_put(network, "name:s", name);
+	return network;
 }
 
 static struct json_object *networks_of(xmlNode *devices)
 {
 	struct json_object *networks = json_object_new_array();
-	xml_each (interface, devices, "interface") {
-		static const char *const names[] = {"bridge", "network", "dev", "name"};
-		vmm_auto_free char *type = xml_attribute(interface, "type"), *name = NULL;
-		vmm_auto_free char *mac = xml_attribute(xml_below(interface, "mac"), "address");
-		xmlNode *source = xml_below(interface, "source");
-		/* A running guest's source names both its network and that network's bridge. The interface's type tells
-		 * which of them the definition asked for. */
-		if (type)
-			name = xml_attribute(source, type);
-		for (size_t i = 0; i < VMM_COUNT(names) && !name; i++)
-			name = xml_attribute(source, names[i]);
-		json_object_array_add(networks, json_make("type:s name:s mac:s", type, name, mac));
-	}
+	xml_each (interface, devices, "interface")
+		json_object_array_add(networks, network_of(interface));
 	return networks;
 }
 
@@ -248,8 +269,10 @@ static struct json_object *facts_of(xmlNode *domain, const char *name, const cha
 	number_of_vcpus(domain, facts);
 	json_put(facts, "pinned:d hugepages:i arch:s machine:s virt:s emulator:s cpu:o", pinned_to(domain),
 		 hugepages_of(domain), arch, machine, virt, emulator, cpu_of(domain));
-	json_put(facts, "volumes:o networks:o devices:o", definition_volumes(domain),
-		 networks_of(xml_below(domain, "devices")), devices_of(domain));
+	struct json_object *devices = devices_of(domain);
+	json_put(facts, "volumes:o networks:o devices:o needs:o arguments:o", definition_volumes(domain),
+		 networks_of(xml_below(domain, "devices")), devices, definition_needs(domain, devices),
+		 definition_arguments(domain));
 	return facts;
 }
 

@@ -95,6 +95,48 @@ static void mark_volumes(struct json_object *facts)
 		json_put(volume, "in:s open:b", "both", 0);
 }
 
+/* ------------------------------------------------------------------ what the definitions name on the host */
+
+static bool has_equal(struct json_object *list, struct json_object *thing)
+{
+	json_each (other, list, "")
+		if (json_object_equal(other, thing))
+			return true;
+	return false;
+}
+
+/* As compare_volumes, for the things of an array that have no names of their own. */
+static void compare_things(struct json_object *live, struct json_object *persistent)
+{
+	vmm_auto_json struct json_object *before = json_copy(live);
+	json_each (thing, live, "")
+		json_put(thing, "in:s", has_equal(persistent, thing) ? "both" : "live");
+	json_each (thing, persistent, "") {
+		if (has_equal(before, thing))
+			continue;
+		struct json_object *later = json_copy(thing);
+		json_put(later, "in:s", "definition");
+		json_object_array_add(live, later);
+	}
+}
+
+static void compare_hosts(struct json_object *facts, struct json_object *persistent)
+{
+	static const char *const lists[] = {"networks", "devices", "needs", "arguments"};
+	for (size_t i = 0; i < VMM_COUNT(lists); i++)
+		compare_things(json_at(facts, lists[i]), json_at(persistent, lists[i]));
+}
+
+/* The guest fact "next": what the persistent definition says of itself. */
+static struct json_object *next_of(struct json_object *persistent)
+{
+	static const char *const keys[] = {"memory", "vcpus", "pinned", "hugepages", "arch", "machine", "cpu"};
+	struct json_object *next = json_object_new_object();
+	for (size_t i = 0; i < VMM_COUNT(keys); i++)
+		json_object_object_add(next, keys[i], json_object_get(json_at(persistent, keys[i])));
+	return next;
+}
+
 /* ------------------------------------------------------------------ one guest */
 
 static int64_t default_hugepage(void)
@@ -104,6 +146,16 @@ static int64_t default_hugepage(void)
 		return 0;
 	const char *line = strstr(meminfo, "Hugepagesize:");
 	return line ? strtoll(line + strlen("Hugepagesize:"), NULL, 10) << 10 : 0;
+}
+
+/* What definition_facts says, with the size of huge pages where the definition leaves it to the node. */
+static int definition_facts_here(const char *definition, struct json_object **facts, struct vmm_error **err)
+{
+	if (definition_facts(definition, facts, err) < 0)
+		return -1;
+	if (json_number(*facts, "hugepages") < 0)
+		json_put(*facts, "hugepages:i", default_hugepage());
+	return 0;
 }
 
 /* Adds what libvirt knows beside the definitions. */
@@ -121,8 +173,6 @@ static int add_state(virDomainPtr domain, struct json_object *facts, struct vmm_
 	json_put(facts, "state:s reason:s persistent:b autostart:b managed_save:b snapshots:d job:s", state.name,
 		 state.why, persistent, autostart, virDomainHasManagedSaveImage(domain, 0) == 1,
 		 snapshots > 0 ? snapshots : 0, job);
-	if (json_number(facts, "hugepages") < 0)
-		json_put(facts, "hugepages:i", default_hugepage());
 	return 0;
 }
 
@@ -134,14 +184,16 @@ static int facts_of(virDomainPtr domain, struct json_object **result, struct vmm
 	virConnectPtr connection = virDomainGetConnect(domain);
 	bool active = virDomainIsActive(domain) == 1;
 	if (qemu_definition(domain, &definition, err) < 0 || (active && live_definition(domain, &live, err) < 0) ||
-	    definition_facts(live ? live : definition, &facts, err) < 0)
+	    definition_facts_here(live ? live : definition, &facts, err) < 0)
 		return -1;
 	resolve_volumes(connection, facts);
 	if (live) {
-		if (definition_facts(definition, &later, err) < 0)
+		if (definition_facts_here(definition, &later, err) < 0)
 			return -1;
 		resolve_volumes(connection, later);
 		compare_volumes(facts, later);
+		compare_hosts(facts, later);
+		json_put(facts, "next:o", next_of(later));
 		json_put(facts, "id:s title:s", json_text(later, "id"), json_text(later, "title"));
 		/* libvirt replaces a host-model by a custom CPU when the guest starts; the persistent definition has
 		 * what was asked for. */

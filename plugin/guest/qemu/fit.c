@@ -18,12 +18,13 @@ static struct json_object *missing_features(const char *message)
 	return missing;
 }
 
-static int ask_cpu(virConnectPtr connection, struct json_object *guest, const char *cpu, const char *emulator,
-		   const char *virt, struct json_object *fit, struct vmm_error **err)
+/* `facts`: of the definition that the CPU is in. */
+static int ask_cpu(virConnectPtr connection, struct json_object *facts, const char *cpu, struct json_object *fit,
+		   struct vmm_error **err)
 {
 	/* Compared with what the hypervisor offers, not with the host's CPU: under TCG QEMU emulates any CPU. */
-	int answer = virConnectCompareHypervisorCPU(connection, emulator, json_text(guest, "arch"),
-						    json_text(guest, "machine"), virt, cpu,
+	int answer = virConnectCompareHypervisorCPU(connection, json_text(facts, "emulator"), json_text(facts, "arch"),
+						    json_text(facts, "machine"), json_text(facts, "virt"), cpu,
 						    VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
 	if (answer >= 0) {
 		json_put(fit, "cpu:s", answer == VIR_CPU_COMPARE_INCOMPATIBLE ? "incompatible" : "ok");
@@ -44,8 +45,8 @@ static int ask_cpu(virConnectPtr connection, struct json_object *guest, const ch
 /* A CPU that is the host's own (host-passthrough, maximum) cannot be compared: the definition does not say what it
  * is. A host-model is chosen by the target at the next start; where the guest runs, its live definition has a custom
  * CPU. */
-static int compare_cpu(virConnectPtr connection, struct json_object *guest, const char *definition,
-		       struct json_object *fit, struct vmm_error **err)
+static int compare_cpu(virConnectPtr connection, const char *definition, struct json_object *fit,
+		       struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *facts = NULL;
 	vmm_auto_free char *cpu = NULL;
@@ -59,7 +60,7 @@ static int compare_cpu(virConnectPtr connection, struct json_object *guest, cons
 	}
 	if (!str_same(mode, "custom"))
 		return 0;
-	return ask_cpu(connection, guest, cpu, json_text(facts, "emulator"), json_text(facts, "virt"), fit, err);
+	return ask_cpu(connection, facts, cpu, fit, err);
 }
 
 /* Has libvirt make the command line that it would start QEMU with: that checks the definition against this node's
@@ -72,19 +73,35 @@ static void try_definition(virConnectPtr connection, const char *definition, str
 	free(command);
 }
 
-int qemu_fit(struct guest_host *host, struct json_object *guest, struct json_object **fit, struct vmm_error **err)
+/* Can this node run the guest with that definition, of a machine of this type? */
+static int fit_of(virConnectPtr connection, struct json_object *guest, const char *machine, const char *definition,
+		  struct json_object **fit, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *result = json_object_new_object(), *machines = NULL;
-	const char *persistent, *live = json_text(guest, "live_definition");
-	virConnectPtr connection = qemu_connection(host, err);
-	if (!connection || json_need(guest, "definition", "guest facts", &persistent, err) < 0 ||
-	    qemu_machines(connection, json_text_or(guest, "arch", ""), &machines, err) < 0)
+	if (qemu_machines(connection, json_text_or(guest, "arch", ""), &machines, err) < 0)
 		return -1;
-	const char *definition = live ? live : persistent;
-	json_put(result, "machine:b", json_has(machines, "", json_text_or(guest, "machine", "")));
-	if (compare_cpu(connection, guest, definition, result, err) < 0)
+	json_put(result, "machine:b", json_has(machines, "", machine));
+	if (compare_cpu(connection, definition, result, err) < 0)
 		return -1;
 	try_definition(connection, definition, result);
+	*fit = json_object_get(result);
+	return 0;
+}
+
+int qemu_fit(struct guest_host *host, struct json_object *guest, struct json_object **fit, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *result = NULL, *next = NULL;
+	const char *persistent, *live = json_text(guest, "live_definition"),
+				*machine = json_text_or(guest, "machine", "");
+	virConnectPtr connection = qemu_connection(host, err);
+	if (!connection || json_need(guest, "definition", "guest facts", &persistent, err) < 0 ||
+	    fit_of(connection, guest, machine, live ? live : persistent, &result, err) < 0)
+		return -1;
+	if (live) {
+		if (fit_of(connection, guest, json_text_or(guest, "next.machine", machine), persistent, &next, err) < 0)
+			return -1;
+		json_put(result, "next:O", next);
+	}
 	*fit = json_object_get(result);
 	return 0;
 }

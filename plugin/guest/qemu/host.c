@@ -104,7 +104,7 @@ static struct json_object *uids_of(xmlNode *host)
 	return uids;
 }
 
-/* ------------------------------------------------------------------ pools, networks */
+/* ------------------------------------------------------------------ pools, networks, network filters */
 
 static int add_pool(struct json_object *pools, virStoragePoolPtr pool, struct vmm_error **err)
 {
@@ -146,12 +146,30 @@ static int networks_of(virConnectPtr connection, struct json_object **result, st
 	if (count < 0 && !qemu_last_is(VIR_ERR_NO_SUPPORT))
 		failed = qemu_failed(err, "list the networks");
 	for (int i = 0; i < count; i++) {
-		json_object_array_add(networks, json_make("name:s active:b", virNetworkGetName(all[i]),
-							  virNetworkIsActive(all[i]) == 1));
+		char *bridge = virNetworkGetBridgeName(all[i]); /* NULL: it has none */
+		json_object_array_add(networks, json_make("name:s active:b bridge:s", virNetworkGetName(all[i]),
+							  virNetworkIsActive(all[i]) == 1, bridge));
+		free(bridge);
 		virNetworkFree(all[i]);
 	}
 	free(all);
 	*result = networks;
+	return failed;
+}
+
+static int nwfilters_of(virConnectPtr connection, struct json_object **result, struct vmm_error **err)
+{
+	virNWFilterPtr *all = NULL;
+	struct json_object *filters = json_object_new_array();
+	int count = virConnectListAllNWFilters(connection, &all, 0), failed = 0;
+	if (count < 0 && !qemu_last_is(VIR_ERR_NO_SUPPORT))
+		failed = qemu_failed(err, "list the network filters");
+	for (int i = 0; i < count; i++) {
+		json_object_array_add(filters, json_object_new_string(virNWFilterGetName(all[i])));
+		virNWFilterFree(all[i]);
+	}
+	free(all);
+	*result = filters;
 	return failed;
 }
 
@@ -170,14 +188,17 @@ int qemu_host_facts(struct guest_host *host, struct json_object **facts, struct 
 {
 	virConnectPtr connection = qemu_connection(host, err);
 	vmm_auto_xml xmlDoc *document = NULL;
-	vmm_auto_json struct json_object *found = json_make("up:b", 1), *pools = NULL, *networks = NULL;
+	vmm_auto_json struct json_object *found = json_make("up:b", 1), *pools = NULL, *networks = NULL,
+					 *filters = NULL;
 	if (!connection || add_versions(connection, found, err) < 0 || capabilities(connection, &document, err) < 0 ||
-	    pools_of(connection, &pools, err) < 0 || networks_of(connection, &networks, err) < 0)
+	    pools_of(connection, &pools, err) < 0 || networks_of(connection, &networks, err) < 0 ||
+	    nwfilters_of(connection, &filters, err) < 0)
 		return -1;
 	xmlNode *top = xmlDocGetRootElement(document), *node = xml_below(top, "host");
 	vmm_auto_free char *arch = xml_text(xml_below(node, "cpu/arch")), *uuid = xml_text(xml_below(node, "uuid"));
 	json_put(found, "uuid:s arch:s machines:o cpu:o", uuid, arch, machines_of(top, arch), cpu_of(node));
-	json_put(found, "guard:s pools:O networks:O uids:o", qemu_guard_status(), pools, networks, uids_of(node));
+	json_put(found, "guard:s pools:O networks:O nwfilters:O uids:o", qemu_guard_status(), pools, networks, filters,
+		 uids_of(node));
 	*facts = json_object_get(found);
 	return 0;
 }

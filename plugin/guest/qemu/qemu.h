@@ -1,10 +1,10 @@
 /* qemu: virtual machines of libvirt's QEMU driver. All of libvirt and libxml2 is in this folder; the files of the
  * folder know one another by this header.
  *
- * First what works on text and figures alone and calls no libvirt: xml.c, volumes.c, definition.c, rewrite.c,
- * tuning.c. Then what asks libvirt: qemu.c (connection, errors, the table of the kind), find.c, state.c, facts.c,
- * host.c, guard.c, fit.c. Then what changes guests: define.c, power.c, events.c, migrate.c. This is the reading
- * order. */
+ * First what works on text and figures alone and calls no libvirt: xml.c, volumes.c, needs.c, definition.c,
+ * rewrite.c, tuning.c. Then what asks libvirt: qemu.c (connection, errors, the table of the kind), find.c, state.c,
+ * facts.c, host.c, guard.c, fit.c. Then what changes guests: define.c, power.c, events.c, migrate.c. This is the
+ * reading order. */
 #ifndef VMM_QEMU_H
 #define VMM_QEMU_H
 
@@ -57,15 +57,27 @@ const char *definition_path_attribute(const char *type);
 /* Where libvirt keeps the state of the domain's emulated TPM; NULL where it has none. Belongs to the caller. */
 char *definition_tpm_path(xmlNode *domain) VMM_MUST_USE;
 
+/* ------------------------------------------------------------------ needs.c */
+
+/* The guest facts "needs" and "arguments" (guest.h), without "in", which one definition alone does not tell.
+ * `tied_devices`: the guest fact "devices". Arrays, the caller's. */
+struct json_object *definition_needs(xmlNode *domain, struct json_object *tied_devices);
+struct json_object *definition_arguments(xmlNode *domain);
+
 /* ------------------------------------------------------------------ definition.c, rewrite.c */
+
+/* A number with one of libvirt's units, in bytes; without a unit it is KiB. */
+int64_t definition_bytes(const char *number, const char *unit);
+/* The highest number in a set like "0-3,^2,7", or -1; '^' excludes a number, so that one does not count. */
+int definition_highest(const char *set);
 
 /* The namespace of our element in a domain's <metadata>: <guest xmlns="..." id="100"/>. */
 #define DEFINITION_NAMESPACE "https://vmmigrate.org/xmlns/1"
 
 /* What a domain's XML alone says, as JSON: the guest facts (guest.h) "id" "name" "uuid" "title" "memory" "vcpus"
- * "pinned" "hugepages" (-1: of the node's default size) "arch" "machine" "cpu" "volumes" "networks" "devices", and
- * "virt" (kvm|qemu), "emulator". A disk that is a volume of a libvirt pool has "type":"volume", "pool", "volume" and
- * no path. Empty drives are left out. Error "bad-definition" where it is not a domain's XML. */
+ * "pinned" "hugepages" (-1: of the node's default size) "arch" "machine" "cpu" "volumes" "networks" "devices" "needs"
+ * "arguments", and "virt" (kvm|qemu), "emulator". A disk that is a volume of a libvirt pool has "type":"volume",
+ * "pool", "volume" and no path. Empty drives are left out. Error "bad-definition" where it is not a domain's XML. */
 int definition_facts(const char *definition, struct json_object **facts, struct vmm_error **err);
 /* The <cpu> element as text, or NULL where there is none. Belongs to the caller. */
 int definition_cpu(const char *definition, char **cpu, struct vmm_error **err);
