@@ -69,7 +69,9 @@ void look_local_disk_online(const struct look *look)
 		return; /* another check says that a guest of this kind never moves while it runs */
 	vmm_auto_text struct text names = {0}, disks = {0};
 	json_each (volume, look->guest, "volumes") {
-		if (volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY)
+		/* One that is proven to be shared, and not declared so, is another check's finding. */
+		if (volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY ||
+		    str_same(volume_proof(look->facts, volume, volume_i), "shared"))
 			continue;
 		vmm_auto_free char *about = size_and_storage(volume);
 		text_add(&names, "%s%s", names.length ? ", " : "", volume_name(volume));
@@ -79,11 +81,7 @@ void look_local_disk_online(const struct look *look)
 		return;
 	struct json_object *finding = found(look, names.data, "%s cannot move while it runs: local to %s: %s",
 					    look->label, look->name[SOURCE], disks.data);
-	finding_hint(finding,
-		     "`vmmigrate %s %s --restart` works: it copies the disks while the guest runs, shuts it down, "
-		     "sends what has changed and starts it there; it is off for about %.1f s",
-		     json_text_or(look->guest, "id", "?"), look->name[TARGET],
-		     (double)plan_restart_ms(look->facts) / 1000);
+	hint_restart(look, finding, "copies the disks while the guest runs");
 }
 
 void look_local_cdrom(const struct look *look)
@@ -182,11 +180,12 @@ void look_unsafe_cache(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes")
 		if (!cache_is_safe(look, volume))
-			finding_hint(found(look, volume_name(volume),
-					   "%s has the cache mode %s: the target could read old data",
-					   volume_name(volume), json_text_or(volume, "cache", "default")),
-				     "set cache='none' on it (virsh edit, then restart the guest), or move the guest "
-				     "with --non-live or --restart");
+			hint_ways(look,
+				  found(look, volume_name(volume),
+					"%s has the cache mode %s: the target could read old data", volume_name(volume),
+					json_text_or(volume, "cache", "default")),
+				  MODE_PAUSED | MODE_RESTART,
+				  "set cache='none' on it (virsh edit, then restart the guest)");
 }
 
 void look_pending_changes(const struct look *look)
@@ -218,8 +217,9 @@ void look_tpm_state(const struct look *look)
 		struct json_object *finding =
 			found(look, volume_name(volume), "the TPM's state in %s is not copied to %s",
 			      json_text_or(volume, "path", "?"), look->name[TARGET]);
-		finding_hint(finding, "move the guest while it runs (--online): its memory carries the TPM's state; or "
-				      "put that directory on "
-				      "storage that both nodes share");
+		hint_ways(look, finding, facts_active(look->facts) ? MODE_LIVE : 0,
+			  "put that directory on storage that both nodes share; a guest that runs can take it along in "
+			  "its "
+			  "memory");
 	}
 }

@@ -1,7 +1,6 @@
-/* checks-guest.c: is the guest in a state in which it can be moved, is its name free on the target, and are its devices
- * and networks there? */
+/* checks-guest.c: is the guest in a state in which it can be moved, is its name free on the target, and can its devices
+ * go there? */
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "plan/checks.h"
@@ -65,9 +64,8 @@ static void paused(const struct look *look)
 {
 	const struct guest_ops *ops = facts_ops(look->facts);
 	if (look->mode == MODE_RESTART)
-		finding_hint(found(look, look->label, "%s is paused, so that it cannot be shut down", look->label),
-			     "resume it (%s)%s", ops->resume,
-			     ops->migrate ? ", or move it with --non-live, which leaves it paused" : "");
+		hint_ways(look, found(look, look->label, "%s is paused, so that it cannot be shut down", look->label),
+			  ops->migrate ? MODE_PAUSED : 0, "resume it (%s)", ops->resume);
 }
 
 void look_guest_state(const struct look *look)
@@ -147,39 +145,14 @@ void look_name_taken(const struct look *look)
 	}
 }
 
-static bool has_mac(struct json_object *other, const char *mac)
-{
-	json_each (theirs, other, "macs")
-		if (!strcasecmp(json_text_or(theirs, "", ""), mac))
-			return true;
-	return false;
-}
-
-void look_mac_taken(const struct look *look)
-{
-	json_each (network, look->guest, "networks") {
-		const char *mac = json_text(network, "mac");
-		json_each (other, look->node[TARGET], "guests") {
-			if (!mac || guest_same(look->facts, other) || !has_mac(other, mac))
-				continue;
-			const char *name = json_text_or(other, "name", json_text_or(other, "id", "?"));
-			finding_hint(found(look, mac, "the MAC address %s of %s is that of %s on %s too", mac,
-					   look->label, name, look->name[TARGET]),
-				     "give one of them another address before both are up on one network");
-		}
-	}
-}
-
 /* ------------------------------------------------------------------ what cannot leave the host */
 
 void look_ct_online(const struct look *look)
 {
-	finding_hint(found(look, look->label, "%s cannot move while it runs: containers have no live migration",
+	hint_restart(look,
+		     found(look, look->label, "%s cannot move while it runs: containers have no live migration",
 			   look->label),
-		     "`vmmigrate lxc/%s %s --restart` works: it copies the container while it runs, shuts it down, "
-		     "sends what has changed and starts it there; it is off for about %.1f s",
-		     json_text_or(look->guest, "id", "?"), look->name[TARGET],
-		     (double)plan_restart_ms(look->facts) / 1000);
+		     "copies the container while it runs");
 }
 
 static bool class_is(const char *class, const char *list)
@@ -200,24 +173,32 @@ static const char *class_of(struct json_object *device)
 	return json_text_or(device, "class", "?");
 }
 
+/* True if the guest's memory moves and has to do with the device: it is plugged in, not only in the definition. */
+static bool holds_memory(const struct look *look, struct json_object *device)
+{
+	return (look->mode == MODE_LIVE || look->mode == MODE_PAUSED) &&
+	       !str_same(json_text(device, "in"), "definition");
+}
+
 /* A device of a class that is not known counts as PCI. */
 void look_passthrough_pci(const struct look *look)
 {
-	bool memory = look->mode == MODE_LIVE || look->mode == MODE_PAUSED;
 	json_each (device, look->guest, "devices") {
 		const char *name = json_text_or(device, "name", "?"), *class = class_of(device);
-		if (class_is(class, USB_CLASSES) || class_is(class, FILESYSTEM_CLASSES))
+		bool memory = holds_memory(look, device);
+		if (class_is(class, USB_CLASSES) || class_is(class, FILESYSTEM_CLASSES) || !look_concerns(look, device))
 			continue;
 		struct json_object *finding = found_as(
 			look, memory ? CHECK_ERROR : CHECK_WARNING, name, "%s has the %s device %s of %s%s",
 			look->label, class, name, look->name[SOURCE], memory ? ": its memory cannot be moved" : "");
 		if (memory)
-			finding_hint(finding,
-				     "detach it (virsh detach-device --live), or move the guest with --restart");
+			hint_ways(look, finding, MODE_RESTART, "detach it (virsh detach-device --live)");
 		else
-			finding_hint(finding,
-				     "see that %s has such a device under that name, or the guest does not start there",
-				     look->name[TARGET]);
+			finding_hint(
+				finding,
+				"see that the one of that name on %s is one that the guest can use: its content does "
+				"not come along",
+				look->name[TARGET]);
 	}
 }
 
@@ -225,27 +206,27 @@ void look_passthrough_usb(const struct look *look)
 {
 	json_each (device, look->guest, "devices") {
 		const char *name = json_text_or(device, "name", "?"), *class = class_of(device);
-		if (class_is(class, USB_CLASSES))
-			finding_hint(found(look, name, "%s has the %s device %s of %s, which does not come along",
-					   look->label, class, name, look->name[SOURCE]),
-				     "detach it (virsh detach-device --live), or move the guest with --restart");
+		if (class_is(class, USB_CLASSES) && holds_memory(look, device))
+			hint_ways(look,
+				  found(look, name, "%s has the %s device %s of %s, which does not come along",
+					look->label, class, name, look->name[SOURCE]),
+				  MODE_RESTART, "detach it (virsh detach-device --live)");
 	}
 }
 
 void look_filesystem_passthrough(const struct look *look)
 {
-	bool memory = look->mode == MODE_LIVE || look->mode == MODE_PAUSED;
 	json_each (device, look->guest, "devices") {
 		const char *name = json_text_or(device, "name", "?");
-		if (!class_is(class_of(device), FILESYSTEM_CLASSES))
+		bool memory = holds_memory(look, device);
+		if (!class_is(class_of(device), FILESYSTEM_CLASSES) || !look_concerns(look, device))
 			continue;
 		struct json_object *finding =
 			found_as(look, memory ? CHECK_ERROR : CHECK_WARNING, name,
 				 "%s has the directory %s of %s mounted%s", look->label, name, look->name[SOURCE],
 				 memory ? ": its memory cannot be moved" : "; it is not copied");
 		if (memory)
-			finding_hint(finding,
-				     "unmount it in the guest and detach it, or move the guest with --restart");
+			hint_ways(look, finding, MODE_RESTART, "unmount it in the guest and detach it");
 		else
 			finding_hint(finding, "see that %s is on %s too, with the content that the guest expects", name,
 				     look->name[TARGET]);
@@ -265,81 +246,4 @@ void look_snapshots(const struct look *look)
 			       : "delete them (virsh snapshot-list, virsh snapshot-delete), or only libvirt's record "
 				 "of them (virsh snapshot-delete --metadata): those inside a qcow2 image are copied "
 				 "with it");
-}
-
-/* ------------------------------------------------------------------ networks */
-
-static struct json_object *network_named(struct json_object *host, const char *name)
-{
-	json_each (network, host, "networks")
-		if (str_same(json_text(network, "name"), name))
-			return network;
-	return NULL;
-}
-
-static bool seen_before(struct json_object *guest, size_t index, const char *type, const char *name)
-{
-	json_each (network, guest, "networks")
-		if (network_i < index && str_same(json_text(network, "type"), type) &&
-		    str_same(json_text(network, "name"), name))
-			return true;
-	return false;
-}
-
-static void check_bridge(const struct look *look, const char *name)
-{
-	if (!json_has(look->node[TARGET], "bridges", name))
-		finding_hint(found(look, name, "%s uses the bridge %s, which %s does not have", look->label, name,
-				   look->name[TARGET]),
-			     "make the bridge %s on %s, in the same network as here, or name another: --map-network "
-			     "%s=OTHER",
-			     name, look->name[TARGET], name);
-}
-
-static void check_network(const struct look *look, const char *name)
-{
-	struct json_object *network = network_named(look->host[TARGET], name);
-	if (!json_true(look->host[TARGET], "up"))
-		return;
-	if (!network)
-		finding_hint(found(look, name, "%s uses the libvirt network %s, which %s does not have", look->label,
-				   name, look->name[TARGET]),
-			     "copy it: virsh net-dumpxml %s here, virsh net-define there, then net-start and "
-			     "net-autostart",
-			     name);
-	else if (!json_true(network, "active"))
-		finding_hint(found(look, name, "the libvirt network %s of %s is not active on %s", name, look->label,
-				   look->name[TARGET]),
-			     "on %s: virsh net-start %s; virsh net-autostart %s", look->name[TARGET], name, name);
-}
-
-void look_bridge_missing(const struct look *look)
-{
-	json_each (network, look->guest, "networks") {
-		const char *type = json_text_or(network, "type", "?"), *name = json_text(network, "name");
-		if (!name || seen_before(look->guest, network_i, type, name))
-			continue;
-		if (str_same(type, "bridge"))
-			check_bridge(look, facts_mapped(look->facts, "map_network", name));
-		else if (str_same(type, "network"))
-			check_network(look, name);
-	}
-}
-
-void look_conntrack_lost(const struct look *look)
-{
-	json_each (network, look->guest, "networks") {
-		const char *type = json_text_or(network, "type", "?"), *name = json_text(network, "name");
-		bool bridged = str_same(type, "bridge") || str_same(type, "network");
-		if (!bridged || !name || !json_true(look->node[SOURCE], "node.bridge_conntrack"))
-			continue;
-		finding_hint(
-			found(look, name,
-			      "%s tracks connections over bridges, and what it knows of those of %s is not moved",
-			      look->name[SOURCE], look->label),
-			"filters that ask for the state of a connection may cut those that are open; let them "
-			"accept connections that they have not seen begin on %s, or expect clients to connect again",
-			look->name[TARGET]);
-		return;
-	}
 }

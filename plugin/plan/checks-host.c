@@ -39,7 +39,7 @@ static void backward(const struct look *look, const char *key, const char *progr
 	struct json_object *finding =
 		found(look, look->name[TARGET], "%s on %s is older (%s) than on %s (%s)", program, look->name[TARGET],
 		      versions.text[TARGET], look->name[SOURCE], versions.text[SOURCE]);
-	finding_hint(finding, "upgrade %s first, or move the guest with --restart", look->name[TARGET]);
+	hint_ways(look, finding, MODE_RESTART, "upgrade %s first", look->name[TARGET]);
 }
 
 void look_backward_qemu(const struct look *look)
@@ -84,37 +84,53 @@ void look_machine_type(const struct look *look)
 		     look->name[SOURCE], look->name[TARGET], look->name[TARGET]);
 }
 
-/* If the target could not answer at all, nothing is known of the machine type and the CPU: that is refused as well. A
- * machine type that it does not have is the finding of the check machine-type. */
+/* What the target's hypervisor has against a definition. A machine type that it does not have is the finding of the
+ * check machine-type. */
+static const char *objection(struct json_object *fit)
+{
+	struct json_object *machine = json_at(fit, "machine");
+	return machine && !json_object_get_boolean(machine) ? NULL : json_text(fit, "definition");
+}
+
+static void refused(const struct look *look, const char *when, const char *why)
+{
+	finding_hint(found(look, look->name[TARGET], "%s does not accept the definition of %s%s: %s",
+			   look->name[TARGET], look->label, when, why),
+		     "change the definition (%s), or give %s what it lacks", facts_ops(look->facts)->edit,
+		     look->name[TARGET]);
+}
+
+/* If the target could not answer at all, nothing is known of the machine type and the CPU: that is refused as well. */
 void look_definition_refused(const struct look *look)
 {
-	struct json_object *machine = json_at(look->fit, "machine");
-	const char *why = json_text(look->fit, "definition"), *failed = json_text(look->fit, "error.message");
-	if (machine && !json_object_get_boolean(machine))
-		return;
+	const char *why = objection(look->fit), *failed = json_text(look->fit, "error.message");
+	const char *later = look->mode == MODE_RESTART ? NULL : objection(json_at(look->fit, "next"));
 	if (why)
-		finding_hint(found(look, look->name[TARGET], "%s does not accept the definition of %s: %s",
-				   look->name[TARGET], look->label, why),
-			     "change the definition (%s), or give %s what it lacks", facts_ops(look->facts)->edit,
-			     look->name[TARGET]);
-	else if (failed && json_true(look->host[TARGET], "up"))
+		refused(look, "", why);
+	if (later && !str_same(later, why))
+		refused(look, " for its next start", later);
+	if (!why && !later && failed && json_true(look->host[TARGET], "up"))
 		finding_hint(found(look, look->name[TARGET], "%s could not say whether it can run %s: %s",
 				   look->name[TARGET], look->label, failed),
 			     "look into the log of its hypervisor: journalctl -u libvirtd");
 }
 
+/* A guest that is started with a CPU that the host cannot provide fails, unless its definition says that nobody is to
+ * look (check='none'). */
 void look_cpu_incompatible(const struct look *look)
 {
+	bool memory = look->mode == MODE_LIVE || look->mode == MODE_PAUSED;
 	vmm_auto_text struct text missing = {0};
-	if (!str_same(json_text(look->fit, "cpu"), "incompatible"))
+	if (!str_same(json_text(look->fit, "cpu"), "incompatible") ||
+	    (!memory && str_same(json_text(look->guest, "cpu.check"), "none")))
 		return;
 	json_each (feature, look->fit, "cpu_missing")
 		text_add(&missing, "%s%s", missing.length ? ", " : "", json_text_or(feature, "", "?"));
-	struct json_object *finding =
-		found(look, look->name[TARGET], "%s cannot provide the CPU of %s%s%s", look->name[TARGET], look->label,
-		      missing.length ? ": it lacks " : "", missing.length ? missing.data : "");
-	finding_hint(finding, "move it with --restart after giving it a CPU model that every node has (`virsh "
-			      "hypervisor-cpu-baseline`)");
+	struct json_object *finding = found_as(look, memory ? CHECK_ERROR : CHECK_OVERRIDE, look->name[TARGET],
+					       "%s cannot provide the CPU of %s%s%s", look->name[TARGET], look->label,
+					       missing.length ? ": it lacks " : "", missing.length ? missing.data : "");
+	finding_hint(finding, "give it a CPU model that every node has (`virsh hypervisor-cpu-baseline`, virsh edit)%s",
+		     memory ? ", then shut it down and start it" : "");
 }
 
 /* Compares all that libvirt says of the hosts' CPUs, except for the version of their microcode. */
@@ -139,8 +155,7 @@ void look_cpu_host_model(const struct look *look)
 					       "%s has the CPU of its host (%s); the CPUs of %s and %s %s", look->label,
 					       mode, look->name[SOURCE], look->name[TARGET],
 					       equal ? "look equal now" : "differ, or are not known to be equal");
-	finding_hint(finding,
-		     "give the guest a named CPU model that every node has (virsh edit), or move it with --restart");
+	hint_ways(look, finding, MODE_RESTART, "give the guest a named CPU model that every node has (virsh edit)");
 }
 
 void look_microcode_differs(const struct look *look)
@@ -159,21 +174,33 @@ void look_microcode_differs(const struct look *look)
 
 /* ------------------------------------------------------------------ room for it */
 
+/* Free bytes in huge pages of that size; a size that the node does not have counts as none. */
+static int64_t hugepages_free(struct json_object *node, int64_t size)
+{
+	json_each (pool, node, "node.hugepages")
+		if (json_number(pool, "size") == size)
+			return json_number(pool, "free");
+	return 0;
+}
+
 void look_memory_short(const struct look *look)
 {
-	bool huge = json_number(look->guest, "hugepages") > 0;
-	int64_t need = json_number(look->guest, "memory");
-	struct json_object *known = json_at(look->node[TARGET], huge ? "node.hugepages_free" : "node.memory_free");
-	int64_t have = json_object_get_int64(known);
-	if (!known || need <= have)
+	int64_t need = json_number(look->guest, "memory"), page = json_number(look->guest, "hugepages");
+	bool huge = page > 0;
+	int64_t have =
+		huge ? hugepages_free(look->node[TARGET], page) : json_number(look->node[TARGET], "node.memory_free");
+	if (need <= have || !json_at(look->node[TARGET], huge ? "node.hugepages" : "node.memory_free"))
 		return;
-	vmm_auto_free char *need_text = str_size(need), *have_text = str_size(have);
-	struct json_object *finding =
-		found(look, look->name[TARGET], "%s needs %s of %s on %s, which has %s free", look->label, need_text,
-		      huge ? "huge pages" : "memory", look->name[TARGET], have_text);
+	vmm_auto_free char *need_text = str_size(need), *have_text = str_size(have), *page_text = str_size(page);
+	vmm_auto_free char *what = huge ? str_format("huge pages of %s", page_text) : str_copy("memory");
+	struct json_object *finding = found(look, look->name[TARGET], "%s needs %s of %s on %s, which has %s free",
+					    look->label, need_text, what, look->name[TARGET], have_text);
 	if (huge)
-		finding_hint(finding, "reserve more huge pages on %s (vm.nr_hugepages), or choose another node",
-			     look->name[TARGET]);
+		finding_hint(
+			finding,
+			"reserve more huge pages of that size on %s (nr_hugepages in /sys/kernel/mm/hugepages), or "
+			"choose another node",
+			look->name[TARGET]);
 	else
 		finding_hint(finding, "move other guests away from %s, or choose another node", look->name[TARGET]);
 }
@@ -185,9 +212,11 @@ void look_vcpu_short(const struct look *look)
 	int64_t pinned = pin ? json_object_get_int64(pin) : -1;
 	if (cpus <= 0)
 		return;
+	/* It would not start there. */
 	if (pinned >= cpus)
-		finding_hint(found(look, look->name[TARGET], "%s is pinned to CPU %lld; %s has CPUs 0 to %lld",
-				   look->label, (long long)pinned, look->name[TARGET], (long long)cpus - 1),
+		finding_hint(found_as(look, CHECK_OVERRIDE, look->name[TARGET],
+				      "%s is pinned to CPU %lld; %s has CPUs 0 to %lld", look->label, (long long)pinned,
+				      look->name[TARGET], (long long)cpus - 1),
 			     "take the pinning out (virsh vcpupin %s), or choose a node with more CPUs",
 			     json_text_or(look->guest, "name", "GUEST"));
 	else if (vcpus > cpus)

@@ -270,6 +270,16 @@ void look_storage_path(const struct look *look)
 
 /* ------------------------------------------------------------------ is it shared, or local, as it is said to be */
 
+/* The lines of vmmigrate.conf that declare a storage: "[storage images] path = /srv/images, shared = yes". The path of
+ * a storage that was made for a mount point is known to nobody else. Belongs to the caller. */
+static char *declaration(const struct look *look, const char *name, const char *shared)
+{
+	struct json_object *storage = storage_named(look->node[SOURCE], name);
+	const char *path = str_same(json_text(storage, "source"), "mount") ? json_text(storage, "path") : NULL;
+	return str_format("[storage %s] of vmmigrate.conf: %s%s%sshared = %s", name, path ? "path = " : "",
+			  path ? path : "", path ? ", " : "", shared);
+}
+
 void look_storage_shared_unawares(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
@@ -284,9 +294,8 @@ void look_storage_shared_unawares(const struct look *look)
 					"%s: %s counts as local, but is the same on both nodes: a copy would overwrite "
 					"its own source",
 					volume_name(volume), path);
-			finding_hint(finding,
-				     "declare it: shared = yes in [storage %s] of vmmigrate.conf on both nodes",
-				     storage);
+			vmm_auto_free char *lines = declaration(look, storage, "yes");
+			finding_hint(finding, "declare it on both nodes, in %s", lines);
 		} else {
 			finding = found(look, volume_name(volume),
 					"%s: it is not proven that %s is not the same on both nodes; if it is, a copy "
@@ -359,10 +368,9 @@ void look_storage_not_shared(const struct look *look)
 						    volume_name(volume), storage,
 						    local ? "what is written to it here does not appear on the target"
 							  : "that could not be proven");
-		finding_hint(finding,
-			     "mount %s on %s, or say shared = no in [storage %s] of vmmigrate.conf: its volumes are "
-			     "copied then",
-			     root, look->name[TARGET], storage);
+		vmm_auto_free char *lines = declaration(look, storage, "no");
+		finding_hint(finding, "mount %s on %s, or have its volumes copied: declare it on both nodes, in %s",
+			     root, look->name[TARGET], lines);
 	}
 }
 

@@ -44,7 +44,7 @@ const struct check checks[] = {
 	      "The guest's machine type is one that the target's QEMU offers."),
 	CHECK("definition-refused", "target", ALL, NULL, E, NULL, false, definition_refused,
 	      "The target's hypervisor accepts the guest's definition."),
-	CHECK("cpu-incompatible", "target", MEMORY, "qemu", E, NULL, false, cpu_incompatible,
+	CHECK("cpu-incompatible", "target", ALL, "qemu", E, NULL, false, cpu_incompatible,
 	      "The target can provide the guest's CPU."),
 	CHECK("cpu-host-model", "target", MEMORY, "qemu", O, NULL, false, cpu_host_model,
 	      "A guest that sees its host's CPU moves to a host with the same one."),
@@ -155,6 +155,17 @@ const struct check checks[] = {
 	      "Shared storage is mounted at the same path on both nodes."),
 	CHECK("volume-in-use", "storage", ALL, NULL, E, NULL, false, volume_in_use,
 	      "No shared volume is open on the target, and no volume of a guest that is off on the source."),
+	CHECK("needs-missing", "storage", ALL, NULL, O, NULL, false, needs_missing,
+	      "What the definition names on its host is on the target: files, directories, devices, sockets, addresses, "
+	      "interfaces, network filters."),
+	CHECK("port-taken", "storage", ALL, NULL, O, NULL, false, port_taken,
+	      "The fixed ports on which the guest's displays and serial lines listen are free on the target."),
+	CHECK("qemu-arguments", "storage", ALL, "qemu", W, NULL, false, qemu_arguments,
+	      "The definition passes no arguments to QEMU that cannot be judged."),
+	CHECK("interface-taken", "storage", ALL, NULL, E, NULL, false, interface_taken,
+	      "The names that the guest gives its interfaces on the host are free on the target."),
+	CHECK("mtu-smaller", "storage", ALL, NULL, W, NULL, false, mtu_smaller,
+	      "The target's bridges carry packets as large as the source's, and as the guest's interfaces send."),
 	CHECK("bridge-missing", "storage", ALL, NULL, O, NULL, false, bridge_missing,
 	      "Every bridge and libvirt network of the guest is on the target."),
 	CHECK("conntrack-lost", "storage", MODE_LIVE, NULL, W, NULL, false, conntrack_lost,
@@ -278,19 +289,44 @@ static bool check_applies(const struct check *check, const struct look *look)
 	return look->mode == MODE_NONE ? check->modes == ALL : (check->modes & look->mode) != 0;
 }
 
-struct json_object *checks_run(const struct facts *facts, enum mode mode)
+/* What is judged: of a running guest that will be shut down, the definition with which it will be started ("next",
+ * guest.h, and the target's answer about that), in place of the running one. The caller's. */
+static struct json_object *with_next(struct json_object *facts, enum mode mode)
+{
+	struct json_object *next = json_at(facts, "next"), *merged = json_object_new_object();
+	if (!next || mode != MODE_RESTART) {
+		json_object_put(merged);
+		return json_object_get(facts);
+	}
+	json_object_object_foreach(facts, key, value)
+	{
+		json_object_object_add(merged, key, json_object_get(value));
+	}
+	json_object_object_foreach(next, later, instead)
+	{
+		json_object_object_add(merged, later, json_object_get(instead));
+	}
+	return merged;
+}
+
+static struct json_object *run_checks(const struct facts *facts, enum mode mode, bool considered)
 {
 	struct json_object *findings = json_object_new_array();
 	vmm_auto_free char *label = facts_label(facts);
-	struct look look = {
-		.facts = facts, .mode = mode, .findings = findings, .guest = facts_guest(facts), .label = label};
+	vmm_auto_json struct json_object *guest = with_next(facts_guest(facts), mode), *fit = NULL;
+	struct look look = {.facts = facts,
+			    .mode = mode,
+			    .findings = findings,
+			    .guest = guest,
+			    .label = label,
+			    .considered = considered};
 	for (enum side side = SOURCE; side < SIDES; side++) {
 		bool there = side == SOURCE || facts_have_target(facts);
 		look.name[side] = facts_name(facts, side);
 		look.node[side] = there ? facts->node[side] : NULL;
 		look.host[side] = there ? facts_host(facts, side) : NULL;
 	}
-	look.fit = json_at(look.node[TARGET], "fit");
+	look.fit = fit = with_next(json_at(look.node[TARGET], "fit"), mode);
 	for (size_t i = 0; i < check_count; i++) {
 		look.check = &checks[i];
 		if (!check_applies(look.check, &look))
@@ -301,6 +337,16 @@ struct json_object *checks_run(const struct facts *facts, enum mode mode)
 			apply_override(facts, look.check, json_object_array_get_idx(findings, n));
 	}
 	return findings;
+}
+
+struct json_object *checks_run(const struct facts *facts, enum mode mode)
+{
+	return run_checks(facts, mode, false);
+}
+
+struct json_object *checks_consider(const struct facts *facts, enum mode mode)
+{
+	return run_checks(facts, mode, true);
 }
 
 bool finding_refuses(struct json_object *finding)

@@ -1,4 +1,5 @@
-/* checks.h: what the checks and the plan share; private to checks*.c, volume-action.c, facts-read.c and plan.c.
+/* checks.h: what the checks and the plan share; private to checks*.c, ways.c, volume-action.c,
+ * facts-read.c and plan.c.
  *
  * All of it is pure: it reads facts and never asks a node. A fact that is absent is not known. If that could lead to a
  * loss of data, a check refuses; else it finds nothing.
@@ -98,12 +99,35 @@ struct look {
 	struct json_object *fit;	 /* the target's, or NULL */
 	const char *name[SIDES];
 	const char *label; /* "VM 100" */
+	bool considered;   /* the mode is not the one that was asked for (ways.c) */
 };
 
 /* finding_add with the check's own severity, or another. */
 struct json_object *found(const struct look *look, const char *object, const char *format, ...) VMM_PRINTF(3, 4);
 struct json_object *found_as(const struct look *look, enum severity severity, const char *object, const char *format,
 			     ...) VMM_PRINTF(4, 5);
+
+/* Of a running guest a thing is in one of its definitions, or in both ("in", guest.h). Does it matter in this mode? A
+ * restart starts the persistent definition. A guest whose memory moves needs what it has now, and what it will be
+ * started with the next time: look_when then says that it is not needed before, else "". */
+bool look_concerns(const struct look *look, struct json_object *thing);
+const char *look_when(const struct look *look, struct json_object *thing);
+
+/* ------------------------------------------------------------------ other ways (ways.c) */
+
+/* The option that asks for that mode, without its dashes. */
+const char *mode_option(enum mode mode);
+/* NULL if the checks of that mode refuse nothing; else the first of their findings that does, the caller's. */
+struct json_object *way_refusal(const struct facts *facts, enum mode mode);
+/* Gives the finding the remedy, and names those of the other ways (MODE_*) that are open; where none is, why not. */
+void hint_ways(const struct look *look, struct json_object *finding, unsigned ways, const char *format, ...)
+	VMM_PRINTF(4, 5);
+/* Likewise for a guest that cannot move while it runs: that a restart works, what it does (`how`), and how long the
+ * guest will be off; or that no way is open. */
+void hint_restart(const struct look *look, struct json_object *finding, const char *how);
+
+/* checks_run for the findings of a mode that is only considered: their hints name no further ways. */
+struct json_object *checks_consider(const struct facts *facts, enum mode mode);
 
 /* Every look function, by the file that it is in. */
 typedef void look_fn(const struct look *look);
@@ -117,9 +141,12 @@ look_fn look_arch_mismatch, look_backward_qemu, look_backward_libvirt, look_vers
 	look_definition_refused, look_cpu_incompatible, look_cpu_host_model, look_microcode_differs, look_memory_short,
 	look_vcpu_short;
 /* checks-guest.c */
-look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_transient, look_name_taken, look_mac_taken,
-	look_ct_online, look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots,
-	look_bridge_missing, look_conntrack_lost;
+look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_transient, look_name_taken, look_ct_online,
+	look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots;
+/* checks-network.c */
+look_fn look_mac_taken, look_bridge_missing, look_mtu_smaller, look_interface_taken, look_conntrack_lost;
+/* checks-needs.c */
+look_fn look_needs_missing, look_port_taken, look_qemu_arguments;
 /* checks-disk.c */
 look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_shared_by_other,
 	look_volume_alias, look_unsafe_cache, look_pending_changes, look_tpm_state;

@@ -86,6 +86,17 @@ bool facts_active(const struct facts *facts)
 	return !str_same(json_text_or(facts_guest(facts), "state", "shutoff"), "shutoff");
 }
 
+bool look_concerns(const struct look *look, struct json_object *thing)
+{
+	return look->mode != MODE_RESTART || !str_same(json_text(thing, "in"), "live");
+}
+
+const char *look_when(const struct look *look, struct json_object *thing)
+{
+	bool memory = look->mode == MODE_LIVE || look->mode == MODE_PAUSED;
+	return memory && str_same(json_text(thing, "in"), "definition") ? " from its next start on" : "";
+}
+
 /* ------------------------------------------------------------------ guests that are in the way */
 
 static bool same_text(struct json_object *a, struct json_object *b, const char *key)

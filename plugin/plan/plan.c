@@ -133,16 +133,33 @@ int64_t plan_restart_ms(const struct facts *facts)
 	return expected_downtime(facts_guest(facts), MODE_RESTART, last_ms);
 }
 
+/* Names the ways that the checks leave open. */
 static int need_mode(const struct facts *facts, struct vmm_error **err)
 {
+	static const struct {
+		enum mode mode;
+		const char *what;
+	} ways[] = {
+		{MODE_LIVE, "--online (live, it goes on running)"},
+		{MODE_PAUSED, "--non-live (it stands while its memory moves)"},
+		{MODE_RESTART, "--restart (it is shut down, and started there)"},
+	};
 	vmm_auto_free char *label = facts_label(facts);
-	error_set(err, VMM_BLOCKED, "mode-needed", "%s runs, and all its disks are shared: it could go in three ways",
-		  label);
-	return error_hint(
-		err,
-		"name one: --online (live, it goes on running), --non-live (it stands while its memory moves), "
-		"--restart (it is shut down and started on %s)",
-		facts_name(facts, TARGET));
+	vmm_auto_text struct text open = {0}, closed = {0};
+	for (size_t i = 0; i < VMM_COUNT(ways); i++) {
+		vmm_auto_json struct json_object *refusal = way_refusal(facts, ways[i].mode);
+		if (!refusal)
+			text_add(&open, "%s%s", open.length ? ", " : "", ways[i].what);
+		else
+			text_add(&closed, "%s--%s: %s", closed.length ? "; " : "", mode_option(ways[i].mode),
+				 json_text_or(refusal, "message", "?"));
+	}
+	if (!open.length)
+		return error_set(err, VMM_BLOCKED, "mode-needed", "%s runs, and no way is open (%s)", label,
+				 closed.data);
+	error_set(err, VMM_BLOCKED, "mode-needed", "%s runs, and all its disks are shared: how is it to go?", label);
+	return error_hint(err, "name a way: %s%s%s%s", open.data, closed.length ? " (refused - " : "",
+			  closed.length ? closed.data : "", closed.length ? ")" : "");
 }
 
 static void add_guests_in_the_way(const struct facts *facts, struct plan *plan)

@@ -4,6 +4,7 @@
  *	facts-read.c		how checks and plan read the facts
  *	volume-action.c		what becomes of each volume: kept or copied, and its destination
  *	checks.c, checks-*.c	everything that speaks against a migration
+ *	ways.c			which other ways are open, for the hints of a refusal
  *	plan.c			one mode, and one action for each volume
  *	plan-fields.c		a plan to and from JSON
  */
@@ -70,20 +71,23 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  * What both nodes say. They stay JSON, since older and newer nodes meet here; a fact that is absent is not known.
  * Node facts (operation FACTS; node/facts.c):
  *   "node"      {name, version, protocol: [major, minor], arch, time_us, cpus, memory_total, memory_free,
- *                hugepages_free (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova",
+ *                hugepages: [{size, free}] (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova",
  *                config: digest of nodes and storages in the configuration, bridge_conntrack (bool),
  *                addresses: IP addresses, as text, of its interfaces that have a link}
  *   "host"      {KIND: guest_ops->host_facts, or {"up": false, "error": {code, message, hint}}}
  *   "storages"  array (storage.h)
  *   "bridges"   array of names of the node's bridges
+ *   "links"     array of all of its interfaces: {name, mtu}
  *   "guest"     guest facts (guest.h) with described volumes; of the source only
  *   "guests"    array of short guest facts (guest_ops->list), each with its "record", if there is one
  *   "hooks"     what its check hooks said (operation HOOKS): {refused: [{hook: path, reason}], odd: [paths of files
  *                that are not run]}; absent if no target is named
  *   "record"    the node's guest record of the guest, or null: {owner, generation, state, task, peer, since_us,
  *                worker_alive (bool)}
- *   "fit"       of the target only: guest_ops->fit, and "volumes", which has an object for each of the guest's volumes,
- *               in their order (node/destination.c):
+ *   "fit"       of the target only: guest_ops->fit, and
+ *     "needs"       for each of the guest's "needs" (guest.h), in their order: ok | missing | taken | small (a file is
+ *                   too small) | unknown (node/needs.c)
+ *     "volumes"     an object for each of the guest's volumes, in their order (node/destination.c):
  *     "there"       a file of the volume's path is here
  *     "open"        a guest that is not shut off uses it
  *     "size"        of that file, in bytes

@@ -45,7 +45,7 @@ says "lxc-snapshot -n"
 on node1 sh -ec 'lxc-snapshot -n 200 -d snap0; rmdir /var/lib/lxc/200/snaps || true
     echo "lxc.hook.post-stop = /srv/tidy-up" >>/var/lib/lxc/200/config; printf "#!/bin/sh\n" >/srv/tidy-up; chmod 755 /srv/tidy-up'
 migrate 3 node1 200 node2
-says "its config names /srv/tidy-up, which is not here"
+says "needs /srv/tidy-up for lxc.hook.post-stop; node2 has no such file"
 on node1 sed -i /tidy-up/d /var/lib/lxc/200/config
 runs_on node1 200
 

@@ -12,6 +12,10 @@ migrate 3 node1 100 node2 --restart
 says "the same on both nodes"
 says "shared = yes"
 migrate 3 node1 100 node2 --restart --replace
+# No advice that would destroy the disk, nor any that would be refused.
+migrate 3 node1 100 node2 --online
+says "shared = yes"
+! grep -qE "remove or rename|--replace|--restart.* works" <<<"$said" || fail "it advises what would be refused, or worse"
 as_it_was node1 100
 lab records node1 100
 for node in node1 node2; do on "$node" sed -i 's/^shared = no/shared = yes/' /etc/vmmigrate/vmmigrate.conf; done

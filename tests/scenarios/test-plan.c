@@ -93,6 +93,29 @@ static void a_running_vm_on_shared_storage_needs_a_mode_to_be_named(void **state
 	assert_non_null(strstr(err->hint, "--restart"));
 }
 
+static void only_the_ways_that_are_open_are_offered(void **state)
+{
+	(void)state;
+	struct facts facts;
+	struct plan *plan;
+	vmm_auto_error struct vmm_error *err = NULL, *none = NULL;
+	scenario_facts_text("shared",
+			    "{'request':{'options':{'online':null}},'target':{'host':{'qemu':{'version':7001000}}}}",
+			    &facts);
+	assert_int_equal(plan_make(&facts, "T1", &plan, &err), -1);
+	scenario_free(&facts);
+	assert_true(str_starts(err->hint, "name a way: --restart "));
+	assert_non_null(strstr(err->hint, "--online: QEMU on node2 is older"));
+	scenario_facts_text("shared",
+			    "{'request':{'options':{'online':null}},"
+			    "'source':{'guest':{'state':'paused'}},'target':{'host':{'qemu':{'version':7001000}}}}",
+			    &facts);
+	assert_int_equal(plan_make(&facts, "T1", &plan, &none), -1);
+	scenario_free(&facts);
+	assert_non_null(strstr(none->message, "no way is open"));
+	assert_non_null(strstr(none->message, "--restart: VM 100 is paused"));
+}
+
 static void a_live_plan_keeps_what_is_shared(void **state)
 {
 	(void)state;
@@ -306,6 +329,7 @@ int main(void)
 		cmocka_unit_test(each_guest_and_option_gives_the_mode_of_the_table),
 		cmocka_unit_test(a_small_image_or_nvram_does_not_make_a_guest_local),
 		cmocka_unit_test(a_running_vm_on_shared_storage_needs_a_mode_to_be_named),
+		cmocka_unit_test(only_the_ways_that_are_open_are_offered),
 		cmocka_unit_test(a_live_plan_keeps_what_is_shared),
 		cmocka_unit_test(a_restart_copies_what_is_local_and_says_how_long_it_takes),
 		cmocka_unit_test(the_downtime_is_that_of_the_last_round),
