@@ -42,7 +42,8 @@ void look_volume_taken(const struct look *look)
 		const char *path = volume_destination(look->facts, volume, volume_i);
 		if (volume_action(look->facts, volume, volume_i, look->mode) == VOLUME_KEEP ||
 		    device_taken(look, volume, volume_i) || !volume_is_taken(look->facts, volume_i) ||
-		    volume_is_own_destination(look->facts, volume, volume_i)) /* never advise to remove the source */
+		    /* Never advise to remove what is, or may be, the source; other checks refuse that. */
+		    !str_same(volume_destination_proof(look->facts, volume, volume_i), "local"))
 			continue;
 		bool open = volume_is_open_there(look->facts, volume_i);
 		if (needed_there(look, volume, volume_i) ||

@@ -333,15 +333,20 @@ void look_destination_taken_twice(const struct look *look)
 void look_destination_is_source(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
+		const char *proof = volume_destination_proof(look->facts, volume, volume_i),
+			   *to = volume_destination(look->facts, volume, volume_i);
+		struct json_object *device;
 		if (!is_copied(look, volume, volume_i) || !volume_asked(look->facts, volume_i) ||
-		    !volume_is_own_destination(look->facts, volume, volume_i))
+		    str_same(proof, "local") || volume_device_there(look->facts, volume, volume_i, &device))
 			continue;
-		finding_hint(found(look, volume_name(volume),
-				   "%s: %s on %s is the very file that is read here, by another mount: a copy would "
-				   "overwrite its own source",
-				   volume_name(volume), volume_destination(look->facts, volume, volume_i),
-				   look->name[TARGET]),
-			     "choose a storage that is not the source's own (--targetstorage)");
+		bool known = str_same(proof, "shared");
+		struct json_object *finding =
+			found(look, volume_name(volume), "%s: %s on %s %s: a copy would overwrite its own source",
+			      volume_name(volume), to, look->name[TARGET],
+			      known ? "is the very file that is read here, by another mount"
+				    : "may be the very file that is read here, by another mount");
+		finding_hint(finding, "choose a storage that is not the source's own (--targetstorage)%s",
+			     known ? "" : "; a token file proves it, where root can write to the source's directory");
 	}
 }
 

@@ -62,8 +62,9 @@ struct json_object *volume_there(const struct facts *facts, size_t index);
 const char *volume_proof(const struct facts *facts, struct json_object *volume, size_t index);
 /* True for CD-ROMs and floppies that the guest cannot write. */
 bool volume_is_disc(struct json_object *volume);
-/* True where a token has proven that the destination of its copy is the very file that is read, by whatever mount. */
-bool volume_is_own_destination(const struct facts *facts, struct json_object *volume, size_t index);
+/* Is the destination of its copy the very file that is read, by whatever mount? What a token has proven: "shared": it
+ * is, "local" or "unproven". */
+const char *volume_destination_proof(const struct facts *facts, struct json_object *volume, size_t index);
 const char *volume_name(struct json_object *volume);
 /* The target's storage for a copy of the volume: the one that --targetstorage names, else that of the same name, else
  * the one that the volume's path is on there; or NULL. */

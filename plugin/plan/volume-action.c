@@ -109,13 +109,17 @@ const char *volume_proof(const struct facts *facts, struct json_object *volume, 
 	return str_same(proof, "unproven") && json_at(there, "there") && !json_true(there, "there") ? "local" : proof;
 }
 
-bool volume_is_own_destination(const struct facts *facts, struct json_object *volume, size_t index)
+const char *volume_destination_proof(const struct facts *facts, struct json_object *volume, size_t index)
 {
 	struct json_object *elsewhere = sent_elsewhere(facts, index);
-	if (!json_text(elsewhere, "to"))
-		return str_same(volume_proof(facts, volume, index), "shared");
-	return str_same(json_text(elsewhere, "to_proof"), "shared") &&
-	       !strcmp(path_base(json_text(elsewhere, "to")), path_base(json_text_or(volume, "path", "")));
+	const char *to = json_text(elsewhere, "to");
+	if (!to)
+		return volume_proof(facts, volume, index);
+	/* A file of another name, or one that is not there, is not the one that is read. */
+	if (strcmp(path_base(to), path_base(json_text_or(volume, "path", ""))) != 0)
+		return "local";
+	const char *proof = json_text_or(elsewhere, "to_proof", "unproven");
+	return str_same(proof, "unproven") && !json_true(elsewhere, "to_there") ? "local" : proof;
 }
 
 bool volume_is_disc(struct json_object *volume)
