@@ -25,7 +25,8 @@
  *                "home": of a container, where the volume is in its own directory: that directory
  *   "networks"   array of {"type": bridge|network|..., "name", "mac", "dev": a fixed name of its interface on the host,
  *                or null, "mtu": its own, 0 where it has none}
- *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|..., "name"} that are tied to the host
+ *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|..., "name" ("?": it has none), "optional":
+ *                it starts without} that are tied to the host
  *   "needs"      array of {"kind","name","for"}: what it names on its host, without which it is not started; "for" says
  *                to people what it serves. Kinds and names:
  *                  file directory device socket pipe parent   a path; "parent": a file is made there, so its directory

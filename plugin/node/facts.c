@@ -92,6 +92,18 @@ static int64_t sysfs_number(const char *path)
 	return file_read(path, 64, &text, NULL, NULL) < 0 ? 0 : strtoll(text, NULL, 10);
 }
 
+/* The number of the highest CPU that is online, by a list such as "0-3,8-11". */
+static int cpu_highest(void)
+{
+	vmm_auto_free char *online = NULL;
+	if (file_read("/sys/devices/system/cpu/online", 4096, &online, NULL, NULL) < 0)
+		return (int)sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	size_t last = strlen(online);
+	while (last && !strchr(",-", online[last - 1]))
+		last--;
+	return atoi(online + last);
+}
+
 /* Pools of huge pages are directories like hugepages-2048kB. */
 static struct json_object *hugepages(void)
 {
@@ -130,7 +142,7 @@ static struct json_object *node_part(struct local_node *node)
 			  meminfo(meminfo_text, "MemTotal:"), meminfo(meminfo_text, "MemAvailable:"),
 			  (int)(file_there(maintenance) || json_true(own, "maintenance")), manager(), (int64_t)digest,
 			  (int)bridge_conntrack());
-	json_put(part, "addresses:o hugepages:o", addresses(node->paths), hugepages());
+	json_put(part, "addresses:o hugepages:o cpu_highest:d", addresses(node->paths), hugepages(), cpu_highest());
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MAJOR));
 	json_append(part, "protocol", json_object_new_int(VMM_PROTOCOL_MINOR));
 	return part;

@@ -115,14 +115,15 @@ void look_definition_refused(const struct look *look)
 			     "look into the log of its hypervisor: journalctl -u libvirtd");
 }
 
-/* A guest that is started with a CPU that the host cannot provide fails, unless its definition says that nobody is to
- * look (check='none'). */
+/* A guest that is started with a CPU that the host cannot provide fails, unless QEMU emulates its CPU, or its
+ * definition says that nobody is to look (check='none'). */
 void look_cpu_incompatible(const struct look *look)
 {
 	bool memory = look->mode == MODE_LIVE || look->mode == MODE_PAUSED;
 	vmm_auto_text struct text missing = {0};
+	bool emulated = str_same(json_text(look->guest, "virt"), "qemu");
 	if (!str_same(json_text(look->fit, "cpu"), "incompatible") ||
-	    (!memory && str_same(json_text(look->guest, "cpu.check"), "none")))
+	    (!memory && (emulated || str_same(json_text(look->guest, "cpu.check"), "none"))))
 		return;
 	json_each (feature, look->fit, "cpu_missing")
 		text_add(&missing, "%s%s", missing.length ? ", " : "", json_text_or(feature, "", "?"));
@@ -208,15 +209,17 @@ void look_memory_short(const struct look *look)
 void look_vcpu_short(const struct look *look)
 {
 	int64_t cpus = json_number(look->node[TARGET], "node.cpus"), vcpus = json_number(look->guest, "vcpus");
+	struct json_object *known = json_at(look->node[TARGET], "node.cpu_highest");
+	int64_t highest = known ? json_object_get_int64(known) : cpus - 1;
 	struct json_object *pin = json_at(look->guest, "pinned");
 	int64_t pinned = pin ? json_object_get_int64(pin) : -1;
 	if (cpus <= 0)
 		return;
 	/* It would not start there. */
-	if (pinned >= cpus)
+	if (pinned > highest)
 		finding_hint(found_as(look, CHECK_OVERRIDE, look->name[TARGET],
-				      "%s is pinned to CPU %lld; %s has CPUs 0 to %lld", look->label, (long long)pinned,
-				      look->name[TARGET], (long long)cpus - 1),
+				      "%s is pinned to CPU %lld; the highest of %s is CPU %lld", look->label,
+				      (long long)pinned, look->name[TARGET], (long long)cpus - 1),
 			     "take the pinning out (virsh vcpupin %s), or choose a node with more CPUs",
 			     json_text_or(look->guest, "name", "GUEST"));
 	else if (vcpus > cpus)

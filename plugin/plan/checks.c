@@ -156,8 +156,8 @@ const struct check checks[] = {
 	CHECK("volume-in-use", "storage", ALL, NULL, E, NULL, false, volume_in_use,
 	      "No shared volume is open on the target, and no volume of a guest that is off on the source."),
 	CHECK("needs-missing", "storage", ALL, NULL, O, NULL, false, needs_missing,
-	      "What the definition names on its host is on the target: files, directories, devices, sockets, addresses, "
-	      "interfaces, network filters."),
+	      "What the definition names on its host is on the target: files, directories, devices, sockets, "
+	      "addresses, interfaces, network filters."),
 	CHECK("port-taken", "storage", ALL, NULL, O, NULL, false, port_taken,
 	      "The fixed ports on which the guest's displays and serial lines listen are free on the target."),
 	CHECK("qemu-arguments", "storage", ALL, "qemu", W, NULL, false, qemu_arguments,

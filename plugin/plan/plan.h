@@ -71,8 +71,9 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  * What both nodes say. They stay JSON, since older and newer nodes meet here; a fact that is absent is not known.
  * Node facts (operation FACTS; node/facts.c):
  *   "node"      {name, version, protocol: [major, minor], arch, time_us, cpus, memory_total, memory_free,
- *                hugepages: [{size, free}] (bytes), maintenance, manager: null|"pve"|"vdsm"|"nova",
- *                config: digest of nodes and storages in the configuration, bridge_conntrack (bool),
+ *                cpu_highest: number of the highest CPU, hugepages: [{size, free}] (bytes), maintenance,
+ *                manager: null|"pve"|"vdsm"|"nova", config: digest of nodes and storages in the configuration,
+ *                bridge_conntrack (bool),
  *                addresses: IP addresses, as text, of its interfaces that have a link}
  *   "host"      {KIND: guest_ops->host_facts, or {"up": false, "error": {code, message, hint}}}
  *   "storages"  array (storage.h)

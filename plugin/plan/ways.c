@@ -61,14 +61,13 @@ void hint_restart(const struct look *look, struct json_object *finding, const ch
 	vmm_auto_json struct json_object *refusal = look->considered ? NULL : way_refusal(look->facts, MODE_RESTART);
 	const char *kind = facts_kind(look->facts), *id = json_text_or(look->guest, "id", "?");
 	const char *hint = json_text(refusal, "hint");
-	bool usual = str_same(kind, guest_kinds[0]->kind);
+	vmm_auto_free char *who = str_same(kind, guest_kinds[0]->kind) ? str_copy(id) : str_format("%s/%s", kind, id);
 	if (refusal)
 		finding_hint(finding, "no way is open: --restart is refused as well: %s%s%s",
 			     json_text_or(refusal, "message", "?"), hint ? " - " : "", hint ? hint : "");
 	else
 		finding_hint(finding,
-			     "`vmmigrate %s%s%s %s --restart` works: it %s, shuts it down, sends what has changed and "
+			     "`vmmigrate %s %s --restart` works: it %s, shuts it down, sends what has changed and "
 			     "starts it there; it is off for about %.1f s",
-			     usual ? "" : kind, usual ? "" : "/", id, look->name[TARGET], how,
-			     (double)plan_restart_ms(look->facts) / 1000);
+			     who, look->name[TARGET], how, (double)plan_restart_ms(look->facts) / 1000);
 }

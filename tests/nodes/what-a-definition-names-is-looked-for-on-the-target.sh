@@ -80,7 +80,7 @@ says "vmbr7 of node2 has an MTU of 1500; vmbr7 has 9000 here"
 on node1 sh -ec 'virsh -q dumpxml --inactive vm101 >/root/101.xml
     sed "s|</vcpu>|&<cputune><vcpupin vcpu=\"0\" cpuset=\"63\"/></cputune>|" /root/101.xml | virsh -q define /dev/stdin'
 migrate 3 node1 101 node2 --restart
-says "is pinned to CPU 63"
+says "is pinned to CPU 63; the highest of node2 is CPU"
 as_it_was node1 101 disable
 lab guest node1 102 --disk none
 on node1 sh -ec 'virsh -q dumpxml --inactive vm102 | sed "s|</vcpu>|&<cputune><vcpupin vcpu=\"0\" cpuset=\"63\"/></cputune>|" |

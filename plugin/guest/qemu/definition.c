@@ -98,7 +98,8 @@ static char *fixed_name(xmlNode *interface)
 	static const char *const given[] = {"vnet", "macvtap", "macvlan"};
 	xmlNode *target = xml_below(interface, "target");
 	char *name = xml_attribute(target, "dev");
-	bool chosen = name && *name && !xml_attribute_is(target, "managed", "no");
+	/* One of the type "ethernet" may be there already: an administrator has made it. */
+	bool chosen = name && *name && !xml_attribute_is(interface, "type", "ethernet");
 	for (size_t i = 0; chosen && i < VMM_COUNT(given); i++)
 		chosen = !str_starts(name, given[i]);
 	if (chosen)
@@ -176,6 +177,9 @@ static void add_hostdev(struct json_object *devices, xmlNode *hostdev)
 	else if (!type) /* capabilities mode: <source><block>…, <char>…, <interface>… */
 		name = xml_text(source);
 	add_device(devices, type ? type : "host", name);
+	/* libvirt starts the guest without it where it is not there. */
+	if (xml_attribute_is(source, "startupPolicy", "optional"))
+		json_put(json_object_array_get_idx(devices, json_count(devices, "") - 1), "optional:b", 1);
 }
 
 /* Elements that use something of the host, whose name is in the `attribute` of a `child`, or in that child's text

@@ -250,7 +250,8 @@ static void add_passed_through(struct json_object *needs, struct json_object *de
 	static const char *const kinds[] = {"pci", "usb", "mdev", "scsi"};
 	json_each (device, devices, "")
 		for (size_t i = 0; i < VMM_COUNT(kinds); i++)
-			if (str_same(json_text(device, "class"), kinds[i]))
+			if (str_same(json_text(device, "class"), kinds[i]) && !json_true(device, "optional") &&
+			    strcmp(json_text_or(device, "name", "?"), "?") != 0)
 				add(needs, kinds[i], json_text(device, "name"), "a device of its host");
 }
 
