@@ -5,16 +5,18 @@
  * engine writes; the engine replaces them whole, by rename, so they are read without a lock:
  *
  *	/var/lib/vmmigrate/guests/qemu-ID, lines of key=value:
- *	guest=qemu-ID  name=  uuid=  guard=allow|deny  reason=a sentence  permit=[incoming:]boot id
+ *	guest=qemu-ID  name=  uuid=  guard=allow|deny  reason=a sentence
+ *	permit=[incoming:|start:PID:STARTED:]boot id
  *
  * Only the operation `prepare` can be refused: by exit status 1 and a line on stderr. For every other operation the
  * guard prints nothing and exits with 0: after a non-zero `reconnect` libvirtd kills a running QEMU, and what a hook
  * prints on stdout replaces the guest's XML.
  *
  * A record concerns the guest where it has the guest's UUID or name. Such a record admits a start if it says
- * guard=allow, or if its permit is this boot's id: then the engine itself is starting the guest. A permit is void
- * after a reboot. A record that concerns the guest and is damaged refuses the start, since the guest might run on
- * another node. Where there are no records at all, every start is admitted.
+ * guard=allow, or if its permit is this boot's id: then the guest has been released here. A permit `start:PID:STARTED:`
+ * admits one while that process lives: the engine itself is starting the guest. A permit is void after a reboot. A
+ *record that concerns the guest and is damaged refuses the start, since the guest might run on another node. Where
+ *there are no records at all, every start is admitted.
  *
  * A permit `incoming:` is for a guest whose memory arrives. libvirtd then runs the hook with `migrate` before
  * `prepare`; for a start by hand it does not. So `migrate` leaves a mark, and the `prepare` that finds the mark
@@ -44,6 +46,7 @@
 
 #define RECORD_START "qemu-"
 #define INCOMING     "incoming:"
+#define START	     "start:"
 
 enum {
 	RECORD_LIMIT = 64 << 10,
@@ -158,6 +161,36 @@ static bool same_boot(const char *permit, const struct asked *asked)
 	return *asked->boot && !strcmp(permit, asked->boot);
 }
 
+/* When the process began, in the kernel's ticks: with the pid it names one process for good. 0: there is none. */
+static unsigned long long process_started(long pid)
+{
+	char path[64], stat[4096];
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read_some(fd, stat, sizeof(stat)) < 0)
+		stat[0] = 0;
+	if (fd >= 0)
+		close(fd);
+	/* The second field is the program's name in parentheses, which may contain ')': field 22 counts from there. */
+	const char *at = strrchr(stat, ')');
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at, NULL, 10) : 0;
+}
+
+/* A process of the engine that lives is starting the guest. One that was killed meanwhile leaves its permit behind. */
+static bool admits_start(const struct record *record, const struct asked *asked)
+{
+	char *end;
+	if (!record->permit || strncmp(record->permit, START, strlen(START)))
+		return false;
+	long pid = strtol(record->permit + strlen(START), &end, 10);
+	if (*end != ':' || pid <= 0)
+		return false;
+	unsigned long long started = strtoull(end + 1, &end, 10);
+	return *end == ':' && started && started == process_started(pid) && same_boot(end + 1, asked);
+}
+
 static bool admits_incoming(const struct record *record, const struct asked *asked)
 {
 	return record->permit && !strncmp(record->permit, INCOMING, strlen(INCOMING)) &&
@@ -188,7 +221,7 @@ static bool take_mark(const char *file)
 
 static bool admits(const struct record *record, const char *file, const struct asked *asked)
 {
-	if (record->allow || (record->permit && same_boot(record->permit, asked)))
+	if (record->allow || (record->permit && same_boot(record->permit, asked)) || admits_start(record, asked))
 		return true;
 	return admits_incoming(record, asked) && take_mark(file);
 }

@@ -167,8 +167,8 @@ struct guest_ops {
 	 * where it runs. */
 	int (*undefine)(struct guest_host *host, const char *id, struct vmm_error **err);
 	/* For kinds whose guard is not the guest record: makes the guest startable here (`own`), or not. Called with
-	 * false on the source before the stop and after the commit; with true on the target after the commit, and on
-	 * the source where a migration is undone. May be called again. NULL: the record is enough. */
+	 * false on the source before the stop and on both after the commit; with true on the target when the task
+	 * ends, and on the source where a migration is undone. May be called again. NULL: the record is enough. */
 	int (*own)(struct guest_host *host, const char *id, bool own, struct vmm_error **err);
 	/* Sets autostart. Off on the source before the stop or the handover; where it was on, on again on the target
 	 * after the commit, or on the source where the migration is undone. */

@@ -96,8 +96,7 @@ int migration_call(struct migration *m, enum side side, enum node_op op, struct 
 	return node_call(m->node[side], op, held, reply, err);
 }
 
-/* Errors that say only that the node does not answer, nothing about the guest. */
-static bool is_silence(const struct vmm_error *err)
+bool migration_is_silence(const struct vmm_error *err)
 {
 	static const char *const codes[] = {
 		"link-lost",	   "link-silent",	  "connection-refused", "connection-timeout", "no-route",
@@ -130,7 +129,7 @@ int migration_insist(struct migration *m, enum side side, enum node_op op, struc
 		struct vmm_error *problem = NULL;
 		bool done = reconnect(m, side, &problem) == 0 &&
 			    migration_call(m, side, op, held ? json_copy(held) : NULL, reply, &problem) == 0;
-		bool silent = !done && is_silence(problem);
+		bool silent = !done && migration_is_silence(problem);
 		if (!silent)
 			m->silent_ms[side] = 0;
 		if (done)

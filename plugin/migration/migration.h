@@ -116,6 +116,9 @@ int migration_call(struct migration *m, enum side side, enum node_op op, struct 
 int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		     struct json_object **reply, struct vmm_error **err);
 
+/* True for an error that says only that a node does not answer, nothing about the guest. */
+bool migration_is_silence(const struct vmm_error *err);
+
 /* The guest record that the node on that side has, asked for as by migration_insist. *record is all zero before, and
  * stays so where there is no record; record_free frees what it owns. */
 int migration_record(struct migration *m, enum side side, struct guest_record *record, struct vmm_error **err);
@@ -198,8 +201,8 @@ bool arrived_in_memory(struct migration *m);
 /* by the target's own guest record and the state of the guest there, where the source cannot be asked. */
 bool arrived_by_record(const struct guest_record *record, struct json_object *state);
 
-/* True where an administrator has decided on the target, while this node could not be asked, that the guest is the
- * target's: its generation there is higher than any that the task gives. False where the target cannot be asked. */
-bool target_is_chosen(struct migration *m, int64_t *generation);
+/* *chosen: an administrator has decided on the target, while this node could not be asked, that the guest is the
+ * target's; its generation there is higher than any that the task gives. An error where the target does not say. */
+int target_is_chosen(struct migration *m, bool *chosen, int64_t *generation, struct vmm_error **err);
 
 #endif

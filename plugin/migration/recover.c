@@ -3,6 +3,7 @@
  *	journal has end                            nothing to do
  *	an administrator decided that the target   the source gives the guest up
  *	  owns it, while the source was away
+ *	the source has unlocked the guest          the target's clean-up alone is left
  *	journal has the commit                     forward, unless the target has ABANDONED on its disk
  *	handover begun, memory moved               forward: the commit is written now
  *	else                                       backward
@@ -35,18 +36,63 @@ static int go_back(struct migration *m, struct vmm_error **err)
 	return phases_backward(m, err);
 }
 
-static int after_commit(struct migration *m, struct vmm_error **err)
+/* Writes the guest record as was decided, whatever state it is in. */
+static int reclaim(struct migration *m, enum side side, const char *owner, int64_t generation, const char *state,
+		   struct vmm_error **err)
+{
+	struct json_object *args = json_make("owner:s generation:i state:s", owner, generation, state);
+	return migration_insist(m, side, NODE_RECLAIM, args, NULL, err);
+}
+
+/* The journal says that the source began to give the guest up: is all of it still there? */
+static int has_everything(struct migration *m, bool *all, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *state = NULL;
+	if (migration_insist(m, SOURCE, NODE_STATE, NULL, &state, err) < 0)
+		return -1;
+	*all = !str_same(json_text(state, "state"), "absent");
+	plan_each_volume (volume, m->plan)
+		*all &= volume->action != PLAN_COPY || !volume->from || file_there(volume->from);
+	return 0;
+}
+
+static int may_keep_source(struct migration *m, struct vmm_error **err)
+{
+	bool all = false;
+	if (!phases_journal_has(m, "give-up", NULL))
+		return 0;
+	if (!phases_journal_has(m, "given-up", NULL) && has_everything(m, &all, err) < 0)
+		return -1;
+	if (all)
+		return 0;
+	return error_set(err, VMM_NEEDS_DECISION, "given-up", "node %s has given up the volumes of guest %s already",
+			 m->plan->source, m->plan->id);
+}
+
+/* The target has abandoned what this node had committed: the guest record here, which may name the target as the owner
+ * already, gets back the owner and the generation that it had. Then all is undone. */
+static int take_back(struct migration *m, struct vmm_error **err)
+{
+	m->committed = false;
+	if (may_keep_source(m, err) < 0 ||
+	    reclaim(m, SOURCE, m->plan->source, m->plan->generation - 1, "source", err) < 0)
+		return -1;
+	return go_back(m, err);
+}
+
+/* `unlocked`: this node had undone or finished all of its own part. */
+static int after_commit(struct migration *m, bool unlocked, struct vmm_error **err)
 {
 	bool abandoned;
-	if (target_abandoned(m, &abandoned, err) < 0) {
-		m->committed = true;
-		(*err)->exit = VMM_NEEDS_DECISION;
-		return error_hint(
-			err,
-			"guest %s is %s's; it is not started on %s by itself. When %s is back: vmmigrate recover %s",
-			m->plan->id, m->plan->target, m->plan->source, m->plan->target, task_id(m->task));
-	}
-	return abandoned ? go_back(m, err) : finish(m, err);
+	m->committed = true;
+	if (target_abandoned(m, &abandoned, err) < 0)
+		return -1;
+	if (!abandoned)
+		return finish(m, err);
+	if (!unlocked)
+		return take_back(m, err);
+	m->committed = false;
+	return abort_on_target(m, err);
 }
 
 /* The worker died while memory moved: ends libvirt's job where it still runs, then asks both nodes. */
@@ -110,18 +156,19 @@ static int give_way(struct migration *m, int64_t generation, struct vmm_error **
 
 static int recover_by_journal(struct migration *m, struct vmm_error **err)
 {
-	bool unlocked;
+	bool unlocked, chosen;
 	int64_t generation;
 	if (is_unlocked(m, &unlocked, err) < 0)
 		return -1;
-	if (!unlocked && target_is_chosen(m, &generation))
+	/* Where the target does not say, each way below asks again, or knows that no decision is possible yet. */
+	if (!unlocked && target_is_chosen(m, &chosen, &generation, NULL) == 0 && chosen)
 		return give_way(m, generation, err);
 	if (unlocked && phases_journal_has(m, "done", "unlock")) {
 		m->committed = true;
 		return 0;
 	}
 	if (phases_journal_has(m, "commit", NULL))
-		return after_commit(m, err);
+		return after_commit(m, unlocked, err);
 	if (unlocked)
 		return abort_on_target(m, err);
 	if (migration_moves_memory(m) && phases_journal_has(m, "do", "handover") &&
@@ -131,14 +178,6 @@ static int recover_by_journal(struct migration *m, struct vmm_error **err)
 }
 
 /* ---------------------------------------------------------------- an administrator's decision */
-
-/* Writes the guest record as the decision says, whatever state it is in. */
-static int reclaim(struct migration *m, enum side side, const char *owner, int64_t generation, const char *state,
-		   struct vmm_error **err)
-{
-	struct json_object *args = json_make("owner:s generation:i state:s", owner, generation, state);
-	return migration_insist(m, side, NODE_RECLAIM, args, NULL, err);
-}
 
 static int may_keep_target(struct migration *m, struct vmm_error **err)
 {
@@ -179,41 +218,45 @@ static int keep_target(struct migration *m, struct vmm_error **err)
 	return finish(m, err);
 }
 
-/* The journal says that the source began to give the guest up: is all of it still there? */
-static int has_everything(struct migration *m, bool *all, struct vmm_error **err)
+static int record_kept(struct migration *m, const struct guest_record *record, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *state = NULL;
-	if (migration_insist(m, SOURCE, NODE_STATE, NULL, &state, err) < 0)
-		return -1;
-	*all = !str_same(json_text(state, "state"), "absent");
-	plan_each_volume (volume, m->plan)
-		*all &= volume->action != PLAN_COPY || !volume->from || file_there(volume->from);
+	if (str_same(record->owner, m->plan->target) && record->generation >= m->plan->generation)
+		return refuse_as_chosen(m, err);
 	return 0;
 }
 
-static int may_keep_source(struct migration *m, struct vmm_error **err)
+/* Ends the guest on the target, where that still holds it for this task: two must not run. */
+static int end_there(struct migration *m, const struct guest_record *record, struct vmm_error **err)
 {
-	bool all = false;
-	if (!phases_journal_has(m, "give-up", NULL))
+	if (!str_same(record->task, task_id(m->task)))
+		return record_kept(m, record, err);
+	if (reclaim(m, TARGET, m->plan->source, m->plan->generation + 1, "abandoned", err) == 0 &&
+	    migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, err) == 0)
 		return 0;
-	if (!phases_journal_has(m, "given-up", NULL) && has_everything(m, &all, err) < 0)
-		return -1;
-	if (all)
-		return 0;
-	return error_set(err, VMM_NEEDS_DECISION, "given-up", "node %s has given up the volumes of guest %s already",
-			 m->plan->source, m->plan->id);
+	(*err)->exit = VMM_NEEDS_DECISION;
+	return error_hint(
+		err,
+		"%s was reached just now, and may run guest %s: when it can be reached again, or is known to be "
+		"off, say again: vmmigrate recover %s --keep source",
+		m->plan->target, m->plan->id, task_id(m->task));
 }
 
-/* Destroys the guest on the target, where the target can be reached and still holds it for this task: two must not run.
- */
-static void end_on_lost_target(struct migration *m)
+/* The guest must not run on the target any more before it goes on here. A target that gives no answer at all counts as
+ * off, since the administrator says so; one that has answered, and then falls silent, does not. */
+static int end_on_lost_target(struct migration *m, struct vmm_error **err)
 {
+	vmm_auto_record struct guest_record record = {0};
 	vmm_auto_error struct vmm_error *problem = NULL;
-	if (reclaim(m, TARGET, m->plan->source, m->plan->generation + 1, "abandoned", &problem) == 0)
-		migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, &problem);
-	if (problem)
-		task_log(m->task, "warning", "%s cannot be told: %s. See to it that guest %s does not run there",
-			 m->plan->target, problem->message, m->plan->id);
+	if (migration_record(m, TARGET, &record, &problem) == 0)
+		return end_there(m, &record, err);
+	if (!migration_is_silence(problem)) {
+		error_take(err, problem);
+		problem = NULL;
+		return -1;
+	}
+	task_log(m->task, "warning", "%s cannot be told: %s. See to it that guest %s does not run there",
+		 m->plan->target, problem->message, m->plan->id);
+	return 0;
 }
 
 /* The generation is higher than any that this task gave, so that the decision still holds when the target is back. The
@@ -223,9 +266,7 @@ static int keep_source(struct migration *m, struct vmm_error **err)
 	bool unlocked;
 	if (is_unlocked(m, &unlocked, err) < 0)
 		return -1;
-	m->committed = false;
 	m->keep_source = true;
-	end_on_lost_target(m);
 	if (unlocked)
 		return abort_on_target(m, err);
 	if (reclaim(m, SOURCE, m->plan->source, m->plan->generation + 1, "source", err) < 0)
@@ -245,17 +286,41 @@ static const char *last_decision(struct migration *m)
 	return keep;
 }
 
+static int note_decision(struct migration *m, const char *keep, struct vmm_error **err)
+{
+	return journal_add(m->journal, json_make("what:s keep:s", "decision", keep), err);
+}
+
+/* The decision is in the journal once the target does not have the guest any more, or counts as off. */
+static int recover_for_source(struct migration *m, bool said_now, struct vmm_error **err)
+{
+	struct vmm_error *problem = NULL;
+	bool committed = m->committed;
+	if (may_keep_source(m, err) < 0)
+		return -1;
+	m->committed = false;
+	if (end_on_lost_target(m, &problem) == 0)
+		return said_now && note_decision(m, "source", err) < 0 ? -1 : keep_source(m, err);
+	if (!error_is(problem, "chosen") || said_now) {
+		error_take(err, problem);
+		return -1;
+	}
+	/* Somebody has decided otherwise on the target since. */
+	error_clear(&problem);
+	m->committed = committed;
+	return recover_by_journal(m, err);
+}
+
 static int recover_as_decided(struct migration *m, const char *decision, struct vmm_error **err)
 {
 	const char *keep = decision ? decision : last_decision(m);
 	if (!keep)
 		return recover_by_journal(m, err);
-	bool target = str_same(keep, "target");
-	if ((target ? may_keep_target(m, err) : may_keep_source(m, err)) < 0)
+	if (!str_same(keep, "target"))
+		return recover_for_source(m, decision != NULL, err);
+	if (may_keep_target(m, err) < 0 || (decision && note_decision(m, keep, err) < 0))
 		return -1;
-	if (decision && journal_add(m->journal, json_make("what:s keep:s", "decision", keep), err) < 0)
-		return -1;
-	return target ? keep_target(m, err) : keep_source(m, err);
+	return keep_target(m, err);
 }
 
 /* Recover could not finish now: the task stays open, and the next recover tries again. */

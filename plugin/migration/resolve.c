@@ -25,13 +25,14 @@ static int cannot_decide(struct migration *m, struct vmm_error *why, struct vmm_
 		m->plan->target, task_id(m->task), task_id(m->task));
 }
 
-bool target_is_chosen(struct migration *m, int64_t *generation)
+int target_is_chosen(struct migration *m, bool *chosen, int64_t *generation, struct vmm_error **err)
 {
 	vmm_auto_record struct guest_record record = {0};
-	if (migration_record(m, TARGET, &record, NULL) < 0)
-		return false;
+	if (migration_record(m, TARGET, &record, err) < 0)
+		return -1;
 	*generation = record.generation;
-	return str_same(record.owner, m->plan->target) && record.generation > m->plan->generation;
+	*chosen = str_same(record.owner, m->plan->target) && record.generation > m->plan->generation;
+	return 0;
 }
 
 int resolve(struct migration *m, enum resolution *resolution, struct vmm_error **err)

@@ -100,6 +100,14 @@ int step_handover(struct migration *m, struct plan_volume *volume, struct vmm_er
 		       : 0;
 }
 
+int refuse_as_chosen(struct migration *m, struct vmm_error **err)
+{
+	error_set(err, VMM_NEEDS_DECISION, "chosen", "by an administrator's decision guest %s is %s's", m->plan->id,
+		  m->plan->target);
+	return error_hint(err, "vmmigrate recover %s removes what is left of it on %s", task_id(m->task),
+			  m->plan->source);
+}
+
 /* Destroys the guest on the target before it goes on here. If the target cannot be told, the guest goes on here only if
  * it never stopped: otherwise an administrator may have decided on the target meanwhile, and both nodes have to be seen
  * first. */
@@ -110,13 +118,14 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 	    migration_insist(m, TARGET, NODE_DESTROY, NULL, NULL, &problem) == 0)
 		return 0;
 	/* The target has no record of this task: it was told before, or never knew; or an administrator has decided
-	 * there. */
-	int64_t generation;
-	if (error_is(problem, "wrong-state") && target_is_chosen(m, &generation))
-		return error_set(err, VMM_NEEDS_DECISION, "chosen", "by an administrator's decision guest %s is %s's",
-				 m->plan->id, m->plan->target);
-	if (error_is(problem, "wrong-state"))
-		return 0;
+	 * there. A target that says no more is in doubt like one that has said nothing. */
+	if (error_is(problem, "wrong-state")) {
+		bool chosen;
+		int64_t generation;
+		error_clear(&problem);
+		if (target_is_chosen(m, &chosen, &generation, &problem) == 0)
+			return chosen ? refuse_as_chosen(m, err) : 0;
+	}
 	if (error_is(problem, "committed"))
 		return error_set(err, VMM_NEEDS_DECISION, "committed", "%s", problem->message);
 	if (m->keep_source || source_runs) {
@@ -230,14 +239,8 @@ int step_release(struct migration *m, struct plan_volume *volume, struct vmm_err
 		if (migration_insist(m, side, NODE_ADVANCE, args, NULL, err) < 0)
 			return -1;
 	}
-	if (migration_runs(m) && migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0) {
-		(*err)->exit = VMM_NEEDS_DECISION;
-		return error_hint(
-			err,
-			"the guest belongs to %s now; to start it there: vmmigrate recover %s; to go back: vmmigrate "
-			"recover %s --keep source",
-			m->plan->target, task_id(m->task), task_id(m->task));
-	}
+	if (migration_runs(m) && migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0)
+		return -1;
 	m->released_ms = clock_steady_ms();
 	end_move_here(m);
 	return m->plan->autostart ? migration_insist(m, TARGET, NODE_AUTOSTART, json_make("on:b", 1), NULL, err) : 0;

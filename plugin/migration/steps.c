@@ -76,15 +76,17 @@ static int start_after_boot(struct migration *m, struct vmm_error **err)
 
 int undo_lock(struct migration *m, struct vmm_error **err)
 {
-	return start_after_boot(m, err) < 0 || abort_on_target(m, err) < 0
-		       ? -1
-		       : migration_call(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
+	if (start_after_boot(m, err) < 0 || abort_on_target(m, err) < 0)
+		return -1;
+	return migration_call(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
 }
 
+/* A target that was restarted since the release has not started the guest by itself: its guard waits for us. */
 int step_unlock(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
 {
 	(void)volume;
-	if (migration_insist(m, TARGET, NODE_UNLOCK, NULL, NULL, err) < 0)
+	if ((migration_runs(m) && migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0) ||
+	    migration_insist(m, TARGET, NODE_UNLOCK, NULL, NULL, err) < 0)
 		return -1;
 	return migration_call(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
 }
@@ -287,6 +289,21 @@ static int did_not_stay(struct migration *m, struct json_object *state, struct v
 			  task_id(m->task), task_id(m->task));
 }
 
+/* Is the guest running on the target? One that went off because the target was restarted is started again by RELEASE;
+ * one that has ended by itself is not. */
+static int look_at_released(struct migration *m, struct json_object **state, struct vmm_error **err)
+{
+	if (migration_insist(m, TARGET, NODE_STATE, NULL, state, err) < 0)
+		return -1;
+	if (!migration_runs(m) || !str_same(json_text(*state, "state"), "shutoff"))
+		return 0;
+	json_object_put(*state);
+	*state = NULL;
+	return migration_insist(m, TARGET, NODE_RELEASE, NULL, NULL, err) < 0
+		       ? -1
+		       : migration_insist(m, TARGET, NODE_STATE, NULL, state, err);
+}
+
 /* A guest that was released does not go back by itself: if it ends now, an administrator decides. It is looked at until
  * the time is up, and once more then. */
 int step_settle(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
@@ -299,7 +316,7 @@ int step_settle(struct migration *m, struct plan_volume *volume, struct vmm_erro
 	for (;;) {
 		vmm_auto_json struct json_object *state = NULL;
 		int64_t left = end - clock_steady_ms();
-		if (migration_insist(m, TARGET, NODE_STATE, NULL, &state, err) < 0)
+		if (look_at_released(m, &state, err) < 0)
 			return -1;
 		if (runs && !str_same(json_text(state, "state"), "running"))
 			return did_not_stay(m, state, err);

@@ -23,6 +23,9 @@ int check_untouched(struct migration *m, bool stopped, struct vmm_error **err);
 bool is_off_by_others(struct migration *m, struct json_object *state, bool moved_by_us);
 void log_off_by_others(struct migration *m, struct json_object *state);
 
+/* The error "chosen": an administrator has given the guest to the target. Returns -1. */
+int refuse_as_chosen(struct migration *m, struct vmm_error **err);
+
 /* Tells the target to remove what it has made for the task, and to forget the task. If the target cannot be told,
  * m->pending is set: the target cannot start anything, and recover tells it later. Error "committed" if the target owns
  * the guest. */

@@ -48,10 +48,13 @@ int local_made_open(struct local_node *node, const char *task, struct journal **
 /* Notes in the made journal one thing that is about to be made. Takes `record`. */
 int local_made_note(struct local_node *node, const char *task, struct json_object *record, struct vmm_error **err);
 
-/* Has the guard admit our own start or our incoming guest, or nobody (lock.c). */
-enum permit { PERMIT_NONE, PERMIT_START, PERMIT_INCOMING };
+/* Has the guard admit nobody; our own start, as long as this process lives; our incoming guest; or every start, because
+ * this node has committed and released the guest (lock.c). */
+enum permit { PERMIT_NONE, PERMIT_START, PERMIT_INCOMING, PERMIT_RELEASED };
 int local_permit(struct local_node *node, const char *guest, const char *task, enum permit permit,
 		 struct vmm_error **err);
+/* *released: the guard admits every start, because the guest was released here in this boot or the task has ended. */
+int local_was_released(const struct guest_record *record, bool *released, struct vmm_error **err);
 
 /* Tells a kind that has a guard of its own whether this node owns the guest (power.c). */
 int local_own(struct local_node *node, struct json_object *args, bool own, struct vmm_error **err);

@@ -1,5 +1,6 @@
 /* lock.c: the operations that change this node's record of a guest, from lock to unlock. record.h has the states. */
 #include <string.h>
+#include <unistd.h>
 
 #include "node/local.h"
 
@@ -145,7 +146,9 @@ int local_advance(struct local_node *node, struct json_object *args, struct json
 		if (write_record(node, &record, err) < 0)
 			return -1;
 	}
-	if (to == RECORD_COMMITTED && local_own(node, args, str_same(record.owner, node->base.name), err) < 0)
+	/* A kind with a guard of its own keeps the guest from being started by others, on the new owner until UNLOCK.
+	 */
+	if (to == RECORD_COMMITTED && local_own(node, args, false, err) < 0)
 		return -1;
 	*reply = json_make("record:o", record_to_json(&record));
 	return 0;
@@ -169,7 +172,8 @@ int local_reclaim(struct local_node *node, struct json_object *args, struct json
 	str_replace(&record.permit, NULL);
 	/* The unlock must not remove the record: a node that cannot be reached now has to find it when it is back. */
 	record.fresh = 0;
-	return write_record(node, &record, err) < 0 ? -1 : local_own(node, args, !strcmp(owner, node->base.name), err);
+	bool own = !strcmp(owner, node->base.name) && state != RECORD_COMMITTED;
+	return write_record(node, &record, err) < 0 ? -1 : local_own(node, args, own, err);
 }
 
 /* Takes the task out of the record. A record that the task itself has made is removed, unless it has committed. */
@@ -217,22 +221,54 @@ int local_unlock(struct local_node *node, struct json_object *args, struct json_
 
 /* ---------------------------------------------------------------- the guard */
 
+static int read_boot(char **boot, struct vmm_error **err)
+{
+	if (file_read("/proc/sys/kernel/random/boot_id", 64, boot, NULL, err) < 0)
+		return -1;
+	(*boot)[strcspn(*boot, "\n")] = 0;
+	return 0;
+}
+
+/* The permit as the guard reads it (record.h); NULL for PERMIT_NONE. */
+static int permit_text(enum permit permit, char **text, struct vmm_error **err)
+{
+	vmm_auto_free char *boot = NULL;
+	*text = NULL;
+	if (permit == PERMIT_NONE)
+		return 0;
+	if (read_boot(&boot, err) < 0)
+		return -1;
+	if (permit == PERMIT_START)
+		*text = str_format("start:%d:%llu:%s", (int)getpid(), (unsigned long long)process_started(getpid()),
+				   boot);
+	else
+		*text = str_format("%s%s", permit == PERMIT_INCOMING ? "incoming:" : "", boot);
+	return 0;
+}
+
 int local_permit(struct local_node *node, const char *guest, const char *task, enum permit permit,
 		 struct vmm_error **err)
 {
 	vmm_auto_close int lock = records_lock(node, err);
 	vmm_auto_record struct guest_record record = {0};
+	vmm_auto_free char *text = NULL;
 	if (lock < 0 || record_read(node->paths->state, guest, &record, err) < 0)
 		return -1;
 	if (!str_same(record.task, task))
 		return error_set(err, VMM_FAILED, "wrong-state", "guest %s on %s is not locked by task %s", guest,
 				 node->base.name, task);
-	vmm_auto_free char *boot = NULL;
-	if (permit != PERMIT_NONE && file_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL, err) < 0)
+	if (permit_text(permit, &text, err) < 0)
 		return -1;
-	if (boot)
-		boot[strcspn(boot, "\n")] = 0;
-	free(record.permit);
-	record.permit = boot ? str_format("%s%s", permit == PERMIT_INCOMING ? "incoming:" : "", boot) : NULL;
+	str_replace(&record.permit, text);
 	return write_record(node, &record, err);
+}
+
+int local_was_released(const struct guest_record *record, bool *released, struct vmm_error **err)
+{
+	vmm_auto_free char *boot = NULL;
+	if (read_boot(&boot, err) < 0)
+		return -1;
+	*released =
+		record->state == RECORD_IDLE || (record->state == RECORD_COMMITTED && str_same(record->permit, boot));
+	return 0;
 }

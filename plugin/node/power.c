@@ -143,28 +143,41 @@ int local_start(struct local_node *node, struct json_object *args, struct json_o
 	return off ? start_with_permit(node, &g, task, json_true(args, "held"), err) : 0;
 }
 
-/* Only the owner releases a guest: so it never runs on two nodes. A held guest that is gone, because the node was
- * restarted, is started anew. */
+/* Lets the guest run: it is held, or gone since the node was restarted, and is started anew then. */
+static int let_go(struct local_node *node, struct local_guest *g, const char *task, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *state = NULL;
+	if (g->ops->state(g->host, g->id, &state, err) < 0)
+		return -1;
+	const char *now = json_text_or(state, "state", "");
+	if (!strcmp(now, "running"))
+		return 0;
+	if (!strcmp(now, "shutoff"))
+		return start_with_permit(node, g, task, false, err);
+	return g->ops->release(g->host, g->id, err);
+}
+
+/* Only the owner releases a guest: so it never runs on two nodes. One that was released in this boot is its users' from
+ * then on: if they have stopped it, it stays so. */
 int local_release(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
 	const char *task = json_text(args, "task");
 	vmm_auto_guest struct local_guest g = {0};
 	vmm_auto_record struct guest_record record = {0};
-	vmm_auto_json struct json_object *state = NULL;
+	bool released;
 	if (local_guest_open(node, args, &g, err) < 0 || record_read(node->paths->state, g.key, &record, err) < 0)
 		return -1;
 	if (!str_same(record.owner, node->base.name) || record.state == RECORD_ABANDONED)
 		return error_set(err, VMM_FAILED, "wrong-state", "guest %s is not owned by %s: it is not released",
 				 g.id, node->base.name);
-	if (g.ops->state(g.host, g.id, &state, err) < 0)
+	if (local_was_released(&record, &released, err) < 0)
 		return -1;
-	const char *now = json_text_or(state, "state", "");
-	if (!strcmp(now, "running"))
+	if (released)
 		return 0;
-	if (!strcmp(now, "shutoff"))
-		return start_with_permit(node, &g, task, false, err);
-	return g.ops->release(g.host, g.id, err);
+	if (let_go(node, &g, task, err) < 0)
+		return -1;
+	return record.state == RECORD_COMMITTED ? local_permit(node, g.key, task, PERMIT_RELEASED, err) : 0;
 }
 
 /* Has somebody asked to cancel the task? The node that runs it has a file that says so. Then the wait for the guest to

@@ -151,15 +151,17 @@ int record_read(const char *state_dir, const char *guest, struct guest_record *r
 	return error_hint(err, "find out which node has guest %s; if it is this one, remove the file", guest);
 }
 
-/* Why the guard refuses a start now, or NULL: the guest is this node's, and no task moves it. */
+/* Why the guard refuses a start now, or NULL: the guest is this node's, and no task moves it. A target that has
+ * committed may have been off since, and an administrator may have decided otherwise on the source meanwhile: until the
+ * task ends here, RELEASE alone admits starts, by a permit that is void after a boot. */
 static char *refusal(const char *self, const struct guest_record *record)
 {
 	const char *name = record->name ? record->name : record->guest, *task = record->task ? record->task : "";
-	bool moves = record->state != RECORD_IDLE && record->state != RECORD_COMMITTED;
-	if (moves)
+	bool owned = str_same(record->owner, self);
+	if (record->state != RECORD_IDLE && (owned || record->state != RECORD_COMMITTED))
 		return str_format("%s is being moved by task %s; if that task is dead, run: vmmigrate recover %s", name,
 				  task, task);
-	if (str_same(record->owner, self))
+	if (owned)
 		return NULL;
 	return str_format("%s belongs to node %s; start it there, or move it here with vmmigrate", name, record->owner);
 }

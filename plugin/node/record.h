@@ -26,7 +26,10 @@ struct guest_record {
 	char *owner; /* the node that has the guest */
 	enum record_state state;
 	char *task, *peer; /* NULL while idle; `peer` is the other node */
-	char *permit;	   /* for the guard (local_permit): "BOOT-ID", "incoming:BOOT-ID", or NULL */
+	/* For the guard (local_permit): NULL, or whom it admits all the same, in the boot of that id only:
+	 * "start:PID:STARTED:BOOT-ID" a start while that process of ours lives; "incoming:BOOT-ID" incoming memory;
+	 * "BOOT-ID" any start, since the guest has been released here. */
+	char *permit;
 	int64_t generation;
 	int64_t peer_generation; /* on the target: the source's generation when the task began */
 	int64_t since_us;	 /* when the task locked the guest */

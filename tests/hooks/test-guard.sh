@@ -64,6 +64,27 @@ for operation in $harmless; do try 0 '' 'denied, but not asked' "$operation" web
 record qemu-100 guest=qemu-100 name=web "uuid=$uuid" "permit=$boot" guard=deny 'reason=web is being moved'
 try 0 '' 'a permit of this boot' prepare web
 
+# The permit of a start of our own ends with the process that starts it.
+permit() { record qemu-100 guest=qemu-100 name=web "uuid=$uuid" "permit=$1" guard=deny 'reason=web is being moved'; }
+sleep 60 &
+starter=$! began=$(awk '{ print $22 }' "/proc/$!/stat")
+permit "start:$starter:$began:$boot"
+try 0 '' 'a start of ours' prepare web
+permit "start:$starter:$began:$other"
+try 1 'being moved' 'a start of ours in an earlier boot' prepare web
+permit "start:$starter:$((began - 1)):$boot"
+try 1 'being moved' 'another process has the pid of the one that was starting it' prepare web
+for odd in "start:" "start:$starter" "start:$starter:$boot" "start:$starter:$began" "start::$began:$boot" "start:$starter::$boot"; do
+	permit "$odd"
+	try 1 'being moved' "a damaged permit, $odd" prepare web
+done
+permit "start:$starter:$began:$boot"
+kill "$starter"
+wait "$starter" 2>/dev/null
+try 1 'being moved' 'the process that was starting it was killed' prepare web
+permit "start:$starter:0:$boot"
+try 1 'being moved' 'no process, and no time either' prepare web
+
 # A permit for memory that comes in: libvirtd says `migrate` and then `prepare`, once.
 mkdir -p "$dir/guests"
 record qemu-100 guest=qemu-100 name=web "uuid=$uuid" "permit=incoming:$boot" guard=deny 'reason=web is being moved'

@@ -21,4 +21,8 @@ int tree_take(int fd, const char *path, struct vmm_error **err);
 /* What the guest there has in memory, new with each start; NULL if it has none. */
 char *guest_memory(struct two_nodes *w, int node) VMM_MUST_USE;
 
+/* Runs recover on node2, with an administrator's decision or NULL. The outcome that it reports ("settled",
+ * "unsettled"), or "nothing" (two-nodes-target.c). */
+const char *recover_on_node2(struct two_nodes *w, const char *keep);
+
 #endif

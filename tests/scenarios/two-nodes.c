@@ -226,6 +226,19 @@ static void forget_boot(struct two_nodes *w, int node)
 	}
 }
 
+/* The guard compares a permit with the id of the boot. */
+static void forget_permit(struct two_nodes *w, int node)
+{
+	vmm_auto_record struct guest_record record = {0};
+	vmm_auto_free char *name = str_format("node%d", node + 1);
+	struct vmm_error *err = NULL;
+	must(w, record_read(w->machine[node].state, "null-" GUEST, &record, &err), err);
+	if (!record.permit)
+		return;
+	str_replace(&record.permit, "another boot");
+	must(w, record_write(w->machine[node].state, name, &record, &err), err);
+}
+
 void guest_starts(struct two_nodes *w, int node)
 {
 	struct guest_host *host = host_of(w, node);
@@ -250,14 +263,20 @@ void guest_says(struct two_nodes *w, int node, struct json_object *changes)
 	must(w, file_write(path, json_line(guest), strlen(json_line(guest)), 0600, &err), err);
 }
 
-void machine_loses_power(struct two_nodes *w, int node)
+void guest_ends(struct two_nodes *w, int node)
 {
 	struct guest_host *host = host_of(w, node);
 	struct vmm_error *err = NULL;
 	must(w, guest_null.destroy(host, GUEST, &err), err);
 	guest_null.close(host);
+}
+
+void machine_loses_power(struct two_nodes *w, int node)
+{
+	guest_ends(w, node);
 	guest_says(w, node, json_make("reason:s", NULL));
 	forget_boot(w, node);
+	forget_permit(w, node);
 	two_nodes_forget_memory(w);
 }
 

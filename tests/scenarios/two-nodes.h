@@ -109,6 +109,8 @@ bool volume_holds(struct two_nodes *w, int node, bool shared, unsigned seed);
 void guest_says(struct two_nodes *w, int node, struct json_object *changes);
 /* Starts it by hand, past the guard. */
 void guest_starts(struct two_nodes *w, int node);
+/* It ends by itself, or somebody kills it. */
+void guest_ends(struct two_nodes *w, int node);
 /* "running", "shutoff", "absent", ...; belongs to the caller. */
 char *guest_state(struct two_nodes *w, int node) VMM_MUST_USE;
 /* The node that has the guest's definition. The test fails if none or both have it. */
