@@ -143,8 +143,34 @@ static char *last_line(struct migration *m, enum vmm_exit status, const struct v
 	return warnings ? str_format("TASK WARNINGS: %d", warnings) : str_copy("TASK OK");
 }
 
+static bool was_released(struct migration *m)
+{
+	return m->released_ms || phases_journal_has(m, "done", "release");
+}
+
+/* The guest is the target's, and the target has not let it go, or does not say how it is: it may run nowhere, which is
+ * no mere leftover. */
+static void explain_after_commit(struct migration *m, struct vmm_error **err)
+{
+	const char *target = m->plan->target, *task = task_id(m->task);
+	bool silent = migration_is_silence(*err);
+	if (!silent && (was_released(m) || !migration_runs(m)))
+		return;
+	(*err)->exit = VMM_NEEDS_DECISION;
+	vmm_auto_free char *forward =
+		str_format(silent ? "when %s is back: vmmigrate recover %s" : "to start it on %s: vmmigrate recover %s",
+			   target, task);
+	vmm_auto_free char *back = phases_journal_has(m, "give-up", NULL)
+					   ? str_copy("")
+					   : str_format("; %s: vmmigrate recover %s --keep source",
+							silent ? "if it never will be" : "to go back", task);
+	error_hint(err, "the guest belongs to %s now; %s%s", target, forward, back);
+}
+
 enum vmm_exit migrate_end(struct migration *m, struct vmm_error *err)
 {
+	if (err && m->committed && m->plan)
+		explain_after_commit(m, &err);
 	vmm_auto_error struct vmm_error *held = err;
 	vmm_auto_json struct json_object *result = json_object_new_object();
 	enum vmm_exit status = exit_of(m, held);

@@ -282,6 +282,39 @@ static void two_decisions_that_contradict_each_other_start_it_once(void **state)
 	}
 }
 
+/* ------------------------------------------------------------------ the last line */
+
+/* The guest runs nowhere, or nobody knows where: that is no leftover of a migration that is done. */
+static void a_target_that_is_lost_after_the_commit_needs_a_decision(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < variant_count; i++) {
+		int lost = 0;
+		for (int call = 3, more = true; more; call++) {
+			struct two_nodes *w = begin(&variants[i]);
+			struct outcome outcome;
+			two_nodes_describe(w, "%s: node2 is lost before call %d", variants[i].name, call);
+			two_nodes_inject(w, NODE2, call, GONE_BEFORE);
+			two_nodes_migrate(w, NODE1, variants[i].options, &outcome);
+			more = w->injected;
+			vmm_auto_free char *recover = str_format("vmmigrate recover %s", outcome.task);
+			if (strstr(outcome.message, "guest 101 is node2's")) {
+				if (outcome.exit != VMM_NEEDS_DECISION || outcome.settled ||
+				    !strstr(outcome.message, "when node2 is back: ") ||
+				    !strstr(outcome.message, recover))
+					two_nodes_fail(w, "exit %d: %s", (int)outcome.exit, outcome.message);
+				lost++;
+			}
+			two_nodes_heal(w);
+			two_nodes_recover_all(w, NODE1);
+			two_nodes_check(w, &variants[i], variants[i].runs, SEED);
+			outcome_free(&outcome);
+			two_nodes_free(w);
+		}
+		assert_true(lost > 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +324,7 @@ int main(void)
 		cmocka_unit_test(a_target_that_boots_after_a_decision_for_the_source_starts_nothing),
 		cmocka_unit_test(a_link_that_breaks_in_the_middle_of_a_decision_starts_nothing),
 		cmocka_unit_test(two_decisions_that_contradict_each_other_start_it_once),
+		cmocka_unit_test(a_target_that_is_lost_after_the_commit_needs_a_decision),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
