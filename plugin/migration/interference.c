@@ -70,3 +70,71 @@ void log_off_by_others(struct migration *m, struct json_object *state)
 		 m->plan->id, m->plan->source, json_text_or(state, "reason", "unknown"));
 	m->warnings++;
 }
+
+/* ---------------------------------------------------------------- undefined meanwhile */
+
+/* The first of the guest's own volumes that is gone from here, or NULL. */
+static const char *volume_gone(struct migration *m)
+{
+	plan_each_volume (volume, m->plan)
+		if (volume->action == PLAN_COPY && volume->from && !file_there(volume->from))
+			return volume->from;
+	return NULL;
+}
+
+/* Is the guest this task's, and was it off when it was undefined? One that ran, and is not defined any more, may have
+ * been moved to another node; one that another task has locked was moved by that. */
+static int is_ours_to_define(struct migration *m, bool *ours, struct vmm_error **err)
+{
+	vmm_auto_record struct guest_record record = {0};
+	if (migration_record(m, SOURCE, &record, err) < 0)
+		return -1;
+	*ours = str_same(record.task, task_id(m->task)) &&
+		(m->plan->mode == MODE_OFFLINE || phases_journal_has(m, "asked", "stop"));
+	return 0;
+}
+
+static void log_stays_undefined(struct migration *m, const char *why)
+{
+	task_log(m->task, "warning", "guest %s was undefined on %s, which was not this migration, and stays so: %s",
+		 m->plan->id, m->plan->source, why);
+	m->warnings++;
+}
+
+static int set_as_planned(struct migration *m, struct vmm_error **err)
+{
+	struct json_object *args =
+		json_make("definition:s volumes:o replace:b", m->plan->definition, json_object_new_array(), 0);
+	if (migration_insist(m, SOURCE, NODE_DEFINE, args, NULL, err) < 0)
+		return -1;
+	return migration_insist(m, SOURCE, NODE_AUTOSTART, json_make("on:b", (int)m->plan->autostart), NULL, err);
+}
+
+int define_again(struct migration *m, bool *defined, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *state = NULL;
+	vmm_auto_error struct vmm_error *problem = NULL;
+	if (migration_insist(m, SOURCE, NODE_STATE, NULL, &state, err) < 0)
+		return -1;
+	bool ours = false;
+	*defined = !str_same(json_text(state, "state"), "absent");
+	if (!*defined && is_ours_to_define(m, &ours, err) < 0)
+		return -1;
+	if (!ours)
+		return 0;
+	const char *gone = volume_gone(m);
+	if (gone) {
+		vmm_auto_free char *why = str_format("its volume %s is gone as well", gone);
+		log_stays_undefined(m, why);
+		return 0;
+	}
+	*defined = set_as_planned(m, &problem) == 0;
+	if (!*defined) {
+		log_stays_undefined(m, problem->message);
+		return 0;
+	}
+	task_log(m->task, "warning", "guest %s was undefined on %s, which was not this migration: it is defined again",
+		 m->plan->id, m->plan->source);
+	m->warnings++;
+	return 0;
+}

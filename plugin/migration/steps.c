@@ -76,7 +76,9 @@ static int start_after_boot(struct migration *m, struct vmm_error **err)
 
 int undo_lock(struct migration *m, struct vmm_error **err)
 {
-	if (start_after_boot(m, err) < 0 || abort_on_target(m, err) < 0)
+	bool defined;
+	if (define_again(m, &defined, err) < 0 || (defined && start_after_boot(m, err) < 0) ||
+	    abort_on_target(m, err) < 0)
 		return -1;
 	return migration_call(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
 }
@@ -235,7 +237,10 @@ int undo_stop(struct migration *m, struct vmm_error **err)
 	if (await_late_stop(m, err) < 0 || migration_insist(m, SOURCE, NODE_INSPECT, NULL, &now, err) < 0)
 		return -1;
 	/* Without a definition there is nothing to start, and no autostart to set. */
-	if (str_same(json_text(now, "state"), "absent"))
+	bool defined;
+	if (define_again(m, &defined, err) < 0)
+		return -1;
+	if (!defined)
 		return 0;
 	if (json_true(now, "managed_save") || is_off_by_others(m, now, false))
 		log_off_by_others(m, now);

@@ -26,6 +26,11 @@ void log_off_by_others(struct migration *m, struct json_object *state);
 /* The error "chosen": an administrator has given the guest to the target. Returns -1. */
 int refuse_as_chosen(struct migration *m, struct vmm_error **err);
 
+/* Defines a guest again, from the plan, that somebody has undefined here while it was off: undone means that the guest
+ * is as it was. *defined: it is defined now. If its volumes are gone too, or another guest has its name, it stays
+ * undefined, and the log says so. */
+int define_again(struct migration *m, bool *defined, struct vmm_error **err);
+
 /* Tells the target to remove what it has made for the task, and to forget the task. If the target cannot be told,
  * m->pending is set: the target cannot start anything, and recover tells it later. Error "committed" if the target owns
  * the guest. */

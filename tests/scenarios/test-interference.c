@@ -309,7 +309,7 @@ static void another_guest_on_the_target_is_not_replaced(void **state)
 /* The task is over, so it names no way back; but its last line must not say that all is well. */
 static void powers_off_on_the_target(struct two_nodes *w)
 {
-	machine_loses_power(w, NODE2);
+	guest_ends(w, NODE2);
 }
 
 static void a_guest_that_powers_off_after_settling_gives_a_warning(void **state)
@@ -327,35 +327,83 @@ static void a_guest_that_powers_off_after_settling_gives_a_warning(void **state)
 	}
 }
 
-/* Off by this task's own order, the guest is undefined by hand before its copy is complete. */
-static int undefine_when_it_is_off(void *context, const char *path, struct json_object *record, bool synced)
+static void undefines(struct two_nodes *w)
 {
-	struct two_nodes *w = context;
-	(void)path;
-	if (synced && str_same(json_text(record, "what"), "done") && str_same(json_text(record, "phase"), "stop")) {
-		vmm_auto_free char *guest = str_format("%s/guests/" GUEST ".json", w->machine[NODE1].root);
-		unlink(guest);
-	}
-	return 0;
+	vmm_auto_free char *guest = str_format("%s/guests/" GUEST ".json", w->machine[NODE1].root);
+	unlink(guest);
 }
 
-/* The undo has nothing to start and no autostart to set, and must not wait for an administrator because of that. */
-static void a_guest_that_is_undefined_while_it_is_off_leaves_no_open_task(void **state)
+/* Off by this task's own order, or off from the beginning, the guest is undefined by hand: "safe on the source" means
+ * that it is defined there again, as it was, and runs if it ran. */
+static void a_guest_that_is_undefined_while_it_is_off_is_defined_again_by_the_undo(void **state)
 {
 	(void)state;
-	struct two_nodes *w = two_nodes_make();
-	struct outcome outcome;
-	two_nodes_describe(w, "%s, undefined after the stop", restart->name);
-	two_nodes_guest(w, NODE1, restart, NULL);
-	guest_writes(w, NODE1, false, SEED);
-	journal_watch(undefine_when_it_is_off, w);
-	two_nodes_migrate(w, NODE1, restart->options, &outcome);
-	journal_watch(NULL, NULL);
-	if (strcmp(outcome.code, "guest-gone") || outcome.exit != VMM_FAILED || !outcome.settled)
-		two_nodes_fail(w, "exit %d, code %s: %s", (int)outcome.exit, outcome.code, outcome.message);
-	assert_true(volume_holds(w, NODE1, false, SEED));
-	outcome_free(&outcome);
-	two_nodes_free(w);
+	static const struct {
+		const struct variant *variant;
+		const char *before;
+	} cases[] = {{&variants[2], "copy"},  {&variants[2], "handover"}, {&variants[3], "define"},
+		     {&variants[4], "copy"},  {&variants[4], "define"},	  {&variants[5], "define"},
+		     {&variants[6], "verify"}};
+	for (size_t i = 0; i < VMM_COUNT(cases); i++) {
+		const struct variant *variant = cases[i].variant;
+		struct outcome outcome;
+		struct two_nodes *w = moves(variant, cases[i].before, undefines, &outcome);
+		expect_undone(w, &outcome, "guest-gone");
+		two_nodes_check(w, variant, variant->runs, SEED);
+		migrate_again_and_free(w, variant);
+	}
+}
+
+static void undefines_with_all_storage(struct two_nodes *w)
+{
+	vmm_auto_free char *volume = str_format("%s/disks/" GUEST ".raw", w->machine[NODE1].root);
+	undefines(w);
+	unlink(volume);
+}
+
+/* A definition without its volumes would be of no use, and somebody wanted the guest to be gone: the task must not wait
+ * for an administrator because of that. */
+static void a_guest_that_is_undefined_with_its_volumes_stays_so_and_leaves_no_open_task(void **state)
+{
+	(void)state;
+	static const struct variant *const kinds[] = {&variants[2], &variants[4]};
+	for (size_t i = 0; i < VMM_COUNT(kinds); i++) {
+		struct outcome outcome;
+		struct two_nodes *w = moves(kinds[i], "define", undefines_with_all_storage, &outcome);
+		if (outcome.exit != VMM_FAILED || !outcome.settled)
+			two_nodes_fail(w, "exit %d, code %s: %s", (int)outcome.exit, outcome.code, outcome.message);
+		assert_non_null(strstr(outcome.message, "is absent on node1"));
+		vmm_auto_free char *now = guest_state(w, NODE1);
+		assert_string_equal(now, "absent");
+		outcome_free(&outcome);
+		two_nodes_free(w);
+	}
+}
+
+/* It ran when it was undefined, so that it has no definition any more once it is off: it may run elsewhere by now. */
+static void moves_itself_away(struct two_nodes *w)
+{
+	machine_loses_power(w, NODE1);
+	undefines(w);
+}
+
+static void a_guest_that_others_have_moved_away_whole_is_not_defined_again(void **state)
+{
+	(void)state;
+	static const struct {
+		const struct variant *variant;
+		const char *before;
+	} cases[] = {{&variants[2], "rounds"}, {&variants[2], "stop"}, {&variants[0], "handover"}};
+	for (size_t i = 0; i < VMM_COUNT(cases); i++) {
+		struct outcome outcome;
+		struct two_nodes *w = moves(cases[i].variant, cases[i].before, moves_itself_away, &outcome);
+		if (strcmp(outcome.code, "guest-gone") || outcome.exit != VMM_FAILED || !outcome.settled)
+			two_nodes_fail(w, "exit %d, code %s: %s", (int)outcome.exit, outcome.code, outcome.message);
+		vmm_auto_free char *now = guest_state(w, NODE1);
+		assert_string_equal(now, "absent");
+		outcome_free(&outcome);
+		two_nodes_free(w);
+	}
 }
 
 /* The guest is there with its definition, and somebody edits it here just before the commit, while the target is lost.
@@ -413,7 +461,9 @@ int main(void)
 		cmocka_unit_test(another_file_at_the_destination_is_not_replaced),
 		cmocka_unit_test(another_guest_on_the_target_is_not_replaced),
 		cmocka_unit_test(a_guest_that_powers_off_after_settling_gives_a_warning),
-		cmocka_unit_test(a_guest_that_is_undefined_while_it_is_off_leaves_no_open_task),
+		cmocka_unit_test(a_guest_that_is_undefined_while_it_is_off_is_defined_again_by_the_undo),
+		cmocka_unit_test(a_guest_that_is_undefined_with_its_volumes_stays_so_and_leaves_no_open_task),
+		cmocka_unit_test(a_guest_that_others_have_moved_away_whole_is_not_defined_again),
 		cmocka_unit_test(a_decision_for_the_target_comes_too_late_once_the_source_has_unlocked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
