@@ -7,6 +7,8 @@
  *   "path"      absolute path of the file, directory or device; absent for "network"
  *   "format"    "raw" | "qcow2" | ...
  *   "source"    "network" only: the definition's source element in one line, in canonical form; equal text = same disk
+ *   "home"      of a container's volume: the directory of the guest's own that it is in, if it is in one
+ *   "root_uid"  of a container's volume: the uid of the container's root on the node
  * storage_describe adds:
  *   "storage"   name of the storage that it is on: a [storage NAME] section, a libvirt pool, or made of the mount point
  *   "kind"      kind of the volume (storage_ops.kind)
@@ -190,6 +192,30 @@ int image_describe(struct json_object *volume, struct vmm_error **err);
  * one that the guest's definition names: a header in a raw disk is the guest's own. What cannot be read ends the
  * chain. */
 struct json_object *image_chain(const char *path, const char *format);
+
+/* ------------------------------------------------------------------ trees that no guest uses (tree-private.c)
+ *
+ * While a tree is copied, set aside, or kept as a seed, it is in a private directory, which only root may enter. A
+ * volume's temporary path, the path of what is set aside and that of a seed are those of private directories then. */
+
+/* The path of the tree in a private directory; belongs to the caller. */
+char *tree_within(const char *private) VMM_MUST_USE;
+/* True if there is a tree in it. */
+bool tree_is_within(const char *private);
+/* Makes a private directory; an empty one that is there already is taken. Error "volume-taken". */
+int tree_private_make(const char *private, struct vmm_error **err);
+/* Moves the tree at the path `tree` into a private directory, which is there and empty. */
+int tree_hide(const char *tree, const char *private, struct vmm_error **err);
+/* Moves the tree in a private directory to `path`, never over anything (error "volume-taken"), and removes the
+ * directory. */
+int tree_show(const char *private, const char *path, struct vmm_error **err);
+
+/* A container's tree on a storage, outside of the container's own directory, has a directory of its own there, which
+ * only root and the container's root may enter: "<storage>/<guest's id>-<volume>", for example /srv/fast/200-rootfs.
+ * Belongs to the caller. */
+char *tree_own_directory(const char *storage, const char *id, const char *target) VMM_MUST_USE;
+/* True if `dir` has the name of such a directory of that guest and volume. */
+bool tree_is_own_directory(const char *dir, const char *id, const char *target);
 
 /* ------------------------------------------------------------------ directory trees (tree-remove.c)
  *

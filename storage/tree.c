@@ -165,11 +165,12 @@ static int tree_allocate(const char *path, uint64_t size, uint64_t size_needed, 
 		return -1;
 	if (statvfs(dir, &room) < 0)
 		return error_errno(err, errno, "get the free space in %s", dir);
+	vmm_auto_free char *tree = tree_within(path);
 	if (plain_check_space(path, size_needed, (uint64_t)room.f_bavail * room.f_frsize, err) < 0 ||
-	    make_directory(path, dir, err) < 0)
+	    tree_private_make(path, err) < 0 || make_directory(tree, path, err) < 0)
 		return -1;
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? error_errno(err, errno, "open the directory %s", path) : fd;
+	int fd = open(tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? error_errno(err, errno, "open the directory %s", tree) : fd;
 }
 
 /* Owner and mode of the tree were copied with it. The whole filesystem is synced, since none of the tree's files is
@@ -183,7 +184,7 @@ static int tree_publish(const char *temporary, const char *final, const struct s
 	vmm_auto_close int fd = open(temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || syncfs(fd) < 0)
 		return error_errno(err, errno, "sync the tree %s", temporary);
-	return plain_rename(temporary, final, err);
+	return tree_show(temporary, final, err);
 }
 
 /* ------------------------------------------------------------------ remove */
@@ -230,8 +231,9 @@ static int tree_remove(const char *path, struct vmm_error **err)
 		return -1;
 	if (!file_there(path))
 		return 0;
-	vmm_auto_free char *dir = path_dir(path);
-	if (check_mounts(path, err) < 0 || wait_for_writer(path, err) < 0 || tree_remove_all(path, err) < 0)
+	vmm_auto_free char *dir = path_dir(path), *within = tree_within(path);
+	if (check_mounts(path, err) < 0 || wait_for_writer(path, err) < 0 || wait_for_writer(within, err) < 0 ||
+	    tree_remove_all(path, err) < 0)
 		return -1;
 	return dir_sync(dir, err);
 }

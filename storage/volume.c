@@ -52,6 +52,7 @@ static const struct field volume_fields[] = {
 	COUNT(virtual_size),
 	COUNT(files),
 	COUNT(snapshots),
+	COUNT(root_uid),
 	OWNER(uid),
 	OWNER(gid),
 	OWNER(mode),

@@ -11,10 +11,12 @@ enum plan_action { PLAN_KEEP, PLAN_COPY };
 
 struct plan_volume {
 	/* What is known of it on the source (storage.h says what each one means). NULL, and -1 of `files`,
-	 * `virtual_size`, `snapshots` and the owner, if it is not known; `size` and `allocated` are 0 then. */
+	 * `virtual_size`, `snapshots`, `root_uid` and the owner, if it is not known; `size` and `allocated` are 0 then.
+	 */
 	char *target, *type, *device, *format, *bus, *cache, *path, *source, *pool, *volume, *in, *home;
 	char *real, *storage, *kind, *sharing, *backing, *data_file, *identity;
 	int64_t size, allocated, virtual_size, files, snapshots;
+	int64_t root_uid; /* of a container's tree: the uid of the container's root on the node */
 	struct storage_owner owner;
 	bool readonly, shareable, type_fixed, open, directory, tree;
 	struct json_object *error; /* why it could not be looked at, or NULL */

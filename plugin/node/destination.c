@@ -147,9 +147,10 @@ static char *path_in(const char *dir, bool devices, struct json_object *guest, s
 		     struct json_object *destinations)
 {
 	const char *base = path_base(json_text(volume, "path")), *id = json_text_or(guest, "id", "guest");
-	/* Roots of many containers have the name "rootfs". */
-	if (json_true(volume, "tree") && !str_starts(base, id))
-		return str_format("%s/%s-%s", dir, id, base);
+	if (json_true(volume, "tree")) {
+		vmm_auto_free char *own = tree_own_directory(dir, id, json_text_or(volume, "target", "rootfs"));
+		return str_format("%s/%s", own, base);
+	}
 	const char *ending = is_device(volume) && !strchr(base, '.') ? ".raw" : "";
 	char *path = devices ? device_in(dir, base) : str_format("%s/%s%s", dir, base, ending);
 	if (!is_given(destinations, path))
@@ -262,7 +263,11 @@ static void look_at(struct json_object *found, struct json_object *guest, struct
 	if (!path || path_check(path, "volume", NULL) < 0 || path_check(to, "volume", NULL) < 0)
 		return;
 	/* The guest's own directory is made if it is missing; so it is looked whether the one above is there. */
-	vmm_auto_free char *dir = path_dir(json_text(found, "to") ? to : json_text_or(volume, "home", path));
+	vmm_auto_free char *parent = path_dir(to);
+	bool own = tree_is_own_directory(parent, json_text_or(guest, "id", ""), json_text_or(volume, "target", ""));
+	vmm_auto_free char *dir = path_dir(own			    ? parent
+					   : json_text(found, "to") ? to
+								    : json_text_or(volume, "home", path));
 	bool tree = json_true(volume, "tree");
 	json_put(found, "there:b missing_dir:b seed:i", (int)file_there(path), (int)!file_there(dir),
 		 seed_at(to, tree));

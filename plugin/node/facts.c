@@ -279,6 +279,15 @@ static void add_opener(struct json_object *volume)
 		json_put(volume, "opener:s", opener);
 }
 
+/* A tree that has a directory of its own on a storage: sets "home" to that. */
+static void find_own_directory(struct json_object *guest, struct json_object *volume)
+{
+	vmm_auto_free char *dir = path_dir(json_text_or(volume, "path", "/"));
+	if (json_true(volume, "tree") && !json_text(volume, "home") &&
+	    tree_is_own_directory(dir, json_text_or(guest, "id", ""), json_text_or(volume, "target", "")))
+		json_put(volume, "home:s", dir);
+}
+
 static void describe_volumes(struct json_object *guest, struct json_object *storages)
 {
 	json_each (volume, guest, "volumes") {
@@ -289,6 +298,7 @@ static void describe_volumes(struct json_object *guest, struct json_object *stor
 		}
 		add_files_below(volume, storages);
 		add_opener(volume);
+		find_own_directory(guest, volume);
 	}
 }
 

@@ -69,9 +69,9 @@ int local_drop_snapshots(struct local_node *node, const char *task, struct vmm_e
 int local_drop_aside(struct local_node *node, const char *task, struct vmm_error **err);
 
 /* A volume under its final path is ours only as long as it is the same file that we renamed. local_final_note makes the
- * record "final" of the made journal before the rename (NULL: an error); local_same_file says whether the file at that
- * path is still that one (undo.c). */
-struct json_object *local_final_note(const char *temporary, const char *to, const char *kind, struct vmm_error **err);
+ * record "final" of the made journal before `file` is renamed (NULL: an error); local_same_file says whether the file
+ * at that path is still that one (undo.c). */
+struct json_object *local_final_note(const char *file, const char *to, const char *kind, struct vmm_error **err);
 bool local_same_file(struct json_object *record);
 
 /* destination.c: for each of the guest's volumes, in their order, where it would be on this node and what is there

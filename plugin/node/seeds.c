@@ -67,10 +67,17 @@ static bool is_volume(const char *path, struct stat *info)
 	return lstat(path, info) == 0 && (S_ISREG(info->st_mode) || S_ISDIR(info->st_mode));
 }
 
+/* What lstat says of the file or, where `path` is a private directory (storage.h), of the tree in it. */
+static bool look_at(const char *path, struct stat *info)
+{
+	vmm_auto_free char *tree = tree_within(path);
+	return is_volume(tree_is_within(path) ? tree : path, info);
+}
+
 char *seed_written(const char *path)
 {
 	struct stat info;
-	return is_volume(path, &info) ? time_text(&info.st_mtim) : NULL;
+	return look_at(path, &info) ? time_text(&info.st_mtim) : NULL;
 }
 
 int64_t seed_bytes(const char *path, const char *kind)
@@ -109,8 +116,8 @@ static struct json_object *sidecar_read(const char *seed)
 	return local_same_file(sidecar) ? json_object_get(sidecar) : NULL;
 }
 
-/* Writes what `about` says (seed_keep; "kept_us" is now if it is not given), and the identity, size and times of
- * `file`. */
+/* Writes what `about` says (seed_keep; "kept_us" is now if it is not given), the identity of `file`, and its size and
+ * times, or those of the tree in it. */
 static int sidecar_write(const char *file, const char *seed, struct json_object *about, struct vmm_error **err)
 {
 	struct stat info;
@@ -118,7 +125,7 @@ static int sidecar_write(const char *file, const char *seed, struct json_object 
 		local_final_note(file, seed, json_text_or(about, "kind", "dir"), err);
 	if (!sidecar)
 		return -1;
-	if (lstat(file, &info) < 0)
+	if (!look_at(file, &info))
 		return error_errno(err, errno, "volume %s", file);
 	vmm_auto_free char *mtime = time_text(&info.st_mtim), *ctime = time_text(&info.st_ctim),
 			   *path = sidecar_path(seed);
@@ -207,8 +214,19 @@ static int clear_name(const char *seed, bool *clear, struct vmm_error **err)
 }
 
 /* The sidecar is written before the rename: if the power fails in between, we still know the seed as ours. */
-int seed_keep(struct local_node *node, const char *file, const char *volume_path, struct json_object *about, bool *kept,
-	      struct vmm_error **err)
+static int keep_as(const char *file, bool private, const char *seed, struct json_object *about, struct vmm_error **err)
+{
+	struct stat info;
+	bool hide = lstat(file, &info) == 0 && S_ISDIR(info.st_mode) && !private;
+	if (hide && tree_private_make(seed, err) < 0)
+		return -1;
+	if (sidecar_write(hide ? seed : file, seed, about, err) < 0)
+		return -1;
+	return hide ? tree_hide(file, seed, err) : file_rename_new(file, seed, err);
+}
+
+int seed_keep(struct local_node *node, const char *file, bool private, const char *volume_path,
+	      struct json_object *about, bool *kept, struct vmm_error **err)
 {
 	vmm_auto_free char *seed = seed_path(volume_path);
 	struct stat info;
@@ -220,8 +238,7 @@ int seed_keep(struct local_node *node, const char *file, const char *volume_path
 		return 0;
 	if (!json_at(about, "allocated"))
 		json_put(about, "allocated:i", seed_bytes(file, json_text_or(about, "kind", "dir")));
-	if (remember_dir(node, seed, err) < 0 || sidecar_write(file, seed, about, err) < 0 ||
-	    file_rename_new(file, seed, err) < 0)
+	if (remember_dir(node, seed, err) < 0 || keep_as(file, private, seed, about, err) < 0)
 		return -1;
 	/* Again, because the rename has changed the ctime. */
 	sidecar_write(seed, seed, about, NULL);
@@ -233,7 +250,9 @@ int seed_keep(struct local_node *node, const char *file, const char *volume_path
  * lock meanwhile. False if it still writes after WRITER_WAIT_MS. */
 static bool wait_for_writer(const char *seed)
 {
-	vmm_auto_close int fd = open(seed, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	vmm_auto_free char *tree = tree_within(seed);
+	vmm_auto_close int fd =
+		open(tree_is_within(seed) ? tree : seed, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	int64_t end = clock_steady_ms() + WRITER_WAIT_MS;
 	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (clock_steady_ms() >= end)
@@ -254,7 +273,19 @@ bool seed_usable(const char *volume_path, bool tree, int64_t *allocated)
 		return false;
 	vmm_auto_json struct json_object *sidecar = tree ? sidecar_read(seed) : NULL;
 	*allocated = tree ? json_number(sidecar, "allocated") : (int64_t)info.st_blocks * BLOCK_SIZE;
-	return tree || info.st_nlink == 1;
+	/* A seed of ours without its tree: it was being kept when the power failed. */
+	return tree ? !sidecar || tree_is_within(seed) : info.st_nlink == 1;
+}
+
+/* A tree that somebody has brought as a seed is not in a private directory yet. rsync could not change what is
+ * protected in it; the flags of the guest's files are set at the end. */
+static int take_tree(const char *seed, const char *temporary, struct vmm_error **err)
+{
+	if (tree_unprotect_all(seed, err) < 0)
+		return -1;
+	if (tree_is_within(seed))
+		return file_rename_new(seed, temporary, err);
+	return tree_private_make(temporary, err) < 0 ? -1 : tree_hide(seed, temporary, err);
 }
 
 int seed_take(const char *volume_path, bool tree, const char *temporary, bool *taken, struct vmm_error **err)
@@ -264,8 +295,7 @@ int seed_take(const char *volume_path, bool tree, const char *temporary, bool *t
 	*taken = seed_usable(volume_path, tree, &allocated) && wait_for_writer(seed);
 	if (!*taken)
 		return 0;
-	/* rsync could not change what is protected; the flags of the guest's files are set at the end. */
-	return tree && tree_unprotect_all(seed, err) < 0 ? -1 : file_rename_new(seed, temporary, err);
+	return tree ? take_tree(seed, temporary, err) : file_rename_new(seed, temporary, err);
 }
 
 int seed_give_back(const char *temporary, const char *volume_path, struct vmm_error **err)
@@ -319,7 +349,7 @@ static void add_seed(struct json_object *seeds, const char *dir, const char *nam
 {
 	vmm_auto_free char *seed = str_format("%s/%s", dir, name);
 	struct stat info;
-	if (is_volume(seed, &info))
+	if (look_at(seed, &info))
 		json_object_array_add(seeds, seed_describe(seed, &info));
 }
 

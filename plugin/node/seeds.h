@@ -22,7 +22,8 @@ int64_t seed_bytes(const char *path, const char *kind);
  * neither. */
 char *seed_written(const char *path) VMM_MUST_USE;
 
-/* Renames `file` to be the volume's seed; an older seed of ours is removed. `about` has, for the sidecar:
+/* Renames `file` to be the volume's seed; an older seed of ours is removed. A seed that is a tree is in a private
+ * directory (storage.h): `private` says that `file` is such a directory already. `about` has, for the sidecar:
  *
  *	guest, generation, task		whose copy it is
  *	state				"whole" or "partial"
@@ -33,8 +34,8 @@ char *seed_written(const char *path) VMM_MUST_USE;
  *
  * *kept is false, and nothing has changed, if `file` cannot be a seed: somebody else's file has the name, or the name
  * would be too long, or it is neither a file nor a directory. */
-int seed_keep(struct local_node *node, const char *file, const char *volume_path, struct json_object *about, bool *kept,
-	      struct vmm_error **err);
+int seed_keep(struct local_node *node, const char *file, bool private, const char *volume_path,
+	      struct json_object *about, bool *kept, struct vmm_error **err);
 
 /* True if there is a file (of a tree: a directory) that a copy can begin from; *allocated is its bytes. */
 bool seed_usable(const char *volume_path, bool tree, int64_t *allocated);

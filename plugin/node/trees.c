@@ -24,7 +24,7 @@ int local_tree_path(const struct node_paths *paths, const char *task, const char
 		return -1;
 	json_each (record, journal_records(made), "")
 		if (!*path && is_tree(record) && str_same(json_text(record, "path"), name))
-			*path = str_copy(json_text_or(record, "real", name));
+			*path = tree_within(json_text_or(record, "real", name));
 	journal_close(made);
 	return *path ? 0 : error_set(err, VMM_FAILED, "not-ours", "volume %s was not made for task %s", name, task);
 }

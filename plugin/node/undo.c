@@ -30,13 +30,13 @@ static int64_t born(const char *path)
 	return info.stx_btime.tv_sec * 1000000000 + info.stx_btime.tv_nsec;
 }
 
-struct json_object *local_final_note(const char *temporary, const char *to, const char *kind, struct vmm_error **err)
+struct json_object *local_final_note(const char *file, const char *to, const char *kind, struct vmm_error **err)
 {
 	struct stat info;
-	if (lstat(temporary, &info) == 0)
+	if (lstat(file, &info) == 0)
 		return json_make("made:s path:s kind:s inode:i device:i born:i", "final", to, kind,
-				 (int64_t)info.st_ino, (int64_t)info.st_dev, born(temporary));
-	error_errno(err, errno, "volume %s", temporary);
+				 (int64_t)info.st_ino, (int64_t)info.st_dev, born(file));
+	error_errno(err, errno, "volume %s", file);
 	return NULL;
 }
 
@@ -68,7 +68,7 @@ static int undo_copy(struct local_node *node, struct json_object *note, struct v
 {
 	const char *path = json_text(note, "path"), *to = json_text(note, "to"), *begun = json_text(note, "seed");
 	vmm_auto_free char *written = seed_written(path);
-	bool kept = false;
+	bool kept = false, private = str_same(json_text(note, "made"), "volume");
 	if (!to || !written)
 		return undo_volume(node, note, err);
 	if (begun && !strcmp(begun, written))
@@ -78,7 +78,7 @@ static int undo_copy(struct local_node *node, struct json_object *note, struct v
 		json_text(note, "kind"), json_text(note, "home"), "partial", (int64_t)SEED_PARTIAL_DAYS);
 	vmm_auto_error struct vmm_error *problem = NULL;
 	if ((begun || seed_bytes(path, json_text(note, "kind")) >= SEED_PARTIAL_LEAST) &&
-	    seed_keep(node, path, to, about, &kept, &problem) < 0)
+	    seed_keep(node, path, private, to, about, &kept, &problem) < 0)
 		log_warn("%s is not kept as a seed: %s", path, problem->message); /* most often the disk is full */
 	return kept ? 0 : undo_volume(node, note, err);
 }
@@ -92,7 +92,14 @@ static int undo_aside(struct local_node *node, struct json_object *note, struct 
 {
 	(void)node;
 	const char *aside = json_text(note, "path"), *from = json_text(note, "from");
-	return file_there(aside) ? file_rename_new(aside, from, err) : 0;
+	if (!file_there(aside))
+		return 0;
+	if (!json_true(note, "private"))
+		return file_rename_new(aside, from, err);
+	if (tree_is_within(aside))
+		return tree_show(aside, from, err);
+	rmdir(aside); /* the tree was not moved into it yet */
+	return 0;
 }
 
 static int undo_snapshot(struct local_node *node, struct json_object *note, struct vmm_error **err)
@@ -322,7 +329,7 @@ static int give_up_volume(struct local_node *node, const struct guest_record *re
 			  record->task, volume->kind, volume->home, "whole", days);
 	if (volume->tree) /* counting again would read the whole tree */
 		json_put(about, "allocated:i", volume->allocated);
-	if (days >= 0 && can_be_renamed(file, from) && seed_keep(node, file, from, about, &kept, err) < 0)
+	if (days >= 0 && can_be_renamed(file, from) && seed_keep(node, file, false, from, about, &kept, err) < 0)
 		return -1;
 	if (!kept && undo_volume(node, moved, err) < 0)
 		return -1;

@@ -53,6 +53,13 @@ static int asked_read(struct json_object *args, struct asked *asked, struct vmm_
 
 /* ---------------------------------------------------------------- allocate */
 
+/* The file, or the tree, that is copied is there. */
+static bool copy_is_there(const struct asked *asked)
+{
+	const char *temporary = asked->volume.temporary;
+	return asked->ops->tree ? tree_is_within(temporary) : file_there(temporary);
+}
+
 /* Makes the volume under its temporary path: from a seed, if there is one (*taken; *seed: bytes in it), else new and
  * empty. If there is too little room, seeds are removed, those of other guests first. */
 static int make_volume(struct local_node *node, const struct asked *asked, bool *taken, int64_t *seed,
@@ -79,11 +86,23 @@ static char *without_links(const char *path)
 	return str_format("%s/%s", real ? real : dir, path_base(path));
 }
 
-/* The guest's own directory, if the volume will be in it, or NULL: --targetstorage may send the volume elsewhere. */
-static const char *home_of(const struct plan_volume *volume)
+/* The directory that a tree has on a storage, or NULL; belongs to the caller. */
+static char *own_directory(const struct asked *asked)
 {
-	const char *home = volume->home;
-	return home && str_starts(volume->to, home) && volume->to[strlen(home)] == '/' ? home : NULL;
+	const char *id = strchr(asked->guest, '-');
+	char *dir = path_dir(asked->volume.to);
+	if (id && tree_is_own_directory(dir, id + 1, asked->volume.target))
+		return dir;
+	free(dir);
+	return NULL;
+}
+
+/* The directory of the guest's own that the volume will be in, or NULL; belongs to the caller. */
+static char *home_of(const struct asked *asked)
+{
+	const char *home = asked->volume.home, *to = asked->volume.to;
+	bool within = home && str_starts(to, home) && to[strlen(home)] == '/';
+	return within ? str_copy(home) : own_directory(asked);
 }
 
 static bool only_seeds_in(const char *directory)
@@ -101,16 +120,19 @@ static bool only_seeds_in(const char *directory)
  * directory in which there is nothing but seeds is noted too: an earlier task has made it. */
 static int make_home(struct local_node *node, const struct asked *asked, struct vmm_error **err)
 {
-	const char *home = home_of(&asked->volume);
+	vmm_auto_free char *home = home_of(asked), *own = own_directory(asked);
 	if (!home)
 		return 0;
 	if (path_check(home, "volume", err) < 0)
 		return -1;
 	if (file_there(home) && !only_seeds_in(home))
 		return 0;
-	return local_made_note(node, asked->task, json_make("made:s path:s", "home", home), err) < 0
-		       ? -1
-		       : dir_make(home, 0700, err);
+	if (local_made_note(node, asked->task, json_make("made:s path:s", "home", home), err) < 0 ||
+	    dir_make(home, 0700, err) < 0)
+		return -1;
+	/* LXC enters it as the container's root, when it mounts the tree. */
+	uid_t owner = asked->volume.root_uid > 0 ? (uid_t)asked->volume.root_uid : 0;
+	return own && lchown(own, owner, (gid_t)-1) < 0 ? error_errno(err, errno, "set the owner of %s", own) : 0;
 }
 
 /* A block device is not made, and cannot be set aside: the device at the volume's path is filled, unless this system or
@@ -133,11 +155,11 @@ static int note_volume(struct local_node *node, const struct asked *asked, struc
 {
 	const struct plan_volume *volume = &asked->volume;
 	vmm_auto_free char *real = without_links(volume->temporary), *seed = seed_path(volume->to);
-	vmm_auto_free char *written = seed_written(seed);
+	vmm_auto_free char *written = seed_written(seed), *home = home_of(asked);
 	return local_made_note(node, asked->task,
 			       json_make("made:s path:s real:s kind:s to:s guest:s task:s seed:s home:s", "volume",
 					 volume->temporary, real, asked->ops->kind, volume->to, asked->guest,
-					 asked->task, written, home_of(volume)),
+					 asked->task, written, home),
 			       err);
 }
 
@@ -158,8 +180,8 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 	if (file_there(volume->to) && !asked.replace)
 		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", volume->to,
 				 node->base.name);
-	/* If the temporary file is there, this call is a repetition: its first reply was lost. */
-	bool resumed = file_there(volume->temporary), taken = false;
+	/* If the copy is there, this call is a repetition: its first reply was lost. */
+	bool resumed = copy_is_there(&asked), taken = false;
 	int64_t seed = 0;
 	if (!resumed && (make_home(node, &asked, err) < 0 || note_volume(node, &asked, err) < 0 ||
 			 make_volume(node, &asked, &taken, &seed, err) < 0))
@@ -176,12 +198,17 @@ static int set_aside(struct local_node *node, const struct asked *asked, struct 
 	const char *path = asked->volume.to;
 	vmm_auto_free char *dir = path_dir(path);
 	vmm_auto_free char *aside = str_format("%s/.vmmigrate-aside-%s-%s", dir, asked->task, path_base(path));
-	if (!file_there(path))
+	struct stat info;
+	if (lstat(path, &info) < 0)
 		return 0;
-	struct json_object *note = json_make("made:s path:s from:s kind:s", "aside", aside, path, asked->ops->kind);
+	bool tree = S_ISDIR(info.st_mode);
+	struct json_object *note =
+		json_make("made:s path:s from:s kind:s private:b", "aside", aside, path, asked->ops->kind, (int)tree);
 	if (local_made_note(node, asked->task, note, err) < 0)
 		return -1;
-	return file_rename_new(path, aside, err);
+	if (!tree)
+		return file_rename_new(path, aside, err);
+	return tree_private_make(aside, err) < 0 ? -1 : tree_hide(path, aside, err);
 }
 
 /* The temporary file is gone. If this call is a repetition, the volume has its final path already; a file that somebody
@@ -197,13 +224,17 @@ static int published_before(struct local_node *node, const struct asked *asked, 
 		ours |= str_same(json_text(record, "made"), "final") && str_same(json_text(record, "path"), to) &&
 			local_same_file(record);
 	journal_close(made);
+	if (ours && asked->ops->tree)
+		rmdir(asked->volume.temporary); /* which the interrupted call has left empty */
 	return ours ? 0 : error_set(err, VMM_FAILED, "volume-missing", "volume %s: its copy is gone", to);
 }
 
 static int note_final(struct local_node *node, const struct asked *asked, struct vmm_error **err)
 {
 	const struct plan_volume *volume = &asked->volume;
-	struct json_object *note = local_final_note(volume->temporary, volume->to, asked->ops->kind, err);
+	vmm_auto_free char *tree = tree_within(volume->temporary);
+	struct json_object *note =
+		local_final_note(asked->ops->tree ? tree : volume->temporary, volume->to, asked->ops->kind, err);
 	if (!note)
 		return -1;
 	json_put(note, "to:s guest:s task:s", volume->to, asked->guest, asked->task);
@@ -217,7 +248,7 @@ int local_publish(struct local_node *node, struct json_object *args, struct json
 	if (asked_read(args, &asked, err) < 0)
 		return -1;
 	const struct plan_volume *volume = &asked.volume;
-	if (!asked.ops->device && !file_there(volume->temporary))
+	if (!asked.ops->device && !copy_is_there(&asked))
 		return published_before(node, &asked, err);
 	if (!asked.ops->device &&
 	    ((asked.replace && set_aside(node, &asked, err) < 0) || note_final(node, &asked, err) < 0))

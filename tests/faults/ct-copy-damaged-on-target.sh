@@ -7,7 +7,7 @@ fresh_lab
 ct node1 200 --data 24 --autostart
 begin node1 200 node2 --no-precopy --bwlimit 8192 --verify=full
 files_arrive node2
-on node2 sh -ec 'cd /var/lib/lxc/200/.vmmigrate-*/data; touch -r aaaaa /run/time
+on node2 sh -ec 'cd /var/lib/lxc/200/.vmmigrate-*/*/data; touch -r aaaaa /run/time
     printf X | dd of=aaaaa bs=1 seek=1000 conv=notrunc status=none; touch -r /run/time aaaaa'
 was=$(on node1 sh -c 'cat /var/lib/lxc/200/rootfs/data/* | sha256sum')
 finish 0

@@ -19,7 +19,7 @@ sent_less_than() {
 fresh_lab
 ct node1 200 --data 32 --autostart
 begin node1 200 node2 --bwlimit 8192
-wait_until "20 MiB of files have arrived" 60 on node2 sh -c 'ls /var/lib/lxc/*/.vmmigrate-*/data/aaadc'
+wait_until "20 MiB of files have arrived" 60 on node2 sh -c 'ls /var/lib/lxc/*/.vmmigrate-*/*/data/aaadc'
 on node2 pkill -KILL -f 'rsync --server'
 finish 1
 says "node2 keeps"

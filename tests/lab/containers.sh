@@ -27,7 +27,7 @@ state() {
 records() { lab records "$1" "$2" --file raw "/proc/$(on "$1" lxc-info -p -H -n "$2")/root/records"; }
 
 # files_arrive NODE: waits until some files that --data made have arrived there, while the copy is not complete.
-files_arrive() { wait_until "files arrive on $1" 60 on "$1" sh -c 'ls /var/lib/lxc/*/.vmmigrate-*/data/aaaad'; }
+files_arrive() { wait_until "files arrive on $1" 60 on "$1" sh -c 'ls /var/lib/lxc/*/.vmmigrate-*/*/data/aaaad'; }
 
 is_running() { [ "$(state "$1" "$2")" = running ]; }
 

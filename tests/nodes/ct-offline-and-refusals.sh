@@ -62,12 +62,12 @@ second_try node1 200 --map-mount /srv/here=/srv/there --map-network vmbr0=vmbr9
 on node2 grep -qx 'lxc.net.0.link = vmbr9' /var/lib/lxc/200/config || fail "its bridge is not the one that was named"
 [ "$(on node2 lxc-attach -n 200 -- cat /mnt/srv/file)" = one ] || fail "the mapped directory is not mounted"
 
-# Its root goes to the storage that --targetstorage names, and is named after its id there.
+# Its root goes to the storage that --targetstorage names, into a directory of its own there.
 for node in node1 node2; do
     on "$node" sh -c 'mkdir /srv/fast; printf "\n[storage fast]\npath = /srv/fast\n" >>/etc/vmmigrate/vmmigrate.conf'
 done
 migrate 3 node2 200 node1 --map-mount /srv/there=/srv/here --map-network vmbr9=vmbr0 --targetstorage nope
 says nope
 second_try node2 200 --map-mount /srv/there=/srv/here --map-network vmbr9=vmbr0 --targetstorage fast
-on node1 test -d /srv/fast/200-rootfs/bin || fail "its root is not on the named storage"
+on node1 test -d /srv/fast/200-rootfs/rootfs/bin || fail "its root is not on the named storage"
 records node1 200

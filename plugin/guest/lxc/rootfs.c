@@ -85,6 +85,18 @@ static const char *type_of_path(const char *path)
 	return S_ISBLK(info.st_mode) ? "block" : "file";
 }
 
+/* The uid of the container's root on this node: what lxc.idmap maps 0 to. */
+static int64_t root_uid(struct lxc_container *c)
+{
+	vmm_auto_free char *maps = lxc_item(c, "lxc.idmap");
+	for (char *rest = maps, *line; rest && (line = strsep(&rest, "\n"));) {
+		unsigned long inside, first;
+		if (sscanf(line, "u %lu %lu", &inside, &first) == 2 && inside == 0)
+			return (int64_t)first;
+	}
+	return 0;
+}
+
 struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *c)
 {
 	struct json_object *volumes = json_object_new_array();
@@ -100,5 +112,7 @@ struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *c
 		json_object_array_add(volumes,
 				      json_make("target:s type:s device:s format:s source:s", "rootfs",
 						strchr(root, ':') ? "lxc-backend" : "unknown", "disk", "raw", root));
+	json_each (volume, volumes, "")
+		json_put(volume, "root_uid:i", root_uid(c));
 	return volumes;
 }
