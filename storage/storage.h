@@ -8,6 +8,7 @@
  *   "format"    "raw" | "qcow2" | ...
  *   "source"    "network" only: the definition's source element in one line, in canonical form; equal text = same disk
  *   "home"      of a container's volume: the directory of the guest's own that it is in, if it is in one
+ *   "included"  of a container's volume: a file that the config includes names it, so that it cannot be renamed
  *   "root_uid"  of a container's volume: the uid of the container's root on the node
  * storage_describe adds:
  *   "storage"   name of the storage that it is on: a [storage NAME] section, a libvirt pool, or made of the mount point

@@ -24,7 +24,8 @@
  *                the guest's own volumes} (node/users.c)
  *                "home": of a container, where the volume is in its own directory: that directory
  *   "networks"   array of {"type": bridge|network|..., "name", "mac", "dev": a fixed name of its interface on the host,
- *                or null, "mtu": its own, 0 where it has none}
+ *                or null, "mtu": its own, 0 where it has none, "included": of containers: a file that the config
+ *                includes sets its name, which `rewrite` cannot change}
  *   "devices"    array of {"class": pci|usb|mdev|filesystem|serial|parallel|..., "name" ("?": it has none), "optional":
  *                it starts without} that are tied to the host
  *   "needs"      array of {"kind","name","for"}: what it names on its host, without which it is not started; "for" says
@@ -46,10 +47,11 @@
  *   "directory"  of its definition   "directory_proof" is it the same one on the target (plan.h)?
  *   "aside"      its config has the inactive name (lxc.h). Only such a guest is ever taken for a leftover of ours.
  *   "mounts"     array of {"source","target","optional","fixed"}: directories and devices of the host that it mounts;
- *                "fixed": from an fstab, whose sources `rewrite` cannot change
+ *                "fixed": in an fstab, or a file that the config includes, which `rewrite` cannot change
  *   "snapshots_remedy" what to do about its snapshots
  *   "idmap"      lines lxc.idmap
  *   "left"       names of files in its directory that cannot be carried in its definition
+ *   "logs"       names of logs in its directory, which stay there
  *   "apparmor"   name of its profile, or null   "cgroup1" bool: it has limits of cgroup version 1
  */
 #ifndef VMM_GUEST_H

@@ -15,18 +15,75 @@ void look_target_lxc_missing(const struct look *look)
 	}
 }
 
+/* A line of an fstab or of an included file names it, which is not rewritten for the target. */
+static bool mount_is_fixed(const struct look *look, const char *source)
+{
+	json_each (mount, look->guest, "mounts")
+		if (json_true(mount, "fixed") && str_same(json_text(mount, "source"), source))
+			return true;
+	return false;
+}
+
 /* The target was asked about the mounts that --map-mount puts in their place (migration/facts.c). */
 void look_ct_bind_mount(const struct look *look)
 {
 	json_each (mount, look->fit, "mounts_missing") {
 		const char *source = json_text_or(mount, "", "?");
-		finding_hint(
-			found(look, source, "%s mounts %s of its host, which is not on %s", look->label, source,
-			      look->name[TARGET]),
-			"make it there, with the content that the container expects, or name what takes its place: "
-			"--map-mount %s=PATH",
-			source);
+		struct json_object *finding = found(look, source, "%s mounts %s of its host, which is not on %s",
+						    look->label, source, look->name[TARGET]);
+		if (mount_is_fixed(look, source))
+			finding_hint(finding,
+				     "make it there, with the content that the container expects, or change the line "
+				     "that names it: it is in an fstab or an included file, so that no option does");
+		else
+			finding_hint(finding,
+				     "make it there, with the content that the container expects, or name what takes "
+				     "its place: --map-mount %s=PATH",
+				     source);
 	}
+}
+
+/* What the request would have rewritten, but cannot be, since the container's own config does not have it. */
+void look_include_mapped(const struct look *look)
+{
+	json_each (mount, look->guest, "mounts") {
+		const char *source = json_text_or(mount, "source", "");
+		if (json_true(mount, "fixed") && strcmp(facts_mapped(look->facts, "map_mount", source), source) != 0)
+			finding_hint(found(look, source,
+					   "%s mounts %s by a line of its fstab or of a file that its config includes: "
+					   "--map-mount does not change that",
+					   look->label, source),
+				     "move that line to the container's own config, as lxc.mount.entry");
+	}
+	json_each (network, look->guest, "networks") {
+		const char *name = json_text_or(network, "name", "");
+		if (json_true(network, "included") && strcmp(facts_mapped(look->facts, "map_network", name), name) != 0)
+			finding_hint(
+				found(look, name,
+				      "%s uses %s by a line of a file that its config includes: --map-network does "
+				      "not change that",
+				      look->label, name),
+				"set lxc.net.N.link in the container's own config, below its lxc.include");
+	}
+	json_each (volume, look->guest, "volumes")
+		if (json_true(volume, "included") && volume_asked(look->facts, volume_i))
+			finding_hint(
+				found(look, volume_name(volume),
+				      "%s: a file that the config of %s includes names %s: --targetstorage does not "
+				      "change that",
+				      volume_name(volume), look->label, json_text_or(volume, "path", "?")),
+				"set lxc.rootfs.path in the container's own config, below its lxc.include");
+}
+
+void look_ct_logs(const struct look *look)
+{
+	vmm_auto_text struct text names = {0};
+	json_each (log, look->guest, "logs")
+		text_add(&names, "%s%s", names.length ? ", " : "", json_text_or(log, "", "?"));
+	if (names.length)
+		finding_hint(found(look, look->label, "%s has logs in its directory, which stay on %s: %s", look->label,
+				   look->name[SOURCE], names.data),
+			     "copy them by hand if they are needed: nothing of them is removed");
 }
 
 void look_ct_idmap(const struct look *look)

@@ -67,13 +67,17 @@ static bool is_other_bridge(const struct look *look, const char *here, const cha
 
 static void check_bridge(const struct look *look, struct json_object *network, const char *name)
 {
-	const char *to = facts_mapped(look->facts, "map_network", name);
-	if (!has_bridge(look, TARGET, to) && !is_other_bridge(look, name, to))
-		finding_hint(found(look, to, "%s uses the bridge %s%s, which %s does not have", look->label, to,
-				   look_when(look, network), look->name[TARGET]),
-			     "make the bridge %s on %s, in the same network as here, or name another: --map-network "
-			     "%s=OTHER",
-			     to, look->name[TARGET], name);
+	/* --map-network does not change what a file that a container's config includes has set. */
+	bool fixed = json_true(network, "included");
+	const char *to = fixed ? name : facts_mapped(look->facts, "map_network", name);
+	if (has_bridge(look, TARGET, to) || is_other_bridge(look, name, to))
+		return;
+	struct json_object *finding = found(look, to, "%s uses the bridge %s%s, which %s does not have", look->label,
+					    to, look_when(look, network), look->name[TARGET]);
+	vmm_auto_free char *other = fixed ? str_copy("set another in the container's own config (lxc.net.N.link)")
+					  : str_format("name another: --map-network %s=OTHER", name);
+	finding_hint(finding, "make the bridge %s on %s, in the same network as here, or %s", to, look->name[TARGET],
+		     other);
 }
 
 static void check_network(const struct look *look, struct json_object *interface, const char *name)

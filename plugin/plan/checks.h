@@ -155,7 +155,7 @@ look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_d
 look_fn look_readonly_differs, look_base_differs, look_linked_clone;
 /* checks-container.c */
 look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features,
-	look_ct_shared_definition;
+	look_ct_shared_definition, look_ct_logs, look_include_mapped;
 /* checks-tree.c */
 look_fn look_tree_too_deep, look_tree_mixed;
 /* checks-storage.c */

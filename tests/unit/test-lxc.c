@@ -205,6 +205,119 @@ static void only_the_line_that_changes_is_rewritten(void **state)
 		"lxc.net.0.link = vmbr1\nlxc.net.1.link=br01\n#lxc.net.2.link = br0\n");
 }
 
+static void what_need_not_change_stays_byte_for_byte(void **state)
+{
+	(void)state;
+	static const char *const configs[] = {
+		"lxc.rootfs.path = dir:/a/rootfs", /* without a final newline */
+		"lxc.rootfs.path = dir:/a/rootfs\n\n\n",
+		"\n lxc.rootfs.path=/a/rootfs \t\r\nlxc.uts.name = a\r\n",
+		"# nothing of all that",
+	};
+	for (size_t i = 0; i < VMM_COUNT(configs); i++)
+		becomes(configs[i], "target", "rootfs", "/a/rootfs", configs[i]);
+	becomes("lxc.rootfs.path = overlay:/base:/up \nx", "target", "upper", "/up",
+		"lxc.rootfs.path = overlay:/base:/up \nx");
+	becomes("lxc.uts.name = a\nlxc.rootfs.path = dir:/a/rootfs\t", "target", "rootfs", "/b",
+		"lxc.uts.name = a\nlxc.rootfs.path = dir:/b\t");
+	becomes("lxc.net.0.link = br0", "network", "br0", "br1", "lxc.net.0.link = br1");
+}
+
+static void put(const char *name, const char *text)
+{
+	vmm_auto_free char *directory = lxc_directory(&machine.base, "200"),
+			   *path = str_format("%s/%s", directory, name);
+	assert_int_equal(file_write(path, text, strlen(text), 0600, NULL), 0);
+}
+
+/* True if the list of objects, or of names, has that one. */
+static bool lists(struct json_object *list, const char *name)
+{
+	json_each (item, list, "")
+		if (str_same(json_text(item, json_object_is_type(item, json_type_object) ? "path" : ""), name))
+			return true;
+	return false;
+}
+
+static void files_of_a_container_travel_or_are_named(void **state)
+{
+	(void)state;
+	vmm_auto_free char *line = str_format("lxc.rootfs.path = dir:%s/200/rootfs", machine.path);
+	vmm_auto_json struct json_object *definition = NULL;
+	container(line);
+	put(".hidden", "one");
+	put("hook", "two");
+	put("console.log", "three");
+	put(".vmmigrate-token-x", "ours");
+	vmm_auto_json struct json_object *found = facts();
+	assert_int_equal(json_parse(json_text(found, "definition"), -1, "definition", &definition, NULL), 0);
+	struct json_object *files = json_at(definition, "files");
+	assert_true(lists(files, ".hidden") && lists(files, "hook"));
+	assert_int_equal(json_count(files, ""), 2);
+	assert_int_equal(json_count(found, "logs"), 1);
+	assert_string_equal(json_text(found, "logs.0"), "console.log");
+	assert_int_equal(json_count(found, "left"), 0);
+
+	/* The source gives up what has travelled, and nothing else. */
+	assert_int_equal(lxc_undefine(&machine.base, "200", NULL), 0);
+	vmm_auto_free char *hidden = str_format("%s/200/.hidden", machine.path),
+			   *log = str_format("%s/200/console.log", machine.path);
+	assert_false(file_there(hidden));
+	assert_true(file_there(log));
+}
+
+/* As when the container's directory is a link, and its config has the path that the link leads to. */
+static void a_root_is_known_by_whatever_path(void **state)
+{
+	(void)state;
+	vmm_auto_free char *link = str_format("%s/elsewhere", machine.path),
+			   *directory = lxc_directory(&machine.base, "200");
+	vmm_auto_free char *line = str_format("lxc.rootfs.path = dir:%s/rootfs", link);
+	container(line);
+	assert_int_equal(symlink(directory, link), 0);
+	put("rootfs/file", "in the root");
+	vmm_auto_json struct json_object *found = facts();
+	assert_null(strstr(json_text(found, "definition"), "in the root"));
+	assert_null(strstr(json_text(found, "definition"), "rootfs/file"));
+}
+
+static void the_config_keeps_its_mode(void **state)
+{
+	(void)state;
+	struct stat info;
+	vmm_auto_free char *active = lxc_active_config(&machine.base, "200"),
+			   *inactive = lxc_inactive_config(&machine.base, "200");
+	container("lxc.uts.name = a");
+	assert_int_equal(chmod(active, 0640), 0);
+	vmm_auto_json struct json_object *found = facts();
+	assert_int_equal(lxc_undefine(&machine.base, "200", NULL), 0);
+	assert_int_equal(lxc_define(&machine.base, json_text(found, "definition"), NULL), 0);
+	assert_int_equal(stat(inactive, &info), 0);
+	assert_int_equal(info.st_mode & 07777, 0640);
+}
+
+static void what_an_included_file_sets_is_known_as_such(void **state)
+{
+	(void)state;
+	static const char common[] =
+		"lxc.net.0.type = veth\nlxc.net.0.link = br0\nlxc.net.1.type = veth\nlxc.net.1.link = br1\n"
+		"lxc.mount.entry = /srv/a mnt/a none bind 0 0\nlxc.rootfs.path = dir:/srv/root\n";
+	vmm_auto_free char *path = str_format("%s/common", machine.path);
+	vmm_auto_free char *lines = str_format("lxc.include = %s\nlxc.net.1.link = br2\n"
+					       "lxc.mount.entry = /srv/b mnt/b none bind 0 0",
+					       path);
+	assert_int_equal(file_write(path, common, strlen(common), 0644, NULL), 0);
+	container(lines);
+	vmm_auto_json struct json_object *found = facts();
+	assert_string_equal(json_text(found, "networks.0.name"), "br0");
+	assert_true(json_true(found, "networks.0.included"));
+	assert_string_equal(json_text(found, "networks.1.name"), "br2");
+	assert_false(json_true(found, "networks.1.included"));
+	json_each (mount, found, "mounts")
+		assert_int_equal(json_true(mount, "fixed"), str_same(json_text(mount, "source"), "/srv/a"));
+	assert_true(json_true(found, "volumes.0.included"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +327,11 @@ int main(void)
 		cmocka_unit_test(mounts_and_networks_are_found),
 		cmocka_unit_test(what_the_config_names_on_the_host_is_a_need),
 		cmocka_unit_test(only_the_line_that_changes_is_rewritten),
+		cmocka_unit_test(what_need_not_change_stays_byte_for_byte),
+		cmocka_unit_test(files_of_a_container_travel_or_are_named),
+		cmocka_unit_test(a_root_is_known_by_whatever_path),
+		cmocka_unit_test(the_config_keeps_its_mode),
+		cmocka_unit_test(what_an_included_file_sets_is_known_as_such),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -41,8 +41,11 @@ int lxc_define(struct guest_host *host, const char *definition, struct vmm_error
 	if (dir_make(directory, 0700, err) < 0 || lxc_extra_files_write(directory, json_at(json, "files"), err) < 0 ||
 	    file_write(inactive, config, strlen(config), 0640, err) < 0)
 		return -1;
-	if (chmod(inactive, 0644) < 0 ||
-	    chown(directory, (uid_t)json_number(json, "uid"), (gid_t)json_number(json, "gid")) < 0 ||
+	mode_t mode = json_at(json, "config_mode") ? (mode_t)json_number(json, "config_mode") & 07777 : 0644;
+	if (chown(inactive, (uid_t)json_number(json, "config_uid"), (gid_t)json_number(json, "config_gid")) < 0 ||
+	    chmod(inactive, mode) < 0)
+		return error_errno(err, errno, "set owner and mode of %s", inactive);
+	if (chown(directory, (uid_t)json_number(json, "uid"), (gid_t)json_number(json, "gid")) < 0 ||
 	    chmod(directory, (mode_t)json_number(json, "mode") & 07777) < 0)
 		return error_errno(err, errno, "set owner and mode of %s", directory);
 	return 0;
@@ -63,7 +66,7 @@ int lxc_own(struct guest_host *host, const char *id, bool own, struct vmm_error 
 int lxc_undefine(struct guest_host *host, const char *id, struct vmm_error **err)
 {
 	vmm_auto_container struct lxc_container *c = NULL;
-	vmm_auto_json struct json_object *files = NULL, *left = json_object_new_array();
+	vmm_auto_extra_files struct lxc_extra_files extra = {0};
 	struct vmm_error *problem = NULL;
 	if (lxc_load(host, id, &c, &problem) < 0) {
 		if (error_is(problem, "no-such-guest")) {
@@ -79,12 +82,12 @@ int lxc_undefine(struct guest_host *host, const char *id, struct vmm_error **err
 	vmm_auto_free char *directory = lxc_directory(host, id), *active = lxc_active_config(host, id),
 			   *inactive = lxc_inactive_config(host, id);
 	vmm_auto_json struct json_object *volumes = lxc_volumes(host, c);
-	if (lxc_extra_files_read(directory, volumes, &files, left, err) < 0)
+	if (lxc_extra_files_read(directory, volumes, &extra, err) < 0)
 		return -1;
-	lxc_extra_files_remove(directory, files);
+	lxc_extra_files_remove(directory, extra.files);
 	if (file_remove(active, err) < 0 || file_remove(inactive, err) < 0)
 		return -1;
-	rmdir(directory); /* stays where volumes are still in it */
+	rmdir(directory); /* stays where volumes, or logs, are still in it */
 	return 0;
 }
 

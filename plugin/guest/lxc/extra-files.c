@@ -1,5 +1,6 @@
 /* extra-files.c: small files in a container's own directory, such as its hooks or an fstab, are carried to the target
  * in its definition. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -8,21 +9,52 @@
 #include "lxc.h"
 
 struct gather {
-	struct json_object *files, *left, *volumes;
+	struct lxc_extra_files *found;
+	struct json_object *volumes;
 	size_t bytes;
 };
 
-/* Files that LXC or we make and that each node has its own of; volumes, which are carried by themselves; logs. */
+/* The volume may be named by another path that leads to the same file. */
+static bool is_volume(struct gather *g, const char *path)
+{
+	struct stat own, info;
+	if (lstat(path, &own) < 0)
+		return false;
+	json_each (volume, g->volumes, "") {
+		const char *named = json_text(volume, "path");
+		if (str_same(named, path) ||
+		    (named && stat(named, &info) == 0 && info.st_dev == own.st_dev && info.st_ino == own.st_ino))
+			return true;
+	}
+	return false;
+}
+
+/* Files that LXC or we make and that each node has its own of; volumes, which are carried by themselves. */
 static bool is_skipped(struct gather *g, const char *path, const char *name)
 {
 	static const char *const known[] = {"config", "config.vmmigrate", "olwork", "olmount", "snaps", "partial"};
 	for (size_t i = 0; i < VMM_COUNT(known); i++)
 		if (!strcmp(known[i], name))
 			return true;
-	json_each (volume, g->volumes, "")
-		if (str_same(json_text(volume, "path"), path))
-			return true;
-	return str_starts(name, ".vmmigrate-") || str_starts(name, "config.new-") || str_ends(name, ".log");
+	return str_starts(name, ".vmmigrate-") || str_starts(name, ".config.vmmigrate.") ||
+	       str_starts(name, "config.new-") || is_volume(g, path);
+}
+
+/* The names in a directory, those that begin with a dot too. */
+static int list_all(const char *path, struct json_object **names, struct vmm_error **err)
+{
+	struct dirent **found;
+	int count = scandir(path, &found, NULL, alphasort);
+	if (count < 0)
+		return error_errno(err, errno, "read the directory %s", path);
+	*names = json_object_new_array();
+	for (int i = 0; i < count; i++) {
+		if (strcmp(found[i]->d_name, ".") != 0 && strcmp(found[i]->d_name, "..") != 0)
+			json_object_array_add(*names, json_object_new_string(found[i]->d_name));
+		free(found[i]);
+	}
+	free(found);
+	return 0;
 }
 
 static char *to_hex(const char *data, size_t length)
@@ -47,13 +79,19 @@ static int gather_one(struct gather *g, const char *path, const char *relative, 
 					     (int64_t)info.st_uid, (int64_t)info.st_gid);
 	if (S_ISDIR(info.st_mode) && depth < 8) {
 		json_put(file, "directory:b", 1);
-		json_object_array_add(g->files, file);
+		json_object_array_add(g->found->files, file);
 		return gather(g, path, relative, depth + 1, err);
+	}
+	/* A log that is written to while the container runs would look like a change of its definition. */
+	if (S_ISREG(info.st_mode) && str_ends(relative, ".log")) {
+		json_object_put(file);
+		json_object_array_add(g->found->logs, json_object_new_string(relative));
+		return 0;
 	}
 	g->bytes += (size_t)info.st_size;
 	if (!S_ISREG(info.st_mode) || g->bytes > LXC_EXTRA_FILES_MOST) {
 		json_object_put(file);
-		json_object_array_add(g->left, json_object_new_string(relative));
+		json_object_array_add(g->found->left, json_object_new_string(relative));
 		return 0;
 	}
 	vmm_auto_free char *data = NULL;
@@ -64,14 +102,14 @@ static int gather_one(struct gather *g, const char *path, const char *relative, 
 	}
 	vmm_auto_free char *hex = to_hex(data, length);
 	json_put(file, "hex:s", hex);
-	json_object_array_add(g->files, file);
+	json_object_array_add(g->found->files, file);
 	return 0;
 }
 
 static int gather(struct gather *g, const char *directory, const char *relative, int depth, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *names = NULL;
-	if (dir_list(directory, &names, err) < 0)
+	if (list_all(directory, &names, err) < 0)
 		return -1;
 	json_each (item, names, "") {
 		const char *name = json_text_or(item, "", "?");
@@ -83,16 +121,20 @@ static int gather(struct gather *g, const char *directory, const char *relative,
 	return 0;
 }
 
-int lxc_extra_files_read(const char *directory, struct json_object *volumes, struct json_object **files,
-			 struct json_object *left, struct vmm_error **err)
+int lxc_extra_files_read(const char *directory, struct json_object *volumes, struct lxc_extra_files *found,
+			 struct vmm_error **err)
 {
-	struct gather g = {.files = json_object_new_array(), .left = left, .volumes = volumes};
-	if (gather(&g, directory, "", 0, err) == 0) {
-		*files = g.files;
-		return 0;
-	}
-	json_object_put(g.files);
-	return -1;
+	struct gather g = {.found = found, .volumes = volumes};
+	*found = (struct lxc_extra_files){json_object_new_array(), json_object_new_array(), json_object_new_array()};
+	return gather(&g, directory, "", 0, err);
+}
+
+void lxc_cleanup_extra_files(struct lxc_extra_files *found)
+{
+	json_object_put(found->files);
+	json_object_put(found->left);
+	json_object_put(found->logs);
+	*found = (struct lxc_extra_files){0};
 }
 
 /* ------------------------------------------------------------------ write, remove */

@@ -23,14 +23,15 @@ static void add_need(struct json_object *needs, const char *kind, const char *na
 
 /* The link of a veth is a bridge; that of other types is an interface of the host. One of the type "phys" is moved into
  * the container. */
-static void add_network(struct lxc_container *c, int number, const char *type, struct json_object *networks,
-			struct json_object *devices, struct json_object *needs)
+static void add_network(struct lxc_container *c, const char *text, int number, const char *type,
+			struct json_object *networks, struct json_object *devices, struct json_object *needs)
 {
 	static const char use[] = "a network interface";
 	vmm_auto_free char *link = net_item(c, number, "link"), *mac = net_item(c, number, "hwaddr"),
 			   *pair = net_item(c, number, "veth.pair"), *mtu = net_item(c, number, "mtu"),
 			   *up = net_item(c, number, "script.up"), *down = net_item(c, number, "script.down");
-	bool bridge = !strcmp(type, "veth");
+	vmm_auto_free char *key = str_format("lxc.net.%d.link", number);
+	bool bridge = !strcmp(type, "veth"), included = link && !lxc_text_has(text, key, link);
 	add_need(needs, "file", up, use);
 	add_need(needs, "file", down, use);
 	if (!bridge)
@@ -38,18 +39,18 @@ static void add_network(struct lxc_container *c, int number, const char *type, s
 	if (!strcmp(type, "phys"))
 		json_object_array_add(devices, json_make("class:s name:s", "network", link ? link : "?"));
 	else if (link || pair)
-		json_object_array_add(networks,
-				      json_make("type:s name:s mac:s dev:s mtu:i", bridge ? "bridge" : "interface",
-						link, mac, pair, mtu ? atoll(mtu) : (int64_t)0));
+		json_object_array_add(networks, json_make("type:s name:s mac:s dev:s mtu:i included:b",
+							  bridge ? "bridge" : "interface", link, mac, pair,
+							  mtu ? atoll(mtu) : (int64_t)0, (int)included));
 }
 
-static void add_networks(struct lxc_container *c, struct json_object *networks, struct json_object *devices,
-			 struct json_object *needs)
+static void add_networks(struct lxc_container *c, const char *text, struct json_object *networks,
+			 struct json_object *devices, struct json_object *needs)
 {
 	for (int number = 0; number < NETWORKS_MOST; number++) {
 		vmm_auto_free char *type = net_item(c, number, "type");
 		if (type && strcmp(type, "empty") != 0 && strcmp(type, "none") != 0)
-			add_network(c, number, type, networks, devices, needs);
+			add_network(c, text, number, type, networks, devices, needs);
 	}
 }
 
@@ -62,11 +63,11 @@ static bool has_option(const char *options, const char *wanted)
 	return false;
 }
 
-/* Adds the lines, in fstab's format, whose source is a path of the host. `fixed`: they are in an fstab, not in the
- * config. */
-static void add_mounts(struct json_object *mounts, const char *text, bool fixed)
+/* Adds those of the lines, in fstab's format, whose source is a path of the host. `own`: the text of the config, which
+ * may have them or not; NULL: they are in an fstab. */
+static void add_mounts(struct json_object *mounts, const char *lines, const char *own)
 {
-	vmm_auto_free char *copy = str_copy(text);
+	vmm_auto_free char *copy = str_copy(lines);
 	char *rest = copy, *line;
 	while ((line = strsep(&rest, "\n"))) {
 		char *source = strtok(line, " \t"), *target = strtok(NULL, " \t"), *type = strtok(NULL, " \t"),
@@ -75,19 +76,20 @@ static void add_mounts(struct json_object *mounts, const char *text, bool fixed)
 			continue;
 		(void)type;
 		json_object_array_add(mounts, json_make("source:s target:s optional:b fixed:b", source, target,
-							(int)has_option(options, "optional"), (int)fixed));
+							(int)has_option(options, "optional"),
+							(int)(!own || !lxc_text_has(own, "lxc.mount.entry", source))));
 	}
 }
 
-static struct json_object *mounts_of(struct lxc_container *c)
+static struct json_object *mounts_of(struct lxc_container *c, const char *own)
 {
 	struct json_object *mounts = json_object_new_array();
 	vmm_auto_free char *entries = lxc_item(c, "lxc.mount.entry"), *fstab = lxc_item(c, "lxc.mount.fstab"),
 			   *text = NULL;
 	if (entries)
-		add_mounts(mounts, entries, false);
+		add_mounts(mounts, entries, own);
 	if (fstab && file_read(fstab, 64 << 10, &text, NULL, NULL) == 0)
-		add_mounts(mounts, text, true);
+		add_mounts(mounts, text, NULL);
 	return mounts;
 }
 
@@ -134,20 +136,21 @@ static int pinned_of(struct lxc_container *c)
 /* ------------------------------------------------------------------ the definition */
 
 static int definition_of(struct guest_host *host, struct lxc_container *c, struct json_object *volumes,
-			 struct json_object *left, char **definition, struct vmm_error **err)
+			 struct lxc_extra_files *extra, char **definition, struct vmm_error **err)
 {
 	vmm_auto_free char *directory = lxc_directory(host, c->name), *path = lxc_present_config(host, c->name);
 	vmm_auto_free char *text = NULL;
-	struct json_object *files;
-	struct stat info;
-	if (!path || stat(directory, &info) < 0)
+	struct stat info, config;
+	if (!path || stat(directory, &info) < 0 || stat(path, &config) < 0)
 		return error_errno(err, path ? errno : ENOENT, "stat %s", directory);
 	if (file_read(path, LXC_CONFIG_MOST, &text, NULL, err) < 0 ||
-	    lxc_extra_files_read(directory, volumes, &files, left, err) < 0)
+	    lxc_extra_files_read(directory, volumes, extra, err) < 0)
 		return -1;
 	vmm_auto_json struct json_object *made =
-		json_make("name:s config:s mode:d uid:i gid:i files:o", c->name, text, (int)(info.st_mode & 07777),
-			  (int64_t)info.st_uid, (int64_t)info.st_gid, files);
+		json_make("name:s config:s mode:d uid:i gid:i files:O", c->name, text, (int)(info.st_mode & 07777),
+			  (int64_t)info.st_uid, (int64_t)info.st_gid, extra->files);
+	json_put(made, "config_mode:d config_uid:i config_gid:i", (int)(config.st_mode & 07777), (int64_t)config.st_uid,
+		 (int64_t)config.st_gid);
 	*definition = str_copy(json_line(made));
 	return 0;
 }
@@ -165,13 +168,21 @@ static int snapshots_of(struct lxc_container *c)
 	return count > 0 ? count : 0;
 }
 
+/* The text of its config, without the files that it includes; belongs to the caller. */
+static char *own_text(struct guest_host *host, struct lxc_container *c)
+{
+	vmm_auto_free char *path = lxc_present_config(host, c->name);
+	char *text = NULL;
+	return path && file_read(path, LXC_CONFIG_MOST, &text, NULL, NULL) == 0 ? text : str_copy("");
+}
+
 static struct json_object *short_facts(struct guest_host *host, struct lxc_container *c)
 {
-	vmm_auto_free char *active = lxc_active_config(host, c->name);
+	vmm_auto_free char *active = lxc_active_config(host, c->name), *text = own_text(host, c);
 	struct json_object *networks = json_object_new_array(), *devices = json_object_new_array(),
 			   *needs = json_object_new_array();
 	vmm_auto_free char *autostart = lxc_item(c, "lxc.start.auto");
-	add_networks(c, networks, devices, needs);
+	add_networks(c, text, networks, devices, needs);
 	return json_make(
 		"kind:s id:s name:s uuid:s title:s state:s memory:i vcpus:d autostart:b persistent:b volumes:o "
 		"networks:o devices:o needs:o aside:b",
@@ -208,8 +219,9 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 	vmm_auto_free char *definition = NULL;
 	if (lxc_load(host, who, &c, err) < 0)
 		return -1;
-	vmm_auto_json struct json_object *found = short_facts(host, c), *left = json_object_new_array();
-	if (definition_of(host, c, json_at(found, "volumes"), left, &definition, err) < 0)
+	vmm_auto_extra_files struct lxc_extra_files extra = {0};
+	vmm_auto_json struct json_object *found = short_facts(host, c);
+	if (definition_of(host, c, json_at(found, "volumes"), &extra, &definition, err) < 0)
 		return -1;
 	int snapshots = snapshots_of(c);
 	bool active = !str_same(json_text(found, "state"), "shutoff");
@@ -222,11 +234,12 @@ int lxc_facts(struct guest_host *host, const char *who, struct json_object **fac
 		json_put(found, "snapshots_remedy:s", snapshots_remedy);
 	vmm_auto_free char *ephemeral = lxc_item(c, "lxc.ephemeral");
 	json_put(found, "ephemeral:b", (int)str_same(ephemeral, "1"));
-	vmm_auto_free char *directory = lxc_directory(host, c->name);
+	vmm_auto_free char *directory = lxc_directory(host, c->name), *text = own_text(host, c);
 	json_put(found, "directory:s", directory);
 	add_needs(host, c, json_at(found, "needs"));
-	json_put(found, "mounts:o idmap:o left:O apparmor:s cgroup1:b", mounts_of(c), lines_of(c, "lxc.idmap"), left,
-		 profile, (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));
+	json_put(found, "mounts:o idmap:o left:O logs:O apparmor:s cgroup1:b", mounts_of(c, text),
+		 lines_of(c, "lxc.idmap"), extra.left, extra.logs, profile,
+		 (int)(c->get_config_item(c, "lxc.cgroup", NULL, 0) > 0));
 	*facts = json_object_get(found);
 	return 0;
 }

@@ -109,6 +109,17 @@ const char *lxc_value(const char *line, const char *key)
 	return *line == '=' ? line + 1 + strspn(line + 1, " \t") : NULL;
 }
 
+bool lxc_text_has(const char *text, const char *key, const char *value)
+{
+	vmm_auto_free char *copy = str_copy(text);
+	for (char *rest = copy, *line; (line = strsep(&rest, "\n"));) {
+		const char *found = lxc_value(line, key);
+		if (found && (!value || (strcspn(found, " \t\r") == strlen(value) && str_starts(found, value))))
+			return true;
+	}
+	return false;
+}
+
 const char *lxc_state_of(struct lxc_container *c)
 {
 	static const char *const states[][2] = {

@@ -3,6 +3,7 @@
  * A container's id is its name. Its definition is JSON:
  *	"name"
  *	"config"		the text of its config file; included files are not in it
+ *	"config_mode" "config_uid" "config_gid"	of that file
  *	"mode" "uid" "gid"	of its directory
  *	"files"			what else is in the directory, an array of {"path","mode","uid","gid"} with
  *				"directory":true or "hex":the content
@@ -47,6 +48,9 @@ void lxc_cleanup_container(struct lxc_container **container);
 int lxc_load(struct guest_host *host, const char *id, struct lxc_container **container, struct vmm_error **err);
 /* The value of a config item, or NULL where it is not set. Belongs to the caller. */
 char *lxc_item(struct lxc_container *container, const char *key) VMM_MUST_USE;
+/* True if a line of the config's own text, which has no included files, gives the key this value; NULL: any value. Of a
+ * value that has several words only the first one counts. */
+bool lxc_text_has(const char *text, const char *key, const char *value);
 /* The value in a line "key = value" of a config; points into `line`. NULL where the line has another key. */
 const char *lxc_value(const char *line, const char *key);
 /* The state in guest.h's terms; a constant. A held container is "paused": LXC is not asked about it, since its monitor
@@ -72,10 +76,17 @@ struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *c
 
 enum { LXC_EXTRA_FILES_MOST = 192 << 10 }; /* bytes of all such files of a container */
 
-/* What is in the container's directory besides the config and the volumes: `files` as in the definition, the caller's.
- * Adds to `left` (an array) the names of what cannot be carried in a definition. */
-int lxc_extra_files_read(const char *directory, struct json_object *volumes, struct json_object **files,
-			 struct json_object *left, struct vmm_error **err);
+/* What is in a container's directory besides the config and the volumes. */
+struct lxc_extra_files {
+	struct json_object *files; /* as in the definition */
+	struct json_object *left;  /* names of what cannot be carried in a definition */
+	struct json_object *logs;  /* names of logs, which stay where they are */
+};
+#define vmm_auto_extra_files __attribute__((cleanup(lxc_cleanup_extra_files)))
+void lxc_cleanup_extra_files(struct lxc_extra_files *found);
+/* lxc_cleanup_extra_files frees what is in *found, also after an error. */
+int lxc_extra_files_read(const char *directory, struct json_object *volumes, struct lxc_extra_files *found,
+			 struct vmm_error **err);
 int lxc_extra_files_write(const char *directory, struct json_object *files, struct vmm_error **err);
 /* Removes as many of them as it can. */
 void lxc_extra_files_remove(const char *directory, struct json_object *files);

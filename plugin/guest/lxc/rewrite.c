@@ -15,30 +15,49 @@ static const char *changed_to(struct json_object *changes, const char *what, con
 	return NULL;
 }
 
-static const char *root_changed_to(struct json_object *changes, const char *name, const char *path)
+/* Adds a root's path, `length` bytes long, or what it becomes. True: it becomes another one. */
+static bool add_root(struct text *text, struct json_object *changes, const char *name, const char *path, size_t length)
 {
 	const char *to = changed_to(changes, "target", name, strlen(name));
-	return to ? to : path;
+	bool same = !to || (strlen(to) == length && !strncmp(to, path, length));
+	if (same)
+		text_add(text, "%.*s", (int)length, path);
+	else
+		text_add(text, "%s", to);
+	return !same;
+}
+
+/* "LOWER[:LOWER...]:UPPER" */
+static bool add_layers(struct text *text, struct json_object *changes, const char *paths, size_t length)
+{
+	bool changed = false;
+	for (int number = 0; length; number++) {
+		size_t part = strcspn(paths, ":");
+		bool last = part >= length;
+		vmm_auto_free char *name = lxc_layer(number, last);
+		changed |= add_root(text, changes, name, paths, last ? length : part);
+		text_add(text, "%s", last ? "" : ":");
+		paths += last ? length : part + 1;
+		length -= last ? length : part + 1;
+	}
+	return changed;
 }
 
 /* "dir:/old" to "dir:/new", "overlay:/lower:/old" to "overlay:/lower:/new". */
 static bool rewrite_root(struct text *text, const char *line, struct json_object *changes)
 {
 	const char *value = lxc_value(line, "lxc.rootfs.path"), *paths = value ? lxc_root_paths(value) : NULL;
+	vmm_auto_text struct text made = {0};
 	if (!paths)
 		return false;
-	text_add(text, "%.*s", (int)(paths - line), line);
-	if (!lxc_is_overlay(value)) {
-		text_add(text, "%s\n", root_changed_to(changes, "rootfs", paths));
-		return true;
-	}
-	vmm_auto_free char *copy = str_copy(paths);
-	char *rest = copy, *path;
-	for (int number = 0; (path = strsep(&rest, ":")); number++) {
-		vmm_auto_free char *name = lxc_layer(number, rest == NULL);
-		text_add(text, "%s%s", root_changed_to(changes, name, path), rest ? ":" : "\n");
-	}
-	return true;
+	size_t length = strlen(paths);
+	while (length && strchr(" \t\r", paths[length - 1]))
+		length--;
+	bool changed = lxc_is_overlay(value) ? add_layers(&made, changes, paths, length)
+					     : add_root(&made, changes, "rootfs", paths, length);
+	if (changed)
+		text_add(text, "%.*s%s%s\n", (int)(paths - line), line, made.data, paths + length);
+	return changed;
 }
 
 static bool rewrite_mount(struct text *text, const char *line, struct json_object *changes)
@@ -84,6 +103,10 @@ int lxc_rewrite(const char *definition, struct json_object *changes, char **rewr
 		    !rewrite_network(&text, line, changes))
 			text_add(&text, "%s\n", line);
 	}
+	/* A last line without its newline has got one. */
+	size_t length = strlen(config);
+	if (text.length && length && config[length - 1] != '\n')
+		text.data[--text.length] = 0;
 	json_put(json, "config:s", text.data ? text.data : "");
 	*rewritten = str_copy(json_line(json));
 	return 0;

@@ -112,7 +112,8 @@ struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *c
 		json_object_array_add(volumes,
 				      json_make("target:s type:s device:s format:s source:s", "rootfs",
 						strchr(root, ':') ? "lxc-backend" : "unknown", "disk", "raw", root));
+	vmm_auto_free char *own = root_in_file(host, c->name);
 	json_each (volume, volumes, "")
-		json_put(volume, "root_uid:i", root_uid(c));
+		json_put(volume, "root_uid:i included:b", root_uid(c), (int)!own);
 	return volumes;
 }
