@@ -62,6 +62,9 @@ int local_own(struct local_node *node, struct json_object *args, bool own, struc
 /* Ends the relay processes that the task has on this node (undo.c). */
 int local_end_relays(struct local_node *node, const char *task, struct vmm_error **err);
 
+/* Removes `dir`, and those above it up to `home`, as far as they are empty (undo.c). `home` may be NULL. */
+void local_remove_emptied(const char *dir, const char *home);
+
 /* Removes the snapshots of the task's volumes (undo.c). */
 int local_drop_snapshots(struct local_node *node, const char *task, struct vmm_error **err);
 

@@ -158,8 +158,7 @@ static int seed_remove(struct json_object *seed, struct vmm_error **err)
 				 kind);
 	if (ops->remove(path, err) < 0 || file_remove(sidecar, err) < 0)
 		return -1;
-	if (str_same(home, dir))
-		rmdir(home); /* fails if it is not empty: then it stays */
+	local_remove_emptied(dir, home);
 	return 0;
 }
 

@@ -52,6 +52,14 @@ bool local_same_file(struct json_object *note)
 					 : (int64_t)info.st_dev == json_number(note, "device");
 }
 
+void local_remove_emptied(const char *dir, const char *home)
+{
+	size_t length = home ? strlen(home) : 0;
+	vmm_auto_free char *at = str_copy(dir);
+	while (length && str_starts(at, home) && (!at[length] || at[length] == '/') && rmdir(at) == 0 && at[length])
+		at[strrchr(at, '/') - at] = 0;
+}
+
 static int undo_volume(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	(void)node;
@@ -367,8 +375,8 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 			json_append(*reply, "left", json_object_new_string(problem->message));
 			error_clear(&problem);
 		}
-		if (volumes[i].home)
-			rmdir(volumes[i].home);
+		vmm_auto_free char *dir = path_dir(volumes[i].from);
+		local_remove_emptied(dir, volumes[i].home);
 	}
 	plan_volumes_free(volumes, count);
 	return 0;

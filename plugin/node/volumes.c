@@ -116,23 +116,39 @@ static bool only_seeds_in(const char *directory)
 	return true;
 }
 
-/* Makes the guest's own directory and notes it in the made journal, so that an abort removes it once it is empty. A
- * directory in which there is nothing but seeds is noted too: an earlier task has made it. */
+/* Makes a directory of the guest's own and notes it in the made journal, so that an abort removes it once it is empty.
+ * A directory in which there is nothing but seeds is noted too: an earlier task has made it. */
+static int make_own(struct local_node *node, const struct asked *asked, const char *dir, struct vmm_error **err)
+{
+	if (file_there(dir) && !only_seeds_in(dir))
+		return 0;
+	if (local_made_note(node, asked->task, json_make("made:s path:s", "home", dir), err) < 0 ||
+	    dir_make(dir, 0700, err) < 0)
+		return -1;
+	/* LXC enters the directory of a tree as the container's root, when it mounts the tree. */
+	vmm_auto_free char *own = own_directory(asked);
+	uid_t owner = asked->volume.root_uid > 0 ? (uid_t)asked->volume.root_uid : 0;
+	return str_same(own, dir) && lchown(dir, owner, (gid_t)-1) < 0
+		       ? error_errno(err, errno, "set the owner of %s", dir)
+		       : 0;
+}
+
+/* The directory of the guest's own that the volume will be in, and those between that and the volume. */
 static int make_home(struct local_node *node, const struct asked *asked, struct vmm_error **err)
 {
-	vmm_auto_free char *home = home_of(asked), *own = own_directory(asked);
+	vmm_auto_free char *home = home_of(asked), *dir = path_dir(asked->volume.to);
 	if (!home)
 		return 0;
 	if (path_check(home, "volume", err) < 0)
 		return -1;
-	if (file_there(home) && !only_seeds_in(home))
-		return 0;
-	if (local_made_note(node, asked->task, json_make("made:s path:s", "home", home), err) < 0 ||
-	    dir_make(home, 0700, err) < 0)
-		return -1;
-	/* LXC enters it as the container's root, when it mounts the tree. */
-	uid_t owner = asked->volume.root_uid > 0 ? (uid_t)asked->volume.root_uid : 0;
-	return own && lchown(own, owner, (gid_t)-1) < 0 ? error_errno(err, errno, "set the owner of %s", own) : 0;
+	for (size_t end = strlen(home); end <= strlen(dir); end += 1 + strcspn(dir + end + 1, "/")) {
+		vmm_auto_free char *part = str_format("%.*s", (int)end, dir);
+		if (make_own(node, asked, part, err) < 0)
+			return -1;
+		if (!dir[end])
+			break;
+	}
+	return 0;
 }
 
 /* A block device is not made, and cannot be set aside: the device at the volume's path is filled, unless this system or

@@ -45,3 +45,25 @@ starts 204
 moves 204
 [ "$(on node2 stat -c %i /var/lib/libvirt/images/204)" = 256 ] || fail "it is no subvolume on node2"
 on node1 test ! -e /var/lib/libvirt/images/204 || fail "the subvolume is still on node1"
+
+# Subvolumes in a root would become directories: refused; what the hint says lifts it.
+on node2 lxc-stop -n 204 -t 10
+migrate 0 node2 204 node1
+on node1 sh -ec 'cd /var/lib/libvirt/images/204; mkdir -p var/lib; btrfs -q subvolume create var/lib/machines; echo kept >var/lib/machines/file
+    btrfs -q subvolume snapshot -r var/lib/machines var/lib/frozen'
+for place in var/lib/frozen var/lib/machines; do
+    migrate 3 node1 204 node2
+    says "has a subvolume in it, which would become a directory"
+    hint=$(grep -o "cd /var/lib/libvirt/images/204; mv .*old'" <<<"$said")
+    on node1 sh -ec "$hint"
+done
+[ "$(on node1 cat /var/lib/libvirt/images/204/var/lib/frozen/file)" = kept ] || fail "the hint has lost what was in $place"
+migrate 0 node1 204 node2
+[ "$(on node2 cat /var/lib/libvirt/images/204/var/lib/machines/file)" = kept ] || fail "a file is missing on node2"
+
+# What is mounted in a root on the node is no part of it.
+on node2 sh -ec 'mkdir /var/lib/libvirt/images/204/mnt/usb; mount -t tmpfs tmpfs /var/lib/libvirt/images/204/mnt/usb'
+migrate 3 node2 204 node1
+says "something is mounted in /var/lib/libvirt/images/204"
+on node2 sh -ec "$(grep -o "umount '[^']*'" <<<"$said")"
+migrate 0 node2 204 node1

@@ -84,7 +84,7 @@ int lxc_undefine(struct guest_host *host, const char *id, struct vmm_error **err
 	vmm_auto_json struct json_object *volumes = lxc_volumes(host, c);
 	if (lxc_extra_files_read(directory, volumes, &extra, err) < 0)
 		return -1;
-	lxc_extra_files_remove(directory, extra.files);
+	lxc_extra_files_remove(directory, volumes, extra.files);
 	if (file_remove(active, err) < 0 || file_remove(inactive, err) < 0)
 		return -1;
 	rmdir(directory); /* stays where volumes, or logs, are still in it */

@@ -32,12 +32,12 @@ static bool is_volume(struct gather *g, const char *path)
 /* Files that LXC or we make and that each node has its own of; volumes, which are carried by themselves. */
 static bool is_skipped(struct gather *g, const char *path, const char *name)
 {
-	static const char *const known[] = {"config", "config.vmmigrate", "olwork", "olmount", "snaps", "partial"};
+	static const char *const known[] = {"config", "config.vmmigrate", "olmount", "snaps", "partial"};
 	for (size_t i = 0; i < VMM_COUNT(known); i++)
 		if (!strcmp(known[i], name))
 			return true;
 	return str_starts(name, ".vmmigrate-") || str_starts(name, ".config.vmmigrate.") ||
-	       str_starts(name, "config.new-") || is_volume(g, path);
+	       str_starts(name, "config.new-") || lxc_is_work_directory(g->volumes, path) || is_volume(g, path);
 }
 
 /* The names in a directory, those that begin with a dot too. */
@@ -183,9 +183,22 @@ int lxc_extra_files_write(const char *directory, struct json_object *files, stru
 	return 0;
 }
 
-/* Backward: a directory comes before its files in the list, and can be removed only after them. */
-void lxc_extra_files_remove(const char *directory, struct json_object *files)
+/* Working directories of overlays, which are not among the files, go with what is in them: nothing lives there while
+ * the container is off. */
+static void remove_work(const char *directory, struct json_object *volumes)
 {
+	static const char *const places[] = {"work", "olwork", "overlay/work"};
+	for (size_t i = 0; i < VMM_COUNT(places); i++) {
+		vmm_auto_free char *path = str_format("%s/%s", directory, places[i]);
+		if (lxc_is_work_directory(volumes, path))
+			dir_remove(path, NULL);
+	}
+}
+
+/* Backward: a directory comes before its files in the list, and can be removed only after them. */
+void lxc_extra_files_remove(const char *directory, struct json_object *volumes, struct json_object *files)
+{
+	remove_work(directory, volumes);
 	for (size_t i = json_count(files, ""); i > 0; i--) {
 		const char *relative = json_text(json_object_array_get_idx(files, i - 1), "path");
 		vmm_auto_free char *path = str_format("%s/%s", directory, relative);

@@ -72,6 +72,10 @@ char *lxc_layer(int number, bool last) VMM_MUST_USE;
 /* Its root as an array of volumes (storage.h); belongs to the caller. */
 struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *container) VMM_MUST_USE;
 
+/* True if the path is that of the working directory of an overlay: beside the upper layer. What is in it belongs to the
+ * kernel, and LXC makes it anew. */
+bool lxc_is_work_directory(struct json_object *volumes, const char *path);
+
 /* ------------------------------------------------------------------ extra-files.c */
 
 enum { LXC_EXTRA_FILES_MOST = 192 << 10 }; /* bytes of all such files of a container */
@@ -89,7 +93,7 @@ int lxc_extra_files_read(const char *directory, struct json_object *volumes, str
 			 struct vmm_error **err);
 int lxc_extra_files_write(const char *directory, struct json_object *files, struct vmm_error **err);
 /* Removes as many of them as it can. */
-void lxc_extra_files_remove(const char *directory, struct json_object *files);
+void lxc_extra_files_remove(const char *directory, struct json_object *volumes, struct json_object *files);
 
 /* ------------------------------------------------------------------ guest_ops: facts.c, fit.c, rewrite.c, define.c */
 

@@ -53,27 +53,36 @@ char *lxc_layer(int number, bool last)
 
 /* ------------------------------------------------------------------ volumes */
 
-/* "home" of a volume in the container's own directory: the target has to have that directory as well. */
-static void add_volume(struct json_object *volumes, struct guest_host *host, const char *id, const char *target,
-		       const char *type, const char *path, bool readonly)
+/* The directory of a container, this one's or another's, that the path is in; NULL: none. Belongs to the caller. */
+static char *directory_of(struct guest_host *host, const char *path)
 {
-	vmm_auto_free char *home = lxc_directory(host, id), *within = str_format("%s/", home);
+	vmm_auto_free char *all = lxc_directory(host, "");
+	size_t length = str_starts(path, all) ? strlen(all) : 0, name = strcspn(path + length, "/");
+	return length && name && path[length + name] ? str_format("%.*s", (int)(length + name), path) : NULL;
+}
+
+/* "home" of a volume in a container's directory: the target has to have that directory as well. A lower layer is often
+ * in another container's. */
+static void add_volume(struct json_object *volumes, struct guest_host *host, const char *target, const char *type,
+		       const char *path, bool readonly)
+{
+	vmm_auto_free char *home = directory_of(host, path);
 	struct json_object *volume =
 		json_make("target:s type:s device:s format:s path:s readonly:b shareable:b in:s type_fixed:b", target,
 			  type, "disk", "raw", path, (int)readonly, (int)readonly, "both", 1);
-	if (str_starts(path, within))
+	if (home)
 		json_put(volume, "home:s", home);
 	json_object_array_add(volumes, volume);
 }
 
 /* `paths`: LOWER[:LOWER...]:UPPER. The lower ones are read-only; often one of them is another container's root. */
-static void add_overlay(struct json_object *volumes, struct guest_host *host, const char *id, const char *paths)
+static void add_overlay(struct json_object *volumes, struct guest_host *host, const char *paths)
 {
 	vmm_auto_free char *copy = str_copy(paths);
 	char *rest = copy, *path;
 	for (int number = 0; (path = strsep(&rest, ":")); number++) {
 		vmm_auto_free char *name = lxc_layer(number, rest == NULL);
-		add_volume(volumes, host, id, name, "tree", path, rest != NULL);
+		add_volume(volumes, host, name, "tree", path, rest != NULL);
 	}
 }
 
@@ -105,9 +114,9 @@ struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *c
 	if (!root)
 		return volumes;
 	if (lxc_is_overlay(root))
-		add_overlay(volumes, host, c->name, paths);
+		add_overlay(volumes, host, paths);
 	else if (paths)
-		add_volume(volumes, host, c->name, "rootfs", type_of_path(paths), paths, false);
+		add_volume(volumes, host, "rootfs", type_of_path(paths), paths, false);
 	else /* zfs, rbd, nbd: no storage kind accepts this type, so the checks refuse it */
 		json_object_array_add(volumes,
 				      json_make("target:s type:s device:s format:s source:s", "rootfs",
@@ -116,4 +125,18 @@ struct json_object *lxc_volumes(struct guest_host *host, struct lxc_container *c
 	json_each (volume, volumes, "")
 		json_put(volume, "root_uid:i included:b", root_uid(c), (int)!own);
 	return volumes;
+}
+
+bool lxc_is_work_directory(struct json_object *volumes, const char *path)
+{
+	vmm_auto_free char *dir = path_dir(path);
+	const char *name = path_base(path);
+	if (strcmp(name, "work") != 0 && strcmp(name, "olwork") != 0) /* of LXC 2 and newer, and of older ones */
+		return false;
+	json_each (volume, volumes, "") {
+		vmm_auto_free char *beside = path_dir(json_text_or(volume, "path", "/"));
+		if (str_same(json_text(volume, "target"), "upper") && !strcmp(beside, dir))
+			return true;
+	}
+	return false;
 }
