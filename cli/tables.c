@@ -100,24 +100,27 @@ const struct verb verbs[] = {
 	{
 		.id = VERB_RECOVER,
 		.name = "recover",
-		.usage = "[TASK|GUEST] [--keep source|target]",
+		.usage = "[TASK|GUEST] [--keep source|target] | GUEST --forget",
 		.help = "finish or undo what a crash has interrupted",
 		.more = "Asks both nodes and their journals. It runs by itself when a task ends badly, at\n"
 			"boot, and from a timer; by hand it does no harm. If the other node cannot be\n"
 			"asked, nothing is started until an administrator who knows which node is dead\n"
-			"decides which node keeps the guest: --keep source or --keep target.\n",
+			"decides which node keeps the guest: --keep source or --keep target.\n"
+			"--forget lets go of what this node has noted about a guest that another node\n"
+			"had, if that node has no such guest any more.\n",
 		.most = 1,
 	},
 	{
 		.id = VERB_NODE,
 		.name = "node",
-		.usage = "add NAME ADDRESS | test [NAME] | list",
+		.usage = "add NAME ADDRESS | test [NAME] | remove NAME | list",
 		.help = "make another node part of the cluster, or test the connections",
 		.more = "add makes a key pair for vmmigrate if there is none, shows the fingerprint of\n"
 			"the new node's host key and asks whether it is right (--accept answers yes\n"
 			"beforehand), installs the key there, where it can start vmmigrate's agent and\n"
 			"nothing else, does the same in the other direction, and tests both. It may be\n"
-			"repeated.\n",
+			"repeated. remove takes back, on all nodes that answer, what add has written\n"
+			"about a node: its key, its host key and its section of vmmigrate.conf.\n",
 		.least = 1,
 		.most = 3,
 	},
@@ -237,6 +240,12 @@ const struct cli_option cli_options[] = {
 		.argument = "source|target",
 		.verbs = GOES_WITH(VERB_RECOVER),
 		.help = "The administrator's decision if one node cannot be asked: which one keeps the guest.",
+	},
+	{
+		.id = OPTION_FORGET,
+		.name = "forget",
+		.verbs = GOES_WITH(VERB_RECOVER),
+		.help = "Let go of this node's record of a guest, if the owner that it names has none.",
 	},
 	{
 		.id = OPTION_ACCEPT,

@@ -9,7 +9,7 @@
 /* The seed's guest as people type it: "qemu/100" for "qemu-100". The caller frees it. */
 static char *guest_of(struct json_object *seed)
 {
-	char *guest = format("%s", text_at(seed, "guest"));
+	char *guest = format("%s", has(seed, "called") ? text_at(seed, "called") : text_at(seed, "guest"));
 	char *dash = strchr(guest, '-');
 
 	if (dash)

@@ -216,6 +216,14 @@ static struct json_object *recover_request(struct command *command, const char *
 	return request_and(request_make("task", task_of(command, found)), "keep", keep);
 }
 
+static struct json_object *forget_request(struct command *command)
+{
+	struct json_object *request = request_make("guest", positional(command, 0));
+
+	json_object_object_add(request, "forget", json_object_new_boolean(true));
+	return request;
+}
+
 /* EXIT_DONE if all tasks were recovered, else the exit status of the first that was not. */
 static int recovered_status(struct json_object *recovered)
 {
@@ -227,8 +235,10 @@ static int recovered_status(struct json_object *recovered)
 
 int run_recover(struct command *command)
 {
-	static const char *const heads[] = {"TASK", "OUTCOME", "WHAT", NULL};
+	static const char *const tasks[] = {"TASK", "OUTCOME", "WHAT", NULL}, *const guests[] = {"GUEST", "OUTCOME",
+												 "WHAT", NULL};
 	const char *keep = command->arguments.given[OPTION_KEEP];
+	bool forget = command->arguments.given[OPTION_FORGET];
 	auto_json struct json_object *reply = NULL;
 	struct table table;
 	int status;
@@ -237,11 +247,15 @@ int run_recover(struct command *command)
 		return usage_error(command, "--keep takes source or target, not '%s'", keep);
 	if (keep && command->arguments.count == 0)
 		return usage_error(command, "--keep needs the task or guest that it is about");
-	if (!call_and_report(command, "recover", recover_request(command, keep), &reply, &status))
+	if (forget && (keep || command->arguments.count == 0))
+		return usage_error(command, "--forget needs the guest that it is about, and no --keep");
+	if (!call_and_report(command, "recover", forget ? forget_request(command) : recover_request(command, keep),
+			     &reply, &status))
 		return status ? status : recovered_status(at(reply, "recovered"));
-	table_begin(&table, heads);
+	table_begin(&table, forget ? guests : tasks);
 	each (task, at(reply, "recovered"))
-		table_row(&table, text_at(task, "task"), text_at(task, "outcome"), text_at(task, "message"));
+		table_row(&table, text_at(task, forget ? "guest" : "task"), text_at(task, "outcome"),
+			  text_at(task, "message"));
 	if (table.count == 0)
 		fputs("There is nothing to recover.\n", command->out.file);
 	table_end(&table, &command->out);

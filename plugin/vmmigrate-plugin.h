@@ -22,7 +22,7 @@
  * Verbs: request → reply. "?" marks what may be absent.
  *   info    {}                              → version, protocol, node, verbs[], options[], checks[], phases[], hooks[]
  *   guests  {"node"?}                       → guests[]: kind id name uuid state node memory vcpus title; errors[]
- *   nodes   {}                              → nodes[]: name address self reachable maintenance error?
+ *   nodes   {}                              → nodes[]: name address self reachable maintenance introduced_by error?
  *   targets {"guest","options"?}            → as check, for every node
  *   check   {"guest","target"?,"options"?}  → guest{}, targets[]: node eligible exit mode findings[]
  *                                             exit: the status with which "start" would be refused, or 0
@@ -37,9 +37,12 @@
  *   cancel  {"task"}                        → {}
  *   recover {"task"?,"guest"?,"keep"?}      → recovered[]: task outcome exit message
  *                                             keep: an administrator's decision, "source" or "target"
+ *           {"guest","forget":true}         → recovered[]: guest outcome message; this node lets go of its record of
+ *                                             the guest, if the owner that it names has no such guest any more
  *   seeds   {"node"?,"prune"?}              → seeds[], pruned[], errors[]; prune "all" removes them
  *   node-add  {"name","address","accept"?}  → node address fingerprint known tests[]
  *   node-test {"name"?}                     → tests[]: from to ok error?
+ *   node-remove {"name"}                    → removed[]: from ok error?
  * A verb that this version does not know: error "not-supported", exit 1.
  *
  * Events of a task: one object each, with "api", "seq", "time" (microseconds since the epoch), "type", and by type:

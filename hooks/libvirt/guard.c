@@ -4,19 +4,21 @@
  * on stdin. It uses libc only, because a hook that calls libvirt deadlocks. It reads the guest records that the
  * engine writes; the engine replaces them whole, by rename, so they are read without a lock:
  *
- *	/var/lib/vmmigrate/guests/qemu-ID, lines of key=value:
- *	guest=qemu-ID  name=  uuid=  guard=allow|deny  reason=a sentence
+ *	/var/lib/vmmigrate/guests/qemu-UUID, lines of key=value:
+ *	guest=qemu-UUID  name=  uuid=  guard=allow|deny  reason=a sentence
  *	permit=[incoming:|start:PID:STARTED:]boot id
  *
  * Only the operation `prepare` can be refused: by exit status 1 and a line on stderr. For every other operation the
  * guard prints nothing and exits with 0: after a non-zero `reconnect` libvirtd kills a running QEMU, and what a hook
  * prints on stdout replaces the guest's XML.
  *
- * A record concerns the guest where it has the guest's UUID or name. Such a record admits a start if it says
- * guard=allow, or if its permit is this boot's id: then the guest has been released here. A permit `start:PID:STARTED:`
- * admits one while that process lives: the engine itself is starting the guest. A permit is void after a reboot. A
- *record that concerns the guest and is damaged refuses the start, since the guest might run on another node. Where
- *there are no records at all, every start is admitted.
+ * A record concerns the guest that has its UUID, whatever that guest is called now; another guest under an old name is
+ * another guest. The name counts only where the UUID is not known: libvirtd has sent no XML, or the record is damaged.
+ * (Up to version 0.1 the file was named after the guest's id; its lines are the same.) A record that concerns the guest
+ * admits a start if it says guard=allow, or if its permit is this boot's id: then the guest has been released here. A
+ * permit `start:PID:STARTED:` admits one while that process lives: the engine itself is starting the guest. A permit is
+ * void after a reboot. A record that concerns the guest and is damaged refuses the start, since the guest might run on
+ * another node. Where there are no records at all, every start is admitted.
  *
  * A permit `incoming:` is for a guest whose memory arrives. libvirtd then runs the hook with `migrate` before
  * `prepare`; for a start by hand it does not. So `migrate` leaves a mark, and the `prepare` that finds the mark
@@ -134,14 +136,17 @@ static void parse(char *text, size_t length, struct record *record)
 	record->malformed |= record->allow == record->deny;
 }
 
-/* Where the record has no name, the name of its file counts. */
+/* The name of the file counts where the record has lost its lines. */
 static bool concerns(const struct record *record, const char *file, const struct asked *asked)
 {
-	if (record->uuid && *asked->uuid && !strcasecmp(record->uuid, asked->uuid))
+	const char *named = file + strlen(RECORD_START);
+	if (*asked->uuid && record->uuid && *record->uuid)
+		return !strcasecmp(record->uuid, asked->uuid);
+	if (*asked->uuid && !strcasecmp(named, asked->uuid))
 		return true;
 	if (record->name && *record->name)
 		return !strcmp(record->name, asked->name);
-	return !strcmp(file + strlen(RECORD_START), asked->name);
+	return !strcmp(named, asked->name);
 }
 
 /* Prints one line without control characters to stderr: libvirt puts it into the error that the user sees. */

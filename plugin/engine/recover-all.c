@@ -124,8 +124,8 @@ static int in_doubt(struct vmm_node *self, const struct guest_record *record, co
 		    struct vmm_error **err)
 {
 	error_set(err, VMM_NEEDS_DECISION, "unresolved",
-		  "guest %s is locked on %s by task %s, which %s does not know any more", record->guest, self->name,
-		  record->task, source);
+		  "guest %s is locked on %s by task %s, which %s does not know any more", record_label(record),
+		  self->name, record->task, source);
 	return error_hint(err, "nothing is started or removed here: see where its newest volumes are");
 }
 
@@ -176,7 +176,7 @@ static int recover_locked_guest(const struct node_paths *paths, struct vmm_node 
 		error_take(err, problem);
 		return error_context(
 			err, "guest %s waits for %s (if that is off and stays off: vmmigrate recover %s --keep target)",
-			guest, name, task);
+			record_label(record), name, task);
 	}
 	error_clear(&problem);
 	if (record_read(paths->state, guest, &now, err) < 0)
@@ -205,7 +205,7 @@ static int keep_here(struct vmm_node *self, const struct guest_record *record, s
 		return -1;
 	if (!arrived_by_record(record, state)) {
 		error_set(err, VMM_NEEDS_DECISION, "not-there",
-			  "guest %s has not arrived whole on %s: it cannot run here", record->guest, self->name);
+			  "guest %s has not arrived whole on %s: it cannot run here", record_label(record), self->name);
 		return error_hint(err, "to remove what came of it: vmmigrate recover %s --keep source", record->task);
 	}
 	/* A commit gives peer_generation + 1. */
@@ -266,7 +266,8 @@ static int recover_locked_guests(const struct node_paths *paths, const char *onl
 		const char *task = record.task;
 		vmm_auto_free char *node = task_node(task);
 		if (str_same(node, self->name) || (only_task && strcmp(only_task, task)) ||
-		    (only && !str_same(only, record.id)))
+		    (only && !str_same(only, record.id) && !str_same(only, record.name) &&
+		     !str_same(only, record.uuid)))
 			continue;
 		if ((keep ? recover_as_decided(self, &record, keep, recovered, &problem)
 			  : recover_locked_guest(paths, self, &record, recovered, &problem)) < 0)

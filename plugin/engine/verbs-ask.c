@@ -110,8 +110,9 @@ static struct json_object *node_to_json(const struct node_paths *paths, struct j
 	bool self = str_same(name, json_text(config, "self"));
 	struct json_object *section = json_member(json_at(config, "node"), name);
 	struct json_object *node =
-		json_make("name:s address:s self:b reachable:b maintenance:b", name, json_text(section, "address"),
-			  (int)self, (int)self, (int)json_true(section, "maintenance"));
+		json_make("name:s address:s self:b reachable:b maintenance:b introduced_by:s", name,
+			  json_text(section, "address"), (int)self, (int)self, (int)json_true(section, "maintenance"),
+			  json_text(section, "introduced_by"));
 	vmm_auto_error struct vmm_error *problem = NULL;
 	struct vmm_node *opened = NULL;
 	if (self)
@@ -175,7 +176,7 @@ static int ask_about(struct question *q, const char *target, struct facts *facts
 		node_open_remote(q->paths, target, NULL, &node, &unreached);
 	if (unreached)
 		facts->target_error = error_to_json(unreached);
-	int done = facts_gather(q->request, q->source, node, q->config, facts, err);
+	int done = facts_gather(q->paths, q->request, q->source, node, q->config, facts, err);
 	node_close(node);
 	return done;
 }
@@ -225,7 +226,7 @@ static int check_target(struct question *q, const char *target, struct json_obje
 static int is_here(struct question *q, struct vmm_error **err)
 {
 	struct facts facts = {0};
-	int done = facts_gather(q->request, q->source, NULL, q->config, &facts, err);
+	int done = facts_gather(q->paths, q->request, q->source, NULL, q->config, &facts, err);
 	facts_free(&facts);
 	return done;
 }

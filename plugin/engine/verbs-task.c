@@ -139,13 +139,8 @@ static int status_of_guest(const struct node_paths *paths, struct json_object *r
 	json_each (task, tasks, "tasks")
 		if (!newest || json_number(task, "started") >= json_number(newest, "started"))
 			newest = task;
-	for (size_t i = 0; guest_kinds[i] && !record.guest; i++) {
-		if (kind && strcmp(kind, guest_kinds[i]->kind))
-			continue;
-		vmm_auto_free char *key = str_format("%s-%s", guest_kinds[i]->kind, guest);
-		if (record_read(paths->state, key, &record, err) < 0)
-			return -1;
-	}
+	if (record_find(paths->state, guest, kind, &record, err) < 0)
+		return -1;
 	if (!newest && !record.guest) {
 		error_set(err, VMM_NOT_FOUND, "no-such-task",
 			  "there is no task %s, and no guest of that name was migrated from or to this node", guest);
@@ -321,6 +316,104 @@ int verb_follow(const struct node_paths *paths, struct json_object *request, str
 
 /* ---------------------------------------------------------------- recover */
 
+static int may_not_forget(const struct guest_record *record, const struct owner *owner, struct vmm_error **err)
+{
+	const char *guest = record_label(record), *problem = owner->problem ? owner->problem : "?";
+	if (owner->answer == OWNER_HAS) {
+		error_set(err, VMM_BLOCKED, "record-owner", "the record of guest %s stays: %s has the guest", guest,
+			  owner->node);
+		return error_hint(err, "migrate it from %s, or remove it there first", owner->node);
+	}
+	if (owner->answer == OWNER_BUSY) {
+		error_set(err, VMM_BUSY, "guest-locked", "the record of guest %s stays: on %s task %s moves the guest",
+			  guest, owner->node, problem);
+		return error_hint(err, "wait for it: vmmigrate status %s; if its worker is dead: vmmigrate recover %s",
+				  problem, problem);
+	}
+	error_set(err, VMM_BLOCKED, "owner-silent",
+		  "the record of guest %s stays: %s cannot be asked whether it has the guest (%s)", guest, owner->node,
+		  problem);
+	return error_hint(err,
+			  "try again when it answers; if it is lost for good, take its section [node %s] out of "
+			  "/etc/vmmigrate/vmmigrate.conf here",
+			  owner->node);
+}
+
+/* A node that was taken out of the cluster cannot be asked, and does not have to be. */
+static bool is_no_member(struct json_object *config, const struct owner *owner)
+{
+	return owner->answer == OWNER_SILENT && !json_member(json_at(config, "node"), owner->node);
+}
+
+/* Lets go of this node's record of a guest, whose owner has no such guest any more. */
+static int forget_record(const struct node_paths *paths, struct vmm_node *self, struct json_object *config,
+			 const struct guest_record *record, struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_owner struct owner owner = {0};
+	vmm_auto_json struct json_object *done = NULL;
+	struct vmm_node *const near[SIDES] = {self, NULL};
+	if (record->task) {
+		error_set(err, VMM_BUSY, "guest-locked", "the record of guest %s stays: task %s moves the guest",
+			  record_label(record), record->task);
+		return error_hint(err, "if its worker is dead: vmmigrate recover %s", record->task);
+	}
+	owner_look(paths, near, self->name, record, &owner);
+	bool own = str_same(owner.node, self->name), gone = owner.answer == OWNER_GONE || is_no_member(config, &owner);
+	if (!gone && !(own && owner.answer == OWNER_HAS))
+		return may_not_forget(record, &owner, err);
+	vmm_auto_json struct json_object *args =
+		json_make("guest:s owner:s generation:i", record->guest, record->owner, owner.generation);
+	if (!(own && !gone) && node_call(self, NODE_FORGET, args, &done, err) < 0)
+		return -1;
+	json_append(*reply, "recovered",
+		    json_make("task:s outcome:s exit:d message:s guest:s", NULL, "settled", 0,
+			      own && !gone		? "this node has the guest, and its record says so"
+			      : json_true(done, "here") ? "the guest is this node's now: it may be started and moved"
+							: "the record is gone",
+			      record_label(record)));
+	return 0;
+}
+
+/* The record of the guest that is called so on this node now; if there is none here, of one that was called so when it
+ * was moved. */
+static int find_record(const struct node_paths *paths, struct vmm_node *self, struct json_object *who,
+		       struct guest_record *record, struct vmm_error **err)
+{
+	const char *name = json_text(who, "guest"), *kind = json_text(who, "kind");
+	vmm_auto_json struct json_object *reply = NULL;
+	if (node_call(self, NODE_GUESTS, NULL, &reply, err) < 0)
+		return -1;
+	json_each (guest, reply, "guests") {
+		if ((kind && !str_same(kind, json_text(guest, "kind"))) || !forward_answers_to(guest, name))
+			continue;
+		vmm_auto_free char *named = guest_record_name(guest);
+		return record_read(paths->state, named, record, err);
+	}
+	return record_find(paths->state, name, kind, record, err);
+}
+
+static int recover_forget(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+			  struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *who = json_object_new_object(), *config = NULL;
+	vmm_auto_record struct guest_record record = {0};
+	struct vmm_node *self;
+	if (request_guest(request, who, err) < 0 || verbs_config(paths, &config, err) < 0 ||
+	    node_open_local(paths, &self, err) < 0)
+		return -1;
+	int result = find_record(paths, self, who, &record, err);
+	if (result == 0 && record.guest) {
+		result = forget_record(paths, self, config, &record, reply, err);
+	} else if (result == 0) {
+		result = error_set(err, VMM_NOT_FOUND, "no-such-record", "this node has no record of a guest %s",
+				   json_text(who, "guest"));
+		error_hint(err, "say it on the node whose record is in the way: vmmigrate check %s names it",
+			   json_text(who, "guest"));
+	}
+	node_close(self);
+	return result;
+}
+
 int verb_recover(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		 struct vmm_error **err)
 {
@@ -334,6 +427,8 @@ int verb_recover(const struct node_paths *paths, struct json_object *request, st
 	    (forward_to_task(paths, "recover", request, reply, &forwarded, err) < 0 || forwarded))
 		return forwarded && *reply ? 0 : -!!*err;
 	*reply = json_make("recovered:o", json_object_new_array());
+	if (json_true(request, "forget"))
+		return recover_forget(paths, request, reply, err);
 	if (!json_text(request, "task"))
 		seeds_prune(paths);
 	return recover_all(paths, json_text(request, "task"), json_text(request, "guest"), keep, *reply, err);

@@ -11,3 +11,10 @@ const struct guest_ops *guest_kind(const char *kind)
 			return *ops;
 	return NULL;
 }
+
+char *guest_record_name(struct json_object *guest)
+{
+	const char *uuid = json_text(guest, "uuid");
+	return str_format("%s-%s", json_text_or(guest, "kind", ""),
+			  uuid && *uuid ? uuid : json_text_or(guest, "id", ""));
+}

@@ -220,4 +220,8 @@ extern const struct guest_ops *const guest_kinds[];
 /* The kind of this name, or NULL. */
 const struct guest_ops *guest_kind(const char *kind);
 
+/* The name of a guest's record, "KIND-UUID", from its facts; it belongs to the caller. A guest that has no UUID (a
+ * container) is known by its id. */
+char *guest_record_name(struct json_object *guest) VMM_MUST_USE;
+
 #endif

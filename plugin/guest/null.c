@@ -33,9 +33,32 @@ static const char *root_of(struct guest_host *host)
 	return ((struct null_host *)host)->root;
 }
 
-static char *null_path(const char *root, const char *id)
+/* The path of the guest that has the UUID `who`, or NULL. */
+static char *path_of_uuid(const char *root, const char *who)
 {
-	return str_format("%s/guests/%s.json", root, id);
+	vmm_auto_free char *dir = str_format("%s/guests", root), *named = str_format("\"uuid\":\"%s\"", who);
+	vmm_auto_json struct json_object *names = NULL;
+	if (dir_list(dir, &names, NULL) < 0)
+		return NULL;
+	json_each (name, names, "") {
+		vmm_auto_free char *path = str_format("%s/%s", dir, json_text(name, "")), *text = NULL;
+		vmm_auto_json struct json_object *guest = NULL;
+		if (str_ends(path, ".json") && file_read(path, 1 << 20, &text, NULL, NULL) == 0 &&
+		    json_parse(text, -1, path, &guest, NULL) == 0 &&
+		    strstr(json_text_or(guest, "definition", ""), named))
+			return str_copy(path);
+	}
+	return NULL;
+}
+
+/* `who` is an id or a UUID. */
+static char *null_path(const char *root, const char *who)
+{
+	char *path = str_format("%s/guests/%s.json", root, who),
+	     *found = file_there(path) ? NULL : path_of_uuid(root, who);
+	if (found)
+		free(path);
+	return found ? found : path;
 }
 
 static int null_open(const struct guest_env *env, struct guest_host **host, struct vmm_error **err)
@@ -190,7 +213,8 @@ static int null_facts(struct guest_host *host, const char *who, struct json_obje
 	vmm_auto_json struct json_object *guest = NULL;
 	if (null_need(root_of(host), who, &guest, err) < 0)
 		return -1;
-	*facts = facts_of(who, guest);
+	vmm_auto_json struct json_object *definition = definition_of(guest);
+	*facts = facts_of(json_text_or(definition, "id", who), guest);
 	return 0;
 }
 
@@ -321,9 +345,11 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 {
 	const char *root = root_of(host), *id = migration->id;
 	vmm_auto_free char *peer = null_peer(root, migration->peer);
-	vmm_auto_json struct json_object *here = NULL, *there = NULL;
+	vmm_auto_json struct json_object *here = NULL, *there = NULL, *definition = NULL;
 	if (null_need(root, id, &here, err) < 0)
 		return -1;
+	definition = definition_of(here);
+	id = json_text_or(definition, "id", id);
 	if (str_same(json_text(here, "state"), "shutoff"))
 		return error_set(err, VMM_FAILED, "guest-state", "guest %s does not run", id);
 	there = json_make("state:s autostart:b definition:s", "incoming", 0,

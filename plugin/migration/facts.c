@@ -248,8 +248,27 @@ static int ask_hooks(struct vmm_node *source, struct vmm_node *target, struct fa
 	return 0;
 }
 
-int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target,
-		 struct json_object *config, struct facts *facts, struct vmm_error **err)
+/* ---------------------------------------------------------------- the owner that a guest record names */
+
+/* Adds "owner_says" to the record of one side, if that names another node than the source, which has the guest. */
+static void ask_owner(const struct node_paths *paths, struct vmm_node *source, struct vmm_node *target,
+		      struct facts *facts, enum side side)
+{
+	struct vmm_node *const near[SIDES] = {source, target};
+	vmm_auto_record struct guest_record record = {0};
+	vmm_auto_owner struct owner owner = {0};
+	struct json_object *said = json_at(facts->node[side], "record");
+	if (!said || str_same(json_text(said, "owner"), source->name) || json_text(said, "task") ||
+	    record_from_json(said, near[side]->name, &record, NULL) < 0)
+		return;
+	owner_look(paths, near, source->name, &record, &owner);
+	json_put(said, "owner_says:o",
+		 json_make("answer:s node:s problem:s generation:i", owner_answers[owner.answer], owner.node,
+			   owner.problem, owner.generation));
+}
+
+int facts_gather(const struct node_paths *paths, struct json_object *request, struct vmm_node *source,
+		 struct vmm_node *target, struct json_object *config, struct facts *facts, struct vmm_error **err)
 {
 	facts->request = json_object_get(request);
 	facts->config = json_object_get(config);
@@ -261,6 +280,8 @@ int facts_gather(struct json_object *request, struct vmm_node *source, struct vm
 		prove_sharing(source, target, facts);
 		prove_definition(source, target, facts);
 		compare_what_is_read(source, target, facts);
+		ask_owner(paths, source, target, facts, TARGET);
 	}
+	ask_owner(paths, source, target, facts, SOURCE);
 	return ask_hooks(source, target, facts, err);
 }

@@ -15,7 +15,7 @@ static int learn(struct migration *m, struct vmm_error **err)
 		m->facts.target_error = error_to_json(unreached);
 		error_clear(&unreached);
 	}
-	return facts_gather(m->request, m->node[SOURCE], m->node[TARGET], m->config, &m->facts, err);
+	return facts_gather(m->paths, m->request, m->node[SOURCE], m->node[TARGET], m->config, &m->facts, err);
 }
 
 /* All findings go into the log, except a single refusal: it becomes the last line. */

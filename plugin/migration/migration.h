@@ -144,12 +144,36 @@ void statistics_digest(struct migration *m, const struct plan_volume *volume, co
  * become environment variables. `task` is NULL where there is none yet. */
 struct json_object *hooks_arguments(enum hook hook, struct json_object *about, const char *task);
 
+/* ------------------------------------------------------------------ the owner that a record names (owner.c) */
+
+enum owner_answer {
+	OWNER_GONE,   /* it has no such guest, and has given it to nobody */
+	OWNER_HAS,    /* it has the guest */
+	OWNER_BUSY,   /* a task moves the guest there */
+	OWNER_SILENT, /* it could not be asked */
+};
+extern const char *const owner_answers[]; /* their names among the facts */
+
+struct owner {
+	enum owner_answer answer;
+	char *node;    /* that has answered so: where the owner has given the guest away, the last one in the row */
+	char *problem; /* OWNER_SILENT: why; OWNER_BUSY: the task; or NULL */
+	int64_t generation; /* the highest one that they have noted */
+};
+#define vmm_auto_owner __attribute__((cleanup(owner_free)))
+void owner_free(struct owner *owner);
+/* Asks the node that `record`, the guest record of the node `self`, names as the owner. Nodes in `near` (either may be
+ * NULL) are open already; others are connected to by `paths` (NULL: they are silent). */
+void owner_look(const struct node_paths *paths, struct vmm_node *const near[SIDES], const char *self,
+		const struct guest_record *record, struct owner *owner);
+
 /* ------------------------------------------------------------------ facts (facts.c)
  *
  * Asks both nodes, and runs their check hooks where the request names a target; `target` may be NULL. Changes nothing,
- * but for one token file in a directory whose sharing is to be proven. */
-int facts_gather(struct json_object *request, struct vmm_node *source, struct vmm_node *target,
-		 struct json_object *config, struct facts *facts, struct vmm_error **err);
+ * but for one token file in a directory whose sharing is to be proven. `paths`: by which a third node is reached that a
+ * guest record names as the owner. */
+int facts_gather(const struct node_paths *paths, struct json_object *request, struct vmm_node *source,
+		 struct vmm_node *target, struct json_object *config, struct facts *facts, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ the story (migrate.c, recover.c) */
 

@@ -22,6 +22,7 @@ static int lock_side(struct migration *m, enum side side, struct vmm_error **err
 					     m->plan->id, m->plan->name, m->plan->uuid, m->plan->generation - 1);
 	/* The target needs these if the source is lost after the commit and an administrator decides on the target. */
 	json_put(args, "runs:b autostart:b", (int)migration_runs(m), (int)m->plan->autostart);
+	json_put(args, "yields:s", side == SOURCE ? m->plan->yields_source : m->plan->yields_target);
 	return migration_call(m, side, NODE_LOCK, args, NULL, err);
 }
 

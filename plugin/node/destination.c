@@ -7,12 +7,6 @@
 
 #include "node/seeds.h"
 
-/* "KIND-ID", the name of the guest's record; belongs to the caller. */
-static char *record_name(struct json_object *guest)
-{
-	return str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
-}
-
 /* ---------------------------------------------------------------- block devices
  *
  * An administrator makes them, and we fill the one that is named: only if this system does not use it
@@ -30,7 +24,7 @@ static bool is_that_device(const char *path, dev_t device)
 static struct json_object *owner_of(struct json_object *guests, dev_t device, const char *own)
 {
 	json_each (guest, guests, "") {
-		vmm_auto_free char *name = record_name(guest);
+		vmm_auto_free char *name = guest_record_name(guest);
 		if (str_same(name, own) && str_same(json_text(guest, "state"), "shutoff"))
 			continue;
 		json_each (path, guest, "volumes")
@@ -258,7 +252,7 @@ static void look_at(struct json_object *found, struct json_object *guest, struct
 		    struct json_object *guests, struct json_object *storages)
 {
 	const char *path = json_text(volume, "path"), *to = json_text_or(found, "to", path);
-	vmm_auto_free char *name = record_name(guest);
+	vmm_auto_free char *name = guest_record_name(guest);
 	json_put(found, "open:b", (int)in_use_here(guests, json_text_or(volume, "source", path)));
 	if (!path || path_check(path, "volume", NULL) < 0 || path_check(to, "volume", NULL) < 0)
 		return;

@@ -119,6 +119,7 @@ static local_op *const local_table[NODE_OP_COUNT] = {
 	[NODE_CONTENT] = local_content,
 	[NODE_RECORD] = local_record,
 	[NODE_LOCK] = local_lock,
+	[NODE_FORGET] = local_forget,
 	[NODE_ADVANCE] = local_advance,
 	[NODE_RECLAIM] = local_reclaim,
 	[NODE_UNLOCK] = local_unlock,

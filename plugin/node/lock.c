@@ -32,16 +32,16 @@ int local_record(struct local_node *node, struct json_object *args, struct json_
 static int busy(const struct guest_record *record, struct vmm_error **err)
 {
 	const char *task = record->task ? record->task : "?";
-	error_set(err, VMM_BUSY, "guest-locked", "guest %s is locked by task %s (from or to %s)", record->guest, task,
-		  record->peer ? record->peer : "?");
+	error_set(err, VMM_BUSY, "guest-locked", "guest %s is locked by task %s (from or to %s)", record_label(record),
+		  task, record->peer ? record->peer : "?");
 	return error_hint(err, "wait for it: vmmigrate status %s; if its worker is dead: vmmigrate recover %s", task,
 			  task);
 }
 
 static int not_owned(struct local_node *node, const struct guest_record *record, struct vmm_error **err)
 {
-	error_set(err, VMM_BLOCKED, "record-owner", "guest %s on %s: its record names %s as its owner", record->guest,
-		  node->base.name, record->owner);
+	error_set(err, VMM_BLOCKED, "record-owner", "guest %s on %s: its record names %s as its owner",
+		  record_label(record), node->base.name, record->owner);
 	return error_hint(err, "migrate it from %s, where its newest state is", record->owner);
 }
 
@@ -53,6 +53,8 @@ static int may_lock(struct local_node *node, struct json_object *args, const str
 		return 0;
 	if (!record_may_become(record->state, role))
 		return busy(record, err);
+	if (str_same(record->owner, json_text(args, "yields")))
+		return 0;
 	if (role == RECORD_SOURCE)
 		return str_same(record->owner, node->base.name) ? 0 : not_owned(node, record, err);
 	/* The target's record names another owner than the source, at a generation that is not below the source's: then
@@ -67,7 +69,7 @@ static void fill_in(struct local_node *node, struct json_object *args, const cha
 		    struct guest_record *record)
 {
 	record->fresh = !record->guest;
-	if (!record->owner)
+	if (!record->owner || str_same(record->owner, json_text(args, "yields")))
 		str_replace(&record->owner, role == RECORD_SOURCE ? node->base.name : json_text(args, "peer"));
 	str_replace(&record->guest, json_text(args, "guest"));
 	str_replace(&record->kind, json_text(args, "kind"));
@@ -217,6 +219,34 @@ int local_unlock(struct local_node *node, struct json_object *args, struct json_
 	if (!file_there(request))
 		return dir_remove(dir, err);
 	return file_remove(made, err);
+}
+
+/* ---------------------------------------------------------------- forget */
+
+int local_forget(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	const char *guest = json_text(args, "guest"), *owner = json_text(args, "owner");
+	int64_t generation = json_number(args, "generation");
+	vmm_auto_guest struct local_guest g = {0};
+	vmm_auto_json struct json_object *state = NULL;
+	vmm_auto_close int lock = records_lock(node, err);
+	vmm_auto_record struct guest_record record = {0};
+	if (lock < 0 || record_read(node->paths->state, guest, &record, err) < 0 ||
+	    local_guest_open(node, args, &g, err) < 0 || g.ops->state(g.host, g.id, &state, err) < 0)
+		return -1;
+	bool here = !str_same(json_text(state, "state"), "absent");
+	*reply = json_make("here:b", (int)here);
+	if (!record.guest)
+		return 0;
+	if (record.task)
+		return busy(&record, err);
+	if (!str_same(record.owner, owner))
+		return not_owned(node, &record, err);
+	if (!here)
+		return record_remove(node->paths->state, guest, err);
+	str_replace(&record.owner, node->base.name);
+	record.generation = (record.generation > generation ? record.generation : generation) + 1;
+	return write_record(node, &record, err);
 }
 
 /* ---------------------------------------------------------------- the guard */

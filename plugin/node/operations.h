@@ -19,7 +19,7 @@
 
 #include "base/fields.h"
 
-#define OF_TASK	     NEED(NAME, task, "the task's id") NEED(NAME, guest, "the guest record's name: \"qemu-100\"")
+#define OF_TASK	     NEED(NAME, task, "the task's id") NEED(NAME, guest, "the guest record's name: \"KIND-UUID\"")
 #define OF_GUEST     MAY(NAME, task, "the task's id") NEED(NAME, guest, "the guest record's name")
 #define RECORD_REPLY MAY(OBJECT, record, "the guest record as it is now")
 #define NO_FIELDS
@@ -69,8 +69,14 @@
 		MAY(TEXT, uuid, "") \
 		NEED(NUMBER, generation, "of the guest as it is now") \
 		NEED(FLAG, runs, "it is to run when it has moved: for a target that is left alone with it") \
-		NEED(FLAG, autostart, "likewise"), \
+		NEED(FLAG, autostart, "likewise") \
+		MAY(NAME, yields, "the owner that the record names: it was asked, and has no such guest"), \
 		NEED(OBJECT, record, "")) \
+	OPERATION(FORGET, forget, "lets go of a record whose owner was asked, and has no such guest", \
+		NEED(NAME, guest, "the guest record's name") \
+		NEED(NAME, owner, "that it names") \
+		NEED(NUMBER, generation, "the highest one that the owner has noted"), \
+		NEED(FLAG, here, "this node has the guest, and is its owner now")) \
 	OPERATION(ADVANCE, advance, "writes the record's next state to the disk", \
 		OF_TASK \
 		ONE_OF("handover|committed|abandoned", to, "") \

@@ -37,20 +37,21 @@ static int state_is(struct local_guest *g, const char *wanted, bool *is, struct 
 	return 0;
 }
 
-/* Sets a stopped guest of the same name aside: notes its definition in the made journal and undefines it. The checks
- * have allowed that; ABORT defines it again. */
-static int set_definition_aside(struct local_node *node, struct local_guest *g, const char *task,
+/* Sets the stopped guest that answers to `who` aside: notes its definition in the made journal and undefines it. The
+ * checks have allowed that; ABORT defines it again. */
+static int set_definition_aside(struct local_node *node, struct local_guest *g, const char *who, const char *task,
 				struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *facts = NULL;
-	if (g->ops->facts(g->host, g->id, &facts, err) < 0)
+	if (g->ops->facts(g->host, who, &facts, err) < 0)
 		return -1;
 	if (!str_same(json_text(facts, "state"), "shutoff"))
-		return error_set(err, VMM_BLOCKED, "name-taken", "guest %s is on %s already and is not stopped", g->id,
+		return error_set(err, VMM_BLOCKED, "name-taken", "guest %s is on %s already and is not stopped", who,
 				 node->base.name);
-	struct json_object *note = json_make("made:s guest:s definition:s autostart:b", "aside-definition", g->key,
+	vmm_auto_free char *theirs = guest_record_name(facts);
+	struct json_object *note = json_make("made:s guest:s definition:s autostart:b", "aside-definition", theirs,
 					     json_text(facts, "definition"), (int)json_true(facts, "autostart"));
-	return local_made_note(node, task, note, err) < 0 ? -1 : g->ops->undefine(g->host, g->id, err);
+	return local_made_note(node, task, note, err) < 0 ? -1 : g->ops->undefine(g->host, who, err);
 }
 
 /* *made: the task's made journal has a record of `what`. */
@@ -66,22 +67,36 @@ static int already_made(struct local_node *node, const char *task, const char *w
 	return 0;
 }
 
-/* Before a definition appears here: sets aside a guest that has the name, where `replace` allows it, and notes in the
- * made journal that the definition is this task's. */
+/* If a guest answers to `who`: sets it aside, where `replace` allows it. */
+static int clear_away(struct local_node *node, struct local_guest *g, const char *who, bool replace, const char *task,
+		      struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *state = NULL;
+	if (g->ops->state(g->host, who, &state, err) < 0)
+		return -1;
+	if (str_same(json_text(state, "state"), "absent"))
+		return 0;
+	return replace ? set_definition_aside(node, g, who, task, err)
+		       : error_set(err, VMM_BLOCKED, "name-taken", "guest %s is on %s already", who, node->base.name);
+}
+
+/* Before a definition appears here: sets aside the guests that have its UUID, id or name, where `replace` allows it,
+ * and notes in the made journal that the definition is this task's. */
 static int make_room(struct local_node *node, struct local_guest *g, struct json_object *args, const char *task,
 		     struct vmm_error **err)
 {
-	bool made, absent;
+	bool made, replace = json_true(args, "replace");
+	vmm_auto_record struct guest_record record = {0};
 	if (already_made(node, task, "definition", &made, err) < 0)
 		return -1;
 	if (made)
 		return 0;
-	if (state_is(g, "absent", &absent, err) < 0)
+	if (record_read(node->paths->state, g->key, &record, err) < 0)
 		return -1;
-	if (!absent && !json_true(args, "replace"))
-		return error_set(err, VMM_BLOCKED, "name-taken", "guest %s is on %s already", g->id, node->base.name);
-	if (!absent && set_definition_aside(node, g, task, err) < 0)
-		return -1;
+	const char *const called[] = {record.id, record.name, g->id};
+	for (size_t i = 0; i < VMM_COUNT(called); i++)
+		if (called[i] && clear_away(node, g, called[i], replace, task, err) < 0)
+			return -1;
 	return local_made_note(node, task, json_make("made:s guest:s", "definition", g->key), err);
 }
 
@@ -170,7 +185,7 @@ int local_release(struct local_node *node, struct json_object *args, struct json
 		return -1;
 	if (!str_same(record.owner, node->base.name) || record.state == RECORD_ABANDONED)
 		return error_set(err, VMM_FAILED, "wrong-state", "guest %s is not owned by %s: it is not released",
-				 g.id, node->base.name);
+				 record.guest ? record_label(&record) : g.id, node->base.name);
 	if (local_was_released(&record, &released, err) < 0)
 		return -1;
 	if (released)

@@ -67,6 +67,11 @@ static const struct field record_fields[] = {
 	{0},
 };
 
+const char *record_label(const struct guest_record *record)
+{
+	return record->id ? record->id : record->guest;
+}
+
 void record_free(struct guest_record *record)
 {
 	fields_free(record_fields, record);
@@ -130,25 +135,137 @@ static struct json_object *parse(char *text)
 	return json;
 }
 
+/* What the file says; *json stays NULL where there is no such file. */
+static int read_file(const char *path, struct json_object **json, struct vmm_error **err)
+{
+	vmm_auto_free char *text = NULL;
+	struct vmm_error *problem = NULL;
+	if (file_read(path, RECORD_LIMIT, &text, NULL, &problem) == 0) {
+		*json = parse(text);
+		return 0;
+	}
+	if (error_is(problem, "not-there")) {
+		error_clear(&problem);
+		return 0;
+	}
+	error_take(err, problem);
+	return -1;
+}
+
+/* ---------------------------------------------------------------- records of older versions
+ *
+ * Up to version 0.1 a VM's record was named after its id: "qemu-100". Such a record is read where the guest has no
+ * other, and is replaced when the guest's record is written. A task that had begun before the upgrade goes on with the
+ * old name. */
+
+/* The UUID in "KIND-UUID", or NULL: it is another name. */
+static const char *uuid_in(const char *guest)
+{
+	enum { UUID_LENGTH = 36 };
+	const char *dash = strchr(guest, '-'), *uuid = dash ? dash + 1 : "";
+	bool is = strlen(uuid) == UUID_LENGTH && strspn(uuid, "0123456789abcdefABCDEF-") == UUID_LENGTH;
+	return is ? uuid : NULL;
+}
+
+/* The name of an older record of the guest, which belongs to the caller; NULL where there is none. */
+static char *older_name(const char *state_dir, const char *guest)
+{
+	vmm_auto_free char *dir = str_format("%s/guests", state_dir);
+	vmm_auto_json struct json_object *names = NULL;
+	const char *uuid = uuid_in(guest);
+	if (!uuid || dir_list(dir, &names, NULL) < 0)
+		return NULL;
+	json_each (name, names, "") {
+		const char *file = json_text(name, "");
+		vmm_auto_json struct json_object *json = NULL;
+		vmm_auto_free char *path = record_path(state_dir, file);
+		if (strncmp(file, guest, (size_t)(uuid - guest)) || uuid_in(file) || read_file(path, &json, NULL) < 0)
+			continue;
+		if (str_same(json_text(json, "guest"), file) && str_same(json_text(json, "uuid"), uuid))
+			return str_copy(file);
+	}
+	return NULL;
+}
+
+static int remove_file(const char *state_dir, const char *guest, struct vmm_error **err)
+{
+	vmm_auto_free char *path = record_path(state_dir, guest);
+	return file_unreserve(path, err) < 0 ? -1 : file_remove(path, err);
+}
+
+static int remove_older(const char *state_dir, const char *guest, struct vmm_error **err)
+{
+	vmm_auto_free char *older = older_name(state_dir, guest);
+	return older ? remove_file(state_dir, older, err) : 0;
+}
+
+/* ---------------------------------------------------------------- reading */
+
 int record_read(const char *state_dir, const char *guest, struct guest_record *record, struct vmm_error **err)
 {
 	if (name_check(guest, "guest record", err) < 0)
 		return -1;
 	vmm_auto_free char *path = record_path(state_dir, guest), *what = str_format("guest record %s", path);
-	vmm_auto_free char *text = NULL;
-	struct vmm_error *problem = NULL;
-	if (file_read(path, RECORD_LIMIT, &text, NULL, &problem) < 0) {
-		if (!error_is(problem, "not-there")) {
-			error_take(err, problem);
+	vmm_auto_json struct json_object *json = NULL;
+	if (read_file(path, &json, err) < 0)
+		return -1;
+	if (!json) {
+		vmm_auto_free char *older = older_name(state_dir, guest), *there = NULL;
+		if (!older)
+			return 0;
+		there = record_path(state_dir, older);
+		if (read_file(there, &json, err) < 0)
 			return -1;
-		}
-		error_clear(&problem);
-		return 0;
+		json_put(json, "guest:s", guest);
 	}
-	vmm_auto_json struct json_object *json = parse(text);
 	if (from_json(json, what, record, err) == 0)
 		return 0;
 	return error_hint(err, "find out which node has guest %s; if it is this one, remove the file", guest);
+}
+
+/* How well the record answers to what an administrator calls the guest: 2 if nothing else can be meant, 1 by its id or
+ * name, 0 not at all. */
+static int answers_to(const struct guest_record *record, const char *who, const char *kind)
+{
+	if (str_same(record->guest, who) || (record->uuid && !strcasecmp(record->uuid, who)))
+		return 2;
+	if (kind && !str_same(record->kind, kind))
+		return 0;
+	return str_same(record->id, who) || str_same(record->name, who);
+}
+
+static int ambiguous(const char *who, const struct guest_record *one, const struct guest_record *other,
+		     struct vmm_error **err)
+{
+	error_set(err, VMM_USAGE, "ambiguous", "\"%s\" means two guests that have a record here: %s and %s", who,
+		  one->guest, other->guest);
+	return error_hint(err, "name one of these two");
+}
+
+int record_find(const char *state_dir, const char *who, const char *kind, struct guest_record *record,
+		struct vmm_error **err)
+{
+	vmm_auto_free char *dir = str_format("%s/guests", state_dir);
+	vmm_auto_json struct json_object *names = NULL;
+	int found = 0;
+	if (dir_list(dir, &names, err) < 0)
+		return -1;
+	json_each (name, names, "") {
+		vmm_auto_record struct guest_record one = {0};
+		if (record_read(state_dir, json_text_or(name, "", ""), &one, NULL) < 0)
+			continue;
+		int now = answers_to(&one, who, kind);
+		/* Of two guests that have had the name, the one that a task moves. */
+		if (now == 1 && found == 1 && !one.task == !record->task)
+			return ambiguous(who, record, &one, err);
+		if (now < found || !now || (now == found && record->task))
+			continue;
+		found = now;
+		record_free(record);
+		*record = one;
+		one = (struct guest_record){0};
+	}
+	return 0;
 }
 
 /* Why the guard refuses a start now, or NULL: the guest is this node's, and no task moves it. A target that has
@@ -188,7 +305,8 @@ int record_write(const char *state_dir, const char *self, const struct guest_rec
 	vmm_auto_free char *reason = refusal(self, record);
 	text_add(&text, "guard=%s\nreason=%s\n", reason ? "deny" : "allow", reason ? reason : "");
 	vmm_auto_free char *path = record_path(state_dir, record->guest), *dir = path_dir(path);
-	if (dir_make(dir, 0700, err) < 0 || file_write(path, text.data, text.length, 0600, err) < 0)
+	if (dir_make(dir, 0700, err) < 0 || file_write(path, text.data, text.length, 0600, err) < 0 ||
+	    remove_older(state_dir, record->guest, err) < 0)
 		return -1;
 	return record->task ? 0 : file_unreserve(path, err);
 }
@@ -205,6 +323,5 @@ int record_remove(const char *state_dir, const char *guest, struct vmm_error **e
 {
 	if (name_check(guest, "guest record", err) < 0)
 		return -1;
-	vmm_auto_free char *path = record_path(state_dir, guest);
-	return file_unreserve(path, err) < 0 ? -1 : file_remove(path, err);
+	return remove_older(state_dir, guest, err) < 0 ? -1 : remove_file(state_dir, guest, err);
 }

@@ -1,7 +1,9 @@
 /* record: the guest record, what a node has noted about a guest: which node owns it, and which task is moving it.
  *
- * It is the file <state>/guests/KIND-ID, lines of key=value, because the guard that libvirt runs reads it with libc
- * alone. On the wire and in replies it is JSON. One table in record.c names its fields for both.
+ * It is the file <state>/guests/KIND-UUID, or KIND-ID for a guest that has no UUID (a container). So it follows a VM
+ * through renames, and another VM under an old name has no record. It has lines of key=value, because the guard that
+ * libvirt runs reads it with libc alone. On the wire and in replies it is JSON. One table in record.c names its fields
+ * for both.
  */
 #ifndef VMM_RECORD_H
 #define VMM_RECORD_H
@@ -21,9 +23,9 @@ enum record_state {
 
 /* All zero where there is no record of the guest: `guest` is NULL then. */
 struct guest_record {
-	char *guest; /* "KIND-ID", the file's name */
-	char *kind, *id, *name, *uuid;
-	char *owner; /* the node that has the guest */
+	char *guest;		       /* the file's name */
+	char *kind, *id, *name, *uuid; /* as they were when a task last moved it */
+	char *owner;		       /* the node that has the guest */
 	enum record_state state;
 	char *task, *peer; /* NULL while idle; `peer` is the other node */
 	/* For the guard (local_permit): NULL, or whom it admits all the same, in the boot of that id only:
@@ -50,6 +52,12 @@ bool record_state_find(const char *name, enum record_state *state);
 /* Reads the record; *record is all zero before. No error where there is none. Error "bad-record" (VMM_NEEDS_DECISION)
  * where the file is incomplete or damaged. */
 int record_read(const char *state_dir, const char *guest, struct guest_record *record, struct vmm_error **err);
+/* The record of the guest that an administrator calls `who`: its id, name, UUID, or the record's name. `kind` may be
+ * NULL. *record stays all zero where there is none. Error "ambiguous" (VMM_USAGE). */
+int record_find(const char *state_dir, const char *who, const char *kind, struct guest_record *record,
+		struct vmm_error **err);
+/* What messages call the guest; borrowed. */
+const char *record_label(const struct guest_record *record);
 /* Writes the record durably, with what the guard of the node `self` shall do. Error "bad-record" where a field that
  * it must have is missing; the file is unchanged then. Gives back what record_reserve took where no task has it. */
 int record_write(const char *state_dir, const char *self, const struct guest_record *record, struct vmm_error **err);

@@ -444,6 +444,17 @@ static bool is_pruned(struct json_object *seed, const char *prune)
 	return !strcmp(prune, "all") || (until && until < clock_now_us());
 }
 
+/* Adds "called": "KIND-ID", where the record of the seed's guest has its id. */
+static void add_called(struct local_node *node, struct json_object *seed)
+{
+	vmm_auto_record struct guest_record record = {0};
+	const char *guest = json_text(seed, "guest");
+	if (!guest || record_read(node->paths->state, guest, &record, NULL) < 0 || !record.kind || !record.id)
+		return;
+	vmm_auto_free char *called = str_format("%s-%s", record.kind, record.id);
+	json_put(seed, "called:s", called);
+}
+
 int local_seeds(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	const char *prune = json_text(args, "prune"), *guest = json_text(args, "guest");
@@ -454,6 +465,7 @@ int local_seeds(struct local_node *node, struct json_object *args, struct json_o
 	json_each (seed, seeds, "") {
 		if (guest && !str_same(guest, json_text(seed, "guest")))
 			continue;
+		add_called(node, seed);
 		bool gone = prune && is_pruned(seed, prune);
 		if (gone && seed_remove(seed, err) < 0)
 			return -1;

@@ -353,12 +353,13 @@ int local_give_up(struct local_node *node, struct json_object *args, struct json
 		return -1;
 	if (record.state != RECORD_COMMITTED || str_same(record.owner, node->base.name))
 		return error_set(err, VMM_FAILED, "wrong-state",
-				 "guest %s on %s is not another node's: nothing is removed", g.id, node->base.name);
+				 "guest %s on %s is not another node's: nothing is removed",
+				 record.guest ? record_label(&record) : g.id, node->base.name);
 	if (g.ops->state(g.host, g.id, &state, err) < 0)
 		return -1;
 	if (!str_same(json_text(state, "state"), "absent") && !str_same(json_text(state, "state"), "shutoff"))
 		return error_set(err, VMM_NEEDS_DECISION, "still-there", "guest %s on %s is %s though it was moved",
-				 g.id, node->base.name, json_text_or(state, "state", "?"));
+				 record_label(&record), node->base.name, json_text_or(state, "state", "?"));
 	struct plan_volume *volumes;
 	size_t count;
 	if (plan_volumes_read(json_at(args, "volumes"), &volumes, &count, err) < 0)

@@ -229,8 +229,29 @@ void look_foreign_manager(const struct look *look)
 
 /* ------------------------------------------------------------------ the node that owns the guest */
 
-/* The source's guest record may name another node as the owner. If the source has no record, or one of a lower
- * generation, the target's record may say that the newer copy of the guest is there. */
+/* What the owner that the source's record names has said, and what to do about it. */
+static void owner_hint(const struct look *look, struct json_object *finding, const char *owner)
+{
+	struct json_object *said = json_at(look->node[SOURCE], "record.owner_says");
+	const char *answer = json_text_or(said, "answer", "silent"), *at = json_text_or(said, "node", owner),
+		   *problem = json_text_or(said, "problem", "it was not asked");
+	if (!strcmp(answer, "has"))
+		finding_hint(finding, "migrate it from %s, which has it; what is here is to be renamed or removed", at);
+	else if (!strcmp(answer, "busy"))
+		finding_hint(finding, "on %s task %s moves it: wait for that one, or run: vmmigrate recover %s", at,
+			     problem, problem);
+	else
+		finding_hint(
+			finding,
+			"%s cannot be asked whether it has the guest (%s): try again when it can be; if %s is lost "
+			"for good, take it out of the configuration of %s and run there: vmmigrate recover %s "
+			"--forget",
+			at, problem, at, look->name[SOURCE], json_text_or(look->guest, "id", "ID"));
+}
+
+/* The source's guest record may name another node as the owner, and that node may have the guest or not be asked. If
+ * the source has no record, or one of a lower generation, the target's record may say that a newer copy is elsewhere.
+ */
 void look_record_owner(const struct look *look)
 {
 	const char *owner = json_text(look->node[SOURCE], "record.owner");
@@ -240,21 +261,24 @@ void look_record_owner(const struct look *look)
 	bool twin = false;
 	json_each (other, look->node[TARGET], "guests")
 		twin |= guest_same(look->facts, other);
-	if (owner && !str_same(owner, look->name[SOURCE])) {
+	if (owner && !str_same(owner, look->name[SOURCE]) && !facts_record_yields(look->facts, SOURCE)) {
 		struct json_object *finding = found(
 			look, owner, "%s belongs to %s (record on %s, generation %lld): what is here is an old copy",
 			look->label, owner, look->name[SOURCE], (long long)ours);
-		finding_hint(finding,
-			     "migrate it from %s; the old copy may run only if %s is lost for good: remove its record, "
-			     "/var/lib/vmmigrate/guests/%s-%s on %s",
-			     owner, owner, facts_kind(look->facts), json_text_or(look->guest, "id", "ID"),
-			     look->name[SOURCE]);
+		owner_hint(look, finding, owner);
 	} else if (there && twin && str_same(there, look->name[TARGET]) && theirs > ours) {
 		struct json_object *finding = found(
 			look, there,
 			"%s belongs to %s (record there, generation %lld; here %lld): what is here is an old copy",
 			look->label, there, (long long)theirs, (long long)ours);
 		finding_hint(finding, "look at both guests before either is started; the newer one is on %s", there);
+	} else if (there && !str_same(there, look->name[TARGET]) && !str_same(there, look->name[SOURCE]) &&
+		   theirs > ours && !facts_record_yields(look->facts, TARGET)) {
+		struct json_object *finding = found(
+			look, there,
+			"%s belongs to %s (record on %s, generation %lld; here %lld): what is here is an old copy",
+			look->label, there, look->name[TARGET], (long long)theirs, (long long)ours);
+		finding_hint(finding, "see which node has the newest one: vmmigrate list");
 	}
 }
 

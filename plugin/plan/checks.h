@@ -35,6 +35,8 @@ const char *facts_directory_proof(const struct facts *facts);
 bool guest_leftover(const struct facts *facts, struct json_object *other);
 /* True if a guest record of the target says that the guest was there once and has moved on: it is older than the
  * source's, or it names the source as the owner. */
+/* The record on that side names an owner that has no such guest any more (it was asked). */
+bool facts_record_yields(const struct facts *facts, enum side side);
 bool facts_record_moved_on(const struct facts *facts, struct json_object *record);
 /* The node's storage of that name, or NULL; the storage that a path is on (the one with the longest path above it), or
  * NULL. */

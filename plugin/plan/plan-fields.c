@@ -25,6 +25,8 @@ static const struct field plan_fields[] = {
 	FLAG(running),
 	FLAG(stops_guest),
 	FIELD_OF(struct plan, generation, NUMBER, true),
+	FIELD_OF(struct plan, yields_source, NAME, false),
+	FIELD_OF(struct plan, yields_target, NAME, false),
 	FLAG(set_aside),
 	FIELD_OF(struct plan, in_the_way, LIST, false),
 	FIELD_OF(struct plan, bytes, NUMBER, true),

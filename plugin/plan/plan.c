@@ -173,12 +173,28 @@ static void add_guests_in_the_way(const struct facts *facts, struct plan *plan)
 	}
 }
 
-/* Higher than the generation of either node: a source that has lost its records must not write an older one. */
+/* Higher than the generation of any node that was asked: a source that has lost its records must not write an older
+ * one. */
 static int64_t next_generation(const struct facts *facts)
 {
-	int64_t here = json_number(facts->node[SOURCE], "record.generation"),
-		there = json_number(facts->node[TARGET], "record.generation");
-	return (here > there ? here : there) + 1;
+	int64_t newest = 0;
+	for (enum side side = SOURCE; side < SIDES; side++) {
+		int64_t theirs = json_number(facts->node[side], "record.generation"),
+			owners = json_number(facts->node[side], "record.owner_says.generation");
+		newest = theirs > newest ? theirs : newest;
+		newest = owners > newest ? owners : newest;
+	}
+	return newest + 1;
+}
+
+bool facts_record_yields(const struct facts *facts, enum side side)
+{
+	return str_same(json_text(facts->node[side], "record.owner_says.answer"), "gone");
+}
+
+static char *yielding(const struct facts *facts, enum side side)
+{
+	return facts_record_yields(facts, side) ? copy_or_null(json_text(facts->node[side], "record.owner")) : NULL;
 }
 
 static void add_guest(const struct facts *facts, const char *id, enum mode mode, struct plan *plan)
@@ -189,12 +205,14 @@ static void add_guest(const struct facts *facts, const char *id, enum mode mode,
 	plan->id = str_copy(id);
 	plan->name = copy_or_null(json_text(guest, "name"));
 	plan->uuid = copy_or_null(json_text(guest, "uuid"));
-	plan->guest = str_format("%s-%s", plan->kind, id);
+	plan->guest = guest_record_name(guest);
 	plan->source = str_copy(facts_name(facts, SOURCE));
 	plan->target = str_copy(facts_name(facts, TARGET));
 	plan->running = facts_active(facts);
 	plan->stops_guest = mode == MODE_RESTART;
 	plan->generation = next_generation(facts);
+	plan->yields_source = yielding(facts, SOURCE);
+	plan->yields_target = yielding(facts, TARGET);
 }
 
 static int add_volumes(const struct facts *facts, const char *task, struct plan *plan, struct vmm_error **err)

@@ -84,7 +84,9 @@ int request_read(struct json_object *raw, struct json_object *config, struct jso
  *   "hooks"     what its check hooks said (operation HOOKS): {refused: [{hook: path, reason}], odd: [paths of files
  *                that are not run]}; absent if no target is named
  *   "record"    the node's guest record of the guest, or null: {owner, generation, state, task, peer, since_us,
- *                worker_alive (bool)}
+ *                worker_alive (bool)}, and, where the owner is another node than the source, what that one says:
+ *                owner_says: {answer: "gone" (it has no such guest), "has", "busy" (a task moves it) or "silent",
+ *                node: which one it was in the end, problem: text or null, generation}
  *   "fit"       of the target only: guest_ops->fit, and
  *     "needs"       for each of the guest's "needs" (guest.h), in their order: ok | missing | taken | small (a file is
  *                   too small) | unknown (node/needs.c)
@@ -182,11 +184,14 @@ int findings_error(struct json_object *findings, struct vmm_error **err);
 struct plan {
 	enum mode mode;
 	char *kind, *id, *name, *uuid; /* of the guest; the last two may be NULL */
-	char *guest;		       /* "KIND-ID": the name of its guest record */
+	char *guest;		       /* the name of its guest record: guest_record_name */
 	char *source, *target;	       /* nodes */
 	bool running;		       /* the guest is not shut off */
 	bool stops_guest;	       /* it is shut down, and started on the target */
 	int64_t generation;	       /* that the target will have in the guest record */
+	/* The owner that the record on that side names, where it was asked and has no such guest: the record gives way.
+	 * Else NULL. */
+	char *yields_source, *yields_target;
 	/* Stopped guests on the target that have the guest's id, name or UUID are set aside first: their ids. */
 	bool set_aside;
 	struct json_object *in_the_way;

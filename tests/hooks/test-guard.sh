@@ -28,7 +28,7 @@ record() {
 # try WANTED-STATUS PATTERN WHAT OPERATION GUEST [UUID]: PATTERN is what stderr has to contain; empty: stderr is empty.
 try() {
 	local status=$1 pattern=$2 what=$3 operation=$4 guest=$5 out err got
-	xml "${6:-$uuid}" | "$dir/guard" "$guest" "$operation" begin - >"$dir/out" 2>"$dir/err"
+	xml "${6-$uuid}" | "$dir/guard" "$guest" "$operation" begin - >"$dir/out" 2>"$dir/err"
 	got=${PIPESTATUS[1]} out=$(cat "$dir/out") err=$(cat "$dir/err")
 	if [ "$got" = "$status" ] && [ -z "$out" ] && { [ -z "$pattern" ] && [ -z "$err" ] || [[ -n $pattern && $err == *"$pattern"* ]]; }; then
 		passed=$((passed + 1))
@@ -54,7 +54,7 @@ try 0 '' 'an allowed guest' prepare web
 record qemu-100 guest=qemu-100 name=web "uuid=$uuid" permit= guard=deny 'reason=web belongs to node n2'
 try 1 'web belongs to node n2' 'a denied guest' prepare web
 try 1 'vmmigrate status web' 'a refusal names the remedy' prepare web
-try 1 'belongs' 'by name alone, another UUID' prepare web "$other"
+try 0 '' 'a new guest under the old name' prepare web "$other"
 try 1 'belongs' 'by UUID alone, another name' prepare renamed
 try 1 'belongs' 'by UUID in capitals' prepare renamed "${uuid^^}"
 try 0 '' 'another guest' prepare db "$other"
@@ -84,6 +84,14 @@ wait "$starter" 2>/dev/null
 try 1 'being moved' 'the process that was starting it was killed' prepare web
 permit "start:$starter:0:$boot"
 try 1 'being moved' 'no process, and no time either' prepare web
+# The file has the UUID for a name, since version 0.2.
+anew
+record "qemu-$uuid" "guest=qemu-$uuid" name=web "uuid=$uuid" permit= guard=deny 'reason=web belongs to node n2'
+try 1 'web belongs to node n2' 'denied by a file of its UUID' prepare web
+try 1 'belongs' 'renamed, denied by a file of its UUID' prepare renamed
+try 0 '' 'a new guest under the name of a file of another UUID' prepare web "$other"
+try 1 'belongs' 'no UUID in what libvirtd says: the name counts' prepare web ''
+anew
 
 # A permit for memory that comes in: libvirtd says `migrate` and then `prepare`, once.
 mkdir -p "$dir/guests"
@@ -107,7 +115,7 @@ try 1 'being moved' 'incoming without a permit' prepare web
 [ -z "$(ls "$dir/run/incoming")" ] && passed=$((passed + 1)) || { failed=$((failed + 1)); echo 'FAILED: marks are left'; }
 
 record qemu-100 guest=qemu-100 name=web "uuid=$uuid" "permit=$boot" guard=deny 'reason=web is being moved'
-record qemu-200 guest=qemu-200 name=web "uuid=$other" permit= guard=deny 'reason=the other one'
+record "qemu-$uuid" "guest=qemu-$uuid" name=web "uuid=$uuid" permit= guard=deny 'reason=the other one'
 try 1 'the other one' 'a permit in one record does not open another' prepare web
 anew
 record qemu-100 guest=qemu-100 name=web "uuid=$uuid" "permit=$other" guard=deny 'reason=web is being moved'
@@ -123,7 +131,7 @@ try 0 '' 'a record of another kind' prepare web
 record qemu-100.new-4711 guest=qemu-100 name=web "uuid=$uuid" guard=deny reason=torn
 try 0 '' 'a record that has not got its name yet' prepare web
 record qemu-x.new-1 guest=qemu-x.new-1 name=x.new-1 "uuid=$other" guard=deny reason=odd
-try 1 'odd' 'a guest of such a name' prepare x.new-1
+try 1 'odd' 'a guest of such a name' prepare x.new-1 "$other"
 
 # Damaged records: `prepare` is refused where they concern the guest. Other guests and other operations are admitted.
 damaged() {
@@ -140,6 +148,8 @@ record qemu-100 name=web guard=allow 'torn li' && damaged 'a line without ='
 record qemu-100 "uuid=$uuid" guard=allow $'x=\xff\xfe' '<<<' && damaged 'garbage'
 mkdir -p "$dir/guests" && printf 'name=web\nguard=allow\n\0\0\0\0' >"$dir/guests/qemu-100" && damaged 'NUL bytes'
 record qemu-web '' && damaged 'an empty file of the name'
+record "qemu-$uuid" '' && damaged 'an empty file of the UUID'
+record "qemu-$uuid" "uuid=$uuid" 'torn' && damaged 'a torn file of the UUID'
 mkdir -p "$dir/guests/qemu-web" && damaged 'a directory of the name'
 mkdir -p "$dir/guests" && ln -s /etc/passwd "$dir/guests/qemu-web" && damaged 'a link of the name'
 mkdir -p "$dir/guests" && mkfifo "$dir/guests/qemu-web" && damaged 'a FIFO of the name'

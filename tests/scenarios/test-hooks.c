@@ -92,7 +92,7 @@ static struct json_object *check(struct two_nodes *w, const struct variant *vari
 	raw = json_make("guest:s target:s options:O", GUEST, "node2", options);
 	if (request_read(raw, NULL, &request, &err) < 0 || two_nodes_open_node(w, NODE1, &node[SOURCE], &err) < 0 ||
 	    two_nodes_open_node(w, NODE2, &node[TARGET], &err) < 0 ||
-	    facts_gather(request, node[SOURCE], node[TARGET], NULL, &facts, &err) < 0)
+	    facts_gather(NULL, request, node[SOURCE], node[TARGET], NULL, &facts, &err) < 0)
 		two_nodes_fail(w, "%s", err->message);
 	struct json_object *findings = checks_run(&facts, plan_mode(&facts));
 	facts_free(&facts);
@@ -113,7 +113,7 @@ static void finds(struct two_nodes *w, struct json_object *findings, size_t n, c
 
 static bool is_untouched(struct two_nodes *w, int node)
 {
-	vmm_auto_free char *record = str_format("%s/guests/null-" GUEST, w->machine[node].state);
+	vmm_auto_free char *record = str_format("%s/guests/null-" GUEST_UUID, w->machine[node].state);
 	return !file_there(record);
 }
 

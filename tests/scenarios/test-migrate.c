@@ -71,7 +71,7 @@ static void lose_records(struct two_nodes *w, int node)
 static int64_t generation_on(struct two_nodes *w, int node)
 {
 	vmm_auto_record struct guest_record record = {0};
-	assert_int_equal(record_read(w->machine[node].state, "null-" GUEST, &record, NULL), 0);
+	assert_int_equal(record_read(w->machine[node].state, "null-" GUEST_UUID, &record, NULL), 0);
 	return record.generation;
 }
 

@@ -211,7 +211,7 @@ static void kept_without_the_target(const struct variant *variant, int call, boo
 		if (!given_up && (kept.settled || !two_nodes_guard_admits(w, NODE1)))
 			two_nodes_fail(w, "kept, but not to the end: %s", kept.message);
 		vmm_auto_record struct guest_record record = {0};
-		record_read(w->machine[NODE1].state, "null-" GUEST, &record, NULL);
+		record_read(w->machine[NODE1].state, "null-" GUEST_UUID, &record, NULL);
 		if (!given_up && record.generation != 2)
 			two_nodes_fail(w, "the generation is %lld, which does not outrank the target's",
 				       (long long)record.generation);

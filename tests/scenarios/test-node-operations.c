@@ -30,7 +30,7 @@ static struct request request_to_node2(void)
 	struct json_object *volume = json_make(
 		"kind:s target:s action:s from:s to:s to_kind:s temporary:s track:s size:i allocated:i", "null", "vda",
 		"copy", a.to, a.to, "null", a.temporary, "none", (int64_t)GUEST_BYTES, (int64_t)GUEST_BYTES);
-	a.args = json_make("task:s guest:s volume:o replace:b", TASK, "null-" GUEST, volume, 0);
+	a.args = json_make("task:s guest:s volume:o replace:b", TASK, "null-" GUEST_UUID, volume, 0);
 	return a;
 }
 
@@ -173,7 +173,7 @@ static void a_commit_is_refused_if_it_does_not_name_the_owner(void **state)
 	succeeds(&a, NODE_LOCK);
 	json_put(a.args, "to:s", "committed");
 	refuses(&a, NODE_ADVANCE, "bad-operation");
-	assert_int_equal(record_read(a.w->machine[NODE2].paths.state, "null-" GUEST, &record, NULL), 0);
+	assert_int_equal(record_read(a.w->machine[NODE2].paths.state, "null-" GUEST_UUID, &record, NULL), 0);
 	assert_int_equal(record.state, RECORD_TARGET);
 	request_free(&a);
 }

@@ -121,7 +121,7 @@ static void a_live_plan_keeps_what_is_shared(void **state)
 	(void)state;
 	vmm_auto_json struct json_object *plan = plan_of("shared", "{}");
 	assert_string_equal(json_text(plan, "mode"), "live");
-	assert_string_equal(json_text(plan, "guest"), "qemu-100");
+	assert_string_equal(json_text(plan, "guest"), "qemu-aaaaaaaa-0000-4000-8000-000000000100");
 	assert_string_equal(json_text(plan, "source"), "node1");
 	assert_string_equal(json_text(plan, "target"), "node2");
 	assert_true(json_true(plan, "running"));

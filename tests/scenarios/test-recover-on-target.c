@@ -38,7 +38,7 @@ static struct two_nodes *begin(const struct variant *variant, int call, enum fau
 static bool target_is_locked(struct two_nodes *w)
 {
 	vmm_auto_record struct guest_record record = {0};
-	assert_int_equal(record_read(w->machine[NODE2].state, "null-" GUEST, &record, NULL), 0);
+	assert_int_equal(record_read(w->machine[NODE2].state, "null-" GUEST_UUID, &record, NULL), 0);
 	return record.task;
 }
 
@@ -149,8 +149,9 @@ static void the_target_cleans_up_if_the_sources_record_says_that_it_kept_the_gue
 			struct two_nodes *w = begin(&variants[i], call, GONE_AFTER, &outcome);
 			if (outcome.exit == VMM_FAILED && !outcome.settled) {
 				/* As if the source had had the guest before: it has a record without a task. */
-				const struct guest_record record = {
-					.guest = (char *)"null-" GUEST, .owner = (char *)"node1", .state = RECORD_IDLE};
+				const struct guest_record record = {.guest = (char *)"null-" GUEST_UUID,
+								    .owner = (char *)"node1",
+								    .state = RECORD_IDLE};
 				assert_int_equal(record_write(w->machine[NODE1].state, "node1", &record, NULL), 0);
 				forget_tasks(w);
 				two_nodes_heal(w);

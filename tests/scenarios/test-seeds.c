@@ -29,7 +29,7 @@ static void begin_task(struct target *t, const char *task)
 	struct json_object *volume = json_make(
 		"kind:s target:s action:s from:s to:s to_kind:s temporary:s track:s size:i allocated:i", "null", "vda",
 		"copy", t->to, t->to, "null", t->temporary, "none", (int64_t)BIG, (int64_t)BIG);
-	t->args = json_make("task:s guest:s volume:o replace:b", task, "null-" GUEST, volume, 0);
+	t->args = json_make("task:s guest:s volume:o replace:b", task, "null-" GUEST_UUID, volume, 0);
 }
 
 static struct target target_make(void)
@@ -260,7 +260,7 @@ static void the_sidecar_is_private_and_names_guest_task_and_destination(void **s
 	assert_int_equal(stat(t.sidecar, &info), 0);
 	assert_int_equal(info.st_mode & 07777, 0600);
 	vmm_auto_json struct json_object *found = seeds(&t, NULL);
-	assert_string_equal(json_text(found, "seeds.0.guest"), "null-" GUEST);
+	assert_string_equal(json_text(found, "seeds.0.guest"), "null-" GUEST_UUID);
 	assert_string_equal(json_text(found, "seeds.0.task"), "node1-1-1");
 	assert_string_equal(json_text(found, "seeds.0.place"), t.to);
 	target_free(&t);

@@ -40,13 +40,13 @@ void two_nodes_fail(struct two_nodes *w, const char *format, ...)
 static void record_of(struct two_nodes *w, int node, struct guest_record *record)
 {
 	struct vmm_error *err = NULL;
-	if (record_read(w->machine[node].state, "null-" GUEST, record, &err) < 0)
+	if (record_read(w->machine[node].state, "null-" GUEST_UUID, record, &err) < 0)
 		two_nodes_fail(w, "%s", err->message);
 }
 
 bool two_nodes_guard_admits(struct two_nodes *w, int node)
 {
-	vmm_auto_free char *path = str_format("%s/guests/null-" GUEST, w->machine[node].state);
+	vmm_auto_free char *path = str_format("%s/guests/null-" GUEST_UUID, w->machine[node].state);
 	vmm_auto_free char *text = NULL;
 	return file_read(path, 1 << 16, &text, NULL, NULL) < 0 || strstr(text, "guard=allow");
 }

@@ -133,8 +133,7 @@ void two_nodes_guest(struct two_nodes *w, int node, const struct variant *varian
 		if (*c == '\'')
 			*c = '"';
 	vmm_auto_free char *definition = str_format(
-		"{\"id\":\"" GUEST
-		"\",\"name\":\"web\",\"uuid\":\"7e40f1a2-0101-4c3e-9b61-aaaaaaaaaaaa\",\"memory\":1048576,"
+		"{\"id\":\"" GUEST "\",\"name\":\"web\",\"uuid\":\"" GUEST_UUID "\",\"memory\":1048576,"
 		"\"behaviours\":%s,\"volumes\":[{\"target\":\"vda\",\"type\":\"%s\",\"format\":\"raw\","
 		"\"device\":\"disk\","
 		"\"path\":\"%s/%s/" GUEST ".raw\"}]}",
@@ -232,7 +231,7 @@ static void forget_permit(struct two_nodes *w, int node)
 	vmm_auto_record struct guest_record record = {0};
 	vmm_auto_free char *name = str_format("node%d", node + 1);
 	struct vmm_error *err = NULL;
-	must(w, record_read(w->machine[node].state, "null-" GUEST, &record, &err), err);
+	must(w, record_read(w->machine[node].state, "null-" GUEST_UUID, &record, &err), err);
 	if (!record.permit)
 		return;
 	str_replace(&record.permit, "another boot");
@@ -348,7 +347,8 @@ void two_nodes_migrate(struct two_nodes *w, int from, const char *options, struc
 	struct test_migration migration;
 	*outcome = (struct outcome){0};
 	must(w, json_parse(options, -1, "options", &asked, &err), err);
-	raw = json_make("api:d guest:s target:s options:O", 1, GUEST, from == NODE1 ? "node2" : "node1", asked);
+	raw = json_make("api:d guest:s target:s options:O", 1, w->called ? w->called : GUEST,
+			from == NODE1 ? "node2" : "node1", asked);
 	must(w, request_read(raw, NULL, &request, &err), err);
 	must(w, task_make(&w->machine[from].paths, from == NODE1 ? "node1" : "node2", request, &outcome->task, &err),
 	     err);

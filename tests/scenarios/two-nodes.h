@@ -14,7 +14,8 @@
 
 enum { NODE1, NODE2, NODES };
 enum { GUEST_BYTES = 70 << 10 };
-#define GUEST "101"
+#define GUEST	   "101"
+#define GUEST_UUID "7e40f1a2-0101-4c3e-9b61-aaaaaaaaaaaa"
 
 /* What goes wrong when a node gets its n-th call. */
 enum fault {
@@ -45,10 +46,11 @@ typedef void two_nodes_watch_fn(void *context, int node, const char *what, struc
 struct two_nodes {
 	char *dir;
 	struct machine machine[NODES];
-	char *description; /* what is being tested, for messages */
-	int engine_node;   /* the machine whose engine runs */
-	char *task;	   /* that it works on */
-	int root_node;	   /* the machine that DIR/root points to, counted from 1; 0: not known */
+	char *description;  /* what is being tested, for messages */
+	int engine_node;    /* the machine whose engine runs */
+	const char *called; /* what the guest is called in a request; NULL: GUEST */
+	char *task;	    /* that it works on */
+	int root_node;	    /* the machine that DIR/root points to, counted from 1; 0: not known */
 	struct {
 		int node, call;
 		enum fault what;

@@ -196,6 +196,87 @@ static void the_guard_admits_only_the_owner_of_a_guest_that_no_task_moves(void *
 		}
 }
 
+/* ------------------------------------------------------------------ names of records */
+
+#define UUID  "11111111-2222-3333-4444-555555555555"
+#define OTHER "99999999-2222-3333-4444-555555555555"
+
+static void put(const char *dir, const char *name, const char *id, const char *uuid, const char *owner)
+{
+	vmm_auto_free char *guests = str_format("%s/guests", dir), *path = str_format("%s/%s", guests, name),
+			   *text = str_format("guest=%s\nkind=qemu\nid=%s\nname=%s\nuuid=%s\nowner=%s\nstate=idle\n"
+					      "generation=3\nguard=deny\nreason=\n",
+					      name, id, id, uuid, owner);
+	assert_int_equal(dir_make(guests, 0700, NULL), 0);
+	assert_int_equal(file_write(path, text, strlen(text), 0600, NULL), 0);
+}
+
+static bool has_file(const char *dir, const char *name)
+{
+	vmm_auto_free char *path = str_format("%s/guests/%s", dir, name);
+	return file_there(path);
+}
+
+static void a_record_named_by_an_older_version_is_obeyed_and_replaced(void **state)
+{
+	vmm_auto_record struct guest_record record = {0}, other = {0};
+	put(*state, "qemu-web", "web", UUID, "node2");
+	assert_int_equal(record_read(*state, "qemu-" OTHER, &other, NULL), 0);
+	assert_null(other.guest);
+	assert_int_equal(record_read(*state, "qemu-" UUID, &record, NULL), 0);
+	assert_string_equal(record.guest, "qemu-" UUID);
+	assert_string_equal(record.owner, "node2");
+	assert_int_equal(record.generation, 3);
+	assert_true(has_file(*state, "qemu-web"));
+	assert_int_equal(record_write(*state, "node1", &record, NULL), 0);
+	assert_true(has_file(*state, "qemu-" UUID));
+	assert_false(has_file(*state, "qemu-web"));
+	put(*state, "qemu-web", "web", UUID, "node2");
+	assert_int_equal(record_remove(*state, "qemu-" UUID, NULL), 0);
+	assert_false(has_file(*state, "qemu-" UUID));
+	assert_false(has_file(*state, "qemu-web"));
+}
+
+static void writing_a_record_leaves_those_of_other_guests(void **state)
+{
+	vmm_auto_record struct guest_record record = {0};
+	put(*state, "qemu-" UUID, "web", UUID, "node2");
+	put(*state, "qemu-web", "web", OTHER, "node2");
+	put(*state, "lxc-web", "web", UUID, "node2");
+	assert_int_equal(record_read(*state, "qemu-" UUID, &record, NULL), 0);
+	assert_int_equal(record_write(*state, "node1", &record, NULL), 0);
+	assert_true(has_file(*state, "qemu-web"));
+	assert_true(has_file(*state, "lxc-web"));
+}
+
+static void a_record_is_found_by_what_its_guest_is_called(void **state)
+{
+	static const char *const names[] = {"100", UUID, "qemu-" UUID};
+	put(*state, "qemu-" UUID, "100", UUID, "node2");
+	for (size_t i = 0; i < VMM_COUNT(names); i++) {
+		vmm_auto_record struct guest_record record = {0};
+		assert_int_equal(record_find(*state, names[i], NULL, &record, NULL), 0);
+		assert_string_equal(record.guest, "qemu-" UUID);
+	}
+	vmm_auto_record struct guest_record none = {0};
+	assert_int_equal(record_find(*state, "100", "lxc", &none, NULL), 0);
+	assert_int_equal(record_find(*state, "10", NULL, &none, NULL), 0);
+	assert_null(none.guest);
+}
+
+static void of_two_guests_that_had_the_name_neither_is_guessed(void **state)
+{
+	vmm_auto_record struct guest_record record = {0}, one = {0};
+	vmm_auto_error struct vmm_error *err = NULL;
+	put(*state, "qemu-" UUID, "web", UUID, "node2");
+	put(*state, "qemu-" OTHER, "web", OTHER, "node2");
+	assert_int_equal(record_find(*state, "web", NULL, &record, &err), -1);
+	assert_string_equal(err->code, "ambiguous");
+	record_free(&record);
+	assert_int_equal(record_find(*state, OTHER, NULL, &one, NULL), 0);
+	assert_string_equal(one.guest, "qemu-" OTHER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +291,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_line_break_makes_no_second_line, begin, end),
 		cmocka_unit_test_setup_teardown(the_guard_admits_only_the_owner_of_a_guest_that_no_task_moves, begin,
 						end),
+		cmocka_unit_test_setup_teardown(a_record_named_by_an_older_version_is_obeyed_and_replaced, begin, end),
+		cmocka_unit_test_setup_teardown(writing_a_record_leaves_those_of_other_guests, begin, end),
+		cmocka_unit_test_setup_teardown(a_record_is_found_by_what_its_guest_is_called, begin, end),
+		cmocka_unit_test_setup_teardown(of_two_guests_that_had_the_name_neither_is_guessed, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
