@@ -63,8 +63,13 @@ int config_by_text(const void *a, const void *b);
 
 /* Checks a node's name and address for the configuration. Error "bad-name". */
 int cluster_node_check(const char *name, const char *address, struct vmm_error **err);
-/* As cluster_add_node, and sets the port of ssh too, if it is not 0. */
-int cluster_add_node_at(const char *path, const char *name, const char *address, int port, struct vmm_error **err);
+/* Removes the node's section; all other bytes of the file stay. */
+int cluster_drop_node(const char *path, const char *name, struct vmm_error **err);
+/* Sets a key of the node's section. */
+int cluster_note(const char *path, const char *name, const char *key, const char *value, struct vmm_error **err);
+/* As cluster_add_node, and sets the port of ssh too, if it is not 0, and the node's id, if it is not NULL. */
+int cluster_add_node_at(const char *path, const char *name, const char *address, int port, const char *id,
+			struct vmm_error **err);
 
 /* ------------------------------------------------------------------ keys (keys.c) */
 
@@ -76,10 +81,19 @@ int key_own(const char *etc, const char *self, char **public, struct vmm_error *
  * authorized_keys. */
 bool key_is_public(const char *key);
 
-/* Allows the node's key to run the command `agent`, and nothing else. An older key of the same node is removed, and so
- * are other lines with this key; all other lines stay. */
-int key_authorize(const char *authorized_keys, const char *agent, const char *node, const char *key,
+/* Whose key it is. */
+struct key_owner {
+	const char *node;
+	const char *address; /* its own, by which the other nodes reach it */
+	const char *seen;    /* the address from which it connects, where that is known; or NULL */
+};
+/* Allows the node's key to run the command `agent NODE`, from the node's addresses, and nothing else. An older key of
+ * the same node is removed, and so are other lines with this key; all other lines stay. */
+int key_authorize(const char *authorized_keys, const char *agent, const struct key_owner *owner, const char *key,
 		  struct vmm_error **err);
+
+/* Removes the lines that key_authorize has written for the node. */
+int key_withdraw(const char *authorized_keys, const char *agent, const char *node, struct vmm_error **err);
 
 /* A host key as ssh_fingerprint gives it. */
 struct host_key {
@@ -94,6 +108,9 @@ void host_key_free(struct host_key *host_key);
 int host_key_known(const struct host_key *host_key, const char *file, bool *known, struct vmm_error **err);
 /* Writes the key into `file` in place of the keys that it has for the host. */
 int host_key_remember(const struct host_key *host_key, const char *file, struct vmm_error **err);
+
+/* Removes the keys that `file` has for the host. */
+int host_key_forget(const char *host, const char *file, struct vmm_error **err);
 
 #define vmm_auto_host_key __attribute__((cleanup(host_key_free)))
 
@@ -110,6 +127,7 @@ struct cluster_paths {
 /* cluster_join and cluster_accept with these paths. */
 int cluster_join_at(const struct cluster_paths *paths, const char *name, const char *address, bool accept,
 		    struct json_object **report, struct vmm_error **err);
+int cluster_remove_at(const struct cluster_paths *paths, const char *name, struct vmm_error **err);
 int cluster_accept_at(const struct cluster_paths *paths, struct json_object *request, struct json_object **reply,
 		      struct vmm_error **err);
 

@@ -14,6 +14,10 @@ static const struct config_key node_keys[] = {
 	{"port", CONFIG_NUMBER, NULL, 1, 65535, "Port of ssh; 22 without it."},
 	{"user", CONFIG_NAME, NULL, 0, 0, "User that ssh logs in as; root without it."},
 	{"maintenance", CONFIG_FLAG, NULL, 0, 0, "The node takes no guests."},
+	{"introduced_by", CONFIG_NODE, NULL, 0, 0,
+	 "The node over whose key this one was let in, which vmmigrate notes; without it an administrator did it."},
+	{"id", CONFIG_NODE, NULL, 0, 0,
+	 "Id of the node, which vmmigrate node add notes: what answers at its address has to have it."},
 };
 
 static const struct config_key storage_keys[] = {
@@ -40,10 +44,17 @@ static const struct config_key migration_keys[] = {
 	 "How long tasks and their logs are kept, as 30d, 12h or 90m; 30d without it."},
 };
 
+static const struct config_key cluster_keys[] = {
+	{"joins", CONFIG_CHOICE, "members|administrator", 0, 0,
+	 "Who may let another node in here: each node of the cluster, or an administrator of this node only; members "
+	 "without it."},
+};
+
 const struct config_section config_sections[] = {
 	{"node", true, node_keys, VMM_COUNT(node_keys), "A node of the cluster; this node may have a section too."},
 	{"storage", true, storage_keys, VMM_COUNT(storage_keys),
 	 "A storage whose properties are not to be recognised automatically."},
+	{"cluster", false, cluster_keys, VMM_COUNT(cluster_keys), "Who may become a node of the cluster."},
 	{"migration", false, migration_keys, VMM_COUNT(migration_keys), "Defaults for migrations from this node."},
 };
 const size_t config_section_count = VMM_COUNT(config_sections);
@@ -380,8 +391,9 @@ int config_by_text(const void *a, const void *b)
 
 int config_parse(const char *file, const char *text, struct json_object **config, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *into = json_make("node:o storage:o migration:o", json_object_new_object(),
-							   json_object_new_object(), json_object_new_object());
+	vmm_auto_json struct json_object *into =
+		json_make("node:o storage:o cluster:o migration:o", json_object_new_object(), json_object_new_object(),
+			  json_object_new_object(), json_object_new_object());
 	vmm_auto_json struct json_object *lines = json_object_new_object();
 	struct reader r = {.file = file, .at = text, .config = into, .lines = lines, .where = ""};
 	if (str_starts(text, "\xef\xbb\xbf"))

@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <syslog.h>
 
 #include "cluster/cluster-internal.h"
 
@@ -20,6 +21,7 @@ struct join {
 	int port, own_port;		   /* of the other node's sshd, and of ours; 0: 22 */
 	const char *user;		   /* as whom we log in there; NULL: root */
 	char *own_address;		   /* the address by which the other node reaches us */
+	char *own_id;
 	struct host_key peer_key;
 };
 
@@ -28,6 +30,7 @@ static void join_free(struct join *join)
 	free(join->conf);
 	free(join->known_hosts);
 	free(join->own_address);
+	free(join->own_id);
 	json_object_put(join->config);
 	host_key_free(&join->peer_key);
 }
@@ -35,6 +38,30 @@ static void join_free(struct join *join)
 static struct json_object *section_of(struct json_object *config, const char *node)
 {
 	return json_member(json_at(config, "node"), node);
+}
+
+/* A node's id is its own: not ours, nor that of another node of the configuration. */
+static int check_id(struct json_object *config, const char *own_id, const char *name, const char *id,
+		    struct vmm_error **err)
+{
+	const char *twin = str_same(id, own_id) ? json_text(config, "self") : NULL;
+	if (!config_node_name(id))
+		return error_set(err, VMM_USAGE, "malformed", "the id of node %s is malformed", name);
+	struct json_object *nodes = json_at(config, "node");
+	if (nodes && !twin) {
+		json_object_object_foreach(nodes, other, section)
+		{
+			if (strcmp(other, name) && str_same(json_text(section, "id"), id))
+				twin = other;
+		}
+	}
+	if (!twin)
+		return 0;
+	error_set(err, VMM_BLOCKED, "same-node-id", "%s has the same id as %s: one was cloned from the other", name,
+		  twin);
+	return error_hint(
+		err, "on the one that was cloned remove /etc/vmmigrate/node-id and /etc/vmmigrate/id_vmmigrate, then "
+		     "try again");
 }
 
 /* ------------------------------------------------------------------ requests to the other node */
@@ -162,6 +189,12 @@ static int ask_accept(const struct join *join, struct json_object *request, stru
 	struct ssh *ssh = NULL;
 	bool done = ssh_open(&peer, &ssh, NULL) == 0 && ask_stream(ssh, "verb node-accept", request, reply, NULL) == 0;
 	ssh_close(ssh);
+	/* With joins = administrator there, our key is not enough. */
+	if (done && str_same(json_text(*reply, "error.code"), "joins-closed")) {
+		json_object_put(*reply);
+		*reply = NULL;
+		done = false;
+	}
 	if (!done && ask_as_administrator(join, request, reply, err) < 0)
 		return -1;
 	return check_reply(join->name, *reply, err);
@@ -204,7 +237,8 @@ static int make_request(struct join *join, struct json_object **request, struct 
 {
 	vmm_auto_free char *key = NULL;
 	vmm_auto_host_key struct host_key own = {0};
-	if (key_own(join->paths->etc, join->self, &key, err) < 0 || find_own_address(join, err) < 0)
+	if (key_own(join->paths->etc, join->self, &key, err) < 0 ||
+	    cluster_node_id(join->paths->etc, &join->own_id, err) < 0 || find_own_address(join, err) < 0)
 		return -1;
 	const struct ssh_peer self = {.name = join->self,
 				      .address = join->own_address,
@@ -212,8 +246,8 @@ static int make_request(struct join *join, struct json_object **request, struct 
 				      .known_hosts = join->known_hosts};
 	if (host_key_fetch(&self, &own, err) < 0)
 		return error_context(err, "the way back from %s", join->name);
-	*request = json_make("api:d name:s address:s port:d key:s host_key:s you:o", 1, join->self, join->own_address,
-			     join->own_port, key, own.key,
+	*request = json_make("api:d name:s id:s address:s port:d key:s host_key:s you:o", 1, join->self, join->own_id,
+			     join->own_address, join->own_port, key, own.key,
 			     json_make("name:s address:s port:d", join->name, join->address, join->port));
 	return 0;
 }
@@ -259,13 +293,16 @@ static int test_both(const struct join *join, struct json_object *report, struct
 static int add_node(struct join *join, struct json_object *report, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *request = NULL, *reply = NULL;
-	const char *key;
+	const char *key, *id;
 	if (make_request(join, &request, err) < 0 || ask_accept(join, request, &reply, err) < 0 ||
-	    json_need(reply, "key", "reply of the node", &key, err) < 0)
+	    json_need(reply, "key", "reply of the node", &key, err) < 0 ||
+	    json_need(reply, "id", "reply of the node", &id, err) < 0 ||
+	    check_id(join->config, join->own_id, join->name, id, err) < 0)
 		return -1;
-	if (key_authorize(join->paths->authorized_keys, join->paths->agent, join->name, key, err) < 0 ||
-	    cluster_add_node(join->conf, join->name, join->address, err) < 0 ||
-	    cluster_add_node(join->conf, join->self, join->own_address, err) < 0)
+	const struct key_owner owner = {.node = join->name, .address = join->address};
+	if (key_authorize(join->paths->authorized_keys, join->paths->agent, &owner, key, err) < 0 ||
+	    cluster_add_node_at(join->conf, join->name, join->address, 0, id, err) < 0 ||
+	    cluster_add_node_at(join->conf, join->self, join->own_address, 0, join->own_id, err) < 0)
 		return -1;
 	return test_both(join, report, err);
 }
@@ -371,16 +408,60 @@ static int check_host_key_back(const char *known_hosts, const struct ssh_peer *p
 			  peer->name, peer->name);
 }
 
+/* A node that another one introduces: may it, and who was it? */
+static int check_introducer(struct json_object *config, const char *self, const char *name, const char *by,
+			    struct vmm_error **err)
+{
+	if (!by || !str_same(json_text(config, "cluster.joins"), "administrator"))
+		return 0;
+	error_set(err, VMM_NOT_PERMITTED, "joins-closed", "%s lets no node in over the key of another one (%s for %s)",
+		  self, by, name);
+	return error_hint(err, "joins = administrator is set there: say vmmigrate node add on %s itself", self);
+}
+
+/* Kept with its introducer, and in the system's log. */
+static int note_introducer(const char *conf, const char *name, const char *address, const char *by,
+			   struct vmm_error **err)
+{
+	bool itself = str_same(by, name); /* known before: it has only asked again */
+	syslog(LOG_AUTHPRIV | LOG_NOTICE, "vmmigrate: node %s (%s) was let in by %s", name, address,
+	       by ? by : "an administrator");
+	return !by || itself ? 0 : cluster_note(conf, name, "introduced_by", by, err);
+}
+
+int cluster_remove_at(const struct cluster_paths *paths, const char *name, struct vmm_error **err)
+{
+	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc),
+			   *known_hosts = str_format("%s/known_hosts", paths->etc);
+	vmm_auto_json struct json_object *config = NULL;
+	if (cluster_load(conf, &config, err) < 0)
+		return -1;
+	const char *self = json_text(config, "self"), *address = json_text(section_of(config, name), "address");
+	int port = (int)json_number(section_of(config, name), "port");
+	if (str_same(self, name))
+		return error_set(err, VMM_USAGE, "target-is-source", "%s is this node", name);
+	if (!section_of(config, name))
+		return error_set(err, VMM_NOT_FOUND, "target-unknown", "%s knows no node %s", self, name);
+	vmm_auto_free char *plain = str_copy(address ? address : name), *with_port = str_format("[%s]:%d", plain, port);
+	syslog(LOG_AUTHPRIV | LOG_NOTICE, "vmmigrate: node %s was removed", name);
+	/* The key goes first: what is left after a failure lets nobody in. */
+	return key_withdraw(paths->authorized_keys, paths->agent, name, err) < 0 ||
+			       cluster_drop_node(conf, name, err) < 0 ||
+			       host_key_forget(port && port != 22 ? with_port : plain, known_hosts, err) < 0
+		       ? -1
+		       : 0;
+}
+
 int cluster_accept_at(const struct cluster_paths *paths, struct json_object *request, struct json_object **reply,
 		      struct vmm_error **err)
 {
-	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc), *key = NULL;
+	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc), *key = NULL, *own_id = NULL;
 	vmm_auto_free char *known_hosts = str_format("%s/known_hosts", paths->etc);
 	vmm_auto_json struct json_object *config = NULL;
-	const char *what = "node-accept", *name, *address, *their_key, *host_key, *you, *your_address;
+	const char *what = "node-accept", *name, *id, *address, *their_key, *host_key, *you, *your_address;
 	int port = 0, your_port = 0;
 	*reply = NULL;
-	if (json_need(request, "name", what, &name, err) < 0 ||
+	if (json_need(request, "name", what, &name, err) < 0 || json_need(request, "id", what, &id, err) < 0 ||
 	    json_need(request, "address", what, &address, err) < 0 ||
 	    json_need(request, "key", what, &their_key, err) < 0 ||
 	    json_need(request, "host_key", what, &host_key, err) < 0 ||
@@ -397,12 +478,17 @@ int cluster_accept_at(const struct cluster_paths *paths, struct json_object *req
 	if (!key_is_public(their_key))
 		return error_set(err, VMM_USAGE, "malformed", "the key of node %s is no ed25519 key", name);
 	const struct ssh_peer back = {.name = name, .address = address, .port = port, .known_hosts = known_hosts};
-	if (key_own(paths->etc, self, &key, err) < 0 || check_host_key_back(known_hosts, &back, host_key, err) < 0 ||
-	    cluster_add_node_at(conf, name, address, port, err) < 0 ||
-	    cluster_add_node_at(conf, self, your_address, your_port, err) < 0 ||
-	    key_authorize(paths->authorized_keys, paths->agent, name, their_key, err) < 0)
+	const struct key_owner owner = {.node = name, .address = address};
+	if (check_introducer(config, self, name, json_text(request, "by"), err) < 0 ||
+	    cluster_node_id(paths->etc, &own_id, err) < 0 || check_id(config, own_id, name, id, err) < 0 ||
+	    key_own(paths->etc, self, &key, err) < 0 || check_host_key_back(known_hosts, &back, host_key, err) < 0 ||
+	    cluster_add_node_at(conf, name, address, port, id, err) < 0 ||
+	    cluster_add_node_at(conf, self, your_address, your_port, own_id, err) < 0 ||
+	    key_authorize(paths->authorized_keys, paths->agent, &owner, their_key, err) < 0)
 		return -1;
-	*reply = json_make("api:d name:s key:s", 1, self, key);
+	if (note_introducer(conf, name, address, json_text(request, "by"), err) < 0)
+		return -1;
+	*reply = json_make("api:d name:s id:s key:s", 1, self, own_id, key);
 	return 0;
 }
 
@@ -438,4 +524,11 @@ int cluster_accept(const char *etc_dir, struct json_object *request, struct json
 	vmm_auto_free char *authorized_keys = installed_authorized_keys();
 	const struct cluster_paths paths = installed(etc_dir, authorized_keys);
 	return cluster_accept_at(&paths, request, reply, err);
+}
+
+int cluster_remove(const char *etc_dir, const char *name, struct vmm_error **err)
+{
+	vmm_auto_free char *authorized_keys = installed_authorized_keys();
+	const struct cluster_paths paths = installed(etc_dir, authorized_keys);
+	return cluster_remove_at(&paths, name, err);
 }

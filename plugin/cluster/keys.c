@@ -1,6 +1,8 @@
 /* keys.c: our key pair, the keys of other nodes in authorized_keys, and host keys in known_hosts. */
 #include <limits.h>
+#include <netdb.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "cluster/cluster-internal.h"
@@ -68,7 +70,8 @@ bool key_is_public(const char *key)
 
 typedef bool line_fn(const char *line, void *context);
 
-/* The text (NULL: empty) without the lines for which `drop` returns true, and with the line `add` at its end. */
+/* The text (NULL: empty) without the lines for which `drop` returns true, and with the line `add` (or NULL) at its end.
+ */
 static char *edited(const char *text, line_fn *drop, void *context, const char *add)
 {
 	vmm_auto_text struct text out = {0};
@@ -79,9 +82,10 @@ static char *edited(const char *text, line_fn *drop, void *context, const char *
 			text_add_bytes(&out, at, whole);
 		at += whole;
 	}
-	if (out.length && out.data[out.length - 1] != '\n')
+	if (add && out.length && out.data[out.length - 1] != '\n')
 		text_add(&out, "\n");
-	text_add(&out, "%s\n", add);
+	if (add)
+		text_add(&out, "%s\n", add);
 	return text_take(&out);
 }
 
@@ -116,30 +120,84 @@ static int put_line(const char *path, mode_t mode, line_fn *drop, void *context,
 /* ------------------------------------------------------------------ authorized_keys */
 
 struct key_line {
-	const char *base64, *comment, *command;
+	const char *base64, *comment, *agent;
 };
 
 /* True for a line with the same key (it may allow more than our line), and for an older key of the same node. */
 static bool is_superseded(const char *line, void *context)
 {
 	const struct key_line *key = context;
-	return strstr(line, key->base64) || (strstr(line, key->command) && str_ends(line, key->comment));
+	return strstr(line, key->base64) || (strstr(line, key->agent) && str_ends(line, key->comment));
 }
 
-int key_authorize(const char *authorized_keys, const char *agent, const char *node, const char *key,
+static void add_address(struct text *from, const char *address)
+{
+	if (!strstr(from->data ? from->data : "", address))
+		text_add(from, "%s%s", from->length ? "," : "", address);
+}
+
+/* `from="ADDRESS,...",`: the IP addresses that `address` has now, and the one that `seen` names (or NULL), from which
+ * the node has connected. "" if the address cannot be resolved. */
+static char *from_option(const char *address, const char *seen)
+{
+	const struct addrinfo want = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	vmm_auto_text struct text from = {0};
+	char text[NI_MAXHOST];
+	if (getaddrinfo(address, NULL, &want, &found) == 0) {
+		for (struct addrinfo *at = found; at; at = at->ai_next)
+			if (getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST) == 0)
+				add_address(&from, text);
+		freeaddrinfo(found);
+	}
+	if (seen && config_address(seen))
+		add_address(&from, seen);
+	return from.length ? str_format("from=\"%s\",", from.data) : str_copy("");
+}
+
+int key_authorize(const char *authorized_keys, const char *agent, const struct key_owner *owner, const char *key,
 		  struct vmm_error **err)
 {
 	if (!key_is_public(key))
-		return error_set(err, VMM_USAGE, "malformed", "the key of node %s is no ed25519 key", node);
+		return error_set(err, VMM_USAGE, "malformed", "the key of node %s is no ed25519 key", owner->node);
+	vmm_auto_free char *from = from_option(owner->address, owner->seen);
 	/* exec: a login shell that keeps running would hold the agent's stdout open, and a half-closed connection of
 	 * the relay would never end. */
-	vmm_auto_free char *command = str_format("restrict,command=\"exec %s\" ", agent);
-	vmm_auto_free char *comment = str_format(" vmmigrate@%s", node);
+	vmm_auto_free char *command = str_format("%srestrict,command=\"exec %s %s\" ", from, agent, owner->node);
+	vmm_auto_free char *comment = str_format(" vmmigrate@%s", owner->node);
 	vmm_auto_free char *line = str_format("%s%s%s", command, key, comment);
-	struct key_line superseded = {key + strlen(key_type), comment, command};
+	struct key_line superseded = {key + strlen(key_type), comment, agent};
 	if (put_line(authorized_keys, 0600, is_superseded, &superseded, line, err) < 0)
-		return error_context(err, "let node %s in", node);
+		return error_context(err, "let node %s in", owner->node);
 	return 0;
+}
+
+/* Removes the lines for which `drop` returns true; a file that is not there has none. */
+static int drop_lines(const char *path, line_fn *drop, void *context, struct vmm_error **err)
+{
+	vmm_auto_free char *text = NULL;
+	char real[PATH_MAX];
+	struct stat info;
+	const char *to = realpath(path, real) ? real : path;
+	if (stat(to, &info) < 0)
+		return 0;
+	if (file_read(to, KEYS_LIMIT, &text, NULL, err) < 0)
+		return -1;
+	vmm_auto_free char *written = edited(text, drop, context, NULL);
+	return strcmp(text, written) ? file_write(to, written, strlen(written), info.st_mode & 0777, err) : 0;
+}
+
+static bool is_key_of(const char *line, void *context)
+{
+	const struct key_line *key = context;
+	return strstr(line, key->agent) && str_ends(line, key->comment);
+}
+
+int key_withdraw(const char *authorized_keys, const char *agent, const char *node, struct vmm_error **err)
+{
+	vmm_auto_free char *comment = str_format(" vmmigrate@%s", node);
+	struct key_line key = {.comment = comment, .agent = agent};
+	return drop_lines(authorized_keys, is_key_of, &key, err);
 }
 
 /* ------------------------------------------------------------------ host keys */
@@ -207,4 +265,9 @@ static bool is_of_host(const char *line, void *context)
 int host_key_remember(const struct host_key *host_key, const char *file, struct vmm_error **err)
 {
 	return put_line(file, 0644, is_of_host, host_key->host, host_key->line, err);
+}
+
+int host_key_forget(const char *host, const char *file, struct vmm_error **err)
+{
+	return drop_lines(file, is_of_host, (void *)host, err);
 }

@@ -43,6 +43,8 @@ int cluster_peer(struct json_object *config, const char *etc_dir, const char *no
 	peer->name = str_copy(node);
 	peer->key = str_format("%s/id_vmmigrate", etc_dir);
 	peer->known_hosts = str_format("%s/known_hosts", etc_dir);
+	if (cluster_read_id(etc_dir, &peer->self_id, err) < 0)
+		return -1;
 	peer->ssh = (struct ssh_peer){
 		.name = peer->name,
 		.address = json_text(section, "address"),
@@ -50,6 +52,9 @@ int cluster_peer(struct json_object *config, const char *etc_dir, const char *no
 		.user = json_text(section, "user"),
 		.key = peer->key,
 		.known_hosts = peer->known_hosts,
+		.id = json_text(section, "id"),
+		.self = json_text(config, "self"),
+		.self_id = peer->self_id,
 	};
 	return 0;
 }
@@ -59,6 +64,7 @@ void cluster_peer_free(struct cluster_peer *peer)
 	free(peer->name);
 	free(peer->key);
 	free(peer->known_hosts);
+	free(peer->self_id);
 	*peer = (struct cluster_peer){0};
 }
 
@@ -147,19 +153,61 @@ static int set_key(const char *path, const char *name, const char *key, const ch
 	return file_write(to, written, strlen(written), info.st_mode & 0777, err);
 }
 
-int cluster_add_node_at(const char *path, const char *name, const char *address, int port, struct vmm_error **err)
+int cluster_note(const char *path, const char *name, const char *key, const char *value, struct vmm_error **err)
+{
+	vmm_auto_free char *dir = path_dir(path), *lock_path = str_format("%s/.lock", dir);
+	vmm_auto_close int lock = file_lock(lock_path, 10000, err);
+	return lock < 0 ? -1 : set_key(path, name, key, value, err);
+}
+
+int cluster_add_node_at(const char *path, const char *name, const char *address, int port, const char *id,
+			struct vmm_error **err)
 {
 	vmm_auto_free char *dir = path_dir(path), *lock_path = str_format("%s/.lock", dir),
 			   *number = str_format("%d", port);
 	if (cluster_node_check(name, address, err) < 0 || dir_make(dir, 0755, err) < 0)
 		return -1;
 	vmm_auto_close int lock = file_lock(lock_path, 10000, err);
-	if (lock < 0 || set_key(path, name, "address", address, err) < 0)
+	if (lock < 0 || set_key(path, name, "address", address, err) < 0 ||
+	    (id && set_key(path, name, "id", id, err) < 0))
 		return -1;
 	return port ? set_key(path, name, "port", number, err) : 0;
 }
 
 int cluster_add_node(const char *path, const char *name, const char *address, struct vmm_error **err)
 {
-	return cluster_add_node_at(path, name, address, 0, err);
+	return cluster_add_node_at(path, name, address, 0, NULL, err);
+}
+
+/* ------------------------------------------------------------------ removing a node from the file */
+
+/* The text without the node's section; belongs to the caller. */
+static char *without_section(const char *text, const char *name)
+{
+	vmm_auto_text struct text out = {0};
+	vmm_auto_free char *wanted = str_format("node %s", name);
+	bool inside = false;
+	for (const char *at = text; *at;) {
+		size_t length = strcspn(at, "\n"), whole = length + (at[length] == '\n');
+		vmm_auto_free char *section = config_section_of(at, length);
+		if (section)
+			inside = str_same(section, wanted);
+		if (!inside)
+			text_add_bytes(&out, at, whole);
+		at += whole;
+	}
+	return text_take(&out);
+}
+
+int cluster_drop_node(const char *path, const char *name, struct vmm_error **err)
+{
+	vmm_auto_free char *dir = path_dir(path), *lock_path = str_format("%s/.lock", dir), *text = NULL;
+	char real[PATH_MAX];
+	struct stat info = {.st_mode = 0644};
+	vmm_auto_close int lock = file_lock(lock_path, 10000, err);
+	const char *to = realpath(path, real) ? real : path;
+	if (lock < 0 || stat(to, &info) < 0 || file_read(to, CONF_LIMIT, &text, NULL, err) < 0)
+		return lock < 0 || *err ? -1 : 0;
+	vmm_auto_free char *written = without_section(text, name);
+	return file_write(to, written, strlen(written), info.st_mode & 0777, err);
 }

@@ -102,13 +102,17 @@ void frame_free(struct frame *frame)
 
 /* ------------------------------------------------------------------ hello */
 
-static int send_hello(struct stream *s, struct vmm_error **err)
+static int send_hello(struct stream *s, const struct identity *self, struct vmm_error **err)
 {
 	struct json_object *protocol = json_object_new_array();
 	json_object_array_add(protocol, json_object_new_int(VMM_PROTOCOL_MAJOR));
 	json_object_array_add(protocol, json_object_new_int(VMM_PROTOCOL_MINOR));
 	vmm_auto_json struct json_object *hello =
 		json_make("agent:s version:s protocol:o", "vmmigrate", VMM_VERSION, protocol);
+	if (self)
+		json_put(hello, "node:s id:s", self->name, self->id);
+	if (self && self->problem)
+		json_put(hello, "error:o", error_to_json(self->problem));
 	return frame_send_json(s, FRAME_HELLO, hello, err);
 }
 
@@ -138,12 +142,18 @@ static int check_protocol(const char *peer, struct json_object *hello, struct vm
 	return 0;
 }
 
-int frame_hello(struct stream *s, const char *peer, int wait_ms, struct json_object **hello, struct vmm_error **err)
+bool frame_is_anonymous(struct json_object *hello)
+{
+	return json_number(hello, "protocol.0") == 1 && json_number(hello, "protocol.1") == 0;
+}
+
+int frame_hello(struct stream *s, const char *peer, const struct identity *self, int wait_ms,
+		struct json_object **hello, struct vmm_error **err)
 {
 	struct frame frame;
 	vmm_auto_json struct json_object *theirs = NULL;
 	vmm_auto_error struct vmm_error *why = NULL;
-	if (send_hello(s, err) < 0)
+	if (send_hello(s, self, err) < 0)
 		return error_on_node(err, peer);
 	if (frame_receive(s, HELLO_LIMIT, wait_ms, &frame, &why) < 0) {
 		if (!error_is(why, "link-lost") && !error_is(why, "link-silent"))

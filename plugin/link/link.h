@@ -102,13 +102,22 @@ int frame_send_json(struct stream *s, uint8_t type, struct json_object *json, st
 int frame_receive(struct stream *s, size_t limit, int wait_ms, struct frame *frame, struct vmm_error **err);
 void frame_free(struct frame *frame);
 
-/* Sends our hello and receives the peer's; *hello is the peer's. Errors "not-our-agent", "agent-too-old" and
- * "agent-too-new" (another major version, or a minor version that differs by more than one), all VMM_BLOCKED;
- * "link-lost" and "link-silent". `peer` is the node's name, for messages. */
-int frame_hello(struct stream *s, const char *peer, int wait_ms, struct json_object **hello, struct vmm_error **err);
+/* Who a node says it is in its hello. */
+struct identity {
+	char *name, *id;	   /* NULL: not known, or not said */
+	struct vmm_error *problem; /* why it cannot say it; the hello carries that in their place */
+};
+
+/* Sends our hello, as `self` (NULL: no node), and receives the peer's; *hello is the peer's. Errors "not-our-agent",
+ * "agent-too-old" and "agent-too-new" (another major version, or a minor version that differs by more than one), all
+ * VMM_BLOCKED; "link-lost" and "link-silent". `peer` is the node's name, for messages. */
+int frame_hello(struct stream *s, const char *peer, const struct identity *self, int wait_ms,
+		struct json_object **hello, struct vmm_error **err);
+/* True for a hello of a version that did not say yet which node it is. */
+bool frame_is_anonymous(struct json_object *hello);
 
 #define VMM_PROTOCOL_MAJOR 1
-#define VMM_PROTOCOL_MINOR 0
+#define VMM_PROTOCOL_MINOR 1
 
 /* ------------------------------------------------------------------ ssh (ssh.c, exec.c, connect.c) */
 
@@ -119,7 +128,10 @@ struct ssh_peer {
 	const char *user;	 /* NULL: root */
 	const char *key;	 /* path of the private key; NULL: the keys of the user who runs us, and ssh-agent's */
 	const char *known_hosts; /* path of a known_hosts file, read besides the system's; NULL: the user's own */
-	int connect_ms;		 /* time limit for connection and handshake; 0: 10 s */
+	const char *id;		 /* the node's id, as `node add` has noted it; NULL: it is not known */
+	const char *self;	 /* our own name and id, for our hello; NULL: no node */
+	const char *self_id;
+	int connect_ms; /* time limit for connection and handshake; 0: 10 s */
 };
 
 struct ssh;
@@ -205,7 +217,7 @@ int tls_connect(const struct ssh_peer *peer, int port, const char *key, struct s
 int agent_open(const struct ssh_peer *peer, const char *command, struct ssh **ssh, struct stream **stream,
 	       struct vmm_error **err);
 /* The same on a further channel of a connection that is open already; `node` is the node's name, for messages. */
-int agent_open_channel(struct ssh *ssh, const char *node, const char *command, struct stream **stream,
+int agent_open_channel(struct ssh *ssh, const struct ssh_peer *peer, const char *command, struct stream **stream,
 		       struct vmm_error **err);
 
 /* ------------------------------------------------------------------ relay (relay.c, relay-serve.c) */

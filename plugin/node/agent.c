@@ -124,6 +124,17 @@ static void let_go(struct hold *hold)
 
 /* ---------------------------------------------------------------- calls */
 
+/* What a task asks only of its own node, the source, is asked of no other one: so a node's key cannot do it. */
+static bool is_for_its_own_node(enum node_op op)
+{
+	static const enum node_op own[] = {NODE_GIVE_UP, NODE_FREEZE, NODE_THAW,
+					   NODE_STOP,	 NODE_FORGET, NODE_MIGRATE_ABORT};
+	for (size_t i = 0; i < VMM_COUNT(own); i++)
+		if (own[i] == op)
+			return true;
+	return false;
+}
+
 static enum node_op op_by_name(const char *name)
 {
 	for (int op = 0; op < NODE_OP_COUNT; op++)
@@ -143,6 +154,9 @@ static struct json_object *carry_out(struct vmm_node *node, const struct frame *
 		if (op == NODE_OP_COUNT)
 			error_set(&err, VMM_FAILED, "not-supported", "node %s does not know the operation \"%s\"",
 				  node->name, json_text_or(call, "op", ""));
+		else if (is_for_its_own_node(op))
+			error_set(&err, VMM_NOT_PERMITTED, "not-permitted", "node %s is asked by no other node to %s",
+				  node->name, node_operations[op].name);
 		else
 			node_receive(node, op, json_at(call, "args"), &reply, &err);
 	}
@@ -169,12 +183,27 @@ static int answer_calls(struct vmm_node *node, struct stream *stream, struct vmm
 	}
 }
 
+/* Exchanges hellos. Who connects has to be a node of the cluster; else the reason is sent in place of the first reply.
+ */
+static int say_hello(const struct node_paths *paths, struct stream *stream, struct vmm_error **err)
+{
+	vmm_auto_identity struct identity self = {0};
+	vmm_auto_json struct json_object *hello = NULL;
+	cluster_identity(paths->etc, &self);
+	if (frame_hello(stream, "the other side", &self, FRAME_SILENCE_MS, &hello, err) < 0)
+		return -1;
+	if (cluster_known(paths->etc, hello, err) == 0)
+		return 0;
+	vmm_auto_json struct json_object *reply = json_make("error:o", error_to_json(*err));
+	frame_send_json(stream, FRAME_REPLY, reply, NULL);
+	return -1;
+}
+
 static int serve_calls(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err)
 {
 	struct vmm_node *node = NULL;
 	struct hold hold;
-	vmm_auto_json struct json_object *hello = NULL;
-	if (frame_hello(stream, "the other side", FRAME_SILENCE_MS, &hello, err) < 0)
+	if (say_hello(paths, stream, err) < 0)
 		return -1;
 	int done = hold_task(paths, task, true, &hold, err);
 	if (done == 0)
@@ -192,10 +221,9 @@ static int serve_session(const struct node_paths *paths, const char *task, struc
 			 struct vmm_error **err)
 {
 	struct hold hold;
-	vmm_auto_json struct json_object *hello = NULL;
 	int done = hold_task(paths, task, false, &hold, err);
 	if (done == 0)
-		done = frame_hello(stream, "the other side", FRAME_SILENCE_MS, &hello, err);
+		done = say_hello(paths, stream, err);
 	if (done == 0)
 		done = local_serve(paths, task, stream, err);
 	let_go(&hold);
@@ -236,10 +264,9 @@ static int serve_tls_session(const struct node_paths *paths, const char *task, s
 {
 	struct hold hold;
 	struct stream *data = NULL;
-	vmm_auto_json struct json_object *hello = NULL;
 	int done = hold_task(paths, task, false, &hold, err);
 	if (done == 0)
-		done = frame_hello(control, "the other side", FRAME_SILENCE_MS, &hello, err);
+		done = say_hello(paths, control, err);
 	if (done == 0)
 		done = offer_tls(paths, control, &data, err);
 	if (done == 0)
@@ -254,10 +281,10 @@ static int serve_tree(const struct node_paths *paths, const char *task, struct s
 {
 	struct hold hold;
 	struct frame frame = {0};
-	vmm_auto_json struct json_object *hello = NULL, *call = NULL;
+	vmm_auto_json struct json_object *call = NULL;
 	vmm_auto_free char *path = NULL;
 	setpgid(0, 0); /* a group of its own, where sshd has not made one */
-	int done = frame_hello(stream, "the other side", FRAME_SILENCE_MS, &hello, err);
+	int done = say_hello(paths, stream, err);
 	if (done == 0)
 		done = frame_receive(stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err);
 	if (done < 0)
@@ -276,6 +303,24 @@ static int serve_tree(const struct node_paths *paths, const char *task, struct s
 	return error_errno(err, errno, "run rsync");
 }
 
+/* A stream of a live migration: only while a task of a node has a guest locked here. */
+static int serve_relay(const struct node_paths *paths, const char *path, struct stream *stream, struct vmm_error **err)
+{
+	vmm_auto_free char *dir = str_format("%s/guests", paths->state);
+	vmm_auto_json struct json_object *names = NULL;
+	bool moves = false;
+	if (dir_list(dir, &names, err) < 0)
+		return -1;
+	json_each (name, names, "") {
+		vmm_auto_record struct guest_record record = {0};
+		moves |= record_read(paths->state, json_text_or(name, "", ""), &record, NULL) == 0 && record.task;
+	}
+	if (!moves)
+		return error_set(err, VMM_NOT_PERMITTED, "not-permitted",
+				 "no task moves a guest to this node: nothing is relayed");
+	return relay_serve(stream, path, err);
+}
+
 int agent_serve(const struct node_paths *paths, const char *command, struct stream *stream)
 {
 	vmm_auto_error struct vmm_error *err = NULL;
@@ -289,7 +334,7 @@ int agent_serve(const struct node_paths *paths, const char *command, struct stre
 	else if (str_starts(command, "tree "))
 		done = serve_tree(paths, command + strlen("tree "), stream, &err);
 	else if (str_starts(command, "relay "))
-		done = relay_serve(stream, command + strlen("relay "), &err);
+		done = serve_relay(paths, command + strlen("relay "), stream, &err);
 	else
 		done = error_set(&err, VMM_USAGE, "usage", "this key is for vmmigrate's own use");
 	if (done < 0)

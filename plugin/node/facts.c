@@ -132,8 +132,16 @@ static struct json_object *node_part(struct local_node *node)
 		meminfo_text = str_copy("");
 	vmm_auto_free char *maintenance = str_format("%s/maintenance", node->paths->etc);
 	struct json_object *own = json_member(json_at(node->config, "node"), node->base.name);
-	const char *nodes = json_line(json_at(node->config, "node")),
-		   *storages = json_line(json_at(node->config, "storage"));
+	/* Who let a node in is each node's own matter. */
+	vmm_auto_json struct json_object *known = json_copy(json_at(node->config, "node"));
+	if (known) {
+		json_object_object_foreach(known, name, section)
+		{
+			(void)name;
+			json_object_object_del(section, "introduced_by");
+		}
+	}
+	const char *nodes = json_line(known), *storages = json_line(json_at(node->config, "storage"));
 	uint32_t digest = crc32c(crc32c(0, nodes, strlen(nodes)), storages, strlen(storages));
 	struct json_object *part =
 		json_make("name:s version:s arch:s time_us:i cpus:d memory_total:i memory_free:i "
@@ -182,8 +190,7 @@ static struct json_object *links(void)
 static void add_records(struct local_node *node, struct json_object *guests)
 {
 	json_each (guest, guests, "") {
-		vmm_auto_free char *key =
-			str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
+		vmm_auto_free char *key = guest_record_name(guest);
 		vmm_auto_record struct guest_record record = {0};
 		if (record_read(node->paths->state, key, &record, NULL) == 0 && record.guest)
 			json_put(guest, "record:o", record_to_json(&record));
@@ -379,7 +386,7 @@ static bool worker_alive(struct local_node *node, const char *task)
 static int add_record(struct local_node *node, struct json_object *reply, struct json_object *guest,
 		      struct vmm_error **err)
 {
-	vmm_auto_free char *key = str_format("%s-%s", json_text_or(guest, "kind", ""), json_text_or(guest, "id", ""));
+	vmm_auto_free char *key = guest_record_name(guest);
 	vmm_auto_record struct guest_record record = {0};
 	if (record_read(node->paths->state, key, &record, err) < 0)
 		return -1;

@@ -28,12 +28,12 @@ int local_host_open(struct local_node *node, const struct guest_ops *ops, struct
 		    struct vmm_error **err);
 void local_host_close(struct local_node *node, struct guest_host *host);
 
-/* The guest that an operation is about: "guest" of the arguments, "KIND-ID". */
+/* The guest that an operation is about: "guest" of the arguments, the name of its record. */
 struct local_guest {
 	struct local_node *node;
 	const struct guest_ops *ops;
 	struct guest_host *host;
-	const char *key, *id; /* borrowed from the arguments: "qemu-100", "100" */
+	const char *key, *id; /* borrowed from the arguments: the name, and the UUID or id in it */
 };
 #define vmm_auto_guest __attribute__((cleanup(local_guest_close)))
 /* The kind of that guest, without opening its host; NULL and an error where it is not known. */
@@ -85,12 +85,14 @@ struct json_object *local_destinations(struct json_object *guest, struct json_ob
  * "same_block" of "fit.volumes". `guest`: the name of its guest record. */
 void device_look(struct json_object *found, struct json_object *volume, const char *path, struct json_object *guests,
 		 const char *guest);
-/* Error "volume-taken" if this system, or a guest of this node other than `guest` ("qemu-100"), uses the device. */
+/* Error "volume-taken" if this system, or a guest of this node other than `guest` (its record's name), uses it. */
 int device_unclaimed(struct local_node *node, const char *path, const char *guest, struct vmm_error **err);
 
 /* needs.c: for each of the guest's "needs" (guest.h), in their order, whether this node has it (plan.h, "fit.needs").
  */
 struct json_object *local_needs(struct json_object *guest);
+/* places.c: may a volume of that path be made here? Error "no-storage". */
+int local_place_check(struct local_node *node, const char *path, struct vmm_error **err);
 
 /* users.c: the ids of the other guests of this node that need the file at `path`, as a disk or below one; an array that
  * belongs to the caller. */
@@ -102,19 +104,19 @@ void local_add_users(struct json_object *guest, struct json_object *guests);
 char *local_task_dir(struct local_node *node, const char *task) VMM_MUST_USE;
 
 /* One file each. */
-local_op local_facts, local_guests;								/* facts.c */
-local_op local_record, local_lock, local_advance, local_reclaim, local_unlock, local_permit_op; /* lock.c, power.c */
-local_op local_allocate, local_publish;								/* volumes.c */
-local_op local_freeze, local_thaw;								/* freeze.c */
+local_op local_facts, local_guests;							     /* facts.c */
+local_op local_record, local_lock, local_forget, local_advance, local_reclaim, local_unlock; /* lock.c */
+local_op local_allocate, local_publish;							     /* volumes.c */
+local_op local_freeze, local_thaw;							     /* freeze.c */
 local_op local_define, local_autostart, local_state, local_inspect, local_start, local_release, local_stop,
-	local_destroy, local_migrate_abort; /* power.c */
-local_op local_give_up, local_abort;	    /* undo.c */
-local_op local_seeds;			    /* seeds.c */
-local_op local_hooks;			    /* hooks.c */
-local_op local_token;			    /* volumes.c */
-local_op local_content;			    /* content.c */
-local_op local_digest, local_sync;	    /* trees.c */
-local_op local_flags;			    /* trees.c */
+	local_destroy, local_permit_op, local_migrate_abort; /* power.c */
+local_op local_give_up, local_abort;			     /* undo.c */
+local_op local_seeds;					     /* seeds.c */
+local_op local_hooks;					     /* hooks.c */
+local_op local_token;					     /* volumes.c */
+local_op local_content;					     /* content.c */
+local_op local_digest, local_sync;			     /* trees.c */
+local_op local_flags;					     /* trees.c */
 
 /* volumes.c: serves copies of the task's volumes on the stream until it ends. */
 int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err);

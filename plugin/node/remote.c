@@ -44,11 +44,11 @@ static int line_open(const struct ssh_peer *peer, const char *command, struct li
 }
 
 /* Opens one more stream on it, to an agent of its own. */
-static int line_join(struct line *line, const char *node, const char *command, struct stream **stream,
+static int line_join(struct line *line, const struct ssh_peer *peer, const char *command, struct stream **stream,
 		     struct vmm_error **err)
 {
 	line_take(line);
-	int done = agent_open_channel(line->ssh, node, command, stream, err);
+	int done = agent_open_channel(line->ssh, peer, command, stream, err);
 	line->streams += done == 0;
 	line_give(line);
 	return done;
@@ -243,7 +243,7 @@ static int open_session(struct remote_node *remote, const char *command, bool tl
 	vmm_auto_error struct vmm_error *refused = NULL;
 	if (remote->line && (tls || remote->line->streams == 1)) {
 		session->line = remote->line;
-		if (line_join(remote->line, remote->base.name, command, &session->agent, &refused) == 0)
+		if (line_join(remote->line, &remote->peer.ssh, command, &session->agent, &refused) == 0)
 			return 0;
 		session->line = NULL;
 		if (!error_is(refused, "channel-refused")) {
@@ -289,7 +289,7 @@ static int carry_tree(struct remote_node *remote, const char *task, const char *
 	struct stream *stream = NULL;
 	vmm_auto_close int line = fd;
 	vmm_auto_free char *asked = str_format("tree %s", task);
-	int done = agent_open_channel(remote->line->ssh, remote->base.name, asked, &stream, err);
+	int done = agent_open_channel(remote->line->ssh, &remote->peer.ssh, asked, &stream, err);
 	if (done == 0)
 		done = ask_for_tree(stream, path, checksum, err);
 	if (done == 0) {

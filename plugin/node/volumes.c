@@ -193,6 +193,8 @@ int local_allocate(struct local_node *node, struct json_object *args, struct jso
 		*reply = json_make("begun:b seed:i", 0, (int64_t)0);
 		return take_device(node, &asked, err);
 	}
+	if (local_place_check(node, volume->to, err) < 0)
+		return -1;
 	if (file_there(volume->to) && !asked.replace)
 		return error_set(err, VMM_BLOCKED, "volume-taken", "volume %s is on %s already", volume->to,
 				 node->base.name);

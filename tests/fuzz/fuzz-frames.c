@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	struct json_object *hello = NULL;
 	struct vmm_error *err = NULL;
 	struct frame frame;
-	if (frame_hello(stream, "node2", 0, &hello, &err) == 0)
+	if (frame_hello(stream, "node2", NULL, 0, &hello, &err) == 0)
 		json_object_put(hello);
 	error_clear(&err);
 	while (frame_receive(stream, FRAME_LIMIT_CONTROL, 0, &frame, &err) == 0) {

@@ -190,9 +190,11 @@ static int play_agent(const char *dir)
 	vmm_auto_error struct vmm_error *err = NULL;
 	if (str_same(asked, "agent")) {
 		struct stream *stream = stream_on_fds(0, 1);
-		int status = frame_hello(stream, "n1", 5000, &hello, NULL);
+		vmm_auto_identity struct identity self = {0};
+		cluster_identity(paths.etc, &self);
+		int status = frame_hello(stream, "n1", &self, 5000, &hello, NULL);
 		stream_close(stream);
-		return status < 0;
+		return status < 0 || cluster_known(paths.etc, hello, NULL) < 0;
 	}
 	fd_read_all(0, input, 65535);
 	if (json_parse(input, -1, "request", &request, NULL) < 0)
@@ -259,7 +261,8 @@ static void a_node_is_joined_both_ways_and_again_changes_nothing(void **state)
 	for (int i = 0; i < 2; i++) {
 		before[i][0] = get(w->node[i].conf), before[i][1] = get(w->node[i].keys),
 		before[i][2] = get(w->node[i].known_hosts);
-		vmm_auto_free char *start = str_format("restrict,command=\"exec %s\" ssh-ed25519 ", w->node[i].agent);
+		vmm_auto_free char *start = str_format(
+			"from=\"127.0.0.1\",restrict,command=\"exec %s n%d\" ssh-ed25519 ", w->node[i].agent, 2 - i);
 		assert_non_null(strstr(before[i][1], start));
 		assert_non_null(strstr(before[i][0], "[node n1]"));
 		assert_non_null(strstr(before[i][0], "[node n2]"));
@@ -340,6 +343,8 @@ static void a_request_that_could_harm_is_refused_and_writes_nothing(void **state
 		{"key", ""},
 		{"host_key", "ssh-ed25519 other"},
 		{"name", NULL},
+		{"id", "a\nb"},
+		{"id", NULL},
 	};
 	vmm_auto_free char *dir = str_format("%s/n2", w->dir), *keys = get(w->node[1].keys);
 	const struct cluster_paths paths = paths_of(dir, NULL);
@@ -347,8 +352,8 @@ static void a_request_that_could_harm_is_refused_and_writes_nothing(void **state
 	for (size_t i = 0; i < VMM_COUNT(bad); i++) {
 		vmm_auto_json struct json_object *reply = NULL;
 		vmm_auto_json struct json_object *request =
-			json_make("name:s address:s port:d key:s host_key:s you:o", "n1", "127.0.0.1", w->node[0].port,
-				  key, key, json_make("name:s address:s", "n2", "127.0.0.1"));
+			json_make("name:s id:s address:s port:d key:s host_key:s you:o", "n1", "id-1", "127.0.0.1",
+				  w->node[0].port, key, key, json_make("name:s address:s", "n2", "127.0.0.1"));
 		json_object_object_add(request, bad[i][0], bad[i][1] ? json_object_new_string(bad[i][1]) : NULL);
 		vmm_auto_error struct vmm_error *err = NULL;
 		assert_int_equal(cluster_accept_at(&paths, request, &reply, &err), -1);
@@ -359,23 +364,181 @@ static void a_request_that_could_harm_is_refused_and_writes_nothing(void **state
 	assert_string_equal(conf, "[migration]\nself = n2\n");
 }
 
+/* ------------------------------------------------------------------ who a node is */
+
+/* The other node's configuration, with another name for itself. */
+static void rename_in_conf(const char *conf, const char *from, const char *to)
+{
+	vmm_auto_free char *text = get(conf), *line = str_format("self = %s\n", from);
+	char *at = strstr(text, line);
+	assert_non_null(at);
+	vmm_auto_free char *changed = str_format("%.*sself = %s\n%s", (int)(at - text), text, to, at + strlen(line));
+	put(conf, changed);
+}
+
+/* n1 connects to n2: the error's code, "" for none; its message and hint are in `said`. */
+static const char *test_n2(struct cluster *w, char **said)
+{
+	static char code[40];
+	vmm_auto_json struct json_object *config = NULL;
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(cluster_load(w->node[0].conf, &config, NULL), 0);
+	int done = cluster_test(config, w->node[0].etc, "n2", &err);
+	snprintf(code, sizeof(code), "%s", done < 0 ? err->code : "");
+	free(*said);
+	*said = done < 0 ? str_format("%s; %s", err->message, err->hint ? err->hint : "") : NULL;
+	return code;
+}
+
+static void what_answers_has_to_be_the_node_that_was_added(void **state)
+{
+	struct cluster *w = *state;
+	vmm_auto_json struct json_object *report = NULL;
+	vmm_auto_free char *said = NULL, *id = str_format("%s/node-id", w->node[1].etc), *theirs = NULL;
+	assert_int_equal(join(w, true, &report, NULL), 0);
+	assert_string_equal(test_n2(w, &said), "");
+
+	rename_in_conf(w->node[1].conf, "n2", "renamed2");
+	assert_string_equal(test_n2(w, &said), "wrong-node");
+	assert_non_null(strstr(said, "is node renamed2, not n2"));
+	assert_non_null(strstr(said, "set self = n2 in [migration]"));
+	rename_in_conf(w->node[1].conf, "renamed2", "n2"); /* as the hint says */
+	assert_string_equal(test_n2(w, &said), "");
+
+	theirs = get(id);
+	put(id, "11111111-2222-3333-4444-555555555555\n");
+	assert_string_equal(test_n2(w, &said), "wrong-node");
+	assert_non_null(strstr(said, "vmmigrate node add n2 127.0.0.1"));
+	put(id, theirs);
+
+	put(w->node[1].conf, "nonsense\n");
+	assert_string_equal(test_n2(w, &said), "bad-configuration");
+}
+
+static void nodes_that_were_cloned_from_one_image_are_found(void **state)
+{
+	struct cluster *w = *state;
+	vmm_auto_json struct json_object *report = NULL;
+	vmm_auto_free char *one = NULL, *said = NULL, *other = str_format("%s/node-id", w->node[1].etc),
+			   *keys = get(w->node[1].keys);
+	assert_int_equal(cluster_node_id(w->node[0].etc, &one, NULL), 0);
+	put(other, one);
+	refused(w, "same-node-id", "n1 has the same id as n2");
+	vmm_auto_free char *after = get(w->node[1].keys), *conf = get(w->node[1].conf);
+	assert_string_equal(keys, after);
+	assert_string_equal(conf, "[migration]\nself = n2\n");
+
+	unlink(other);
+	assert_int_equal(join(w, true, &report, NULL), 0);
+	put(other, one);
+	assert_string_equal(test_n2(w, &said), "same-node-id");
+}
+
+static void who_connects_has_to_be_a_node_of_ours(void **state)
+{
+	struct cluster *w = *state;
+	vmm_auto_json struct json_object *report = NULL;
+	static const struct {
+		const char *node, *id;
+		int minor;
+		bool known;
+	} rows[] = {{"n1", "its own", 1, true},
+		    {"n1", "another", 1, false},
+		    {"renamed1", "its own", 1, false},
+		    {NULL, NULL, 1, false},
+		    {NULL, NULL, 0, true}};
+	vmm_auto_free char *own = NULL;
+	assert_int_equal(join(w, true, &report, NULL), 0);
+	assert_int_equal(cluster_node_id(w->node[0].etc, &own, NULL), 0);
+	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
+		vmm_auto_error struct vmm_error *err = NULL;
+		struct json_object *protocol = json_object_new_array();
+		json_object_array_add(protocol, json_object_new_int(1));
+		json_object_array_add(protocol, json_object_new_int(rows[i].minor));
+		vmm_auto_json struct json_object *hello =
+			json_make("node:s id:s protocol:o", rows[i].node,
+				  str_same(rows[i].id, "its own") ? own : rows[i].id, protocol);
+		int known = cluster_known(w->node[1].etc, hello, &err);
+		assert_int_equal(known, rows[i].known ? 0 : -1);
+		if (!rows[i].known)
+			assert_string_equal(err->code, "wrong-node");
+	}
+}
+
+/* What n2 says to a request that has come over the key of `by`; NULL: an administrator asks. */
+static const char *accepts(struct cluster *w, const char *by)
+{
+	static char code[40];
+	vmm_auto_free char *dir = str_format("%s/n2", w->dir), *hosts = str_format("%s/n1/host.pub", w->dir),
+			   *line = get(hosts);
+	const struct cluster_paths paths = paths_of(dir, NULL);
+	vmm_auto_json struct json_object *reply = NULL;
+	vmm_auto_error struct vmm_error *err = NULL;
+	static const char key[] = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+	line[strcspn(line, " ") + 1 + strcspn(line + strcspn(line, " ") + 1, " \n")] = 0; /* no comment */
+	vmm_auto_json struct json_object *request =
+		json_make("name:s id:s address:s port:d key:s host_key:s by:s you:o", "n3", "id-3", "127.0.0.1",
+			  w->node[0].port, key, line, by, json_make("name:s address:s", "n2", "127.0.0.1"));
+	int done = cluster_accept_at(&paths, request, &reply, &err);
+	snprintf(code, sizeof(code), "%s", done < 0 ? err->code : "");
+	return code;
+}
+
+static void a_node_that_another_one_introduces_is_kept_with_it_and_taken_back_whole(void **state)
+{
+	struct cluster *w = *state;
+	vmm_auto_free char *dir = str_format("%s/n2", w->dir), *before = get(w->node[1].keys), *conf = NULL,
+			   *keys = NULL, *after = NULL, *left = NULL, *hosts = NULL;
+	const struct cluster_paths paths = paths_of(dir, NULL);
+	assert_string_equal(accepts(w, "n1"), "");
+	conf = get(w->node[1].conf);
+	assert_non_null(strstr(conf, "\nid = id-3\n"));
+	assert_non_null(strstr(conf, "introduced_by = n1\n"));
+	keys = get(w->node[1].keys);
+	assert_non_null(strstr(keys, " vmmigrate@n3\n"));
+
+	assert_int_equal(cluster_remove_at(&paths, "n3", NULL), 0);
+	after = get(w->node[1].keys);
+	assert_string_equal(after, before);
+	left = get(w->node[1].conf);
+	assert_null(strstr(left, "n3"));
+	assert_non_null(strstr(left, "self = n2\n"));
+	hosts = get(w->node[1].known_hosts);
+	assert_string_equal(hosts, "");
+	assert_int_equal(cluster_remove_at(&paths, "n3", NULL), -1);
+}
+
+static void introductions_can_be_switched_off(void **state)
+{
+	struct cluster *w = *state;
+	vmm_auto_free char *before = get(w->node[1].keys), *after = NULL;
+	put(w->node[1].conf, "[migration]\nself = n2\n[cluster]\njoins = administrator\n");
+	assert_string_equal(accepts(w, "n1"), "joins-closed");
+	after = get(w->node[1].keys);
+	assert_string_equal(after, before);
+	assert_string_equal(accepts(w, NULL), "");
+}
+
 static void an_older_key_of_a_node_goes_and_the_lines_of_others_stay(void **state)
 {
 	struct cluster *w = *state;
 	static const char one[] = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 	static const char two[] = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
 	const char *path = w->node[0].keys;
+	static const struct key_owner n2 = {"n2", "192.0.2.2", "192.0.2.99"}, n3 = {"n3", "no-such-host.invalid", NULL};
 	vmm_auto_free char *loose = str_format("# mine\n%s a key with all powers\nssh-rsa AAAA vmmigrate@n2", one);
 	put(path, loose);
-	assert_int_equal(key_authorize(path, "/a", "n2", one, NULL), 0);
-	assert_int_equal(key_authorize(path, "/a", "n3", two, NULL), 0);
-	vmm_auto_free char *first = get(path), *wanted = str_format("# mine\nssh-rsa AAAA vmmigrate@n2\n"
-								    "restrict,command=\"exec /a\" %s vmmigrate@n2\n"
-								    "restrict,command=\"exec /a\" %s vmmigrate@n3\n",
-								    one, two);
+	assert_int_equal(key_authorize(path, "/a", &n2, one, NULL), 0);
+	assert_int_equal(key_authorize(path, "/a", &n3, two, NULL), 0);
+	vmm_auto_free char *first = get(path),
+			   *wanted = str_format(
+				   "# mine\nssh-rsa AAAA vmmigrate@n2\n"
+				   "from=\"192.0.2.2,192.0.2.99\",restrict,command=\"exec /a n2\" %s vmmigrate@n2\n"
+				   "restrict,command=\"exec /a n3\" %s vmmigrate@n3\n",
+				   one, two);
 	assert_string_equal(first, wanted);
 	static const char three[] = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC";
-	assert_int_equal(key_authorize(path, "/a", "n2", three, NULL), 0);
+	assert_int_equal(key_authorize(path, "/a", &n2, three, NULL), 0);
 	vmm_auto_free char *second = get(path);
 	assert_null(strstr(second, one));
 	assert_non_null(strstr(second, two));
@@ -387,7 +550,7 @@ static void an_older_key_of_a_node_goes_and_the_lines_of_others_stay(void **stat
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && !strcmp(argv[1], "agent"))
+	if (argc == 4 && !strcmp(argv[1], "agent"))
 		return play_agent(argv[2]);
 	if (argc == 4 && !strcmp(argv[1], "engine"))
 		return play_engine(argv[2]);
@@ -400,6 +563,11 @@ int main(int argc, char **argv)
 		test(a_node_is_joined_both_ways_and_again_changes_nothing),
 		test(each_way_to_fail_has_its_own_words),
 		test(a_request_that_could_harm_is_refused_and_writes_nothing),
+		test(what_answers_has_to_be_the_node_that_was_added),
+		test(nodes_that_were_cloned_from_one_image_are_found),
+		test(who_connects_has_to_be_a_node_of_ours),
+		test(a_node_that_another_one_introduces_is_kept_with_it_and_taken_back_whole),
+		test(introductions_can_be_switched_off),
 		test(an_older_key_of_a_node_goes_and_the_lines_of_others_stay),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,11 @@ static struct vmm_node *node_behind(struct own_sshd *sshd, const char *lines)
 	own_sshd_start(sshd, lines);
 	vmm_auto_free char *conf =
 		str_format("[node node2]\naddress = 127.0.0.1\nport = %d\nuser = %s\n", sshd->port, sshd->user);
-	file_write("/run/both/etc/vmmigrate.conf", conf, strlen(conf), 0600, NULL);
+	vmm_auto_free char *here = str_format("[migration]\nself = node1\n%s", conf);
+	static const char there[] =
+		"[migration]\nself = node2\n[node node1]\n[storage volumes]\npath = /run/both/volumes\n";
+	file_write("/run/both/etc/vmmigrate.conf", here, strlen(here), 0600, NULL);
+	file_write("/run/both/there/vmmigrate.conf", there, strlen(there), 0600, NULL);
 	copy_file(sshd->forced_key, "/run/both/etc/id_vmmigrate");
 	copy_file(sshd->known_hosts, "/run/both/etc/known_hosts");
 	if (node_open_remote(&paths, "node2", task, &node, &err) < 0)
@@ -258,12 +262,14 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && !strcmp(argv[1], "far")) {
 		struct stream *stream = stream_on_fds(0, 1);
-		int status = agent_serve(&paths, getenv("SSH_ORIGINAL_COMMAND"), stream);
+		struct node_paths theirs = paths;
+		theirs.etc = "/run/both/there";
+		int status = agent_serve(&theirs, getenv("SSH_ORIGINAL_COMMAND"), stream);
 		stream_close(stream);
 		return status;
 	}
 	if (!enter_namespace() || dir_make("/run/both/etc", 0700, NULL) < 0 ||
-	    dir_make("/run/both/volumes", 0700, NULL) < 0) {
+	    dir_make("/run/both/there", 0700, NULL) < 0 || dir_make("/run/both/volumes", 0700, NULL) < 0) {
 		puts("skipped: no mount namespace can be made here");
 		return 0;
 	}

@@ -84,10 +84,11 @@ mkdir -p /root/.ssh /etc/vmmigrate/hooks.d/pre-migrate.d
 cat >/root/.ssh/authorized_keys <<'END'
 ssh-ed25519 AAAA somebody@else
 restrict,command="exec /usr/libexec/vmmigrate/vmmigrate-agent" ssh-ed25519 BBBB vmmigrate@node2
+from="192.0.2.3",restrict,command="exec /usr/libexec/vmmigrate/vmmigrate-agent node3" ssh-ed25519 CCCC vmmigrate@node3
 END
-touch /etc/vmmigrate/vmmigrate.conf /etc/vmmigrate/id_vmmigrate /etc/vmmigrate/hooks.d/pre-migrate.d/10-mine
+touch /etc/vmmigrate/vmmigrate.conf /etc/vmmigrate/id_vmmigrate /etc/vmmigrate/node-id /etc/vmmigrate/hooks.d/pre-migrate.d/10-mine
 dpkg -P vmmigrate >remove.log 2>&1 || fail "$(cat remove.log)"
-gone /var/lib/vmmigrate /etc/vmmigrate/vmmigrate.conf /etc/vmmigrate/id_vmmigrate
+gone /var/lib/vmmigrate /etc/vmmigrate/vmmigrate.conf /etc/vmmigrate/id_vmmigrate /etc/vmmigrate/node-id
 there /etc/vmmigrate/hooks.d/pre-migrate.d/10-mine
 [ "$(cat /root/.ssh/authorized_keys)" = "ssh-ed25519 AAAA somebody@else" ] || fail "authorized_keys: $(cat /root/.ssh/authorized_keys)"
 echo "install, upgrade, refused removal, removal and purge work"

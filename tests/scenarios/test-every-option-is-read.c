@@ -349,6 +349,7 @@ static char *tls_session_error(struct two_nodes *w)
 	struct stream *pair[2];
 	struct frame frame;
 	vmm_auto_json struct json_object *hello = NULL, *reply = NULL;
+	const struct identity self = {.name = (char *)"node1"};
 	assert_int_equal(stream_pair(pair, NULL), 0);
 	pid_t agent = fork();
 	if (agent == 0) {
@@ -356,7 +357,7 @@ static char *tls_session_error(struct two_nodes *w)
 		_exit(agent_serve(&w->machine[NODE2].paths, "tls-session task", pair[1]));
 	}
 	stream_close(pair[1]);
-	assert_int_equal(frame_hello(pair[0], "node2", 10000, &hello, NULL), 0);
+	assert_int_equal(frame_hello(pair[0], "node2", &self, 10000, &hello, NULL), 0);
 	assert_int_equal(frame_receive(pair[0], FRAME_LIMIT_CONTROL, 10000, &frame, NULL), 0);
 	assert_int_equal(json_parse(frame.data, (int)frame.length, "reply", &reply, NULL), 0);
 	frame_free(&frame);
@@ -373,7 +374,7 @@ static bool data_ports_are_read(void)
 	vmm_auto_free char *without = tls_session_error(w);
 	int port;
 	vmm_auto_close int taken = listen_somewhere(&port);
-	vmm_auto_free char *text = str_format("[migration]\nself = node2\ndata_ports = %d\n", port);
+	vmm_auto_free char *text = str_format("[migration]\nself = node2\ndata_ports = %d\n[node node1]\n", port);
 	write_configuration(w, text);
 	vmm_auto_free char *with = tls_session_error(w);
 	two_nodes_free(w);
@@ -403,6 +404,31 @@ static bool keep_tasks_is_read(void)
 	return is_kept(NULL) && !is_kept(config);
 }
 
+/* With joins = administrator, a node that another one introduces is refused before anything else is looked at. */
+static bool joins_are_read(void)
+{
+	static const char *const says[] = {"members", "administrator"};
+	char code[2][40];
+	for (size_t i = 0; i < VMM_COUNT(says); i++) {
+		struct two_nodes *w = two_nodes_make();
+		vmm_auto_error struct vmm_error *err = NULL;
+		vmm_auto_free char *text = str_format("[migration]\nself = node2\n[cluster]\njoins = %s\n", says[i]);
+		vmm_auto_json struct json_object
+			*reply = NULL,
+			*request = json_make(
+				"name:s id:s address:s key:s host_key:s by:s you:o", "node3", "id-3", "192.0.2.3",
+				"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x",
+				"node1", json_make("name:s address:s", "elsewhere", "192.0.2.2"));
+		write_configuration(w, text);
+		if (i)
+			json_put(json_at(request, "you"), "name:s", "node2");
+		cluster_accept(w->machine[NODE2].etc, request, &reply, &err);
+		snprintf(code[i], sizeof(code[i]), "%s", err ? err->code : "");
+		two_nodes_free(w);
+	}
+	return !strcmp(code[0], "wrong-name") && !strcmp(code[1], "joins-closed");
+}
+
 /* Settings that are no option's default. */
 static const struct {
 	const char *key;
@@ -411,6 +437,7 @@ static const struct {
 	{"self", self_is_read},
 	{"data_ports", data_ports_are_read},
 	{"keep_tasks", keep_tasks_is_read},
+	{"joins", joins_are_read},
 };
 
 static const struct option *option_with_setting(const char *key)

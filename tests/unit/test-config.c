@@ -58,7 +58,7 @@ static const struct {
 	{"[node a]\nadress = b\n", 2, "unknown key \"adress\"", "\"address\""},
 	{"[node a]\nzzzzzzzz = b\n", 2, "unknown key \"zzzzzzzz\"", "address, port, user, maintenance"},
 	{"# x\n\n[nod a]\n", 3, "unknown section \"nod\"", "\"node\""},
-	{"[cluster]\n", 1, "unknown section \"cluster\"", "node, storage, migration"},
+	{"[guests]\n", 1, "unknown section \"guests\"", "node, storage, cluster, migration"},
 	{"[]\n", 1, "unknown section \"\"", NULL},
 	{"[node]\naddress = b\n", 1, "[node] needs a name", NULL},
 	{"[migration fast]\n", 1, "[migration] has no name", NULL},
@@ -189,7 +189,7 @@ static void the_example_and_the_manual_have_every_key(void **state)
 			text_add(&bare, "%.*s\n", (int)strcspn(at, "\n") - (*at == '#'), at + (*at == '#'));
 	}
 	all = parse(bare.data);
-	static const char *const example_section[] = {"node.node2", "storage.vm", "migration"};
+	static const char *const example_section[] = {"node.node2", "storage.vm", "cluster", "migration"};
 	for (size_t s = 0; s < config_section_count; s++) {
 		struct json_object *section = json_at(all, example_section[s]);
 		assert_int_equal(json_object_object_length(section), config_sections[s].key_count);

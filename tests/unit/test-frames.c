@@ -147,7 +147,7 @@ static char *hello_against(struct ends *e, const char *answer, uint8_t type)
 	vmm_auto_error struct vmm_error *err = NULL;
 	struct json_object *theirs = NULL;
 	assert_int_equal(frame_send(e->far, type, 0, answer, strlen(answer), NULL), 0);
-	int rc = frame_hello(e->near, "node2", 1000, &theirs, &err);
+	int rc = frame_hello(e->near, "node2", NULL, 1000, &theirs, &err);
 	json_object_put(theirs);
 	if (rc < 0) {
 		assert_int_equal(err->exit, VMM_BLOCKED);
@@ -166,6 +166,7 @@ static void hello_distinguishes_versions(void **state)
 	} rows[] = {
 		{VMM_PROTOCOL_MAJOR, VMM_PROTOCOL_MINOR, ""},
 		{VMM_PROTOCOL_MAJOR, VMM_PROTOCOL_MINOR + 1, ""},
+		{VMM_PROTOCOL_MAJOR, VMM_PROTOCOL_MINOR - 1, ""},
 		{VMM_PROTOCOL_MAJOR, VMM_PROTOCOL_MINOR + 2, "agent-too-new"},
 		{VMM_PROTOCOL_MAJOR, VMM_PROTOCOL_MINOR - 2, "agent-too-old"},
 		{VMM_PROTOCOL_MAJOR + 1, 0, "agent-too-new"},
@@ -208,8 +209,8 @@ static void both_sides_say_hello_and_learn_the_others_version(void **state)
 	assert_int_equal(f.type, FRAME_HELLO);
 	assert_int_equal(frame_send(e->far, f.type, f.flags, f.data, f.length, NULL), 0);
 	frame_free(&f);
-	assert_int_equal(frame_hello(e->near, "node2", 1000, &first, NULL), 0);
-	assert_int_equal(frame_hello(e->far, "node1", 1000, &second, NULL), 0);
+	assert_int_equal(frame_hello(e->near, "node2", NULL, 1000, &first, NULL), 0);
+	assert_int_equal(frame_hello(e->far, "node1", NULL, 1000, &second, NULL), 0);
 	assert_string_equal(json_text(first, "version"), VMM_VERSION);
 	assert_string_equal(json_text(second, "version"), VMM_VERSION);
 }
@@ -220,7 +221,7 @@ static void an_agent_that_ends_before_its_hello_is_a_lost_link(void **state)
 	vmm_auto_error struct vmm_error *err = NULL;
 	struct json_object *theirs = NULL;
 	stream_finish(e->far);
-	assert_int_equal(frame_hello(e->near, "node2", 1000, &theirs, &err), -1);
+	assert_int_equal(frame_hello(e->near, "node2", NULL, 1000, &theirs, &err), -1);
 	assert_true(error_is(err, "link-lost"));
 	assert_non_null(strstr(err->message, "node2"));
 }
