@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * vmmigrate nodes, node add, node test. */
+ * vmmigrate nodes, node add, node test, node remove. */
 #include "cli.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static const char *node_state(struct json_object *node)
 
 int run_nodes(struct command *command)
 {
-	static const char *const heads[] = {"NODE", "ADDRESS", "STATE", "ERROR", NULL};
+	static const char *const heads[] = {"NODE", "ADDRESS", "STATE", "LET IN BY", "ERROR", NULL};
 	auto_json struct json_object *reply = NULL;
 	struct table table;
 	int status;
@@ -28,6 +28,7 @@ int run_nodes(struct command *command)
 	table_begin(&table, heads);
 	each (node, at(reply, "nodes"))
 		table_row(&table, text_at(node, "name"), text_at(node, "address"), node_state(node),
+			  text_at(node, "introduced_by"),
 			  has(node, "error.message") ? text_at(node, "error.message") : text_at(node, "error"));
 	table_end(&table, &command->out);
 	return status;
@@ -113,6 +114,31 @@ static int node_test(struct command *command)
 	return status;
 }
 
+/* Ends with EXIT_FAILED if a node could not be told. */
+static int node_remove(struct command *command)
+{
+	static const char *const heads[] = {"ON", "RESULT", "WHY", NULL};
+	const char *name = command->arguments.positional[1];
+	auto_json struct json_object *reply = NULL;
+	struct table table;
+	int status;
+
+	if (!call_and_report(command, "node-remove", request_make("name", name), &reply, &status))
+		return status;
+	table_begin(&table, heads);
+	each (node, at(reply, "removed")) {
+		status = status == EXIT_DONE && !true_at(node, "ok") ? EXIT_FAILED : status;
+		table_row(&table, text_at(node, "from"), true_at(node, "ok") ? "removed" : "failed",
+			  text_at(node, "error.message"));
+	}
+	table_end(&table, &command->out);
+	fprintf(command->out.file,
+		"%s itself still lets these nodes in: if it is to stay in use, say there, for each of them: vmmigrate "
+		"node remove NAME\n",
+		name);
+	return status;
+}
+
 int run_node(struct command *command)
 {
 	const struct arguments *arguments = &command->arguments;
@@ -126,11 +152,14 @@ int run_node(struct command *command)
 		return node_test(command);
 	if (strcmp(suggestion.typed, "list") == 0 && arguments->count == 1)
 		return run_nodes(command);
+	if (strcmp(suggestion.typed, "remove") == 0 && arguments->count == 2)
+		return node_remove(command);
+	suggest_try(&suggestion, "remove");
 	suggest_try(&suggestion, "add");
 	suggest_try(&suggestion, "test");
 	suggest_try(&suggestion, "list");
 	if (suggestion.best && strcmp(suggestion.best, suggestion.typed) != 0)
-		return usage_error(command, "node knows add, test and list, not '%s'; did you mean '%s'?",
+		return usage_error(command, "node knows add, test, remove and list, not '%s'; did you mean '%s'?",
 				   suggestion.typed, suggestion.best);
-	return usage_error(command, "usage: vmmigrate node add NAME ADDRESS | test [NAME] | list");
+	return usage_error(command, "usage: vmmigrate node add NAME ADDRESS | test [NAME] | remove NAME | list");
 }

@@ -150,16 +150,34 @@ static void close_all(struct child *child)
 		close(child->pidfd);
 }
 
+/* The word for which pkexec asks for an action (org.vmmigrate.policy). The engine looks at the request itself: here too
+ * little would only have it refused. */
+static const char *right_for(const char *verb, const char *request)
+{
+	static const char *const beyond[] = {"\"keep\"", "\"forget\"", "\"map_mount\"", "\"map-mount\""};
+
+	if (strcmp(verb, "node-add") == 0 || strcmp(verb, "node-remove") == 0)
+		return "administer";
+	for (size_t i = 0; i < sizeof(beyond) / sizeof(beyond[0]); i++)
+		if (strstr(request, beyond[i]))
+			return "administer";
+	return "manage";
+}
+
 int child_start(struct child *child, const char *verb, const char *request)
 {
-	const char *override = secure_getenv("VMMIGRATE_ENGINE");
+	const char *override = secure_getenv("VMMIGRATE_ENGINE"), *other_pkexec = secure_getenv("VMMIGRATE_PKEXEC");
 	char *engine = (char *)(override ? override : ENGINE);
+	char *pkexec = (char *)(other_pkexec ? other_pkexec : PKEXEC);
 	char *direct[] = {engine, (char *)verb, NULL};
-	char *through_pkexec[] = {(char *)PKEXEC, engine, (char *)verb, NULL};
+	char *through_pkexec[] = {pkexec, engine, (char *)right_for(verb, request), (char *)verb, NULL};
 	int pair[2] = {-1, -1}, in = memory_with(request), rc = 0;
 
-	*child = (struct child){
-		.pidfd = -1, .out = -1, .stderr_fd = memory_limited(), .pkexec = !override && geteuid() != 0};
+	*child = (struct child){.pidfd = -1,
+				.out = -1,
+				.stderr_fd = memory_limited(),
+				.pkexec = other_pkexec || (!override && geteuid() != 0)};
+	child->administer = strcmp(through_pkexec[2], "administer") == 0;
 	if (in < 0 || child->stderr_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		rc = errno;
 	pair[0] = fd_clear(pair[0]);
@@ -167,10 +185,10 @@ int child_start(struct child *child, const char *verb, const char *request)
 	child->out = pair[0];
 	if (rc == 0 && (pair[0] < 0 || pair[1] < 0))
 		rc = EMFILE;
-	if (rc == 0 && child->pkexec && access(PKEXEC, X_OK) < 0)
-		rc = EACCES;
-	else if (rc == 0 && !child->pkexec && (*engine != '/' || access(engine, X_OK) < 0))
+	if (rc == 0 && (*engine != '/' || access(engine, X_OK) < 0))
 		rc = ENOENT;
+	else if (rc == 0 && child->pkexec && access(pkexec, X_OK) < 0)
+		rc = EACCES;
 	if (rc == 0)
 		rc = spawn(child, child->pkexec ? through_pkexec : direct, in, pair[1]);
 	if (rc == 0)

@@ -18,10 +18,11 @@
 /* One engine process. */
 struct child {
 	pid_t pid;
-	int pidfd;     /* stays valid even if the host reaps the process and its pid is reused; -1: not supported */
-	int out;       /* our end of the socket that is its stdout */
-	int stderr_fd; /* a file in memory, of limited size, that is its stderr */
-	bool pkexec;   /* pkexec has started it as root: a host that is not root cannot kill it */
+	int pidfd;	 /* stays valid even if the host reaps the process and its pid is reused; -1: not supported */
+	int out;	 /* our end of the socket that is its stdout */
+	int stderr_fd;	 /* a file in memory, of limited size, that is its stderr */
+	bool pkexec;	 /* pkexec has started it as root: a host that is not root cannot kill it */
+	bool administer; /* pkexec was asked for org.vmmigrate.administer */
 };
 
 /* Runs `vmmigrate-engine VERB` with `request` on its stdin. Returns 0, then the caller ends it with child_end; or an

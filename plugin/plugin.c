@@ -72,7 +72,7 @@ static int fail_start(char **reply, int number)
 
 	if (number == EACCES)
 		return fail(reply, NOT_PERMITTED, "not-permitted", "only root may migrate guests",
-			    "run it as root, or install pkexec (package polkitd)");
+			    "run it as root, or install the packages pkexec and polkitd");
 	if (number == ENOENT)
 		return fail(reply, FAILED, "engine-missing", "there is no vmmigrate-engine that could be run",
 			    "install the package vmmigrate again");
@@ -81,14 +81,20 @@ static int fail_start(char **reply, int number)
 }
 
 /* The engine ended without a reply; `stderr_line` is the last line of its stderr. */
-static int fail_end(char **reply, bool pkexec, int status, const char *stderr_line)
+static int fail_end(char **reply, const struct child *child, int status, const char *stderr_line)
 {
+	bool pkexec = child->pkexec, administer = child->administer;
 	char how[64], message[600];
 
-	if (pkexec && (status == 126 || status == 127))
-		return fail(reply, NOT_PERMITTED, "not-permitted",
-			    *stderr_line ? stderr_line : "not authorised to migrate guests",
-			    "run it as root, or ask for the right org.vmmigrate.engine");
+	if (pkexec && (status == 126 || status == 127)) {
+		snprintf(message, sizeof(message), "you are not permitted to do this%s%s%s",
+			 *stderr_line ? " (pkexec: " : "", stderr_line, *stderr_line ? ")" : "");
+		return fail(reply, NOT_PERMITTED, "not-permitted", message,
+			    administer ? "run it as root, or ask your administrator for the polkit action "
+					 "org.vmmigrate.administer"
+				       : "run it as root, or ask your administrator for the polkit action "
+					 "org.vmmigrate.manage");
+	}
 	if (status < 0)
 		snprintf(how, sizeof(how), "ended");
 	else if (status > CHILD_SIGNALLED)
@@ -135,20 +141,19 @@ static bool is_reply(const struct buffer *buffer)
 
 static int finish(struct child *child, struct buffer *buffer, char **reply)
 {
-	bool pkexec = child->pkexec;
 	char stderr_line[400];
 	int status;
 
 	child_stderr_line(child, stderr_line, sizeof(stderr_line));
 	status = child_end(child, END_MS);
 	if (!is_reply(buffer))
-		return fail_end(reply, pkexec, status, stderr_line);
+		return fail_end(reply, child, status, stderr_line);
 	/* If the host reaps all children the exit status is unknown. Then, and if it is none of ours, the reply's own
 	 * counts. */
 	if (status <= 0)
 		status = reply_exit(buffer->data);
 	else if (status > LAST_STATUS && reply_exit(buffer->data) == 0)
-		return fail_end(reply, pkexec, status, stderr_line);
+		return fail_end(reply, child, status, stderr_line);
 	else if (status > LAST_STATUS)
 		status = reply_exit(buffer->data);
 	*reply = buffer_take(buffer);

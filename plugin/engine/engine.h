@@ -18,10 +18,19 @@
 typedef int verb_fn(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		    struct vmm_error **err);
 
+/* As whom a verb may be asked for: in the name of a polkit action, by a word before the verb, or as another node of the
+ * cluster. Root itself may ask for every verb, without such a word. */
+enum verb_right {
+	RIGHT_MANAGE = 1,     /* "manage": who has the action org.vmmigrate.manage */
+	RIGHT_ADMINISTER = 2, /* "administer": who has org.vmmigrate.administer */
+	RIGHT_PEER = 4,	      /* "peer": over a node's key (the agent asks) */
+};
+
 struct verb {
 	const char *name;
 	const char *help; /* NULL: for our own use */
 	verb_fn *run;
+	unsigned rights; /* of enum verb_right */
 };
 extern const struct verb verbs[];
 extern const size_t verb_count;
@@ -29,7 +38,7 @@ extern const size_t verb_count;
 verb_fn verb_info, verb_guests, verb_nodes, verb_targets, verb_check, verb_plan;	       /* verbs-ask.c */
 verb_fn verb_start, verb_tasks, verb_status, verb_log, verb_follow, verb_cancel, verb_recover; /* verbs-task.c */
 verb_fn verb_seeds;									       /* verbs-seeds.c */
-verb_fn verb_node_add, verb_node_test, verb_node_accept;				       /* verbs-node.c */
+verb_fn verb_node_add, verb_node_test, verb_node_remove, verb_node_accept;		       /* verbs-node.c */
 
 /* Removes the seeds of this node that have been kept long enough (verbs-seeds.c). */
 void seeds_prune(const struct node_paths *paths);
@@ -48,6 +57,9 @@ int forward_to_guest(const struct node_paths *paths, const char *verb, struct js
 /* The same for the node of the request's task. */
 int forward_to_task(const struct node_paths *paths, const char *verb, struct json_object *request,
 		    struct json_object **reply, bool *done, struct vmm_error **err);
+
+/* Is that the id, name or UUID of the guest with these short facts? */
+bool forward_answers_to(struct json_object *guest, const char *who);
 
 /* The configuration of this node. */
 int verbs_config(const struct node_paths *paths, struct json_object **config, struct vmm_error **err);

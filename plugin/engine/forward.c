@@ -97,7 +97,7 @@ int forward_verb(const struct node_paths *paths, const char *node, const char *v
 	return 0;
 }
 
-static bool answers_to(struct json_object *guest, const char *who)
+bool forward_answers_to(struct json_object *guest, const char *who)
 {
 	return str_same(json_text(guest, "id"), who) || str_same(json_text(guest, "name"), who) ||
 	       str_same(json_text(guest, "uuid"), who);
@@ -123,7 +123,7 @@ static bool has_guest(struct search *s, const char *node, struct json_object *an
 {
 	const char *kind = json_text(s->request, "kind");
 	json_each (guest, answer, "guests") {
-		if (answers_to(guest, json_text_or(s->request, "guest", "")) &&
+		if (forward_answers_to(guest, json_text_or(s->request, "guest", "")) &&
 		    (!kind || str_same(kind, json_text(guest, "kind"))))
 			return true;
 		json_object_array_add(s->names, json_object_new_string(json_text_or(guest, "id", "")));

@@ -1,7 +1,11 @@
-/* main.c: vmmigrate-engine VERB - a request in JSON on stdin, a reply in JSON on stdout, the verb's exit status.
+/* main.c: vmmigrate-engine [RIGHT] VERB - a request in JSON on stdin, a reply in JSON on stdout, the verb's exit
+ * status.
  *
- * For our own use: `worker TASK` and `recover-task TASK` (the processes of a task), `relay` (carries a live migration's
- * streams).
+ * RIGHT (enum verb_right) says in whose name the verb is asked for; polkit's actions are bound to that word
+ * (org.vmmigrate.policy), so that pkexec has asked for the right action before we run.
+ *
+ * For our own use, and of root itself only: `worker TASK` and `recover-task TASK` (the processes of a task), `relay`
+ * (carries a live migration's streams).
  */
 #include <signal.h>
 #include <string.h>
@@ -36,25 +40,76 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
-static int carry_out(const char *name, struct json_object **reply, struct vmm_error **err)
+/* ---------------------------------------------------------------- who may ask for it */
+
+static const struct {
+	const char *word;
+	unsigned right;
+} rights[] = {{"manage", RIGHT_MANAGE}, {"administer", RIGHT_ADMINISTER}, {"peer", RIGHT_PEER}};
+
+/* The right that the word stands for; 0: it is none. */
+static unsigned right_of(const char *word)
+{
+	for (size_t i = 0; i < VMM_COUNT(rights); i++)
+		if (!strcmp(rights[i].word, word))
+			return rights[i].right;
+	return 0;
+}
+
+static int not_permitted(const char *what, const char *action, struct vmm_error **err)
+{
+	error_set(err, VMM_NOT_PERMITTED, "not-permitted", "%s: you may not do this", what);
+	return action ? error_hint(err, "use sudo, or ask your administrator for the polkit action %s", action)
+		      : error_hint(err, "only root itself may do this");
+}
+
+/* What an operator asks for in a request and only an administrator may: to decide where guests are, to let go of what
+ * a node has noted, and to have a container see another directory of its host. NULL: nothing. */
+static const char *beyond_an_operator(const char *verb, struct json_object *request)
+{
+	bool recover = !strcmp(verb, "recover");
+	if (recover && json_at(request, "keep"))
+		return "recover --keep";
+	if (recover && json_true(request, "forget"))
+		return "recover --forget";
+	return json_at(request, "options.map_mount") || json_at(request, "options.map-mount") ? "--map-mount" : NULL;
+}
+
+/* May the verb be asked for with that right? 0: root itself asks. */
+static int check_right(const struct verb *verb, unsigned right, struct json_object *request, struct vmm_error **err)
+{
+	if (!right)
+		return 0;
+	if (!(verb->rights & right))
+		return not_permitted(verb->name, verb->rights & RIGHT_ADMINISTER ? "org.vmmigrate.administer" : NULL,
+				     err);
+	const char *beyond = right == RIGHT_MANAGE ? beyond_an_operator(verb->name, request) : NULL;
+	return beyond ? not_permitted(beyond, "org.vmmigrate.administer", err) : 0;
+}
+
+static int carry_out(unsigned right, const char *name, struct json_object **reply, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *request = NULL;
 	const struct verb *verb = find_verb(name);
 	if (!verb)
 		return error_set(err, VMM_FAILED, "not-supported", "this version does not know the verb \"%s\"", name);
-	if (strcmp(name, "info") && geteuid() != 0) {
-		error_set(err, VMM_NOT_PERMITTED, "not-permitted", "%s: only root may do this", name);
-		return error_hint(err,
-				  "use sudo, or ask your administrator for the polkit action org.vmmigrate.manage");
-	}
-	return read_request(&request, err) < 0 ? -1 : verb->run(&node_paths_installed, request, reply, err);
+	if (strcmp(name, "info") && geteuid() != 0)
+		return not_permitted(
+			name, verb->rights & RIGHT_MANAGE ? "org.vmmigrate.manage" : "org.vmmigrate.administer", err);
+	if (read_request(&request, err) < 0)
+		return -1;
+	/* Over whose key it has come: the agent knows, and not who asks. */
+	json_object_object_del(request, "by");
+	if (right == RIGHT_PEER)
+		json_put(request, "by:s", getenv("VMMIGRATE_PEER") ? getenv("VMMIGRATE_PEER") : "unknown");
+	return check_right(verb, right, request, err) < 0 ? -1 : verb->run(&node_paths_installed, request, reply, err);
 }
 
-static int answer(const char *name)
+static int answer(unsigned right, const char *name)
 {
 	vmm_auto_json struct json_object *reply = NULL;
 	vmm_auto_error struct vmm_error *err = NULL;
-	if (carry_out(name, &reply, &err) < 0) {
+	if (carry_out(right, name, &reply, &err) < 0) {
 		/* The reply keeps what the verb has found out before it failed, such as a plan's findings. */
 		reply = reply ? reply : json_object_new_object();
 		json_put(reply, "error:o", error_to_json(err));
@@ -121,6 +176,15 @@ int main(int argc, char **argv)
 {
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
+	/* pkexec says so in the environment. Without one of the words it has asked for no action of ours. */
+	bool through_pkexec = getenv("PKEXEC_UID");
+	unsetenv("PKEXEC_UID");
+	if (argc == 3 && right_of(argv[1]))
+		return answer(right_of(argv[1]), argv[2]);
+	if (through_pkexec) {
+		fprintf(stderr, "vmmigrate-engine: only root itself may run this\n");
+		return VMM_NOT_PERMITTED;
+	}
 	if (argc == 3 && !strcmp(argv[1], "worker"))
 		return run_worker(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "recover-task"))
@@ -128,7 +192,7 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "relay"))
 		return run_relay();
 	if (argc == 2)
-		return answer(argv[1]);
+		return answer(0, argv[1]);
 	fprintf(stderr, "vmmigrate-engine is run by vmmigrate and by panels: see vmmigrate(1)\n");
 	return VMM_USAGE;
 }

@@ -58,6 +58,44 @@ int verb_node_test(const struct node_paths *paths, struct json_object *request, 
 	return done;
 }
 
+/* Has the other nodes remove it too, and says of each how that went. */
+static void remove_elsewhere(const struct node_paths *paths, struct json_object *peers, const char *name,
+			     struct json_object *reply)
+{
+	json_each (item, peers, "") {
+		const char *peer = json_text(item, "");
+		vmm_auto_json struct json_object *query = json_make("name:s", name), *answer = NULL;
+		vmm_auto_error struct vmm_error *problem = NULL;
+		if (str_same(peer, name))
+			continue;
+		if (forward_verb(paths, peer, "node-remove", query, &answer, &problem) < 0 &&
+		    error_is(problem, "target-unknown"))
+			error_clear(&problem);
+		json_append(
+			reply, "removed",
+			json_make("from:s ok:b error:o", peer, (int)!problem, problem ? error_to_json(problem) : NULL));
+	}
+}
+
+int verb_node_remove(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
+		     struct vmm_error **err)
+{
+	const char *name;
+	vmm_auto_json struct json_object *config = NULL, *peers = NULL;
+	if (json_need(request, "name", "request", &name, err) < 0 || verbs_config(paths, &config, err) < 0)
+		return -1;
+	peers = verbs_peers(config);
+	if (!json_member(json_at(config, "node"), name))
+		return verbs_no_node(name, peers, err);
+	if (cluster_remove(paths->etc, name, err) < 0)
+		return -1;
+	*reply = json_make("removed:o", json_object_new_array());
+	json_append(*reply, "removed", json_make("from:s ok:b", json_text(config, "self"), 1));
+	if (!json_true(request, "forwarded"))
+		remove_elsewhere(paths, peers, name, *reply);
+	return 0;
+}
+
 int verb_node_accept(const struct node_paths *paths, struct json_object *request, struct json_object **reply,
 		     struct vmm_error **err)
 {

@@ -1,5 +1,5 @@
-/* agent-main.c: vmmigrate-agent, which sshd runs as the forced command of our key. What is asked of it is in
- * SSH_ORIGINAL_COMMAND, or in its arguments. */
+/* agent-main.c: vmmigrate-agent NODE, which sshd runs as the forced command of that node's key. What is asked of it is
+ * in SSH_ORIGINAL_COMMAND; without that, in its arguments. */
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
@@ -11,12 +11,19 @@
 #define VMM_LIBEXEC "/usr/libexec/vmmigrate"
 #endif
 
-/* "verb NAME": the engine itself, with our stdin and stdout. Its names are lower-case letters and dashes. */
-static void exec_verb(const char *verb)
+#define PEER_VARIABLE "VMMIGRATE_PEER" /* the engine reads it */
+
+/* "verb NAME": the engine itself, with our stdin and stdout, as another node may ask it. Its names are lower-case
+ * letters and dashes. */
+static void exec_verb(const char *verb, const char *peer)
 {
+	if (peer)
+		setenv(PEER_VARIABLE, peer, 1);
+	else
+		unsetenv(PEER_VARIABLE);
 	if (!*verb || strspn(verb, "abcdefghijklmnopqrstuvwxyz-") != strlen(verb) || *verb == '-')
 		return;
-	execl(VMM_LIBEXEC "/vmmigrate-engine", "vmmigrate-engine", verb, NULL);
+	execl(VMM_LIBEXEC "/vmmigrate-engine", "vmmigrate-engine", "peer", verb, NULL);
 }
 
 /* Thousands of frames of 1 MiB are allocated and freed. malloc would return such blocks to the kernel and get zeroed
@@ -38,7 +45,7 @@ int main(int argc, char **argv)
 	keep_memory_of_frames();
 	signal(SIGPIPE, SIG_IGN);
 	if (str_starts(asked, "verb "))
-		exec_verb(asked + strlen("verb "));
+		exec_verb(asked + strlen("verb "), original && argc > 1 ? argv[1] : NULL);
 	struct stream *stream = stream_on_fds(0, 1);
 	int status = agent_serve(&node_paths_installed, asked, stream);
 	stream_close(stream);

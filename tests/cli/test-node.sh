@@ -48,3 +48,10 @@ reply node-test 1 '{"api":1,"error":{"code":"refused","message":"node2 does not 
 run node test node2
 expect_status 1
 expect "$err" 'node2 does not answer'
+
+# A node is removed everywhere; a node that cannot be told is a failure.
+reply node-remove 0 '{"api":1,"removed":[{"from":"node1","ok":true},{"from":"node3","ok":false,"error":{"message":"no route"}}]}'
+run node remove node2
+expect_status 1
+expect "$out" 'node1  removed' 'node3  failed   no route'
+expect "$asked" 'node-remove {"api":1,"name":"node2"}'
