@@ -15,7 +15,7 @@ static int dir_describe(struct json_object *volume, struct vmm_error **err)
 {
 	if (plain_describe(volume, err) < 0)
 		return -1;
-	return json_true(volume, "directory") ? 0 : image_describe(volume, err);
+	return json_true(volume, "directory") || json_true(volume, "absent") ? 0 : image_describe(volume, err);
 }
 
 static int dir_examine(struct json_object *storage, struct vmm_error **err)

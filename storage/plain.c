@@ -28,9 +28,13 @@ int plain_describe(struct json_object *volume, struct vmm_error **err)
 {
 	const char *path = json_text(volume, "path");
 	struct stat info;
-	if (stat(path, &info) < 0)
-		return errno == ENOENT || errno == ENOTDIR ? missing(path, err)
-							   : error_errno(err, errno, "examine the volume %s", path);
+	if (stat(path, &info) < 0) {
+		bool none = errno == ENOENT || errno == ENOTDIR;
+		if (!none || !json_true(volume, "made_at_start"))
+			return none ? missing(path, err) : error_errno(err, errno, "examine the volume %s", path);
+		json_put(volume, "absent:b", 1);
+		return 0;
+	}
 	add_real_path(volume, path);
 	json_put(volume, "uid:i gid:i mode:d", (int64_t)info.st_uid, (int64_t)info.st_gid, (int)(info.st_mode & 0777));
 	if (S_ISDIR(info.st_mode)) {

@@ -19,6 +19,7 @@
  *   "opener"    a program of this node that has it open, though the guest has not (opener.c; added by node/facts.c)
  *   "real"      if the path of a file or directory is a symbolic link: what it leads to
  *   "uid","gid","mode" owner and permission bits of the file, which publish sets for its copy
+ *   "absent"    true if there is nothing at the path, and the guest kind says that it is "made_at_start" (guest.h)
  *   "directory" true if the path is a directory (the state of a TPM, a container's root)
  *   "tree"      true for a directory tree; "format" is "tree" then, "size" is what is allocated, "files" their number
  *   "deep" "subvolume" "mounted"  of a tree: the first path in it that is too long or too deep to be copied, that is

@@ -122,6 +122,8 @@ static int tree_describe(struct json_object *volume, struct vmm_error **err)
 	struct sum sum = {0};
 	if (plain_describe(volume, err) < 0)
 		return -1;
+	if (json_true(volume, "absent"))
+		return 0;
 	if (!json_true(volume, "directory"))
 		return error_set(err, VMM_BLOCKED, "volume-odd", "the volume %s is not a directory", path);
 	int done = sum_up(path, &sum, err);

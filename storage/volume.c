@@ -62,6 +62,7 @@ static const struct field volume_fields[] = {
 	FLAG(open),
 	FLAG_IF_TRUE(directory),
 	FLAG_IF_TRUE(tree),
+	FLAG_IF_TRUE(absent),
 	FIELD_OF(struct plan_volume, error, OBJECT, false),
 	FIELD_CHOICE_OF(struct plan_volume, action, "keep|copy", true),
 	COPY_TEXT(from, EMPTY_NULL),
@@ -71,6 +72,7 @@ static const struct field volume_fields[] = {
 	COPY_TEXT(temporary, EMPTY_USUAL),
 	COPY_TEXT(track, EMPTY_USUAL),
 	FLAG(media),
+	FLAG_IF_TRUE(as_file),
 	FLAG(set_aside),
 	{0},
 };

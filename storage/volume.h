@@ -19,6 +19,7 @@ struct plan_volume {
 	int64_t root_uid; /* of a container's tree: the uid of the container's root on the node */
 	struct storage_owner owner;
 	bool readonly, shareable, type_fixed, open, directory, tree;
+	bool absent;		   /* the hypervisor makes it at the guest's next start: there is nothing yet */
 	struct json_object *error; /* why it could not be looked at, or NULL */
 
 	/* What becomes of it. */
@@ -32,6 +33,7 @@ struct plan_volume {
 	char *temporary;
 	char *track;	/* how later rounds learn what has changed: the name of a track_ops */
 	bool media;	/* small or read-only: it is copied also if the guest's memory moves */
+	bool as_file;	/* the definition names it by a libvirt pool that the target does not have like that */
 	bool set_aside; /* a file of that name is on the target, and is set aside first */
 };
 #define vmm_auto_volume __attribute__((cleanup(plan_volume_free)))

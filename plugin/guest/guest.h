@@ -18,6 +18,7 @@
  *                "in": which of a running guest's two definitions name it: both | live (hot-plugged, gone after a
  *                shutdown) | definition (there after the next start) | differs (each names another source; this is the
  *                running guest's). The volumes of a guest that is off are all "both".
+ *                "made_at_start": if there is no file of its path, the hypervisor makes it at the next start
  *                "type_fixed": the definition cannot turn a file into a device here, or a device into a file
  *                "used_by": ids of the node's other guests that need its file, as a disk or below one (node/users.c)
  *                "alias": the same file under another path, as a disk: array of {"guest" id, "path", "target": of
@@ -43,6 +44,7 @@
  *                Of a running guest the things of these four arrays have "in", as volumes have.
  *   "next"       of a running guest: {"memory","vcpus","pinned","hugepages","arch","machine","cpu"} of its persistent
  *                definition, with which it starts the next time
+ *   "secrets"    array of {"of","uuid","type","usage"}: secrets of the hypervisor that volumes need (VMs only)
  * Of containers only:
  *   "directory"  of its definition   "directory_proof" is it the same one on the target (plan.h)?
  *   "aside"      its config has the inactive name (lxc.h). Only such a guest is ever taken for a leftover of ours.
@@ -144,6 +146,7 @@ struct guest_ops {
 	int (*facts)(struct guest_host *host, const char *who, struct json_object **facts, struct vmm_error **err);
 	/* Asked on the target, for the plan: can this node run the guest? `guest` are the facts from the source.
 	 * Changes nothing. Sets {"machine":bool,"cpu":"ok"|"incompatible"|"unknown","cpu_missing":["avx2",..],
+	 * "secrets_missing": [those of the guest's secrets that are not here, each with "why"],
 	 * "definition":null|"the hypervisor's objection",
 	 * "next": {"machine","cpu","cpu_missing","definition"} of the persistent definition of a guest that runs,
 	 * "mounts_missing":[sources],"idmap":null|"why it cannot be used", "features":["what is missing",..],

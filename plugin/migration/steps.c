@@ -268,7 +268,7 @@ static struct json_object *definition_changes(struct migration *m)
 {
 	struct json_object *list = json_object_new_array();
 	plan_each_volume (volume, m->plan)
-		if (volume->to && !str_same(volume->to, volume->from))
+		if (volume->to && (volume->as_file || !str_same(volume->to, volume->from)))
 			json_object_array_add(
 				list, json_make("target:s path:s kind:s", volume->target, volume->to, volume->to_kind));
 	add_pairs(list, "mount", json_at(m->request, "options.map_mount"));

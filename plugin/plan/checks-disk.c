@@ -36,9 +36,24 @@ static bool needed_there(const struct look *look, struct json_object *volume, si
 	return json_count(volume_there(look->facts, index), "used_by") > 0;
 }
 
+/* The guest has no NVRAM or TPM state yet, and would find what is in its place on the target. */
+static bool would_be_found(const struct look *look, struct json_object *volume, size_t index)
+{
+	const char *path = json_text_or(volume, "path", "?"), *target = look->name[TARGET];
+	bool shared = str_same(volume_proof(look->facts, volume, index), "shared");
+	if (json_true(volume, "absent") && !shared && json_true(volume_there(look->facts, index), "there"))
+		finding_hint(found_as(look, CHECK_ERROR, volume_name(volume),
+				      "%s: %s has none yet, and %s is on %s already: it would use that",
+				      volume_name(volume), look->label, path, target),
+			     "see what it is; remove or rename it on %s", target);
+	return json_true(volume, "absent");
+}
+
 void look_volume_taken(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
+		if (would_be_found(look, volume, volume_i))
+			continue;
 		const char *path = volume_destination(look->facts, volume, volume_i);
 		if (volume_action(look->facts, volume, volume_i, look->mode) == VOLUME_KEEP ||
 		    device_taken(look, volume, volume_i) || !volume_is_taken(look->facts, volume_i) ||
@@ -208,19 +223,31 @@ void look_pending_changes(const struct look *look)
 	}
 }
 
-/* The state of an emulated TPM is a directory, which is not copied. The memory of a running guest holds it as well. */
+/* The state of an emulated TPM belongs to the user under whom swtpm runs. Its files keep their numeric owner when they
+ * are copied, and swtpm could not open them if that is another user on the target. A guest whose memory moves needs no
+ * copy: the memory holds the state. */
 void look_tpm_state(const struct look *look)
 {
 	json_each (volume, look->guest, "volumes") {
-		if (!str_same(json_text(volume, "device"), "tpm") ||
+		struct json_object *here = json_at(look->host[SOURCE], "uids.swtpm"),
+				   *there = json_at(look->host[TARGET], "uids.swtpm");
+		const char *name = volume_name(volume);
+		if (!str_same(json_text(volume, "device"), "tpm") || !here ||
 		    volume_action(look->facts, volume, volume_i, look->mode) != VOLUME_COPY)
 			continue;
-		struct json_object *finding =
-			found(look, volume_name(volume), "the TPM's state in %s is not copied to %s",
-			      json_text_or(volume, "path", "?"), look->name[TARGET]);
-		hint_ways(look, finding, facts_active(look->facts) ? MODE_LIVE : 0,
-			  "put that directory on storage that both nodes share; a guest that runs can take it along in "
-			  "its "
-			  "memory");
+		if (!there)
+			finding_hint(found(look, name, "%s has no user tss, to whom the TPM's state belongs",
+					   look->name[TARGET]),
+				     "install swtpm-tools on %s", look->name[TARGET]);
+		else if (json_object_get_int64(here) != json_object_get_int64(there))
+			hint_ways(
+				look,
+				found(look, name,
+				      "the TPM's state belongs to the user tss, whose id is %jd on %s and %jd on %s",
+				      (intmax_t)json_object_get_int64(here), look->name[SOURCE],
+				      (intmax_t)json_object_get_int64(there), look->name[TARGET]),
+				facts_active(look->facts) ? MODE_LIVE : 0,
+				"give tss the same id on both nodes; a guest that runs can take the state along in its "
+				"memory");
 	}
 }

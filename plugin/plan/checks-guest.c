@@ -247,3 +247,18 @@ void look_snapshots(const struct look *look)
 				 "of them (virsh snapshot-delete --metadata): those inside a qcow2 image are copied "
 				 "with it");
 }
+
+/* A secret is named in the definition only; its value is never sent. */
+void look_secret_missing(const struct look *look)
+{
+	json_each (secret, look->fit, "secrets_missing") {
+		const char *of = json_text_or(secret, "of", "?"), *uuid = json_text(secret, "uuid");
+		vmm_auto_free char *name = uuid ? str_copy(uuid)
+						: str_format("of %s usage \"%s\"", json_text_or(secret, "type", "?"),
+							     json_text_or(secret, "usage", "?"));
+		finding_hint(found(look, of, "%s needs the libvirt secret %s, which %s on %s", of, name,
+				   json_text_or(secret, "why", "is missing"), look->name[TARGET]),
+			     "its value is never sent: define the same secret there (virsh secret-dumpxml here, "
+			     "virsh secret-define there) and give it its value (virsh secret-set-value)");
+	}
+}

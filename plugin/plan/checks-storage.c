@@ -231,8 +231,7 @@ static void one_format(const struct look *look, struct json_object *volume, size
 	/* Trees are on storages of the kind "dir". */
 	const char *here = json_true(volume, "tree") ? "dir" : json_text(volume, "kind"),
 		   *kind = json_text(there, "kind"), *name = json_text_or(there, "name", "?");
-	if (json_true(volume, "directory") && !json_true(volume, "tree") &&
-	    !str_same(json_text(volume, "device"), "tpm"))
+	if (json_true(volume, "directory") && !json_true(volume, "tree"))
 		finding_hint(found(look, volume_name(volume), "%s: %s is a directory, which is not copied",
 				   volume_name(volume), json_text_or(volume, "path", "?")),
 			     "put it on storage that both nodes share");

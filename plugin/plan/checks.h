@@ -145,7 +145,7 @@ look_fn look_arch_mismatch, look_backward_qemu, look_backward_libvirt, look_vers
 	look_vcpu_short;
 /* checks-guest.c */
 look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_transient, look_name_taken, look_ct_online,
-	look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots;
+	look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots, look_secret_missing;
 /* checks-network.c */
 look_fn look_mac_taken, look_bridge_missing, look_mtu_smaller, look_interface_taken, look_conntrack_lost;
 /* checks-needs.c */

@@ -80,6 +80,17 @@ static void copy_to(const struct facts *facts, struct json_object *described, si
 	volume->set_aside = volume_is_taken(facts, index);
 }
 
+/* True if the target has an active pool of that name in which the path is. */
+static bool pool_has(const struct facts *facts, const char *name, const char *path)
+{
+	vmm_auto_free char *dir = path_dir(path);
+	json_each (pool, facts_host(facts, TARGET), "pools")
+		if (str_same(json_text(pool, "name"), name) && json_true(pool, "active") &&
+		    str_same(json_text(pool, "path"), dir))
+			return true;
+	return false;
+}
+
 /* The volume as it was described, with what becomes of it. */
 static int plan_volume(const struct facts *facts, struct json_object *described, size_t index, enum mode mode,
 		       const char *task, struct plan_volume *volume, struct vmm_error **err)
@@ -97,6 +108,7 @@ static int plan_volume(const struct facts *facts, struct json_object *described,
 		volume->to = copy_or_null(volume->path);
 	else
 		copy_to(facts, described, index, mode, task, volume);
+	volume->as_file = volume->pool && volume->to && !pool_has(facts, volume->pool, volume->to);
 	return 0;
 }
 

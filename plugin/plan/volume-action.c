@@ -166,7 +166,8 @@ enum action volume_action(const struct facts *facts, struct json_object *volume,
 	const char *device = json_text_or(volume, "device", "disk");
 	bool memory_moves = mode != MODE_RESTART && mode != MODE_OFFLINE;
 	bool small = json_number(volume, "size") <= MEDIA_LIMIT;
-	if (!json_text(volume, "path") || volume_is_shared(facts, volume, index) || volume_stays_behind(volume, mode))
+	if (!json_text(volume, "path") || json_true(volume, "absent") || volume_is_shared(facts, volume, index) ||
+	    volume_stays_behind(volume, mode))
 		return VOLUME_KEEP;
 	/* The memory stream of a running guest holds the TPM's state; libvirt on the target makes the directory for
 	 * it. */

@@ -265,6 +265,32 @@ static void media_and_nvram_are_copied_as_the_mode_needs(void **state)
 	}
 }
 
+/* A disk that the definition names by a pool stays so named where the target has that pool, active and at that place.
+ */
+static void a_pool_that_the_target_lacks_makes_its_volume_a_file(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *pools;
+		bool as_file;
+	} rows[] = {
+		{"[{'name':'p','active':true,'path':'/var/lib/libvirt/images'}]", false},
+		{"[{'name':'p','active':false,'path':'/var/lib/libvirt/images'}]", true},
+		{"[{'name':'p','active':true,'path':'/srv'}]", true},
+		{"[{'name':'q','active':true,'path':'/var/lib/libvirt/images'}]", true},
+		{"[]", true},
+	};
+	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
+		vmm_auto_free char *patch = str_format("{'source':{'guest':{'volumes':{'0':{'pool':'p','volume':'db."
+						       "qcow2'}}}},'target':{'host':{'qemu':{"
+						       "'pools':%s}}}}",
+						       rows[i].pools);
+		vmm_auto_json struct json_object *plan = plan_of("local", patch);
+		if (json_true(plan, "volumes.0.as_file") != rows[i].as_file)
+			fail_msg("row %zu: %s", i, json_line(plan));
+	}
+}
+
 static void only_proven_storage_counts_as_shared(void **state)
 {
 	(void)state;
@@ -337,6 +363,7 @@ int main(void)
 		cmocka_unit_test(the_tracker_follows_filesystem_option_and_mode),
 		cmocka_unit_test(a_plan_that_is_only_shown_has_no_temporary_paths),
 		cmocka_unit_test(media_and_nvram_are_copied_as_the_mode_needs),
+		cmocka_unit_test(a_pool_that_the_target_lacks_makes_its_volume_a_file),
 		cmocka_unit_test(only_proven_storage_counts_as_shared),
 		cmocka_unit_test(the_storage_is_found_by_name_and_then_by_path),
 		cmocka_unit_test(a_stopped_leftover_is_set_aside_by_name),

@@ -68,6 +68,34 @@ static char *replaced(const char *text, const char *old, const char *new)
 
 /* ------------------------------------------------------------------ facts */
 
+static void secrets_are_named_with_what_needs_them(void **state)
+{
+	(void)state;
+	static const char definition[] =
+		"<domain type='kvm'><name>a</name><devices>"
+		"<disk type='file'><source file='/a'><encryption format='luks'><secret type='passphrase' uuid='u1'/>"
+		"</encryption></source><target dev='vda'/></disk>"
+		"<disk type='network'><auth username='x'><secret type='ceph' usage='client'/></auth>"
+		"<source protocol='rbd' name='p/i'/><target dev='vdb'/></disk>"
+		"<disk type='file'><encryption format='luks'><secret type='passphrase' usage='/c'/></encryption>"
+		"<source file='/c'/><backingStore type='network'><source protocol='iscsi' name='i'><auth username='y'>"
+		"<secret type='iscsi' uuid='u2'/></auth></source></backingStore><target dev='vdc'/></disk>"
+		"<disk type='file'><source file='/d'/><target dev='vdd'/></disk>"
+		"<tpm model='tpm-crb'><backend type='emulator'><encryption secret='u3'/></backend></tpm>"
+		"</devices></domain>";
+	static const char *const expected[] = {"vda u1", "vdb ceph client", "vdc volume /c", "vdc u2", "tpm u3"};
+	vmm_auto_json struct json_object *facts = NULL;
+	assert_int_equal(definition_facts(definition, &facts, NULL), 0);
+	assert_int_equal(json_count(facts, "secrets"), VMM_COUNT(expected));
+	json_each (secret, facts, "secrets") {
+		const char *uuid = json_text(secret, "uuid");
+		vmm_auto_free char *line = uuid ? str_format("%s %s", json_text(secret, "of"), uuid)
+						: str_format("%s %s %s", json_text(secret, "of"),
+							     json_text(secret, "type"), json_text(secret, "usage"));
+		assert_string_equal(line, expected[secret_i]);
+	}
+}
+
 static void names_with_odd_characters_are_read_as_they_are(void **state)
 {
 	(void)state;
@@ -150,7 +178,7 @@ static void every_kind_of_volume_is_found_and_empty_drives_are_not(void **state)
 	assert_string_equal(json_text(volume(tied, "nvram"), "path"), "/var/lib/libvirt/qemu/nvram/tied_VARS.fd");
 	assert_string_equal(json_text(volume(tied, "nvram"), "device"), "nvram");
 	assert_string_equal(json_text(volume(tied, "tpm"), "path"),
-			    "/var/lib/libvirt/swtpm/8a6f4f3e-30f1-4b8b-8f7e-111122223333/tpm2");
+			    "/var/lib/libvirt/swtpm/8a6f4f3e-30f1-4b8b-8f7e-111122223333");
 }
 
 static void a_network_disk_has_one_line_whatever_surrounds_it(void **state)
@@ -416,6 +444,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_bytes_whatever_the_unit),
 		cmocka_unit_test(vcpus_and_the_highest_pinned_cpu_are_counted),
 		cmocka_unit_test(machine_and_cpu_are_told),
+		cmocka_unit_test(secrets_are_named_with_what_needs_them),
 		cmocka_unit_test(every_kind_of_volume_is_found_and_empty_drives_are_not),
 		cmocka_unit_test(a_network_disk_has_one_line_whatever_surrounds_it),
 		cmocka_unit_test(networks_are_named_by_what_was_asked_for),

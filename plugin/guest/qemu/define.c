@@ -48,6 +48,7 @@ int qemu_define(struct guest_host *host, const char *definition, struct vmm_erro
 	virConnectPtr connection = qemu_connection(host, err);
 	if (!connection || definition_facts(definition, &facts, err) < 0 || check_name_free(host, facts, err) < 0)
 		return -1;
+	qemu_pools_refresh(connection, facts);
 	vmm_auto_domain virDomainPtr domain = virDomainDefineXMLFlags(connection, definition, 0);
 	return domain ? 0 : qemu_failed(err, "define VM %s", json_text(facts, "name"));
 }

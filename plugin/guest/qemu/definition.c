@@ -274,9 +274,9 @@ static struct json_object *facts_of(xmlNode *domain, const char *name, const cha
 	json_put(facts, "pinned:d hugepages:i arch:s machine:s virt:s emulator:s cpu:o", pinned_to(domain),
 		 hugepages_of(domain), arch, machine, virt, emulator, cpu_of(domain));
 	struct json_object *devices = devices_of(domain);
-	json_put(facts, "volumes:o networks:o devices:o needs:o arguments:o", definition_volumes(domain),
+	json_put(facts, "volumes:o networks:o devices:o needs:o arguments:o secrets:o", definition_volumes(domain),
 		 networks_of(xml_below(domain, "devices")), devices, definition_needs(domain, devices),
-		 definition_arguments(domain));
+		 definition_arguments(domain), definition_secrets(domain));
 	return facts;
 }
 

@@ -27,35 +27,6 @@ static int live_definition(virDomainPtr domain, char **definition, struct vmm_er
 
 /* ------------------------------------------------------------------ volumes */
 
-/* Turns a volume that is named by pool and volume into a file, device or network disk with a path. Where the pool is
- * inactive or does not have it, it stays as it is; no storage kind accepts it then, and the checks say so. */
-static void resolve_pool_volume(virConnectPtr connection, struct json_object *volume)
-{
-	virStoragePoolPtr pool = virStoragePoolLookupByName(connection, json_text_or(volume, "pool", ""));
-	virStorageVolPtr found = pool ? virStorageVolLookupByName(pool, json_text_or(volume, "volume", "")) : NULL;
-	char *path = found ? virStorageVolGetPath(found) : NULL;
-	virStorageVolInfo info;
-	if (path && virStorageVolGetInfo(found, &info) == 0) {
-		const char *type = info.type == VIR_STORAGE_VOL_BLOCK	  ? "block"
-				   : info.type == VIR_STORAGE_VOL_NETWORK ? "network"
-									  : "file";
-		json_put(volume, "type:s", type);
-		json_put(volume, strcmp(type, "network") != 0 ? "path:s" : "source:s", path);
-	}
-	free(path);
-	if (found)
-		virStorageVolFree(found);
-	if (pool)
-		virStoragePoolFree(pool);
-}
-
-static void resolve_volumes(virConnectPtr connection, struct json_object *facts)
-{
-	json_each (volume, facts, "volumes")
-		if (str_same(json_text(volume, "type"), "volume"))
-			resolve_pool_volume(connection, volume);
-}
-
 static const char *path_or_source(struct json_object *volume)
 {
 	const char *path = json_text(volume, "path");
@@ -89,10 +60,14 @@ static void compare_volumes(struct json_object *facts, struct json_object *persi
 		}
 }
 
+/* Of a guest that is off. libvirt makes the files of its NVRAM and TPM at its next start, if they are missing. */
 static void mark_volumes(struct json_object *facts)
 {
-	json_each (volume, facts, "volumes")
-		json_put(volume, "in:s open:b", "both", 0);
+	json_each (volume, facts, "volumes") {
+		const char *device = json_text(volume, "device");
+		bool made = str_same(device, "nvram") || str_same(device, "tpm");
+		json_put(volume, "in:s open:b made_at_start:b", "both", 0, (int)made);
+	}
 }
 
 /* ------------------------------------------------------------------ what the definitions name on the host */
@@ -186,11 +161,11 @@ static int facts_of(virDomainPtr domain, struct json_object **result, struct vmm
 	if (qemu_definition(domain, &definition, err) < 0 || (active && live_definition(domain, &live, err) < 0) ||
 	    definition_facts_here(live ? live : definition, &facts, err) < 0)
 		return -1;
-	resolve_volumes(connection, facts);
+	qemu_pools_resolve(connection, facts);
 	if (live) {
 		if (definition_facts_here(definition, &later, err) < 0)
 			return -1;
-		resolve_volumes(connection, later);
+		qemu_pools_resolve(connection, later);
 		compare_volumes(facts, later);
 		compare_hosts(facts, later);
 		json_put(facts, "next:o", next_of(later));

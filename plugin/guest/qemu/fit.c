@@ -83,7 +83,11 @@ static int fit_of(virConnectPtr connection, struct json_object *guest, const cha
 	json_put(result, "machine:b", json_has(machines, "", machine));
 	if (compare_cpu(connection, definition, result, err) < 0)
 		return -1;
-	try_definition(connection, definition, result);
+	json_put(result, "secrets_missing:o", qemu_secrets_missing(connection, guest));
+	vmm_auto_free char *with_files = NULL;
+	if (qemu_pools_to_files(connection, guest, definition, &with_files, err) < 0)
+		return -1;
+	try_definition(connection, with_files ? with_files : definition, result);
 	*fit = json_object_get(result);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* host.c: what this node's libvirt and QEMU offer (guest_ops->host_facts). */
 #include <grp.h>
+#include <pwd.h>
 #include <string.h>
 
 #include "qemu.h"
@@ -86,8 +87,18 @@ static void add_group(struct json_object *uids, const char *name)
 		json_object_object_add(uids, name, json_object_new_int64((int64_t)found->gr_gid));
 }
 
-/* {"user","group": what QEMU runs as, "kvm","qemu","libvirt","libvirt-qemu": gids of those of these groups that exist}.
- * libvirt gives the first two as the base label "+64055:+106" of its security model "dac". */
+/* The user under whom swtpm keeps the state of emulated TPMs, in Debian. */
+static void add_swtpm_user(struct json_object *uids)
+{
+	char buffer[4096];
+	struct passwd entry, *found = NULL;
+	if (getpwnam_r("tss", &entry, buffer, sizeof(buffer), &found) == 0 && found)
+		json_put(uids, "swtpm:i", (int64_t)found->pw_uid);
+}
+
+/* {"user","group": what QEMU runs as, "swtpm": the user of TPM states, "kvm","qemu","libvirt","libvirt-qemu": gids of
+ * those of these groups that exist}. libvirt gives the first two as the base label "+64055:+106" of its security model
+ * "dac". */
 static struct json_object *uids_of(xmlNode *host)
 {
 	static const char *const groups[] = {"kvm", "qemu", "libvirt", "libvirt-qemu"};
@@ -101,6 +112,7 @@ static struct json_object *uids_of(xmlNode *host)
 	}
 	for (size_t i = 0; i < VMM_COUNT(groups); i++)
 		add_group(uids, groups[i]);
+	add_swtpm_user(uids);
 	return uids;
 }
 

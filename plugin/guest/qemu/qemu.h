@@ -3,6 +3,7 @@
  *
  * First what works on text and figures alone and calls no libvirt: xml.c, volumes.c, needs.c, definition.c,
  * rewrite.c, tuning.c. Then what asks libvirt: qemu.c (connection, errors, the table of the kind), find.c, state.c,
+ * pools.c, secrets.c,
  * facts.c, host.c, guard.c, fit.c. Then what changes guests: define.c, power.c, events.c, migrate.c. This is the
  * reading order. */
 #ifndef VMM_QEMU_H
@@ -54,7 +55,8 @@ struct json_object *definition_volumes(xmlNode *domain);
 /* The attribute of <source> that names the path of a disk or NVRAM of this type ("file", "block", "dir"); NULL: this
  * type has no path. */
 const char *definition_path_attribute(const char *type);
-/* Where libvirt keeps the state of the domain's emulated TPM; NULL where it has none. Belongs to the caller. */
+/* The directory in which libvirt keeps the state of the domain's emulated TPM, and nothing else; NULL where it has
+ * none. Belongs to the caller. */
 char *definition_tpm_path(xmlNode *domain) VMM_MUST_USE;
 
 /* ------------------------------------------------------------------ needs.c */
@@ -213,6 +215,27 @@ int qemu_machines(virConnectPtr connection, const char *arch, struct json_object
 const char *qemu_guard_status(void);
 
 int qemu_fit(struct guest_host *host, struct json_object *guest, struct json_object **fit, struct vmm_error **err);
+
+/* ------------------------------------------------------------------ secrets.c */
+
+/* The libvirt secrets that the domain names: an array of {"of": a volume's target, "uuid" or "type" and "usage"}, the
+ * caller's. */
+struct json_object *definition_secrets(xmlNode *domain);
+/* Those among the guest's "secrets" that this node's libvirt does not have, each with "why"; the caller's. */
+struct json_object *qemu_secrets_missing(virConnectPtr connection, struct json_object *guest);
+
+/* ------------------------------------------------------------------ pools.c
+ *
+ * Disks that a definition names by a pool and a volume in it (<disk type='volume'>). */
+
+/* Turns those among the volumes of the facts into files, devices or network disks, as far as their pools know them. */
+void qemu_pools_resolve(virConnectPtr connection, struct json_object *facts);
+/* Has their pools read again that do not know them: libvirt cannot start the guest otherwise. */
+void qemu_pools_refresh(virConnectPtr connection, struct json_object *facts);
+/* The definition in which a disk that no pool here knows yet is a file of the path that it has on the source, so that
+ * the rest of it can be tried; *changed is NULL if there is no such disk. The caller's. */
+int qemu_pools_to_files(virConnectPtr connection, struct json_object *guest, const char *definition, char **changed,
+			struct vmm_error **err);
 
 /* ------------------------------------------------------------------ define.c, power.c */
 

@@ -126,12 +126,9 @@ static void add_nvram(struct json_object *volumes, xmlNode *nvram)
 char *definition_tpm_path(xmlNode *domain)
 {
 	vmm_auto_free char *uuid = xml_text(xml_below(domain, "uuid"));
-	xml_each (tpm, xml_below(domain, "devices"), "tpm") {
-		xmlNode *backend = xml_below(tpm, "backend");
-		bool old = xml_attribute_is(backend, "version", "1.2");
-		if (uuid && xml_attribute_is(backend, "type", "emulator"))
-			return str_format(TPM_ROOT "/%s/%s", uuid, old ? "tpm1.2" : "tpm2");
-	}
+	xml_each (tpm, xml_below(domain, "devices"), "tpm")
+		if (uuid && xml_attribute_is(xml_below(tpm, "backend"), "type", "emulator"))
+			return str_format(TPM_ROOT "/%s", uuid);
 	return NULL;
 }
 
@@ -147,6 +144,6 @@ struct json_object *definition_volumes(xmlNode *domain)
 	if (tpm)
 		json_object_array_add(volumes,
 				      json_make("target:s type:s device:s format:s path:s readonly:b shareable:b",
-						"tpm", "file", "tpm", "directory", tpm, 0, 0));
+						"tpm", "tree", "tpm", "tree", tpm, 0, 0));
 	return volumes;
 }
