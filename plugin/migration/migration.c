@@ -36,6 +36,7 @@ void migration_close(struct migration *m)
 	for (size_t i = 0; m->volumes && i < m->plan->volume_count; i++) {
 		copy_leaves_free(&m->volumes[i].leaves);
 		track_close(&m->volumes[i].snapshot);
+		track_close(&m->volumes[i].reading);
 		free(m->volumes[i].written);
 		json_object_put(m->volumes[i].flags);
 	}
@@ -158,7 +159,7 @@ bool watching_report(const struct watching *watching, uint64_t done, uint64_t to
 	if (watching->round)
 		json_put(more, "round:d", watching->round);
 	task_progress(watching->m->task, watching->phase, watching->object, done, total, more);
-	return !task_cancelled(watching->m->task);
+	return snapshots_have_room(watching->m) && !task_cancelled(watching->m->task);
 }
 
 void statistics_add(struct migration *m, const char *what, uint64_t bytes)

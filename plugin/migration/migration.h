@@ -66,6 +66,7 @@ struct migration_volume {
 	/* Of an image (steps-volumes.c): */
 	const struct track_ops *tracker;
 	struct track_snapshot snapshot; /* what the last round was made of */
+	struct track_snapshot reading;	/* what this round is made of */
 	struct copy_leaves leaves;
 	/* A text that is different once anybody has written to the source's volume; taken before the last pass. */
 	char *written;
@@ -94,6 +95,7 @@ struct migration {
 	int64_t stopped_ms, released_ms; /* steady clock: the guest was off, or stood, between them */
 	struct guest_migration moving;	 /* of memory; the node reads it until migrate_end */
 	struct guest_statistics moved;
+	bool no_room;		  /* for snapshots on the source: they are given up (snapshots.c) */
 	int patience_ms;	  /* how long migration_insist waits for a node that does not answer */
 	int64_t silent_ms[SIDES]; /* since when a node has not answered (steady clock); 0: it answered last time */
 	bool committed;		  /* the commit is on the disk, or may be */

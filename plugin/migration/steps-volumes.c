@@ -53,62 +53,6 @@ void sessions_drop(struct migration *m)
 		stream_close(m->sessions.stream[--m->sessions.count]);
 }
 
-/* ---------------------------------------------------------------- what has changed since the last round
- *
- * Each round copies a snapshot of the volume. The storage says what differs between two snapshots, or between the last
- * snapshot and the volume once the guest is off. This only saves time: if it fails, the log says so, and the next round
- * reads the whole volume. */
-
-/* Takes `problem`. */
-static void tell_unknown_changes(struct migration *m, const struct plan_volume *volume, struct vmm_error *problem)
-{
-	task_log(m->task, "warning", "%s: what has changed cannot be told (%s): all of it is read again",
-		 volume->target, problem->message);
-	error_clear(&problem);
-}
-
-/* Makes a snapshot of the volume; all zero if none can be made, and then none is tried again. */
-static void snapshot_make(struct migration *m, const struct plan_volume *volume, int round,
-			  struct track_snapshot *snapshot)
-{
-	struct migration_volume *own = migration_volume(m, volume);
-	vmm_auto_json struct json_object *reply = NULL;
-	struct vmm_error *problem = NULL;
-	*snapshot = (struct track_snapshot){0};
-	if (!own->tracker->begin)
-		return;
-	struct json_object *args = json_make("path:s tracker:s round:d", volume->from, own->tracker->name, round);
-	if (migration_call(m, SOURCE, NODE_FREEZE, args, &reply, &problem) == 0 &&
-	    track_open(json_text_or(reply, "snapshot", ""), (uint64_t)json_number(reply, "device"),
-		       (uint64_t)json_number(reply, "inode"), snapshot, &problem) == 0)
-		return;
-	tell_unknown_changes(m, volume, problem);
-	own->tracker = &track_reread;
-}
-
-/* Removes the snapshot. If that fails, it is removed when the guest is unlocked. */
-static void snapshot_drop(struct migration *m, struct track_snapshot *snapshot)
-{
-	vmm_auto_error struct vmm_error *problem = NULL;
-	if (!snapshot->path)
-		return;
-	struct json_object *args = json_make("snapshot:s", snapshot->path);
-	track_close(snapshot);
-	if (migration_call(m, SOURCE, NODE_THAW, args, NULL, &problem) < 0)
-		log_warn("%s", problem->message);
-}
-
-static int changed_since(struct migration *m, const struct plan_volume *volume, const struct track_snapshot *since,
-			 int fd, struct track_changes *changes, struct vmm_error **err)
-{
-	struct vmm_error *problem = NULL;
-	if (since->path && migration_volume(m, volume)->tracker->changed(since, fd, changes, &problem) == 0)
-		return 0;
-	if (problem)
-		tell_unknown_changes(m, volume, problem);
-	return track_reread.changed(since, fd, changes, err);
-}
-
 /* ---------------------------------------------------------------- prepare */
 
 /* Of ALLOCATE and PUBLISH. A file of the volume's name on the target is set aside if the request says so, or the plan,
@@ -283,31 +227,54 @@ static void tell_round(struct migration *m, const struct plan_volume *volume, co
 }
 
 /* Sends what was written since the round before and has it read back, all while the guest runs. */
-static int go_round(struct migration *m, const struct plan_volume *volume, int round, struct vmm_error **err)
+static int go_round_once(struct migration *m, const struct plan_volume *volume, int round, struct vmm_error **err)
 {
-	struct track_snapshot *last = &migration_volume(m, volume)->snapshot, next;
+	struct migration_volume *own = migration_volume(m, volume);
 	int64_t began_ms = clock_steady_ms();
-	snapshot_make(m, volume, round, &next);
+	snapshot_make(m, volume, round);
 	vmm_auto_close int live = -1;
-	struct pass pass = {.phase = round == 1 ? "precopy" : "rounds", .round = round, .fd = next.fd, .since = last};
+	struct pass pass = {.phase = round == 1 ? "precopy" : "rounds",
+			    .round = round,
+			    .fd = own->reading.fd,
+			    .since = &own->snapshot};
+	bool of_snapshot = own->reading.path;
 	/* Without a snapshot the guest writes to the volume while it is read. So neither this round nor the next one
 	 * can be told what has changed: each reads the whole volume. */
-	if (!next.path) {
-		snapshot_drop(m, last);
+	if (!of_snapshot) {
+		snapshot_drop(m, &own->snapshot);
 		if (open_volume(volume, &live, err) < 0)
 			return -1;
 		pass.fd = live;
 	}
 	int done = push(m, volume, &pass, err);
-	snapshot_drop(m, last);
-	*last = next;
+	snapshot_drop(m, &own->snapshot);
+	own->snapshot = own->reading;
+	own->reading = (struct track_snapshot){0};
 	if (done < 0 || read_back(m, volume, pass.phase, err) < 0)
 		return -1;
 	int64_t took_ms = clock_steady_ms() - began_ms;
-	tell_round(m, volume, &pass, took_ms, next.path);
+	tell_round(m, volume, &pass, took_ms, of_snapshot);
 	m->round_wire += pass.wire;
 	m->round_ms += took_ms;
 	return 0;
+}
+
+/* If the source's storage runs out of room meanwhile, all snapshots are given up, and the round begins again from the
+ * volume itself. What the target has by then is not sent again. */
+static int go_round(struct migration *m, const struct plan_volume *volume, int round, struct vmm_error **err)
+{
+	struct vmm_error *problem = NULL;
+	if (m->no_room)
+		snapshots_give_up(m);
+	if (go_round_once(m, volume, round, &problem) == 0)
+		return 0;
+	if (!m->no_room) {
+		error_take(err, problem);
+		return -1;
+	}
+	error_clear(&problem);
+	snapshots_give_up(m);
+	return go_round_once(m, volume, round, err);
 }
 
 /* The first round, of each volume: all that the target does not hold yet. */

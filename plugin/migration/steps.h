@@ -43,13 +43,26 @@ void hooks_end(struct migration *m, enum hook hook);
 /* Closes the sessions of copies that are open. */
 void sessions_drop(struct migration *m);
 
+/* Snapshots of the source's volumes (snapshots.c). snapshot_make makes one of the volume, as its `reading`; that is all
+ * zero if none can be made, and then none is tried again. snapshot_drop removes one; if that fails, it is removed when
+ * the guest is unlocked. */
+void snapshot_make(struct migration *m, const struct plan_volume *volume, int round);
+void snapshot_drop(struct migration *m, struct track_snapshot *snapshot);
+/* What differs between a snapshot and `fd`; all of the volume if that cannot be told. */
+int changed_since(struct migration *m, const struct plan_volume *volume, const struct track_snapshot *since, int fd,
+		  struct track_changes *changes, struct vmm_error **err);
+/* False once the source's storage has too little room left beside the snapshots: m->no_room is set, and the copy that
+ * is under way ends. snapshots_give_up removes them all, and has all volumes read whole from then on. */
+bool snapshots_have_room(struct migration *m);
+void snapshots_give_up(struct migration *m);
+
 /* The phase and the object that a long copy reports its progress for (migration.c). */
 struct watching {
 	struct migration *m;
 	const char *phase, *object;
 	int round; /* 0: the only pass, or the last */
 };
-/* Reports progress; takes `more`. Returns false once somebody has asked to cancel. */
+/* Reports progress; takes `more`. Returns false once somebody has asked to cancel, or m->no_room is set. */
 bool watching_report(const struct watching *watching, uint64_t done, uint64_t total, struct json_object *more);
 
 /* Directory trees (steps-trees.c), which are not copied as images are. */

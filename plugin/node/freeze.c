@@ -52,7 +52,8 @@ int local_freeze(struct local_node *node, struct json_object *args, struct json_
 	if (!realpath(path, real))
 		return error_set(err, VMM_FAILED, "track-unable", "%s: %m", path);
 	vmm_auto_free char *snapshot = snapshot_path(real, task, json_number(args, "round"));
-	if (note(node, task, snapshot, err) < 0 || tracker->begin(real, snapshot, err) < 0)
+	if (note(node, task, snapshot, err) < 0 ||
+	    tracker->begin(real, snapshot, (uint64_t)json_number(args, "need"), err) < 0)
 		return -1;
 	if (lstat(snapshot, &info) < 0)
 		return error_set(err, VMM_FAILED, "track-unable", "%s: %m", snapshot);

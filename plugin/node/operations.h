@@ -113,7 +113,8 @@
 		OF_TASK \
 		NEED(PATH, path, "of the volume") \
 		NEED(NAME, tracker, "track.h") \
-		NEED(NUMBER, round, ""), \
+		NEED(NUMBER, round, "") \
+		NEED(NUMBER, need, "bytes that may be written to the filesystem while there are snapshots"), \
 		NEED(PATH, snapshot, "its path") \
 		NEED(NUMBER, device, "") \
 		NEED(NUMBER, inode, "")) \

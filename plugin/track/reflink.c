@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "copy/copy.h"
 #include "track/track.h"
@@ -23,24 +22,6 @@ static int unable(struct vmm_error **err, const char *what)
 	return error_set(err, VMM_FAILED, "track-unable", "%s: %s", what, strerror(errno));
 }
 
-/* While there is a snapshot, the guest's first write to each block takes a new block of the filesystem. The guest must
- * not run into a full disk because of that: space for a quarter of the image has to be free. */
-static int check_free_space(int from, struct vmm_error **err)
-{
-	struct stat info;
-	struct statvfs fs;
-	if (fstat(from, &info) < 0 || fstatvfs(from, &fs) < 0)
-		return unable(err, "its free space cannot be determined");
-	uint64_t have = (uint64_t)fs.f_bavail * fs.f_frsize, need = (uint64_t)info.st_blocks * 512 / 4;
-	if (have >= need)
-		return 0;
-	vmm_auto_free char *had = str_size((int64_t)have), *needed = str_size((int64_t)need);
-	return error_set(err, VMM_FAILED, "track-unable",
-			 "its storage has too little free space for what the guest writes while there is a snapshot "
-			 "(need %s, have %s)",
-			 needed, had);
-}
-
 /* btrfs lets two files share blocks only if both have checksums or neither has, that is, if their NOCOW flags are
  * equal. If the flag cannot be set, FICLONE fails and reports it. */
 static void copy_nocow_flag(int from, int to)
@@ -53,12 +34,12 @@ static void copy_nocow_flag(int from, int to)
 	ioctl(to, FS_IOC_SETFLAGS, &to_flags);
 }
 
-static int reflink_begin(const char *path, const char *snapshot, struct vmm_error **err)
+static int reflink_begin(const char *path, const char *snapshot, uint64_t need, struct vmm_error **err)
 {
 	vmm_auto_close int from = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (from < 0)
 		return unable(err, path);
-	if (check_free_space(from, err) < 0)
+	if (track_check_room(from, need, err) < 0)
 		return -1;
 	/* FICLONE writes all dirty pages to the disk and blocks the guest's writes until then. Most of them are written
 	 * here, before. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "copy/copy.h"
 #include "track/track.h"
@@ -14,6 +15,24 @@ const struct track_ops *track_named(const char *name)
 		if (str_same(trackers[i]->name, name))
 			return trackers[i];
 	return &track_reread;
+}
+
+int track_check_room(int fd, uint64_t need, struct vmm_error **err)
+{
+	const uint64_t floor_most = (uint64_t)4 << 30;
+	struct statvfs fs;
+	if (fstatvfs(fd, &fs) < 0)
+		return error_set(err, VMM_FAILED, "track-unable", "its free space cannot be determined: %m");
+	uint64_t have = (uint64_t)fs.f_bavail * fs.f_frsize, floor = (uint64_t)fs.f_blocks * fs.f_frsize / 20;
+	need += floor < floor_most ? floor : floor_most;
+	if (have >= need)
+		return 0;
+	vmm_auto_free char *had = str_size((int64_t)have), *needed = str_size((int64_t)need);
+	return error_set(
+		err, VMM_FAILED, "track-unable",
+		"its storage has too little free space for what is written while there are snapshots (need %s, "
+		"have %s)",
+		needed, had);
 }
 
 int track_open(const char *path, uint64_t device, uint64_t inode, struct track_snapshot *snapshot,

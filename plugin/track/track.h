@@ -36,10 +36,10 @@ struct track_ops {
 
 	/* Makes a snapshot of the file at `path`: a new file `snapshot` on the same filesystem, mode 0600. The guest
 	 * may go on writing; everything that it wrote before the call is in the snapshot. Error "track-unable": this
-	 * storage has no snapshots, or too little free space for what the guest writes from now on; no new file is left
-	 * at `snapshot` then. The caller notes the file in the made journal before the call, and removes it. NULL: this
+	 * storage has no snapshots, or less room than `need` bytes (track_check_room); no new file is left at
+	 * `snapshot` then. The caller notes the file in the made journal before the call, and removes it. NULL: this
 	 * tracker makes no snapshots. */
-	int (*begin)(const char *path, const char *snapshot, struct vmm_error **err);
+	int (*begin)(const char *path, const char *snapshot, uint64_t need, struct vmm_error **err);
 
 	/* What differs between the snapshot and `fd`: a later snapshot, or the volume itself while nobody writes to it.
 	 * It may have grown, but not shrunk. The time depends on the number of extents, not on the size. The caller
@@ -55,6 +55,11 @@ extern const struct track_ops track_reflink, track_reread;
 const struct track_ops *track_named(const char *name);
 /* Can track_reflink be expected to work on a filesystem of that type (storage.h, "fs")? */
 bool track_reflink_fits(const char *fs);
+
+/* While there are snapshots, the guest's first write to each block takes a new block of the filesystem, and a guest
+ * that finds it full is paused by its hypervisor, like all others whose disks are there. Error "track-unable" if the
+ * filesystem of `fd` has less free space than `need` bytes and a floor: a twentieth of its size, 4 GiB at most. */
+int track_check_room(int fd, uint64_t need, struct vmm_error **err);
 
 /* Opens the snapshot at `path` that `begin` has made. Error "track-doubt": it is missing, or is not the file of that
  * device and inode. */

@@ -175,7 +175,7 @@ static void make_snapshot(struct volume *v)
 {
 	struct vmm_error *err = NULL;
 	struct stat info;
-	if (track_reflink.begin(v->path, v->snapshot_path, &err) < 0)
+	if (track_reflink.begin(v->path, v->snapshot_path, 0, &err) < 0)
 		fail_msg("%s", err->message);
 	assert_int_equal(stat(v->snapshot_path, &info), 0);
 	assert_int_equal(info.st_mode & 0777, 0600);
@@ -308,7 +308,7 @@ static void a_replaced_snapshot_is_doubt(void **state)
 	assert_int_equal(unlink(v.snapshot_path), 0);
 	assert_int_equal(track_reflink.changed(&v.snapshot, v.fd, &changes, &gone), -1);
 	assert_true(error_is(gone, "track-doubt"));
-	assert_int_equal(track_reflink.begin(v.path, v.snapshot_path, NULL), 0);
+	assert_int_equal(track_reflink.begin(v.path, v.snapshot_path, 0, NULL), 0);
 	assert_int_equal(track_open(v.snapshot_path, v.snapshot.device, v.snapshot.inode, &stranger, &other), -1);
 	assert_true(error_is(other, "track-doubt"));
 	volume_end(&v);
@@ -322,7 +322,7 @@ static void an_existing_file_is_not_overwritten_by_a_snapshot(void **state)
 	volume_begin(&v);
 	int fd = open(v.snapshot_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(write(fd, "mine", 4), 4);
-	assert_int_equal(track_reflink.begin(v.path, v.snapshot_path, &err), -1);
+	assert_int_equal(track_reflink.begin(v.path, v.snapshot_path, 0, &err), -1);
 	assert_true(error_is(err, "track-unable"));
 	struct stat info;
 	assert_int_equal(fstat(fd, &info), 0);
@@ -384,7 +384,7 @@ static void a_filesystem_without_reflinks_is_an_error_and_leaves_no_file(void **
 	assert_non_null(mkdtemp(dir));
 	vmm_auto_free char *path = str_format("%s/vol", dir), *snapshot = str_format("%s/snap", dir);
 	assert_int_equal(file_write(path, "data", 4, 0600, NULL), 0);
-	assert_int_equal(track_reflink.begin(path, snapshot, &err), -1);
+	assert_int_equal(track_reflink.begin(path, snapshot, 0, &err), -1);
 	assert_true(error_is(err, "track-unable"));
 	assert_false(file_there(snapshot));
 	dir_remove(dir, NULL);
