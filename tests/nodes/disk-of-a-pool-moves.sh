@@ -7,7 +7,7 @@ images=/var/lib/libvirt/images
 # by_pool NODE ID POOL DIRECTORY NAME: the VM's disk becomes that volume of the pool.
 by_pool() {
     on "$1" sh -ec "virsh -q dumpxml --inactive vm$2 | sed \"s|<disk type='file'|<disk type='volume'|; s|<source file='$4/$5'/>|<source pool='$3' volume='$5'/>|\" |
-        virsh -q define /dev/stdin"
+        virsh -q define /dev/stdin; virsh -q pool-refresh $3"
 }
 # named NODE ID: how the definition names the disk.
 named() { on "$1" virsh dumpxml --inactive "vm$2" | sed -n "s|^ *<source \(.*\)/>$|\1|p" | head -n 1; }
@@ -26,7 +26,7 @@ on node2 virsh -q start vm100
 lab wait-ticks 100 10
 migrate 0 node2 100 node1 --restart
 runs_on node1 100
-lab records node1 100
+lab records node1 100 --file qcow2 "$images/vm100.qcow2"
 [ "$(named node1 100)" = "pool='default' volume='vm100.qcow2'" ] || fail "it became $(named node1 100)"
 
 # The target has the pool elsewhere: the disk becomes a file.

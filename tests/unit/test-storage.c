@@ -235,6 +235,45 @@ static void a_qcow2_image_tells_size_snapshots_and_backing_whatever_its_name(voi
 	assert_string_equal(json_text(volume, "backing"), base);
 }
 
+/* "PATH as FORMAT[ relative]" of each file of the chain; paths without the directory. */
+static char *chain_text(const char *dir, const char *name)
+{
+	vmm_auto_free char *path = str_format("%s/%s", dir, name);
+	vmm_auto_json struct json_object *chain = image_chain(path, "qcow2");
+	vmm_auto_text struct text text = {0};
+	json_each (file, chain, "") {
+		const char *at = json_text(file, "path");
+		assert_true(str_starts(at, dir));
+		text_add(&text, "%s%s %s %s%s", file_i ? ", " : "", at + strlen(dir) + 1, json_text(file, "as"),
+			 json_text(file, "format"), json_true(file, "relative") ? " relative" : "");
+	}
+	return text_take(&text);
+}
+
+static void an_image_names_all_files_below_it_also_by_relative_names(void **state)
+{
+	const char *dir = *state;
+	vmm_auto_free char *one = str_format("%s/chain-1.qcow2", dir), *two = str_format("%s/chain-2.qcow2", dir),
+			   *raw = str_format("%s/chain-0.raw", dir),
+			   *options = str_format("data_file=%s/chain.data", dir),
+			   *split = str_format("%s/split.qcow2", dir);
+	qemu_img((const char *const[]){"qemu-img", "create", "-f", "raw", raw, "1M", NULL});
+	qemu_img((const char *const[]){"qemu-img", "create", "-f", "qcow2", "-b", raw, "-F", "raw", one, NULL});
+	qemu_img((const char *const[]){"qemu-img", "create", "-f", "qcow2", "-b", "chain-1.qcow2", "-F", "qcow2", two,
+				       NULL});
+	qemu_img((const char *const[]){"qemu-img", "create", "-f", "qcow2", "-o", options, split, "1M", NULL});
+	vmm_auto_free char *chain = chain_text(dir, "chain-2.qcow2"), *data = chain_text(dir, "split.qcow2");
+	assert_string_equal(chain,
+			    "chain-2.qcow2 disk qcow2, chain-1.qcow2 backing qcow2 relative, chain-0.raw backing raw");
+	assert_string_equal(data, "split.qcow2 disk qcow2, chain.data data raw");
+	/* QEMU finds a relative data file only from its directory; we name it there. */
+	qemu_img((const char *const[]){"sh", "-c",
+				       "cd \"$0\" && qemu-img create -q -f qcow2 -o data_file=near.data near.qcow2 1M",
+				       dir, NULL});
+	vmm_auto_free char *near = chain_text(dir, "near.qcow2");
+	assert_string_equal(near, "near.qcow2 disk qcow2, near.data data raw relative");
+}
+
 static void a_damaged_image_and_a_missing_one_have_their_own_errors(void **state)
 {
 	put(*state, "bad.qcow2", "this is not an image");
@@ -462,6 +501,7 @@ int main(void)
 		test(filesystems_that_others_may_see_are_never_called_local),
 		test(a_raw_file_is_described_with_its_holes_owner_and_mode),
 		test(a_qcow2_image_tells_size_snapshots_and_backing_whatever_its_name),
+		test(an_image_names_all_files_below_it_also_by_relative_names),
 		test(a_damaged_image_and_a_missing_one_have_their_own_errors),
 		test(a_directory_is_described_as_one),
 		test(a_volume_is_made_sparse_and_never_over_another),
