@@ -120,7 +120,7 @@ const struct check checks[] = {
 	CHECK("sata-disk", "guest", MODE_LIVE, "qemu", W, NULL, true, sata_disk,
 	      "The guest has no SATA disk, whose controller older QEMU cannot migrate."),
 	CHECK("tpm-state", "guest", ALL, "qemu", E, NULL, false, tpm_state,
-	      "The state of an emulated TPM, where it is copied, can be used on the target: the user tss has the same id."),
+	      "The state of an emulated TPM that is copied can be used on the target: tss has the same id there."),
 	CHECK("snapshots", "guest", ALL, NULL, E, NULL, true, snapshots,
 	      "The guest has no snapshots that would be lost."),
 	CHECK("linked-clone", "guest", ALL, NULL, O, NULL, true, linked_clone,

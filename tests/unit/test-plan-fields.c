@@ -23,7 +23,8 @@ static const char whole[] =
 	"\"storage\":\"srv\",\"kind\":\"dir\",\"sharing\":\"local\",\"backing\":\"/srv/b\",\"data_file\":\"/srv/c\","
 	"\"identity\":\"wwn\",\"size\":8192,\"allocated\":4096,\"virtual_size\":16384,\"files\":3,\"snapshots\":0,"
 	"\"uid\":0,\"gid\":107,\"mode\":384,\"readonly\":false,\"shareable\":false,\"type_fixed\":false,\"open\":true,"
-	"\"directory\":true,\"tree\":true,\"absent\":true,\"error\":{\"code\":\"odd\"},\"action\":\"copy\",\"from\":\"/srv/a\","
+	"\"directory\":true,\"tree\":true,\"absent\":true,"
+	"\"error\":{\"code\":\"odd\"},\"action\":\"copy\",\"from\":\"/srv/a\","
 	"\"to\":\"/mnt/a\",\"to_storage\":\"mnt\",\"to_kind\":\"dir\",\"temporary\":\"/mnt/.a\",\"track\":\"reflink\","
 	"\"media\":false,\"as_file\":true,\"set_aside\":true}],"
 	"\"definition\":\"<domain/>\",\"autostart\":false,\"state\":\"running\",\"snapshots\":0,\"boot\":\"b\"}";
