@@ -32,7 +32,9 @@
  *   "needs"      array of {"kind","name","for"}: what it names on its host, without which it is not started; "for" says
  *                to people what it serves. Kinds and names:
  *                  file directory device socket pipe parent   a path; "parent": a file is made there, so its directory
- *                                                             has to be there. "size": bytes that a file must have
+ *                                                             has to be there. "size": bytes that a file must have;
+ *                                                             "same": of what the guest reads: "content" or "size" has
+ *                                                             to be the same on both nodes
  *                  program      in PATH
  *                  link         an interface of the host
  *                  address      on which something listens: an address or a host name

@@ -196,6 +196,26 @@ static void look_below(struct vmm_node *source, struct vmm_node *target, struct 
 	}
 }
 
+/* Of the files of its host that the guest reads: adds to each "content" as above, and "sizes": [here, there]. */
+static void compare_needs(struct vmm_node *source, struct vmm_node *target, struct facts *facts)
+{
+	json_each (need, facts->node[SOURCE], "guest.needs") {
+		const char *path = json_text(need, "name");
+		vmm_auto_error struct vmm_error *problem = NULL;
+		vmm_auto_json struct json_object *ours = NULL, *theirs = NULL;
+		if (!json_text(need, "same") || path_check(path, "file", NULL) < 0)
+			continue;
+		ours = ask_content(source, path, &problem);
+		theirs = ours ? ask_content(target, path, &problem) : NULL;
+		if (!theirs)
+			continue; /* it is missing there, which a check of its own says */
+		bool same = str_same(json_text(ours, "digest"), json_text(theirs, "digest"));
+		json_put(need, "content:s", same ? "same" : "differs");
+		json_append(need, "sizes", json_object_new_int64(json_number(ours, "size")));
+		json_append(need, "sizes", json_object_new_int64(json_number(theirs, "size")));
+	}
+}
+
 static void compare_what_is_read(struct vmm_node *source, struct vmm_node *target, struct facts *facts)
 {
 	vmm_auto_json struct json_object *proofs = json_object_new_object();
@@ -206,6 +226,7 @@ static void compare_what_is_read(struct vmm_node *source, struct vmm_node *targe
 			compare_if_kept(source, target, volume, fit);
 		look_below(source, target, proofs, volume, fit);
 	}
+	compare_needs(source, target, facts);
 }
 
 /* ---------------------------------------------------------------- check hooks */

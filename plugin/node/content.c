@@ -47,7 +47,7 @@ static int content_of_file(const char *real, int64_t size, struct json_object **
 	if (size <= whole_most) {
 		if (digest_of_file(real, &digest, err) < 0)
 			return -1;
-		*reply = json_make("digest:s sampled:b", digest.hex, 0);
+		*reply = json_make("size:i digest:s sampled:b", size, digest.hex, 0);
 		return 0;
 	}
 	vmm_auto_close int fd = open(real, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -56,7 +56,7 @@ static int content_of_file(const char *real, int64_t size, struct json_object **
 	vmm_auto_free char *samples = digest_of_samples(fd, size, err);
 	if (!samples)
 		return -1;
-	*reply = json_make("digest:s sampled:b", samples, 1);
+	*reply = json_make("size:i digest:s sampled:b", size, samples, 1);
 	return 0;
 }
 
@@ -70,7 +70,7 @@ static int content_of_tree(const char *real, struct json_object **reply, struct 
 	const struct tree_digest_options options = {.scope = sampled ? TREE_NAMES : TREE_ALL};
 	if (tree_digest(real, &options, &digest, err) < 0)
 		return -1;
-	*reply = json_make("digest:s sampled:b", digest.hex, (int)sampled);
+	*reply = json_make("size:i digest:s sampled:b", (int64_t)0, digest.hex, (int)sampled);
 	return 0;
 }
 

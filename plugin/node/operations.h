@@ -54,6 +54,7 @@
 		MAY(FLAG, there, "of `look`: that file is here")) \
 	OPERATION(CONTENT, content, "says what is in a file or tree, for a comparison with another node's", \
 		NEED(PATH, path, ""), \
+		NEED(NUMBER, size, "of a file, in bytes") \
 		NEED(TEXT, digest, "of all its bytes; of a large one, of samples of them") \
 		NEED(FLAG, sampled, "it is large")) \
 	OPERATION(RECORD, record, "says what the node has noted of a guest", \

@@ -159,3 +159,22 @@ void look_base_differs(const struct look *look)
 			finding_hint(finding, "put the same file there, or make %s one file: %s", name, one);
 		}
 }
+
+/* ------------------------------------------------------------------ files of the host */
+
+/* Another kernel is another guest. Another firmware of the same size is what every update of its package brings, and is
+ * only said; memory that moves brings its own. One of another size does not fit the NVRAM, or the memory. */
+void look_host_file_differs(const struct look *look)
+{
+	json_each (need, look->guest, "needs") {
+		const char *path = json_text_or(need, "name", "?"), *use = json_text_or(need, "for", "?");
+		int64_t ours = json_number(need, "sizes.0"), theirs = json_number(need, "sizes.1");
+		bool harmless = ours == theirs && str_same(json_text(need, "same"), "size");
+		if (!str_same(json_text(need, "content"), "differs") || !look_concerns(look, need))
+			continue;
+		finding_hint(found_as(look, harmless ? CHECK_WARNING : look->check->severity, path,
+				      "%s reads %s for %s, and has another one on %s (%jd bytes here, %jd there)",
+				      look->label, path, use, look->name[TARGET], (intmax_t)ours, (intmax_t)theirs),
+			     "bring the two to the same version, or put the same file there");
+	}
+}

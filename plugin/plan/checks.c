@@ -127,6 +127,8 @@ const struct check checks[] = {
 	      "The backing file of each volume goes where the volume goes."),
 	CHECK("base-differs", "guest", ALL, NULL, O, NULL, false, base_differs,
 	      "A backing file that the target has already has the same content there."),
+	CHECK("host-file-differs", "guest", ALL, "qemu", O, NULL, false, host_file_differs,
+	      "The guest's kernel, initrd, device tree, ACPI tables and firmware are the same on the target."),
 	CHECK("readonly-differs", "guest", ALL, NULL, O, "replace", false, readonly_differs,
 	      "A read-only volume or lower layer that the target has already has the same content there."),
 	CHECK("shared-by-other", "guest", ALL, NULL, E, NULL, true, shared_by_other,

@@ -154,7 +154,7 @@ look_fn look_needs_missing, look_port_taken, look_qemu_arguments;
 look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_disk, look_shared_by_other,
 	look_volume_alias, look_unsafe_cache, look_pending_changes, look_tpm_state;
 /* checks-read.c */
-look_fn look_readonly_differs, look_base_differs, look_linked_clone;
+look_fn look_readonly_differs, look_base_differs, look_host_file_differs, look_linked_clone;
 /* checks-container.c */
 look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features,
 	look_ct_shared_definition, look_ct_logs, look_include_mapped;

@@ -28,6 +28,14 @@ starts 202
 moves 202
 says "lower: read-only, has crossed while the guest ran"
 on node1 test -d /srv/base/bin || fail "the lower tree is gone from node1"
+# Both nodes have the lower tree now: the same one is used, another one is refused, or replaced.
+second_try node2 202
+on node2 touch /srv/base/other
+migrate 3 node1 202 node2
+says "lower: /srv/base has another content on node2"
+second_try node1 202 --replace
+on node2 test ! -e /srv/base/other || fail "the lower tree was not replaced"
+records node2 202
 
 lab container node1 203 --unprivileged
 starts 203

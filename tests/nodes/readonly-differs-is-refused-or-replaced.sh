@@ -34,3 +34,11 @@ nothing_left
 # The same content on both nodes now.
 migrate 0 node2 100 node1
 nothing_left
+
+# A kernel that is another one on the target is another guest.
+kernel=/var/lib/libvirt/boot/vmmigrate-lab-vmlinuz
+on node2 sh -ec "cp $kernel $kernel.own; echo >>$kernel.own; mv $kernel.own $kernel"
+migrate 3 node1 100 node2
+says "reads $kernel for its kernel, and has another one on node2"
+on node1 cat "$kernel" | on node2 sh -ec "cat >$kernel"
+migrate 0 node1 100 node2

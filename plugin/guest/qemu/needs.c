@@ -83,10 +83,28 @@ static const struct row {
 	{"devices/audio", NULL, "output", "dev", "device", "its sound"},
 };
 
+/* What the guest itself reads: the target's has to be the same, or at least of the same size. Another version of the
+ * firmware is what each update of its package brings. */
+static const char *same_of(const struct row *row)
+{
+	static const char *const read[][2] = {{"os/kernel", "content"},
+					      {"os/initrd", "content"},
+					      {"os/dtb", "content"},
+					      {"os/acpi/table", "content"},
+					      {"os/loader", "size"}};
+	for (size_t i = 0; i < VMM_COUNT(read); i++)
+		if (!strcmp(read[i][0], row->element))
+			return read[i][1];
+	return NULL;
+}
+
 static void add_from(struct json_object *needs, xmlNode *node, const struct row *row)
 {
 	vmm_auto_free char *path = row->attribute ? xml_attribute(node, row->attribute) : xml_text(node);
+	size_t before = json_count(needs, "");
 	add_path(needs, row->kind, path, row->use);
+	if (same_of(row) && json_count(needs, "") > before)
+		json_put(json_object_array_get_idx(needs, before), "same:s", same_of(row));
 }
 
 static void add_rows(struct json_object *needs, xmlNode *domain)
