@@ -232,6 +232,7 @@ lint: check-layers check-lines
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --suppress=varFuncNullUB --error-exitcode=1 -Iplugin -I. $(filter plugin/% storage/% cli/% hooks/%, $(filter %.c, $(SOURCES)))
 	$(Q)shellcheck -x -P SCRIPTDIR --severity=warning $(SHELLS)
 	$(Q)tests/faults-listed.sh
+	$(Q)tests/pipes.sh
 
 format:
 	$(Q)clang-format -i $(SOURCES)

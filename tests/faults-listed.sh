@@ -15,7 +15,7 @@ while IFS=: read -r test numbers; do
 	for number in ${numbers//,/ }; do
 		cited=$((cited + 1))
 		[ "$(row "$number" | wc -l)" = 1 ] || { say "$test cites fault $number, which is not in $list"; continue; }
-		row "$number" | grep -qE "[ ,]${test#tests/}[ ,]" || say "$list: row $number does not name $test, which cites it"
+		row "$number" | grep -E "[ ,]${test#tests/}[ ,]" >/dev/null || say "$list: row $number does not name $test, which cites it"
 	done
 done < <(grep -roE --exclude-dir=lab --exclude=faults-listed.sh --exclude=README.md 'FAULTS [0-9]+(, [0-9]+)*' tests |
 	sed 's/FAULTS //')

@@ -29,7 +29,7 @@ progress() { echo "machines: $*" >&2; }
 # newest NODE FIELD: a number of the statistics of the node's newest task.
 newest() {
     # shellcheck disable=SC2016
-    on "$1" sh -c 'cat "$(ls -td /var/lib/vmmigrate/tasks/*/ | head -n 1)result"' | sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p"
+    on "$1" sh -c 'cat "$(ls -td /var/lib/vmmigrate/tasks/*/ | sed -n 1p)result"' | sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p"
 }
 
 # vm ID [lab guest options]: makes a guest on node1 and waits until it ticks.

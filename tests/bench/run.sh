@@ -42,11 +42,11 @@ run() {
     part=
 }
 
-version() { "$@" 2>&1 | head -n 1 || true; }
+version() { "$@" 2>&1 | sed -n 1p || true; }
 
 surroundings() {
     echo "- $(date -u +%Y-%m-%d), \`BENCH=${BENCH:-full}\`, $took minutes; load average before: $load_before, after: $(load)"
-    echo "- $(nproc) cores, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), Linux $(uname -r | cut -d- -f1); both ends on this machine; disk: $(stat -f -c %T "$work")"
+    echo "- $(nproc) cores, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | sed -n 1p), $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), Linux $(uname -r | cut -d- -f1); both ends on this machine; disk: $(stat -f -c %T "$work")"
     echo "- vmmigrate $(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown), $(version rsync --version | awk '{ print $1, $3 }'), librsync $(dpkg-query -W -f '${Version}' librsync2), libssh $(pkg-config --modversion libssh), $(version ssh -V | cut -d, -f1), $(version openssl version | cut -d' ' -f1,2), libvirt $(pkg-config --modversion libvirt), $(version qemu-system-x86_64 --version | cut -d'(' -f1)"
 }
 

@@ -14,7 +14,7 @@ longest=$(printf '%s\n' "$out" | awk '{ if (length($0) > most) most = length($0)
 run help recover
 expect "$out" 'usage: vmmigrate recover' '--keep source|target'
 run nodes --help
-[ "$(printf '%s\n' "$out" | head -n 1)" = 'usage: vmmigrate nodes' ] || fail 'another usage'
+[ "$(printf '%s\n' "$out" | sed -n 1p)" = 'usage: vmmigrate nodes' ] || fail 'another usage'
 run recover --help
 expect "$out" 'usage: vmmigrate recover'
 run version

@@ -6,7 +6,7 @@
 # kill_agent NODE PATTERN: kills the agents there that were started for that command; sshd puts it into their environment.
 kill_agent() {
     on "$1" sh -c 'for pid in $(pgrep -x vmmigrate-agent); do
-            ! tr "\0" "\n" <"/proc/$pid/environ" | grep -q "^SSH_ORIGINAL_COMMAND=$0" || { kill -KILL "$pid" && killed=yes; }
+            ! tr "\0" "\n" <"/proc/$pid/environ" | grep "^SSH_ORIGINAL_COMMAND=$0" >/dev/null || { kill -KILL "$pid" && killed=yes; }
         done; [ "$killed" ]' "$2" || fail "no such agent: $2"
 }
 

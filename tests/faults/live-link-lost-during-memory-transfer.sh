@@ -2,7 +2,7 @@
 # FAULTS 9: the link is down for more than 30 s while memory moves: the guest goes on running on the source.
 . "$(dirname "$0")/../lab/live.sh"
 
-no_job() { on node1 virsh domjobinfo vm100 | grep -q 'None'; }
+no_job() { on node1 virsh domjobinfo vm100 | grep 'None' >/dev/null; }
 
 fresh_lab
 vm node1 100

@@ -4,7 +4,7 @@
 # source alone starts nothing, and starts the guest when the target is back too.
 . "$(dirname "$0")/../lab/live.sh"
 
-no_job() { on node1 virsh domjobinfo vm100 | grep -q 'None'; }
+no_job() { on node1 virsh domjobinfo vm100 | grep 'None' >/dev/null; }
 starts_again() {
     wait_until "guest 100 is started on $1" 90 runs "$1" 100
     runs_on "$1" 100

@@ -12,7 +12,7 @@ begin_slowly() {
     begin "$from" "$id" "$(other "$from")" --online --bwlimit 10240 "$@"
     wait_until "memory of $id moves" 30 memory_moves "$from" "$id"
 }
-memory_moves() { on "$1" virsh domjobinfo "vm$2" | grep -q '^Memory processed: *[1-9]'; }
+memory_moves() { on "$1" virsh domjobinfo "vm$2" | grep '^Memory processed: *[1-9]' >/dev/null; }
 
 # busy_vm NODE ID: a guest that writes to 48 MiB of its memory all the time, so that a live migration does not converge.
 busy_vm() { vm "$@" --dirty 200 --dirty-set 48; }
@@ -22,7 +22,7 @@ busy_vm() { vm "$@" --dirty 200 --dirty-set 48; }
 begin_until_guest_is_stopped() {
     local from=$1 id=$2
     begin_slowly "$@"
-    wait_until "memory of $id is sent again" 60 on "$from" sh -c "virsh domjobinfo vm$id | grep -q '^Iteration: *[2-9]'"
+    wait_until "memory of $id is sent again" 60 on "$from" sh -c "virsh domjobinfo vm$id | grep '^Iteration: *[2-9]' >/dev/null"
     lab link "$from" rate 40mbit
     on "$from" virsh -q migrate-setmaxdowntime "vm$id" 100000
     wait_until "$id is paused on $from" 30 is_paused "$from" "$id"
@@ -45,7 +45,7 @@ memory_has_moved() {
 }
 
 # reason NODE ID: state and reason as libvirt says them, such as "paused (migration)".
-reason() { on "$1" virsh domstate --reason "vm$2" 2>/dev/null | head -n 1; }
+reason() { on "$1" virsh domstate --reason "vm$2" 2>/dev/null | sed -n 1p; }
 reason_is() { [ "$(reason "$1" "$2")" = "$3" ]; }
 
 # signal NODE SIGNAL PATTERN: signals the processes of the node whose command line matches.

@@ -7,7 +7,7 @@
 # 1 MiB/s, which is less than the guest writes even when auto-converge has slowed it down to a hundredth.
 begin_too_fast() {
     begin_slowly node1 100 --bwlimit 20480 --max-downtime 10 "$@"
-    on node1 sh -c 'until virsh domjobinfo vm100 --rawstats | grep -qE "^memory_remaining: [0-9]{1,7}$|^memory_remaining: 1[0-9]{7}$"; do sleep 0.1; done
+    on node1 sh -c 'until virsh domjobinfo vm100 --rawstats | grep -E "^memory_remaining: [0-9]{1,7}$|^memory_remaining: 1[0-9]{7}$" >/dev/null; do sleep 0.1; done
         virsh -q migrate-setspeed vm100 1'
 }
 

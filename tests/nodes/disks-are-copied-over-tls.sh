@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lab/testing.sh"
 
 ports() { on "$1" sh -ec "printf '\n[migration]\ndata_ports = $2\n' >>/etc/vmmigrate/vmmigrate.conf"; }
-over_the_port() { on "$1" ss -Htn state established | awk '{ print $3 }' | grep -qE ':4930[0-3]$'; }
+over_the_port() { on "$1" ss -Htn state established | awk '{ print $3 }' | grep -E ':4930[0-3]$' >/dev/null; }
 
 fresh_lab
 ports node2 49300-49303
@@ -24,7 +24,7 @@ finish 0
 runs_on node2 100
 gone_from node1 100
 lab records node2 100
-! on node2 ss -Htnl | grep -qE ':4930[0-3] ' || fail "it still listens"
+! on node2 ss -Htnl | grep -E ':4930[0-3] ' >/dev/null || fail "it still listens"
 
 migrate 3 node2 100 node1 --restart --data tls
 says "no port of 22 is free for data"

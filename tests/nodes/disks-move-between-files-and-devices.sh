@@ -17,7 +17,7 @@ device() {
         sleep 10000 >/dev/null 2>&1 &
         losetup --detach "$loop"' - "$pool" "$2" "$3"
 }
-source_of() { on "$1" virsh dumpxml --inactive vm100 | grep -o "<source .*'/>" | head -n 1; }
+source_of() { on "$1" virsh dumpxml --inactive vm100 | grep -o "<source .*'/>" | sed -n 1p; }
 type_of() { on "$1" virsh dumpxml --inactive vm100 | grep -o "<disk type='[a-z]*'"; }
 # defined_as NODE TYPE SOURCE: how the definition there names the disk.
 defined_as() {

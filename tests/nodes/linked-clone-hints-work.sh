@@ -5,7 +5,7 @@
 
 images=/var/lib/libvirt/images base=/var/lib/libvirt/images/base.qcow2
 # The command that the last refusal names, after these words.
-remedy() { sed -n "s/.*$1//p" <<<"$said" | sed 's/; --ignore.*//' | head -n 1; }
+remedy() { sed -n "s/.*$1//p" <<<"$said" | sed 's/; --ignore.*//' | sed -n 1p; }
 # clone ID: a VM whose disk stands on the base image.
 clone() {
     lab guest node1 "$1" --disk dir --format qcow2 --size 64M

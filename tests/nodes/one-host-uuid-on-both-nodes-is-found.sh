@@ -5,7 +5,7 @@
 
 fresh_lab
 vm node1 100 --autostart
-uuid=$(on node1 sh -c "virsh capabilities | sed -n 's|.*<uuid>\(.*\)</uuid>.*|\1|p' | head -n1")
+uuid=$(on node1 sh -c "virsh capabilities | sed -n 's|.*<uuid>\(.*\)</uuid>.*|\1|p' | sed -n 1p")
 own=$(on node2 sed -n 's/^host_uuid = "\(.*\)"/\1/p' /etc/libvirt/libvirtd.conf)
 on node2 sed -i "s/^host_uuid = .*/host_uuid = \"$uuid\"/" /etc/libvirt/libvirtd.conf
 lab libvirtd node2 restart

@@ -9,7 +9,7 @@ images=/var/lib/libvirt/images
 # statistic NODE KEY: a number of the result of the node's newest task.
 # shellcheck disable=SC2016
 statistic() {
-    on "$1" sh -c 'cat "$(ls -t /var/lib/vmmigrate/tasks/*/result | head -n 1)"' | jq ".statistics.$2"
+    on "$1" sh -c 'cat "$(ls -t /var/lib/vmmigrate/tasks/*/result | sed -n 1p)"' | jq ".statistics.$2"
 }
 
 # in_the_middle NODE: after the last round, before the stop, the guest goes on writing and a hook makes a reflink copy of the image.

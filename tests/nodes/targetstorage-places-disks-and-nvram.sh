@@ -13,7 +13,7 @@ done
 on node1 sh -ec "head -c 262144 /dev/urandom >$nvram
     virsh -q dumpxml vm100 | sed 's|<os>|<os><loader readonly=\"yes\" type=\"pflash\">$firmware</loader><nvram>$nvram</nvram>|' |
         virsh -q define /dev/stdin >/dev/null"
-disk=$(on node1 virsh dumpxml vm100 | sed -n "s|.*source file='\(/var[^']*qcow2\)'.*|\1|p" | head -n 1)
+disk=$(on node1 virsh dumpxml vm100 | sed -n "s|.*source file='\(/var[^']*qcow2\)'.*|\1|p" | sed -n 1p)
 digest() { on "$1" sh -c "cd ${2%/} && sha256sum vm100_VARS.fd ${disk##*/}"; }
 before=$(digest node1 "${disk%/*}")
 definition=$(on node1 virsh dumpxml --inactive vm100)

@@ -45,7 +45,7 @@ gone /etc/libvirt/hooks/.vmmigrate.new
 $guard web start begin - </dev/null || fail "the guard refuses another operation than prepare"
 vmmigrate version >version.log || fail "$(cat version.log)"
 grep -q '^engine' version.log
-vmmigrate --help | grep -q -- --online
+vmmigrate --help | grep -e --online >/dev/null
 man -w vmmigrate >/dev/null || fail "no manual page"
 
 # The header compiles by itself, in C and C++, as pkg-config says.

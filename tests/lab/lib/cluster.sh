@@ -29,7 +29,7 @@ verb_corosync() {
 }
 
 corosync_quorate() {
-    node_exec "$1" corosync-quorumtool -s 2>/dev/null | grep -q '^Quorate: *Yes'
+    node_exec "$1" corosync-quorumtool -s 2>/dev/null | grep '^Quorate: *Yes' >/dev/null
 }
 
 corosync_configuration() {

@@ -3,7 +3,7 @@
 
 # The first package source of this machine: "URI CODENAME".
 debian_source() {
-    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | head -n 1
+    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | sed -n 1p
 }
 
 debian_cache() {
