@@ -219,6 +219,16 @@ check-nodes: deb
 # What takes too long, or too much of the machine, for `make check`: more cases of the same, other filesystems, a container by debootstrap.
 check-long: setup deb check-copy
 	$(Q)LIMIT=900 tests/lab/run $(sort $(wildcard tests/long/*.sh))
+	$(Q)$(MAKE) --no-print-directory RUNS=1000 MINUTES=3 run-chaos
+
+# Random migrations in whose middle something is killed: RUNS of them; SEED=s FIRST=n repeats run n of a seed, KEEP=1 goes on after a
+# finding. tests/chaos/README.md
+RUNS	?= 100
+check-chaos: setup deb run-chaos
+
+run-chaos:
+	$(Q)tests/chaos/chaos.py --runs $(RUNS) $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(KEEP),--keep)
 
 hooks-tests: $(PROGRAMS) $(GENERATED)
 	$(Q)for t in $(sort $(wildcard tests/hooks/test-*.sh)); do echo "== $$t"; BUILD=$(BUILD) $$t || exit 1; done
@@ -298,6 +308,7 @@ help:
 	@echo "make units      no root         make lab-up lab-shell NODE=node1 lab-down"
 	@echo "make bench      ours against its peers (BENCH=quick: a few minutes)"
 	@echo "make check-long longer tests    make check-copy fuzz (TIME=600)"
+	@echo "make check-chaos (RUNS=100)     random migrations, and something killed in the middle of each"
 	@echo "make lint       make format     make check-asan check-valgrind check-layers check-tables check-nodes"
 
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
@@ -305,5 +316,5 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all check-copy fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-lines check-asan check-valgrind check-nodes check-long hooks-tests \
+.PHONY: all check-copy fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-lines check-asan check-valgrind check-nodes check-long check-chaos run-chaos hooks-tests \
 	lint format check-format bench demo lab-up lab-shell lab-down help

@@ -25,7 +25,7 @@ on node1 virsh -q attach-interface vm100 direct lab7 --config
 on node2 ip link del lab7
 on node2 sh -c 'setsid perl -MIO::Socket::INET -e "\$s = IO::Socket::INET->new(LocalPort => 5999, Listen => 1) or die; sleep 600" >/dev/null 2>&1 &
     echo $! >/root/listener'
-listens() { on node2 sh -c "ss -ltn | grep -q ':5999 '"; }
+listens() { on node2 sh -c "ss -ltn | grep ':5999 ' >/dev/null"; }
 wait_until "a program on node2 has the port" 10 listens
 
 # Everything is found at once, and nothing is touched.
