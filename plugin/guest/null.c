@@ -170,13 +170,13 @@ static struct json_object *facts_of(const char *id, struct json_object *guest)
 	vmm_auto_json struct json_object *definition = definition_of(guest);
 	return json_make("kind:s id:s name:s uuid:s title:s state:s persistent:b autostart:b managed_save:b "
 			 "snapshots:i memory:i vcpus:d pinned:d "
-			 "volumes:O networks:O "
+			 "volumes:O networks:O needs:O "
 			 "definition:s",
 			 "null", id, json_text(definition, "name"), json_text(definition, "uuid"),
 			 json_text(definition, "title"), json_text_or(guest, "state", "shutoff"), 1,
 			 (int)json_true(guest, "autostart"), (int)json_true(guest, "managed_save"),
 			 json_number(guest, "snapshots"), json_number(definition, "memory"), 1, -1,
-			 json_at(definition, "volumes"), json_at(definition, "networks"),
+			 json_at(definition, "volumes"), json_at(definition, "networks"), json_at(definition, "needs"),
 			 json_text(guest, "definition"));
 }
 

@@ -306,3 +306,30 @@ int facts_gather(const struct node_paths *paths, struct json_object *request, st
 	ask_owner(paths, source, target, facts, SOURCE);
 	return ask_hooks(source, target, facts, err);
 }
+
+/* ---------------------------------------------------------------- before the stop */
+
+static bool is_asked_again(const char *code)
+{
+	static const char *const again[] = {"target-maintenance", "needs-missing", "port-taken", "interface-taken",
+					    "bridge-missing"};
+	for (size_t i = 0; i < VMM_COUNT(again); i++)
+		if (str_same(again[i], code))
+			return true;
+	return false;
+}
+
+int facts_ask_again(struct migration *m, struct vmm_error **err)
+{
+	struct facts now = m->facts; /* borrows all but what the target says */
+	now.node[TARGET] = now.target_error = NULL;
+	ask_target(m->node[TARGET], &now);
+	vmm_auto_json struct json_object *target = now.node[TARGET], *error = now.target_error;
+	if (error)
+		return error_from_json(err, error);
+	vmm_auto_json struct json_object *findings = checks_run(&now, m->plan->mode), *some = json_object_new_array();
+	json_each (finding, findings, "")
+		if (is_asked_again(json_text(finding, "code")))
+			json_object_array_add(some, json_object_get(finding));
+	return findings_error(some, err);
+}

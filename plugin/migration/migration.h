@@ -177,6 +177,10 @@ void owner_look(const struct node_paths *paths, struct vmm_node *const near[SIDE
 int facts_gather(const struct node_paths *paths, struct json_object *request, struct vmm_node *source,
 		 struct vmm_node *target, struct json_object *config, struct facts *facts, struct vmm_error **err);
 
+/* Asks the target again, hours later perhaps, just before the guest is stopped: could it still be started there? Error:
+ * that of the checks. */
+int facts_ask_again(struct migration *m, struct vmm_error **err);
+
 /* ------------------------------------------------------------------ the story (migrate.c, recover.c) */
 
 /* Carries a task's request from facts to result, and writes the result. Returns the exit status. */

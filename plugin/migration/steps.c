@@ -187,7 +187,7 @@ int step_stop(struct migration *m, struct plan_volume *volume, struct vmm_error 
 	int64_t limit_s = json_number(m->request, "options.timeout");
 	bool force = json_true(m->request, "options.force_stop");
 	int64_t asked_ms = clock_steady_ms();
-	if (check_untouched(m, false, err) < 0 || note_asked(m, err) < 0)
+	if (check_untouched(m, false, err) < 0 || facts_ask_again(m, err) < 0 || note_asked(m, err) < 0)
 		return -1;
 	task_log(m->task, "info", "shutting down %s (waiting up to %lld s); it will be off for about %.1f s",
 		 m->plan->id, (long long)limit_s, (double)m->plan->downtime_ms / 1000);

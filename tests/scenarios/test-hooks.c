@@ -357,9 +357,41 @@ static void a_hook_of_the_administrator_overrides_and_masks(void **state)
 	two_nodes_free(w);
 }
 
+/* Has the guest's definition name that file of its host. */
+static void needs_file(struct two_nodes *w, const char *path)
+{
+	vmm_auto_free char *file = str_format("%s/guests/" GUEST ".json", w->machine[NODE1].root), *text = NULL;
+	vmm_auto_json struct json_object *guest = NULL, *definition = NULL;
+	if (file_read(file, 1 << 20, &text, NULL, NULL) < 0 || json_parse(text, -1, file, &guest, NULL) < 0 ||
+	    json_parse(json_text(guest, "definition"), -1, file, &definition, NULL) < 0)
+		two_nodes_fail(w, "%s cannot be read", file);
+	json_append(definition, "needs", json_make("kind:s name:s for:s", "file", path, "its kernel"));
+	guest_says(w, NODE1, json_make("definition:s", json_line(definition)));
+}
+
+/* Both nodes see the same files here. */
+static void what_is_gone_before_the_stop_is_found_before_the_stop(void **state)
+{
+	(void)state;
+	struct two_nodes *w = begin(restart);
+	vmm_auto_free char *kernel = str_format("%s/kernel", w->dir), *lost = str_format("rm %s", kernel);
+	needs_file(w, kernel);
+	moves(w, restart, VMM_BLOCKED, "needs");
+	assert_int_equal(file_write(kernel, "", 0, 0600, NULL), 0);
+	write_hook(w, NODE2, "pre-switch", "60-lose", lost);
+	moves(w, restart, VMM_BLOCKED, kernel);
+	vmm_auto_free char *now = guest_state(w, NODE1);
+	assert_string_equal(now, "running");
+	if (guest_node(w) != NODE1)
+		two_nodes_fail(w, "the guest is not where it was");
+	two_nodes_check(w, restart, true, SEED);
+	two_nodes_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_gone_before_the_stop_is_found_before_the_stop),
 		cmocka_unit_test(a_migration_that_succeeds_runs_post_migrate_on_both_nodes),
 		cmocka_unit_test(a_check_hook_that_refuses_blocks_check_plan_and_run_before_anything_is_touched),
 		cmocka_unit_test(all_refusals_of_check_hooks_are_found_at_once),
