@@ -179,8 +179,9 @@ int main(int argc, char **argv)
 	/* pkexec says so in the environment. Without one of the words it has asked for no action of ours. */
 	bool through_pkexec = getenv("PKEXEC_UID");
 	unsetenv("PKEXEC_UID");
-	if (argc == 3 && right_of(argv[1]))
-		return answer(right_of(argv[1]), argv[2]);
+	unsigned right = argc == 3 ? right_of(argv[1]) : 0;
+	if (right && !(through_pkexec && right == RIGHT_PEER))
+		return answer(right, argv[2]);
 	if (through_pkexec) {
 		fprintf(stderr, "vmmigrate-engine: only root itself may run this\n");
 		return VMM_NOT_PERMITTED;

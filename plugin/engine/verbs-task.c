@@ -333,10 +333,11 @@ static int may_not_forget(const struct guest_record *record, const struct owner 
 	error_set(err, VMM_BLOCKED, "owner-silent",
 		  "the record of guest %s stays: %s cannot be asked whether it has the guest (%s)", guest, owner->node,
 		  problem);
-	return error_hint(err,
-			  "try again when it answers; if it is lost for good, take its section [node %s] out of "
-			  "/etc/vmmigrate/vmmigrate.conf here",
-			  owner->node);
+	return error_hint(
+		err,
+		"try again when it answers; if it is lost for good, take it out of the cluster first: vmmigrate "
+		"node remove %s",
+		owner->node);
 }
 
 /* A node that was taken out of the cluster cannot be asked, and does not have to be. */

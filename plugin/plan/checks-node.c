@@ -244,9 +244,9 @@ static void owner_hint(const struct look *look, struct json_object *finding, con
 		finding_hint(
 			finding,
 			"%s cannot be asked whether it has the guest (%s): try again when it can be; if %s is lost "
-			"for good, take it out of the configuration of %s and run there: vmmigrate recover %s "
-			"--forget",
-			at, problem, at, look->name[SOURCE], json_text_or(look->guest, "id", "ID"));
+			"for good, take it out of the cluster (vmmigrate node remove %s), then run on %s: vmmigrate "
+			"recover %s --forget",
+			at, problem, at, at, look->name[SOURCE], json_text_or(look->guest, "id", "ID"));
 }
 
 /* The source's guest record may name another node as the owner, and that node may have the guest or not be asked. If

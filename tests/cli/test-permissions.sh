@@ -48,7 +48,7 @@ expect "$out" 'recover --keep' 'org.vmmigrate.administer'
 asks 4 '{"guest":"g","forget":true}' manage recover
 asks 4 '{"guest":"g","target":"n","options":{"map_mount":["/a=/b"]}}' manage start
 asks 4 '{"guest":"g","target":"n","options":{"map-mount":["/a=/b"]}}' manage start
-for words in 'worker T1' 'recover-task T1' relay info start node-accept; do
+for words in 'worker T1' 'recover-task T1' relay info start node-accept 'peer info' 'peer node-accept'; do
 	# shellcheck disable=SC2086
 	asks 4 '{}' $words
 	expect "$err" 'only root itself may run this'

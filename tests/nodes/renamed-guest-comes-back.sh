@@ -73,3 +73,13 @@ on node2 rm -r /var/lib/lxc/200
 lab container node1 200
 migrate 0 node1 200 node2
 wait_until_clean
+
+# node2 has the VM and cannot be asked any more: it is lost for good, so the administrator takes it out of the cluster.
+on node1 virsh -q define /root/100.xml
+lab kill node2
+migrate 3 node1 recover vm100 --forget
+says "vmmigrate node remove node2"
+migrate 0 node1 node remove node2
+migrate 0 node1 recover vm100 --forget
+on node1 virsh -q start vm100
+runs_as node1 vm100
