@@ -221,17 +221,29 @@ int local_destroy(struct local_node *node, struct json_object *args, struct json
 	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->destroy(g.host, g.id, err);
 }
 
-/* Before memory arrives from the source. libvirt makes the definition here, so it is noted in the made journal now. */
+/* The hypervisor listens at a socket for the guest's memory, and leaves it behind when it is killed. */
+static int expect_memory(struct local_node *node, const struct local_guest *g, const char *task, struct vmm_error **err)
+{
+	uid_t user;
+	gid_t group;
+	vmm_auto_free char *socket = relay_migration_socket(task);
+	if (!g->ops->control_socket)
+		return 0;
+	if (local_memory_directory(g, task, &user, &group, err) < 0)
+		return -1;
+	return local_made_note(node, task, json_make("made:s path:s", "memory-socket", socket), err);
+}
+
+/* Before memory arrives from the source. libvirt makes the definition here, so it is noted in the made journal now;
+ * after the socket, which is removed when the hypervisor that listens there has been ended. */
 int local_permit_op(struct local_node *node, struct json_object *args, struct json_object **reply,
 		    struct vmm_error **err)
 {
 	(void)reply;
 	const char *task = json_text(args, "task");
 	vmm_auto_guest struct local_guest g = {0};
-	uid_t user;
-	gid_t group;
-	if (local_guest_open(node, args, &g, err) < 0 || make_room(node, &g, args, task, err) < 0 ||
-	    (g.ops->control_socket && local_memory_directory(&g, task, &user, &group, err) < 0))
+	if (local_guest_open(node, args, &g, err) < 0 || expect_memory(node, &g, task, err) < 0 ||
+	    make_room(node, &g, args, task, err) < 0)
 		return -1;
 	return local_permit(node, g.key, task, PERMIT_INCOMING, err);
 }

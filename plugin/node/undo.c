@@ -110,7 +110,7 @@ static int undo_aside(struct local_node *node, struct json_object *note, struct 
 	return 0;
 }
 
-static int undo_snapshot(struct local_node *node, struct json_object *note, struct vmm_error **err)
+static int undo_file(struct local_node *node, struct json_object *note, struct vmm_error **err)
 {
 	(void)node;
 	return file_remove(json_text_or(note, "path", ""), err);
@@ -166,7 +166,8 @@ static const struct undo {
 	{"aside-definition", undo_aside_definition},
 	{"relay", undo_relay},
 	{"home", undo_home},
-	{"snapshot", undo_snapshot},
+	{"snapshot", undo_file},
+	{"memory-socket", undo_file},
 };
 
 static int undo_one(struct local_node *node, struct json_object *note, struct vmm_error **err)
@@ -212,7 +213,7 @@ int local_drop_aside(struct local_node *node, const char *task, struct vmm_error
 
 int local_drop_snapshots(struct local_node *node, const char *task, struct vmm_error **err)
 {
-	return drop(node, task, "snapshot", undo_snapshot, err);
+	return drop(node, task, "snapshot", undo_file, err);
 }
 
 /* Undoes all notes, the last one first. A failure does not end it: the first one is the error, and the rest is still

@@ -138,7 +138,7 @@ runs_on() {
 # gone_from NODE ID: the node has no definition of it.
 gone_from() { [ "$(state "$1" "$2")" = absent ] || fail "guest $2 is still defined on $1"; }
 
-# nothing_left: no temporary volume, lock, open task, relay or agent of ours on either node.
+# nothing_left: no temporary volume, lock, open task, socket, relay or agent of ours on either node.
 nothing_left() {
     local node left
     for node in node1 node2; do
@@ -148,6 +148,7 @@ nothing_left() {
                 [ ! -e "$task" ] || grep -q "\"settled\":true" "$task/result" || echo "$task is not settled"
             done 2>/dev/null
             grep -lE "^state=(source|target|handover|committed|abandoned)" /var/lib/vmmigrate/guests/* 2>/dev/null
+            find /run/vmmigrate /run/libvirt/qemu/vmmigrate -type s 2>/dev/null
             pgrep -fa "vmmigrate-(agent|engine)"' || true)
         [ -z "$left" ] || fail "left on $node: $left"
     done
