@@ -4,11 +4,13 @@
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+sys.dont_write_bytecode = True
 import report
 from guests import all_guests
 from lab import LAB, NODES, TOP, Lab, LabFailed
@@ -31,8 +33,12 @@ def arguments():
 class Chaos:
     def __init__(self, options):
         self.options, self.lab, self.guests = options, Lab(os.environ.setdefault("LAB", f"chaos{os.getpid()}")), all_guests()
-        self.rows, self.found, self.lab_failures = [], 0, 0
+        self.rows, self.found, self.interrupted = [], 0, False
         self.end = time.monotonic() + options.minutes * 60 if options.minutes else None
+
+    def interrupt(self, *_):
+        """Ctrl-C ends it after the run that is under way, with the table."""
+        self.interrupted = True
 
     def source_of(self, number, guest):
         """Each run that picks a guest moves it once; a batch begins with all of them on node1."""
@@ -79,7 +85,7 @@ class Chaos:
     def all(self):
         fresh, failed = False, 0
         for number in range(self.options.first, self.options.first + self.options.runs):
-            if self.end and time.monotonic() > self.end:
+            if self.interrupted or self.end and time.monotonic() > self.end:
                 break
             began = time.monotonic()
             try:
@@ -104,6 +110,8 @@ class Chaos:
 
 def main():
     chaos = Chaos(arguments())
+    signal.signal(signal.SIGINT, chaos.interrupt)
+    signal.signal(signal.SIGTERM, chaos.interrupt)
     print(f"seed {chaos.options.seed}, lab {chaos.lab.name}", flush=True)
     try:
         return chaos.all()
