@@ -5,7 +5,10 @@
  * Guest facts (JSON), as `facts` returns them:
  *   "kind" "id" "name" "uuid" "title"
  *   "state"      running | paused | shutoff | crashed | shutdown (shutting down) | io-error (paused by an I/O error)
- *   "persistent" bool   "autostart" bool   "managed_save" bool   "snapshots" count
+ *   "persistent" bool   "autostart" bool   "managed_save" bool
+ *   "moments"    array of the guest's snapshots and checkpoints, parents before children; see `moments` below. Absent
+ *                where there are none
+ *   "snapshots"  count of snapshots that this kind cannot carry
  *   "job"        null, or what is under way: "migration" "save" "backup" "block job on vda" ...
  *   "memory"     bytes   "vcpus" count   "pinned" highest CPU number that a vCPU is pinned to, or -1
  *   "hugepages"  bytes of one huge page, 0 where the guest uses none
@@ -24,6 +27,7 @@
  *                "alias": the same file under another path, as a disk: array of {"guest" id, "path", "target": of
  *                the guest's own volumes} (node/users.c)
  *                "home": of a container, where the volume is in its own directory: that directory
+ *   "on_poweroff" of a VM: what its hypervisor does when it is shut down: destroy | restart ...
  *   "networks"   array of {"type": bridge|network|..., "name", "mac", "dev": a fixed name of its interface on the host,
  *                or null, "mtu": its own, 0 where it has none, "included": of containers: a file that the config
  *                includes sets its name, which `rewrite` cannot change}
@@ -173,6 +177,16 @@ struct guest_ops {
 	 * migration is undone. Volumes, NVRAM and TPM state stay. No error where it is gone already; "guest-state"
 	 * where it runs. */
 	int (*undefine)(struct guest_host *host, const char *id, struct vmm_error **err);
+	/* What the hypervisor has recorded of the guest's snapshots and checkpoints, parents before children: {"kind":
+	 * "snapshot"|"checkpoint","name","created","current","files":[paths or sources of what it stands on],"xml": the
+	 * record itself; it may hold passwords, and is not among the guest's facts}. Called on the source. NULL: this
+	 * kind has none that could be carried. */
+	int (*moments)(struct guest_host *host, const char *id, struct json_object **moments, struct vmm_error **err);
+	/* Records them for a guest that is defined here, after `define`; of a guest whose memory has moved after
+	 * `release`. `changes` are those of `rewrite`, each with "from", the path on the source. What has been recorded
+	 * already stays as it is. `undefine` removes the records. */
+	int (*define_moments)(struct guest_host *host, const char *id, struct json_object *moments,
+			      struct json_object *changes, struct vmm_error **err);
 	/* For kinds whose guard is not the guest record: makes the guest startable here (`own`), or not. Called with
 	 * false on the source before the stop and on both after the commit; with true on the target when the task
 	 * ends, and on the source where a migration is undone. May be called again. NULL: the record is enough. */

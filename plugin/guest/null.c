@@ -2,8 +2,8 @@
  *
  * Each node's machine is a directory (guest_env.null_root); the machines of one test are side by side in a directory
  * <dir>. A guest is the file <root>/guests/ID.json: {"definition": text, "state", "autostart", "reason": why it is off,
- * "managed_save", "snapshots", "memory": a text that each start makes anew and that a migration moves}.
- * Its definition is JSON: {"id","name","uuid","memory","volumes","behaviours"}.
+ * "managed_save", "job", "moments": as their facts, "memory": a text that each start makes anew and that a migration
+ *moves}. Its definition is JSON: {"id","name","uuid","memory","volumes","behaviours"}.
  *
  * While a guest runs, the file <dir>/running-UUID exists. If that file is there already when a guest starts, the guest
  * would run twice, and the process ends with a message: that must never happen.
@@ -169,13 +169,13 @@ static struct json_object *facts_of(const char *id, struct json_object *guest)
 {
 	vmm_auto_json struct json_object *definition = definition_of(guest);
 	return json_make("kind:s id:s name:s uuid:s title:s state:s persistent:b autostart:b managed_save:b "
-			 "snapshots:i memory:i vcpus:d pinned:d "
+			 "job:s moments:O memory:i vcpus:d pinned:d "
 			 "volumes:O networks:O needs:O "
 			 "definition:s",
 			 "null", id, json_text(definition, "name"), json_text(definition, "uuid"),
 			 json_text(definition, "title"), json_text_or(guest, "state", "shutoff"), 1,
 			 (int)json_true(guest, "autostart"), (int)json_true(guest, "managed_save"),
-			 json_number(guest, "snapshots"), json_number(definition, "memory"), 1, -1,
+			 json_text(guest, "job"), json_at(guest, "moments"), json_number(definition, "memory"), 1, -1,
 			 json_at(definition, "volumes"), json_at(definition, "networks"), json_at(definition, "needs"),
 			 json_text(guest, "definition"));
 }
@@ -277,6 +277,27 @@ static int null_undefine(struct guest_host *host, const char *id, struct vmm_err
 		return error_set(err, VMM_FAILED, "guest-state", "guest %s is not stopped", id);
 	vmm_auto_free char *path = null_path(root_of(host), id);
 	return file_remove(path, err);
+}
+
+static int null_moments(struct guest_host *host, const char *id, struct json_object **moments, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_need(root_of(host), id, &guest, err) < 0)
+		return -1;
+	struct json_object *found = json_at(guest, "moments");
+	*moments = found ? json_object_get(found) : json_object_new_array();
+	return 0;
+}
+
+static int null_define_moments(struct guest_host *host, const char *id, struct json_object *moments,
+			       struct json_object *changes, struct vmm_error **err)
+{
+	(void)changes;
+	vmm_auto_json struct json_object *guest = NULL;
+	if (null_need(root_of(host), id, &guest, err) < 0)
+		return -1;
+	json_put(guest, "moments:O", moments);
+	return null_save(root_of(host), id, guest, err);
 }
 
 static int null_autostart(struct guest_host *host, const char *id, bool on, struct vmm_error **err)
@@ -409,6 +430,8 @@ const struct guest_ops guest_null = {
 	.rewrite = null_rewrite,
 	.define = null_define,
 	.undefine = null_undefine,
+	.moments = null_moments,
+	.define_moments = null_define_moments,
 	.autostart = null_autostart,
 	.start = null_start,
 	.release = null_release,

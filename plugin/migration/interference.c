@@ -21,6 +21,11 @@ static bool is_our_stop(struct migration *m, const char *reason)
 	return !strcmp(reason, "shutdown") || !strcmp(reason, "user") || !strcmp(reason, "unknown");
 }
 
+static bool same_moments(struct json_object *now, struct json_object *then)
+{
+	return json_count(now, "") == json_count(then, "") && (!json_count(now, "") || json_object_equal(now, then));
+}
+
 static int check_state(struct migration *m, bool stopped, struct json_object *now, struct vmm_error **err)
 {
 	const char *state = json_text(now, "state"), *reason = json_text_or(now, "reason", "unknown");
@@ -40,15 +45,21 @@ int check_untouched(struct migration *m, bool stopped, struct vmm_error **err)
 		return -1;
 	if (str_same(json_text(now, "state"), "absent"))
 		return changed(m, "guest-gone", "was undefined", "define it again on the source", err);
+	if (!stopped && json_text(now, "job")) {
+		error_set(err, VMM_BUSY, "guest-job-active", "guest %s is busy: %s has begun during the migration",
+			  m->plan->id, json_text(now, "job"));
+		return error_hint(err, "wait until it is done; then begin again");
+	}
 	if (json_true(now, "managed_save"))
 		return changed(m, "managed-save", "was saved (managed save)",
 			       "start it, so that its memory is not lost", err);
 	if (!str_same(json_text(now, "definition"), m->plan->definition))
 		return changed(m, "definition-changed", "had its definition changed", "see that it is as it should be",
 			       err);
-	if (json_number(now, "snapshots") != m->plan->snapshots)
-		return changed(m, "snapshots", "had a snapshot made or removed",
-			       "remove new ones, if they are not needed", err);
+	if (json_number(now, "snapshots") != m->plan->snapshots ||
+	    !same_moments(json_at(now, "moments"), m->plan->moments))
+		return changed(m, "snapshots", "had a snapshot or checkpoint made, removed or reverted to",
+			       "see that no tool makes more of them meanwhile", err);
 	return check_state(m, stopped, now, err);
 }
 

@@ -49,6 +49,7 @@ static int keep_plan(struct migration *m, struct vmm_error **err)
 		return -1;
 	m->plan->definition = str_copy(definition);
 	m->plan->state = str_copy(state);
+	m->plan->moments = json_object_get(json_at(guest, "moments"));
 	m->plan->snapshots = json_number(guest, "snapshots");
 	m->plan->autostart = json_true(guest, "autostart");
 	vmm_auto_json struct json_object *json = plan_write(m->plan);

@@ -269,11 +269,24 @@ static struct json_object *definition_changes(struct migration *m)
 	struct json_object *list = json_object_new_array();
 	plan_each_volume (volume, m->plan)
 		if (volume->to && (volume->as_file || !str_same(volume->to, volume->from)))
-			json_object_array_add(
-				list, json_make("target:s path:s kind:s", volume->target, volume->to, volume->to_kind));
+			json_object_array_add(list, json_make("target:s path:s kind:s from:s", volume->target,
+							      volume->to, volume->to_kind, volume->from));
 	add_pairs(list, "mount", json_at(m->request, "options.map_mount"));
 	add_pairs(list, "network", json_at(m->request, "options.map_network"));
 	return list;
+}
+
+/* Records the guest's snapshots and checkpoints on the target. What they hold has been copied with the volumes, or is
+ * on shared storage. */
+static int carry_moments(struct migration *m, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *reply = NULL;
+	if (!m->plan->moments)
+		return 0;
+	if (migration_call(m, SOURCE, NODE_MOMENTS, NULL, &reply, err) < 0)
+		return -1;
+	struct json_object *args = json_make("moments:O volumes:o", json_at(reply, "moments"), definition_changes(m));
+	return migration_call(m, TARGET, NODE_DEFINE_MOMENTS, args, NULL, err);
 }
 
 int step_define(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
@@ -282,7 +295,7 @@ int step_define(struct migration *m, struct plan_volume *volume, struct vmm_erro
 	bool replace = json_true(m->request, "options.replace") || m->plan->set_aside;
 	struct json_object *args =
 		json_make("definition:s volumes:o replace:b", m->plan->definition, definition_changes(m), (int)replace);
-	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err);
+	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err) < 0 ? -1 : carry_moments(m, err);
 }
 
 static int did_not_stay(struct migration *m, struct json_object *state, struct vmm_error **err)
@@ -369,6 +382,9 @@ int step_confirm(struct migration *m, struct plan_volume *volume, struct vmm_err
 	if (!str_same(record.owner, m->plan->target) || record.generation < m->plan->generation)
 		return error_set(err, VMM_NEEDS_DECISION, "not-committed", "node %s does not say that it owns guest %s",
 				 m->plan->target, m->plan->id);
+	/* Where memory moved there was no definition to record them for until now. */
+	if (migration_moves_memory(m) && carry_moments(m, err) < 0)
+		return -1;
 	if (journal_add(m->journal, json_make("what:s", "give-up"), err) < 0)
 		return -1;
 	struct json_object *args = json_make("volumes:o keep_seed:b", volumes_given_up(m),

@@ -15,8 +15,8 @@ step step_handover, step_commit, step_release;					    /* steps-handover.c */
 undo undo_handover;								    /* steps-handover.c */
 
 /* What others do to the guest on the source meanwhile (interference.c). check_untouched: is the guest still as the plan
- * has it - with `stopped`, is it off, and by our order? Errors "guest-state", "guest-gone", "managed-save",
- * "definition-changed", "snapshots". */
+ * has it - with `stopped`, is it off, and by our order? Errors "guest-state", "guest-gone",
+ * "guest-job-active", "managed-save", "definition-changed", "snapshots". */
 int check_untouched(struct migration *m, bool stopped, struct vmm_error **err);
 /* True where somebody else has turned the guest off in a way that forbids to start it again. `moved_by_us`: this task
  * may have moved its memory. log_off_by_others says that it stays off. */

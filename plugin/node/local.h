@@ -117,6 +117,7 @@ local_op local_token;					     /* volumes.c */
 local_op local_content;					     /* content.c */
 local_op local_digest, local_sync;			     /* trees.c */
 local_op local_flags;					     /* trees.c */
+local_op local_moments, local_define_moments;		     /* power.c */
 
 /* volumes.c: serves copies of the task's volumes on the stream until it ends. */
 int local_serve(const struct node_paths *paths, const char *task, struct stream *stream, struct vmm_error **err);

@@ -134,6 +134,14 @@
 		NEED(LIST, volumes, "what to change in it: guest_ops->rewrite") \
 		NEED(FLAG, replace, "a stopped guest of that name is set aside first"), \
 		NO_FIELDS) \
+	OPERATION(MOMENTS, moments, "reads the records of the guest's snapshots and checkpoints", \
+		OF_GUEST, \
+		NEED(LIST, moments, "guest_ops->moments")) \
+	OPERATION(DEFINE_MOMENTS, define_moments, "records them for the guest here, which is defined", \
+		OF_TASK \
+		NEED(LIST, moments, "") \
+		NEED(LIST, volumes, "what to change in them: guest_ops->rewrite"), \
+		NO_FIELDS) \
 	OPERATION(AUTOSTART, autostart, "sets whether the guest starts with its node", \
 		OF_TASK \
 		NEED(FLAG, on, ""), \
@@ -151,7 +159,9 @@
 		MAY(TEXT, reason, "") \
 		MAY(TEXT, definition, "") \
 		MAY(FLAG, managed_save, "its memory is saved on this node") \
-		MAY(NUMBER, snapshots, "how many it has")) \
+		MAY(TEXT, job, "that is under way with it or one of its disks") \
+		MAY(LIST, moments, "as in the guest's facts") \
+		MAY(NUMBER, snapshots, "that cannot be carried: how many it has")) \
 	OPERATION(START, start, "starts the guest, and has the guard admit just this start", \
 		OF_TASK \
 		NEED(FLAG, held, "it is set up and runs nothing until RELEASE"), \

@@ -21,11 +21,54 @@ int local_inspect(struct local_node *node, struct json_object *args, struct json
 			json_object_put(made);
 			return -1;
 		}
-		json_put(made, "definition:s managed_save:b snapshots:i", json_text(facts, "definition"),
-			 (int)json_true(facts, "managed_save"), json_number(facts, "snapshots"));
+		json_put(made, "definition:s managed_save:b job:s moments:O snapshots:i",
+			 json_text(facts, "definition"), (int)json_true(facts, "managed_save"), json_text(facts, "job"),
+			 json_at(facts, "moments"), json_number(facts, "snapshots"));
 	}
 	*reply = made;
 	return 0;
+}
+
+/* The guest's snapshots and checkpoints; an empty list where its kind has none, or where there is no such guest: the
+ * source has given it up. */
+static int moments_of(struct local_guest *g, const char *who, struct json_object **moments, struct vmm_error **err)
+{
+	struct vmm_error *problem = NULL;
+	*moments = NULL;
+	if (g->ops->moments && g->ops->moments(g->host, who, moments, &problem) < 0 &&
+	    !error_is(problem, "no-such-guest")) {
+		error_take(err, problem);
+		return -1;
+	}
+	error_clear(&problem);
+	if (!*moments)
+		*moments = json_object_new_array();
+	return 0;
+}
+
+int local_moments(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_guest struct local_guest g;
+	struct json_object *moments = NULL;
+	if (local_guest_open(node, args, &g, err) < 0 || moments_of(&g, g.id, &moments, err) < 0)
+		return -1;
+	*reply = json_make("moments:o", moments);
+	return 0;
+}
+
+int local_define_moments(struct local_node *node, struct json_object *args, struct json_object **reply,
+			 struct vmm_error **err)
+{
+	(void)reply;
+	vmm_auto_guest struct local_guest g;
+	if (local_guest_open(node, args, &g, err) < 0)
+		return -1;
+	if (!json_count(args, "moments"))
+		return 0;
+	if (!g.ops->define_moments)
+		return error_set(err, VMM_FAILED, "not-supported", "the snapshots of a %s cannot be recorded",
+				 g.ops->label);
+	return g.ops->define_moments(g.host, g.id, json_at(args, "moments"), json_at(args, "volumes"), err);
 }
 
 static int state_is(struct local_guest *g, const char *wanted, bool *is, struct vmm_error **err)
@@ -37,20 +80,21 @@ static int state_is(struct local_guest *g, const char *wanted, bool *is, struct 
 	return 0;
 }
 
-/* Sets the stopped guest that answers to `who` aside: notes its definition in the made journal and undefines it. The
- * checks have allowed that; ABORT defines it again. */
+/* Sets the stopped guest that answers to `who` aside: notes its definition and the records of its snapshots in
+ * the made journal and undefines it. The checks have allowed that; ABORT defines it again. */
 static int set_definition_aside(struct local_node *node, struct local_guest *g, const char *who, const char *task,
 				struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *facts = NULL;
-	if (g->ops->facts(g->host, who, &facts, err) < 0)
+	vmm_auto_json struct json_object *facts = NULL, *moments = NULL;
+	if (g->ops->facts(g->host, who, &facts, err) < 0 || moments_of(g, who, &moments, err) < 0)
 		return -1;
 	if (!str_same(json_text(facts, "state"), "shutoff"))
 		return error_set(err, VMM_BLOCKED, "name-taken", "guest %s is on %s already and is not stopped", who,
 				 node->base.name);
 	vmm_auto_free char *theirs = guest_record_name(facts);
-	struct json_object *note = json_make("made:s guest:s definition:s autostart:b", "aside-definition", theirs,
-					     json_text(facts, "definition"), (int)json_true(facts, "autostart"));
+	struct json_object *note =
+		json_make("made:s guest:s definition:s autostart:b moments:O", "aside-definition", theirs,
+			  json_text(facts, "definition"), (int)json_true(facts, "autostart"), moments);
 	return local_made_note(node, task, note, err) < 0 ? -1 : g->ops->undefine(g->host, who, err);
 }
 

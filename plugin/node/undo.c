@@ -129,6 +129,8 @@ static int undo_aside_definition(struct local_node *node, struct json_object *no
 	vmm_auto_guest struct local_guest g;
 	if (local_guest_open(node, note, &g, err) < 0 ||
 	    g.ops->define(g.host, json_text_or(note, "definition", ""), err) < 0 ||
+	    (json_count(note, "moments") &&
+	     g.ops->define_moments(g.host, g.id, json_at(note, "moments"), NULL, err) < 0) ||
 	    local_own(node, note, true, err) < 0)
 		return -1;
 	return json_true(note, "autostart") ? g.ops->autostart(g.host, g.id, true, err) : 0;

@@ -53,17 +53,15 @@ void look_guest_job_active(const struct look *look)
 			     "wait until it is done, or end it (virsh domjobabort, virsh blockjob --abort)");
 }
 
-static void shut_off(const struct look *look)
-{
-	if (json_true(look->guest, "managed_save"))
-		finding_hint(found(look, look->label, "%s has a saved memory image, which is not moved", look->label),
-			     "start it and migrate it running, or drop the image (virsh managedsave-remove)");
-}
-
+/* The memory of a guest that has suspended itself would move, but QEMU on the target could not wake it. */
 static void paused(const struct look *look)
 {
 	const struct guest_ops *ops = facts_ops(look->facts);
-	if (look->mode == MODE_RESTART)
+	const char *name = json_text_or(look->guest, "name", json_text_or(look->guest, "id", "?"));
+	if (str_same(json_text(look->guest, "reason"), "guest-suspended"))
+		finding_hint(found(look, look->label, "%s has been suspended by its own system (sleep)", look->label),
+			     "wake it: virsh dompmwakeup %s", name);
+	else if (look->mode == MODE_RESTART)
 		hint_ways(look, found(look, look->label, "%s is paused, so that it cannot be shut down", look->label),
 			  ops->migrate ? MODE_PAUSED : 0, "resume it (%s)", ops->resume);
 }
@@ -74,18 +72,16 @@ void look_guest_state(const struct look *look)
 		const char *state, *what, *remedy;
 	} states[] = {
 		{"crashed", "has crashed",
-		 "save what you need of it, then `virsh destroy` it and migrate it while it is off"},
+		 "save what you need of it (virsh dump), then end it (virsh destroy), and migrate it while it is off "
+		 "or "
+		 "after a new start"},
 		{"shutdown", "is being shut down", "wait until it is off, then migrate it"},
 		{"io-error", "is paused by an I/O error on a disk",
-		 "repair the storage and resume it (virsh resume), or shut it down first"},
+		 "make room on the storage or repair it, then resume it (virsh resume): it repeats what has failed"},
 	};
 	const char *state = json_text_or(look->guest, "state", "unknown");
-	if (!strcmp(state, "running"))
+	if (!strcmp(state, "running") || !strcmp(state, "shutoff"))
 		return;
-	if (!strcmp(state, "shutoff")) {
-		shut_off(look);
-		return;
-	}
 	if (!strcmp(state, "paused")) {
 		paused(look);
 		return;
@@ -117,7 +113,8 @@ void look_transient(const struct look *look)
 		finding_hint(found(look, look->label,
 				   "%s is transient: it has no persistent definition, and would be gone at its stop",
 				   look->label),
-			     "define it, which does not disturb it: virsh dumpxml %s >FILE && virsh define FILE",
+			     "--online moves it, where all its disks are on shared storage; or define it, which does "
+			     "not disturb it: virsh dumpxml --inactive --security-info %s >FILE && virsh define FILE",
 			     json_text_or(look->guest, "name", json_text_or(look->guest, "id", "?")));
 }
 
@@ -231,21 +228,6 @@ void look_filesystem_passthrough(const struct look *look)
 			finding_hint(finding, "see that %s is on %s too, with the content that the guest expects", name,
 				     look->name[TARGET]);
 	}
-}
-
-void look_snapshots(const struct look *look)
-{
-	int64_t count = json_number(look->guest, "snapshots");
-	const char *remedy = json_text(look->guest, "snapshots_remedy"); /* of kinds other than qemu */
-	if (count > 0)
-		finding_hint(
-			found(look, look->label, "%s has %lld snapshot%s, which do not come along", look->label,
-			      (long long)count, count == 1 ? "" : "s"),
-			"%s",
-			remedy ? remedy
-			       : "delete them (virsh snapshot-list, virsh snapshot-delete), or only libvirt's record "
-				 "of them (virsh snapshot-delete --metadata): those inside a qcow2 image are copied "
-				 "with it");
 }
 
 /* A secret is named in the definition only; its value is never sent. */

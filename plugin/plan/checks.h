@@ -132,6 +132,10 @@ void hint_restart(const struct look *look, struct json_object *finding, const ch
 /* checks_run for the findings of a mode that is only considered: their hints name no further ways. */
 struct json_object *checks_consider(const struct facts *facts, enum mode mode);
 
+/* True if the file (or a network disk's source) is on the target as well afterwards: a volume of the guest itself, or
+ * on storage that both nodes share (checks-disk.c). */
+bool file_comes_along(const struct look *look, const char *path);
+
 /* Every look function, by the file that it is in. */
 typedef void look_fn(const struct look *look);
 /* checks-node.c */
@@ -145,7 +149,7 @@ look_fn look_arch_mismatch, look_backward_qemu, look_backward_libvirt, look_vers
 	look_vcpu_short;
 /* checks-guest.c */
 look_fn look_guest_locked, look_guest_job_active, look_guest_state, look_transient, look_name_taken, look_ct_online,
-	look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_snapshots, look_secret_missing;
+	look_passthrough_pci, look_passthrough_usb, look_filesystem_passthrough, look_secret_missing;
 /* checks-network.c */
 look_fn look_mac_taken, look_bridge_missing, look_mtu_smaller, look_interface_taken, look_conntrack_lost;
 /* checks-needs.c */
@@ -155,6 +159,8 @@ look_fn look_volume_taken, look_local_disk_online, look_local_cdrom, look_sata_d
 	look_volume_alias, look_unsafe_cache, look_pending_changes, look_tpm_state;
 /* checks-read.c */
 look_fn look_readonly_differs, look_base_differs, look_host_file_differs, look_linked_clone;
+/* checks-saved.c */
+look_fn look_managed_save, look_snapshots, look_checkpoints, look_poweroff_restart;
 /* checks-container.c */
 look_fn look_target_lxc_missing, look_ct_bind_mount, look_ct_idmap, look_ct_ephemeral, look_ct_features,
 	look_ct_shared_definition, look_ct_logs, look_include_mapped;

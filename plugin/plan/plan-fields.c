@@ -37,9 +37,13 @@ static const struct field plan_fields[] = {
 
 /* Of a task's plan only. */
 static const struct field task_fields[] = {
-	FIELD_OF(struct plan, definition, TEXT, true), FLAG(autostart),
-	FIELD_OF(struct plan, state, TEXT, true),      FIELD_OF(struct plan, snapshots, NUMBER, true),
-	FIELD_OF(struct plan, boot, TEXT, true),       {0},
+	FIELD_OF(struct plan, definition, TEXT, true),
+	FLAG(autostart),
+	FIELD_OF(struct plan, state, TEXT, true),
+	FIELD_OF(struct plan, snapshots, NUMBER, true),
+	FIELD_OF(struct plan, moments, LIST, false),
+	FIELD_OF(struct plan, boot, TEXT, true),
+	{0},
 };
 
 void plan_free(struct plan *plan)

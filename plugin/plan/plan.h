@@ -205,9 +205,10 @@ struct plan {
 	 * plan of a task (`boot` is not NULL). */
 	char *definition;
 	bool autostart;
-	char *state; /* as guest_ops->state says it */
-	int64_t snapshots;
-	char *boot; /* the source node's boot id */
+	char *state;		     /* as guest_ops->state says it */
+	struct json_object *moments; /* the guest's snapshots and checkpoints, as in its facts; NULL: none */
+	int64_t snapshots;	     /* that cannot be carried */
+	char *boot;		     /* the source node's boot id */
 };
 #define plan_each_volume(volume, plan)                                                                                 \
 	for (struct plan_volume *volume = (plan)->volumes; volume < (plan)->volumes + (plan)->volume_count; volume++)

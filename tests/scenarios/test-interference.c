@@ -208,22 +208,93 @@ static void a_stopped_guest_that_is_edited_while_it_is_copied_keeps_the_edit(voi
 	two_nodes_free(w);
 }
 
-static void takes_a_snapshot(struct two_nodes *w)
+static void has_moments(struct two_nodes *w, const char *first, const char *second)
 {
-	guest_says(w, NODE1, json_make("snapshots:i", (int64_t)1));
+	struct json_object *moments = json_object_new_array();
+	if (first)
+		json_object_array_add(moments, json_make("kind:s name:s", "checkpoint", first));
+	if (second)
+		json_object_array_add(moments, json_make("kind:s name:s", "snapshot", second));
+	guest_says(w, NODE1, json_make("moments:o", moments));
 }
 
-static void a_snapshot_that_is_made_meanwhile_is_not_lost(void **state)
+static void takes_a_snapshot(struct two_nodes *w)
+{
+	has_moments(w, "monday", "before the update");
+}
+
+static void deletes_its_checkpoint(struct two_nodes *w)
+{
+	has_moments(w, NULL, NULL);
+}
+
+static void makes_a_checkpoint_in_place_of_another(struct two_nodes *w)
+{
+	has_moments(w, "tuesday", NULL);
+}
+
+static void a_snapshot_or_checkpoint_made_or_deleted_meanwhile_undoes_the_migration(void **state)
 {
 	(void)state;
 	static const struct variant *const kinds[] = {&variants[0], &variants[2], &variants[4]};
 	static const char *const before[] = {"handover", "stop", "define"};
-	for (size_t i = 0; i < VMM_COUNT(kinds); i++) {
+	void (*const deeds[])(struct two_nodes *) = {takes_a_snapshot, deletes_its_checkpoint,
+						     makes_a_checkpoint_in_place_of_another};
+	for (size_t i = 0; i < VMM_COUNT(kinds) * VMM_COUNT(deeds); i++) {
+		const struct variant *kind = kinds[i / VMM_COUNT(deeds)];
 		struct outcome outcome;
-		struct two_nodes *w = moves(kinds[i], before[i], takes_a_snapshot, &outcome);
+		struct two_nodes *w = moves(kind, before[i / VMM_COUNT(deeds)], deeds[i % VMM_COUNT(deeds)], &outcome);
 		expect_undone(w, &outcome, "snapshots");
 		vmm_auto_free char *now = guest_state(w, NODE1);
-		assert_string_equal(now, kinds[i]->runs ? "running" : "shutoff");
+		assert_string_equal(now, kind->runs ? "running" : "shutoff");
+		two_nodes_free(w);
+	}
+}
+
+/* The guest is off: it would have been taken for nothing. */
+static int take_a_snapshot_when_it_is_off(void *context, const char *path, struct json_object *record, bool synced)
+{
+	(void)path;
+	if (synced && str_same(json_text(record, "what"), "done") && str_same(json_text(record, "phase"), "stop"))
+		takes_a_snapshot(context);
+	return 0;
+}
+
+static void a_snapshot_taken_after_the_stop_undoes_the_migration_before_the_commit(void **state)
+{
+	(void)state;
+	struct two_nodes *w = two_nodes_make();
+	struct outcome outcome;
+	two_nodes_describe(w, "%s, a snapshot after the stop", restart->name);
+	two_nodes_guest(w, NODE1, restart, NULL);
+	guest_writes(w, NODE1, false, SEED);
+	journal_watch(take_a_snapshot_when_it_is_off, w);
+	two_nodes_migrate(w, NODE1, restart->options, &outcome);
+	journal_watch(NULL, NULL);
+	expect_undone(w, &outcome, "snapshots");
+	vmm_auto_free char *now = guest_state(w, NODE1);
+	assert_string_equal(now, "running");
+	two_nodes_free(w);
+}
+
+static void begins_a_backup(struct two_nodes *w)
+{
+	guest_says(w, NODE1, json_make("job:s", "backup"));
+}
+
+/* FAULTS 68 of a guest that would be shut down in the middle of it. */
+static void a_job_that_begins_meanwhile_undoes_the_migration_before_the_stop(void **state)
+{
+	(void)state;
+	static const struct variant *const kinds[] = {&variants[0], &variants[2]};
+	static const char *const before[] = {"handover", "stop"};
+	for (size_t i = 0; i < VMM_COUNT(kinds); i++) {
+		struct outcome outcome;
+		struct two_nodes *w = moves(kinds[i], before[i], begins_a_backup, &outcome);
+		expect_undone(w, &outcome, "guest-job-active");
+		vmm_auto_free char *now = guest_state(w, NODE1), *memory = guest_memory(w, NODE1);
+		assert_string_equal(now, "running");
+		assert_string_equal(memory, w->memory);
 		two_nodes_free(w);
 	}
 }
@@ -456,7 +527,9 @@ int main(void)
 		cmocka_unit_test(a_guest_that_others_have_moved_away_is_not_started_by_the_undo),
 		cmocka_unit_test(a_stopped_guest_that_is_started_while_it_is_copied_is_not_given_away),
 		cmocka_unit_test(a_stopped_guest_that_is_edited_while_it_is_copied_keeps_the_edit),
-		cmocka_unit_test(a_snapshot_that_is_made_meanwhile_is_not_lost),
+		cmocka_unit_test(a_snapshot_or_checkpoint_made_or_deleted_meanwhile_undoes_the_migration),
+		cmocka_unit_test(a_snapshot_taken_after_the_stop_undoes_the_migration_before_the_commit),
+		cmocka_unit_test(a_job_that_begins_meanwhile_undoes_the_migration_before_the_stop),
 		cmocka_unit_test(a_bit_flipped_in_the_copy_is_found_before_the_commit),
 		cmocka_unit_test(another_file_at_the_destination_is_not_replaced),
 		cmocka_unit_test(another_guest_on_the_target_is_not_replaced),

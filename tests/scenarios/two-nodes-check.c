@@ -176,6 +176,8 @@ static void check_guest(struct two_nodes *w, int at, const struct variant *varia
 	vmm_auto_json struct json_object *guest = guest_of(w, at);
 	if (!str_same(json_text(guest, "state"), runs ? "running" : "shutoff"))
 		two_nodes_fail(w, "the guest is %s on node%d", json_text_or(guest, "state", "?"), at + 1);
+	if (json_count(guest, "moments") != 1)
+		two_nodes_fail(w, "the guest on node%d has lost its checkpoint", at + 1);
 	if (!json_true(guest, "autostart"))
 		two_nodes_fail(w, "the guest on node%d has lost its autostart", at + 1);
 	if (runs && w->memory && variant_moves_memory(variant) && !str_same(json_text(guest, "memory"), w->memory))

@@ -99,15 +99,16 @@ void two_nodes_inject(struct two_nodes *w, int node, int call, enum fault what);
 /* Ends all faults: both nodes can be reached again. */
 void two_nodes_heal(struct two_nodes *w);
 
-/* Defines the guest GUEST on a machine, with one volume and autostart, and starts it if the variant says so.
- * `behaviours`: an array of guest/null.c's behaviours, written with ' for ", such as "['deaf']"; NULL: none. */
+/* Defines the guest GUEST on a machine, with one volume, one checkpoint and autostart, and starts it if the variant
+ * says so. `behaviours`: an array of guest/null.c's behaviours, written with ' for ", such as "['deaf']"; NULL: none.
+ */
 void two_nodes_guest(struct two_nodes *w, int node, const struct variant *variant, const char *behaviours);
 /* Writes the guest's volume, as the guest would; the same seed gives the same content. */
 void guest_writes(struct two_nodes *w, int node, bool shared, unsigned seed);
 /* True if the guest's volume has the content of that seed. */
 bool volume_holds(struct two_nodes *w, int node, bool shared, unsigned seed);
 /* Changes what the hypervisor of that node says of the guest, as an administrator's deed would: "reason",
- * "managed_save", "snapshots" (guest/null.c). Takes `changes`. */
+ * "managed_save", "job", "moments" (guest/null.c). Takes `changes`. */
 void guest_says(struct two_nodes *w, int node, struct json_object *changes);
 /* Starts it by hand, past the guard. */
 void guest_starts(struct two_nodes *w, int node);

@@ -90,6 +90,8 @@ int qemu_autostart(struct guest_host *host, const char *id, bool on, struct vmm_
 	vmm_auto_domain virDomainPtr domain = NULL;
 	if (qemu_find(host, id, &domain, err) < 0)
 		return -1;
+	if (!on && virDomainIsPersistent(domain) == 0)
+		return 0; /* a transient domain has no autostart */
 	if (virDomainSetAutostart(domain, on) < 0)
 		return qemu_failed(err, "set autostart of VM %s %s", virDomainGetName(domain), on ? "on" : "off");
 	return 0;

@@ -266,13 +266,14 @@ static struct json_object *facts_of(xmlNode *domain, const char *name, const cha
 	xmlNode *type = xml_below(domain, "os/type");
 	vmm_auto_free char *id = id_of(domain, name), *title = xml_text(xml_below(domain, "title"));
 	vmm_auto_free char *arch = xml_attribute(type, "arch"), *machine = xml_attribute(type, "machine");
-	vmm_auto_free char *virt = xml_attribute(domain, "type");
+	vmm_auto_free char *virt = xml_attribute(domain, "type"),
+			   *on_poweroff = xml_text(xml_below(domain, "on_poweroff"));
 	vmm_auto_free char *emulator = xml_text(xml_below(domain, "devices/emulator"));
 	struct json_object *facts =
 		json_make("id:s name:s uuid:s title:s memory:i", id, name, uuid, title, memory_of(domain));
 	number_of_vcpus(domain, facts);
-	json_put(facts, "pinned:d hugepages:i arch:s machine:s virt:s emulator:s cpu:o", pinned_to(domain),
-		 hugepages_of(domain), arch, machine, virt, emulator, cpu_of(domain));
+	json_put(facts, "pinned:d hugepages:i arch:s machine:s virt:s emulator:s on_poweroff:s cpu:o",
+		 pinned_to(domain), hugepages_of(domain), arch, machine, virt, emulator, on_poweroff, cpu_of(domain));
 	struct json_object *devices = devices_of(domain);
 	json_put(facts, "volumes:o networks:o devices:o needs:o arguments:o secrets:o", definition_volumes(domain),
 		 networks_of(xml_below(domain, "devices")), devices, definition_needs(domain, devices),

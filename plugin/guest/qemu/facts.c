@@ -133,6 +133,19 @@ static int definition_facts_here(const char *definition, struct json_object **fa
 	return 0;
 }
 
+/* Facts go to the target and to hooks, which have no use for the records themselves. */
+static int add_moments(virDomainPtr domain, struct json_object *facts, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *moments = NULL;
+	if (qemu_moments_of(domain, &moments, err) < 0)
+		return -1;
+	json_each (moment, moments, "")
+		json_object_object_del(moment, "xml");
+	if (json_count(moments, ""))
+		json_put(facts, "moments:O", moments);
+	return 0;
+}
+
 /* Adds what libvirt knows beside the definitions. */
 static int add_state(virDomainPtr domain, struct json_object *facts, struct vmm_error **err)
 {
@@ -144,10 +157,10 @@ static int add_state(virDomainPtr domain, struct json_object *facts, struct vmm_
 	bool persistent = virDomainIsPersistent(domain) == 1;
 	if (persistent && virDomainGetAutostart(domain, &autostart) < 0)
 		return qemu_failed(err, "autostart of VM %s", virDomainGetName(domain));
-	int snapshots = virDomainSnapshotNum(domain, 0);
-	json_put(facts, "state:s reason:s persistent:b autostart:b managed_save:b snapshots:d job:s", state.name,
-		 state.why, persistent, autostart, virDomainHasManagedSaveImage(domain, 0) == 1,
-		 snapshots > 0 ? snapshots : 0, job);
+	json_put(facts, "state:s reason:s persistent:b autostart:b managed_save:b job:s", state.name, state.why,
+		 persistent, autostart, virDomainHasManagedSaveImage(domain, 0) == 1, job);
+	if (add_moments(domain, facts, err) < 0)
+		return -1;
 	return 0;
 }
 

@@ -53,12 +53,14 @@ struct qemu_migration {
 
 /* ------------------------------------------------------------------ flags and parameters */
 
-static unsigned flags_of(const struct guest_migration *order)
+/* A transient domain stays one on the target. */
+static unsigned flags_of(const struct guest_migration *order, virDomainPtr domain)
 {
 	/* PAUSED: the engine releases the target's guest when it is sure that the source's is gone. Never
 	 * UNDEFINE_SOURCE: the engine removes the source's definition, after the commit. */
-	unsigned flags =
-		VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_PAUSED | VIR_MIGRATE_ABORT_ON_ERROR;
+	unsigned flags = VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PAUSED | VIR_MIGRATE_ABORT_ON_ERROR;
+	if (virDomainIsPersistent(domain) == 1)
+		flags |= VIR_MIGRATE_PERSIST_DEST;
 	if (!order->paused)
 		flags |= VIR_MIGRATE_LIVE | VIR_MIGRATE_AUTO_CONVERGE;
 	return order->unsafe ? flags | VIR_MIGRATE_UNSAFE : flags;
@@ -118,7 +120,7 @@ static int prepare(struct qemu_migration *m, struct vmm_error **err)
 {
 	const struct guest_migration *order = m->order;
 	vmm_auto_free char *live = NULL;
-	m->flags = flags_of(order);
+	m->flags = flags_of(order, m->domain);
 	if (order->definition && live_definition(m->domain, order->definition, &live, err) < 0)
 		return -1;
 	add_parameter(m, VIR_MIGRATE_PARAM_URI, order->data_uri);

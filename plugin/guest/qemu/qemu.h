@@ -3,8 +3,8 @@
  *
  * First what works on text and figures alone and calls no libvirt: xml.c, volumes.c, needs.c, definition.c,
  * rewrite.c, tuning.c. Then what asks libvirt: qemu.c (connection, errors, the table of the kind), find.c, state.c,
- * pools.c, secrets.c,
- * facts.c, host.c, guard.c, fit.c. Then what changes guests: define.c, power.c, events.c, migrate.c. This is the
+ * pools.c, secrets.c, facts.c, host.c, guard.c, fit.c. Then what changes guests: define.c, moments.c, power.c,
+ * events.c, migrate.c. This is the
  * reading order. */
 #ifndef VMM_QEMU_H
 #define VMM_QEMU_H
@@ -87,6 +87,11 @@ int definition_cpu(const char *definition, char **cpu, struct vmm_error **err);
 /* guest_ops->rewrite. Errors: "bad-definition"; "no-such-volume" for a target that the definition does not have;
  * "volume-fixed" for a volume whose path cannot be chosen (a network disk, TPM state); "bad-path". */
 int definition_rewrite(const char *definition, struct json_object *changes, char **rewritten, struct vmm_error **err);
+
+/* Rewrites a definition of an earlier time, such as a snapshot's: only volumes that had the path then that they have
+ * now
+ * ("from" of the change) are changed. */
+int definition_follow(xmlNode *domain, struct json_object *changes, struct vmm_error **err);
 
 /* ------------------------------------------------------------------ tuning.c
  *
@@ -237,11 +242,19 @@ void qemu_pools_refresh(virConnectPtr connection, struct json_object *facts);
 int qemu_pools_to_files(virConnectPtr connection, struct json_object *guest, const char *definition, char **changed,
 			struct vmm_error **err);
 
-/* ------------------------------------------------------------------ define.c, power.c */
+/* ------------------------------------------------------------------ define.c, moments.c, power.c */
 
 int qemu_define(struct guest_host *host, const char *definition, struct vmm_error **err);
 int qemu_undefine(struct guest_host *host, const char *id, struct vmm_error **err);
 int qemu_autostart(struct guest_host *host, const char *id, bool on, struct vmm_error **err);
+
+int qemu_moments(struct guest_host *host, const char *id, struct json_object **moments, struct vmm_error **err);
+/* The same of a domain that has been found. */
+int qemu_moments_of(virDomainPtr domain, struct json_object **moments, struct vmm_error **err);
+/* The record of one of these for the target. `changes`: definition_follow. Calls no libvirt. */
+int moment_rewrite(struct json_object *moment, struct json_object *changes, char **rewritten, struct vmm_error **err);
+int qemu_define_moments(struct guest_host *host, const char *id, struct json_object *moments,
+			struct json_object *changes, struct vmm_error **err);
 
 int qemu_start(struct guest_host *host, const char *id, bool held, struct vmm_error **err);
 int qemu_release(struct guest_host *host, const char *id, struct vmm_error **err);

@@ -153,6 +153,17 @@ static void rename_bridge(xmlNode *domain, const char *from, const char *to)
 	}
 }
 
+/* The path of a disk or NVRAM, or NULL; belongs to the caller. */
+static char *path_of(xmlNode *volume)
+{
+	vmm_auto_free char *type = xml_attribute(volume, "type");
+	const char *attribute = definition_path_attribute(type ? type : "file");
+	xmlNode *source = xml_below(volume, "source");
+	if (source)
+		return attribute ? xml_attribute(source, attribute) : NULL;
+	return xml_is(volume, "nvram") ? xml_text(volume) : NULL;
+}
+
 static int rewrite_volume(xmlNode *domain, struct json_object *volume, struct vmm_error **err)
 {
 	const char *target, *path;
@@ -167,6 +178,20 @@ static int rewrite_volume(xmlNode *domain, struct json_object *volume, struct vm
 	if (!strcmp(target, "tpm"))
 		return rewrite_tpm(domain, path, err);
 	return no_such_volume(domain, target, err);
+}
+
+int definition_follow(xmlNode *domain, struct json_object *changes, struct vmm_error **err)
+{
+	json_each (change, changes, "") {
+		const char *target = json_text(change, "target"), *from = json_text(change, "from");
+		xmlNode *disk = target ? disk_named(domain, target) : NULL;
+		vmm_auto_free char *path = path_of(disk ? disk : xml_below(domain, "os/nvram"));
+		if (json_text(change, "network"))
+			rename_bridge(domain, json_text(change, "network"), json_text_or(change, "path", ""));
+		else if (from && str_same(path, from) && rewrite_volume(domain, change, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int definition_rewrite(const char *definition, struct json_object *changes, char **rewritten, struct vmm_error **err)
