@@ -111,7 +111,8 @@ struct guest_migration {
 	/* --on-stall=suspend: a guest that does not converge is paused, and its memory goes on crossing. Else `migrate`
 	 * fails with "does-not-converge". */
 	bool suspend_on_stall;
-	bool unsafe;		     /* --unsafe */
+	/* The hypervisor is not to test whether the storage is shared and caches are safe: the checks have. */
+	bool unsafe;
 	guest_progress_fn *progress; /* called a few times a second; may be NULL */
 	void *context;
 	struct guest_statistics *statistics; /* filled in where the migration succeeded; may be NULL */

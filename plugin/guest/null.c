@@ -12,6 +12,7 @@
  *	deaf		it ignores the shutdown request; only `force` ends it
  *	no-start	a held start fails
  *	dies		it powers off as soon as it is released
+ *	unknown-storage	its memory moves only where the order vouches for its storage
  *	break		the migration fails midway: the source's guest runs on, the target's stays incomplete
  *	finish-lost	the memory arrives, but the source's guest runs again and the migration fails
  *	source-lost	the memory arrives and the source's process ends, but the migration fails
@@ -373,7 +374,11 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 	id = json_text_or(definition, "id", id);
 	if (str_same(json_text(here, "state"), "shutoff"))
 		return error_set(err, VMM_FAILED, "guest-state", "guest %s does not run", id);
-	there = json_make("state:s autostart:b definition:s", "incoming", 0,
+	if (has_behaviour(here, "unknown-storage") && !migration->unsafe)
+		return error_set(err, VMM_BLOCKED, "unsafe-cache", "the storage of guest %s is not known as shared",
+				 id);
+	there = json_make("state:s autostart:b transient:b definition:s", "incoming", 0,
+			  (int)json_true(here, "transient"),
 			  migration->definition ? migration->definition : json_text(here, "definition"));
 	if (null_save(peer, id, there, err) < 0)
 		return -1;

@@ -33,7 +33,7 @@ static int move_memory(struct migration *m, struct vmm_error **err)
 		.rate_limit = (uint64_t)json_number(m->request, "options.bwlimit") * 1024,
 		.max_downtime_ms = json_number(m->request, "options.max_downtime"),
 		.suspend_on_stall = str_same(json_text(m->request, "options.on_stall"), "suspend"),
-		.unsafe = json_true(m->request, "options.unsafe"),
+		.unsafe = json_true(m->request, "options.unsafe") || facts_vouch_for_storage(&m->facts),
 		.progress = on_progress,
 		.context = m,
 		.statistics = &m->moved,

@@ -215,6 +215,10 @@ struct plan {
 
 enum { PLAN_RESTART_MS = 5000 }; /* hand over and start; not the guest's own shutdown and boot, which nobody knows */
 
+/* True where all disks that a hypervisor would ask about before memory moves are proven to be the same on both nodes,
+ * by a token or an identity: then the engine vouches for storage that the hypervisor does not know as shared. */
+bool facts_vouch_for_storage(const struct facts *facts);
+
 enum mode plan_mode(const struct facts *facts); /* MODE_NONE: it has to be named */
 const char *mode_name(enum mode mode);
 /* Makes the plan, which is the caller's. `task` NULL (a plan that is only shown): no temporary paths. Errors:

@@ -184,6 +184,16 @@ enum action volume_action(const struct facts *facts, struct json_object *volume,
 	return VOLUME_COPY;
 }
 
+bool facts_vouch_for_storage(const struct facts *facts)
+{
+	json_each (volume, json_at(facts->node[SOURCE], "guest"), "volumes")
+		if (!json_true(volume, "readonly") && !str_same(json_text(volume, "sharing"), "network") &&
+		    str_same(json_text_or(volume, "device", "disk"), "disk") &&
+		    !str_same(volume_proof(facts, volume, volume_i), "shared"))
+			return false;
+	return facts_have_target(facts);
+}
+
 bool volume_is_ours_there(const struct facts *facts, struct json_object *volume, size_t index)
 {
 	const char *path = volume_destination(facts, volume, index), *device = json_text_or(volume, "device", "disk");

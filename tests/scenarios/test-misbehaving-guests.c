@@ -46,6 +46,23 @@ static void stays_and_migrates_later(const char *variant_name, const char *behav
 	two_nodes_free(w);
 }
 
+/* The hypervisor does not know the storage; a token has proven that it is shared. */
+static void storage_that_is_proven_to_be_shared_is_vouched_for(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"live", "paused"};
+	for (size_t i = 0; i < VMM_COUNT(names); i++) {
+		const struct variant *variant = variant_named(names[i]);
+		struct outcome outcome;
+		struct two_nodes *w = moves(variant, NULL, "['unknown-storage']", &outcome);
+		expect(w, &outcome, VMM_DONE, true, "");
+		assert_int_equal(guest_node(w), NODE2);
+		two_nodes_check(w, variant, true, SEED);
+		outcome_free(&outcome);
+		two_nodes_free(w);
+	}
+}
+
 static void a_migration_of_memory_that_fails_leaves_the_guest_on_the_source(void **state)
 {
 	(void)state;
@@ -281,6 +298,7 @@ static void a_decision_for_the_target_is_refused_if_the_guest_has_not_arrived(vo
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(storage_that_is_proven_to_be_shared_is_vouched_for),
 		cmocka_unit_test(a_migration_of_memory_that_fails_leaves_the_guest_on_the_source),
 		cmocka_unit_test(a_guest_that_runs_on_the_source_again_stays_there),
 		cmocka_unit_test(a_guest_that_ignores_the_shutdown_request_runs_on),

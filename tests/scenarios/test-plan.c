@@ -349,6 +349,32 @@ static void a_stopped_leftover_is_set_aside_by_name(void **state)
 	assert_true(json_true(plan, "volumes.0.set_aside"));
 }
 
+static bool vouches(const char *base, const char *patch)
+{
+	struct facts facts;
+	scenario_facts_text(base, patch, &facts);
+	bool vouches = facts_vouch_for_storage(&facts);
+	scenario_free(&facts);
+	return vouches;
+}
+
+static void storage_is_vouched_for_only_where_all_of_it_is_proven_to_be_shared(void **state)
+{
+	(void)state;
+	static const char disk[] =
+		"{'source':{'guest':{'volumes':{'1':{'target':'vdb','type':'file','format':'raw','device':'disk',"
+		"'path':'/mnt/nas/b.raw','storage':'nas','kind':'dir','sharing':'maybe','readonly':%s,'in':'both'}}}},"
+		"'sharing':{'nas':'%s'},'target':{'fit':{'volumes':{'1':{'there':true}}}}}";
+	vmm_auto_free char *shared = str_format(disk, "false", "shared"),
+			   *unproven = str_format(disk, "false", "unproven"),
+			   *read_only = str_format(disk, "true", "unproven");
+	assert_true(vouches("shared", "{}"));
+	assert_true(vouches("shared", shared));
+	assert_false(vouches("shared", unproven));
+	assert_true(vouches("shared", read_only));
+	assert_false(vouches("local", "{}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +393,7 @@ int main(void)
 		cmocka_unit_test(only_proven_storage_counts_as_shared),
 		cmocka_unit_test(the_storage_is_found_by_name_and_then_by_path),
 		cmocka_unit_test(a_stopped_leftover_is_set_aside_by_name),
+		cmocka_unit_test(storage_is_vouched_for_only_where_all_of_it_is_proven_to_be_shared),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,18 @@
 # shellcheck shell=bash
 # up, down, status.
 
-# lab up [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster]
+# lab up [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster] [--common]
 # Options about making the lab are ignored if it is up already.
 verb_up() {
-    local m QEMU_USER=root images="" size=4G gluster=""
+    local m QEMU_USER=root images="" size=4G gluster="" common=""
     while [ $# -gt 0 ]; do
         case $1 in
             --qemu-user) QEMU_USER=${2:?} && shift ;;
             --images) images=${2:?} && shift ;;
             --images-size) size=${2:?} && shift ;;
             --gluster) gluster=1 ;;
-            *) die "usage: lab up [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster]" ;;
+            --common) common=1 ;;
+            *) die "usage: lab up [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster] [--common]" ;;
         esac
         shift
     done
@@ -22,6 +23,7 @@ verb_up() {
         remains_remove
         space_up
         images_make "$images" "$size"
+        [ -z "$common" ] || mkdir -p "$DISK/common"
         in_space "$LAB_DIR/lab" _configure "$QEMU_USER"
     fi
     for m in "${MACHINES[@]}"; do

@@ -46,6 +46,10 @@ verb__node() {
         mount -o loop "$DISK/$machine/images.fs" "$root/var/lib/libvirt/images"
         chmod 711 "$root/var/lib/libvirt/images"
     fi
+    if [ "$machine" != store ] && [ -e "$DISK/common" ]; then
+        mkdir -p "$root/mnt/common"
+        mount --bind "$DISK/common" "$root/mnt/common"
+    fi
     chmod 700 "$root/root"
     mount --bind "$FS/$machine/serial" "$root/var/log/vmmigrate-lab"
     # Hides the other machines' disks and the lab's own state.
