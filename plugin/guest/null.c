@@ -2,8 +2,9 @@
  *
  * Each node's machine is a directory (guest_env.null_root); the machines of one test are side by side in a directory
  * <dir>. A guest is the file <root>/guests/ID.json: {"definition": text, "state", "autostart", "reason": why it is off,
- * "managed_save", "job", "moments": as their facts, "memory": a text that each start makes anew and that a migration
- *moves}. Its definition is JSON: {"id","name","uuid","memory","volumes","behaviours"}.
+ * "transient": it is gone when it is off, "managed_save", "job", "moments": as their facts, "memory": a text that each
+ *start makes anew and that a migration moves}. Its definition is JSON:
+ *{"id","name","uuid","memory","volumes","behaviours"}.
  *
  * While a guest runs, the file <dir>/running-UUID exists. If that file is there already when a guest starts, the guest
  * would run twice, and the process ends with a message: that must never happen.
@@ -11,8 +12,8 @@
  * "behaviours" makes a guest misbehave:
  *	deaf		it ignores the shutdown request; only `force` ends it
  *	no-start	a held start fails
- *	dies		it powers off as soon as it is released
  *	unknown-storage	its memory moves only where the order vouches for its storage
+ *	dies		it powers off as soon as it is released
  *	break		the migration fails midway: the source's guest runs on, the target's stays incomplete
  *	finish-lost	the memory arrives, but the source's guest runs again and the migration fails
  *	source-lost	the memory arrives and the source's process ends, but the migration fails
@@ -154,7 +155,10 @@ static int null_enter(const char *root, const char *id, struct json_object *gues
 	if (!was && will)
 		mark_running(root, guest);
 	json_put(guest, "state:s reason:s", state, reason);
-	return null_save(root, id, guest, err);
+	if (!json_true(guest, "transient") || strcmp(state, "shutoff") != 0)
+		return null_save(root, id, guest, err);
+	vmm_auto_free char *path = null_path(root, id);
+	return file_remove(path, err);
 }
 
 /* ---------------------------------------------------------------- facts */
@@ -174,11 +178,11 @@ static struct json_object *facts_of(const char *id, struct json_object *guest)
 			 "volumes:O networks:O needs:O "
 			 "definition:s",
 			 "null", id, json_text(definition, "name"), json_text(definition, "uuid"),
-			 json_text(definition, "title"), json_text_or(guest, "state", "shutoff"), 1,
-			 (int)json_true(guest, "autostart"), (int)json_true(guest, "managed_save"),
-			 json_text(guest, "job"), json_at(guest, "moments"), json_number(definition, "memory"), 1, -1,
-			 json_at(definition, "volumes"), json_at(definition, "networks"), json_at(definition, "needs"),
-			 json_text(guest, "definition"));
+			 json_text(definition, "title"), json_text_or(guest, "state", "shutoff"),
+			 (int)!json_true(guest, "transient"), (int)json_true(guest, "autostart"),
+			 (int)json_true(guest, "managed_save"), json_text(guest, "job"), json_at(guest, "moments"),
+			 json_number(definition, "memory"), 1, -1, json_at(definition, "volumes"),
+			 json_at(definition, "networks"), json_at(definition, "needs"), json_text(guest, "definition"));
 }
 
 static int null_list(struct guest_host *host, struct json_object **guests, struct vmm_error **err)
@@ -306,6 +310,8 @@ static int null_autostart(struct guest_host *host, const char *id, bool on, stru
 	vmm_auto_json struct json_object *guest = NULL;
 	if (null_need(root_of(host), id, &guest, err) < 0)
 		return -1;
+	if (on && json_true(guest, "transient"))
+		return error_set(err, VMM_FAILED, "unsupported", "guest %s is transient: it has no autostart", id);
 	json_put(guest, "autostart:b", (int)on);
 	return null_save(root_of(host), id, guest, err);
 }
@@ -411,7 +417,7 @@ static int null_migrate(struct guest_host *host, const struct guest_migration *m
 	if (has_behaviour(here, "source-lost"))
 		return error_set(err, VMM_FAILED, "link-lost", "the process of guest %s has ended", id);
 	json_put(here, "reason:s", "migrated");
-	return null_save(root, id, here, err);
+	return json_true(here, "transient") ? 0 : null_save(root, id, here, err);
 }
 
 static int null_migrate_abort(struct guest_host *host, const char *id, struct vmm_error **err)

@@ -58,7 +58,7 @@ static int end_move(struct migration *m, struct vmm_error **err)
 static int hand_over_memory(struct migration *m, struct vmm_error **err)
 {
 	bool replace = json_true(m->request, "options.replace") || m->plan->set_aside;
-	if (check_untouched(m, false, err) < 0 || advance_both(m, "handover", err) < 0 ||
+	if (check_untouched(m, false, err) < 0 || keep_moments(m, err) < 0 || advance_both(m, "handover", err) < 0 ||
 	    migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
 	    migration_call(m, TARGET, NODE_PERMIT, json_make("replace:b", (int)replace), NULL, err) < 0)
 		return -1;
@@ -140,11 +140,19 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 }
 
 /* A guest that was paused for the move goes on here. A guest whose memory has moved, and was lost on the target, is
- * started anew. A guest that ended by itself, or that somebody else has moved away, stays off. */
+ * started anew. A guest that ended by itself, or that somebody else has moved away, stays off; one without a persistent
+ * definition is gone then. */
 static int go_on_here(struct migration *m, struct json_object *state, struct vmm_error **err)
 {
 	if (is_off_by_others(m, state, phases_journal_has(m, "moving", "handover"))) {
 		log_off_by_others(m, state);
+		return 0;
+	}
+	if (str_same(json_text(state, "state"), "absent")) {
+		task_log(m->task, "warning",
+			 "guest %s is gone from %s: it has ended, and has no persistent definition there", m->plan->id,
+			 m->plan->source);
+		m->warnings++;
 		return 0;
 	}
 	if (str_same(json_text(state, "state"), "shutoff") && str_same(json_text(state, "reason"), "migrated"))

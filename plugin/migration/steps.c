@@ -276,16 +276,27 @@ static struct json_object *definition_changes(struct migration *m)
 	return list;
 }
 
-/* Records the guest's snapshots and checkpoints on the target. What they hold has been copied with the volumes, or is
- * on shared storage. */
-static int carry_moments(struct migration *m, struct vmm_error **err)
+/* Writes the records of the guest's snapshots and checkpoints to the task's directory, for carry_moments: libvirt
+ * forgets those of a transient guest when its memory has moved. */
+int keep_moments(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *reply = NULL;
 	if (!m->plan->moments)
 		return 0;
-	if (migration_call(m, SOURCE, NODE_MOMENTS, NULL, &reply, err) < 0)
+	return migration_call(m, SOURCE, NODE_MOMENTS, NULL, &reply, err) < 0
+		       ? -1
+		       : task_write(m->task, "moments", reply, err);
+}
+
+/* Records them on the target. What they hold has been copied with the volumes, or is on shared storage. */
+static int carry_moments(struct migration *m, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *kept = NULL;
+	if (!m->plan->moments)
+		return 0;
+	if (task_read(m->task, "moments", &kept, err) < 0)
 		return -1;
-	struct json_object *args = json_make("moments:O volumes:o", json_at(reply, "moments"), definition_changes(m));
+	struct json_object *args = json_make("moments:O volumes:o", json_at(kept, "moments"), definition_changes(m));
 	return migration_call(m, TARGET, NODE_DEFINE_MOMENTS, args, NULL, err);
 }
 
@@ -295,7 +306,10 @@ int step_define(struct migration *m, struct plan_volume *volume, struct vmm_erro
 	bool replace = json_true(m->request, "options.replace") || m->plan->set_aside;
 	struct json_object *args =
 		json_make("definition:s volumes:o replace:b", m->plan->definition, definition_changes(m), (int)replace);
-	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err) < 0 ? -1 : carry_moments(m, err);
+	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err) < 0 || keep_moments(m, err) < 0 ||
+			       carry_moments(m, err) < 0
+		       ? -1
+		       : 0;
 }
 
 static int did_not_stay(struct migration *m, struct json_object *state, struct vmm_error **err)

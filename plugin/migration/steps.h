@@ -31,6 +31,9 @@ int refuse_as_chosen(struct migration *m, struct vmm_error **err);
  * undefined, and the log says so. */
 int define_again(struct migration *m, bool *defined, struct vmm_error **err);
 
+/* Keeps the records of the guest's snapshots and checkpoints, before its memory moves (steps.c). */
+int keep_moments(struct migration *m, struct vmm_error **err);
+
 /* Tells the target to remove what it has made for the task, and to forget the task. If the target cannot be told,
  * m->pending is set: the target cannot start anything, and recover tells it later. Error "committed" if the target owns
  * the guest. */

@@ -178,7 +178,10 @@ static void check_guest(struct two_nodes *w, int at, const struct variant *varia
 		two_nodes_fail(w, "the guest is %s on node%d", json_text_or(guest, "state", "?"), at + 1);
 	if (json_count(guest, "moments") != 1)
 		two_nodes_fail(w, "the guest on node%d has lost its checkpoint", at + 1);
-	if (!json_true(guest, "autostart"))
+	if (json_true(guest, "transient") != variant->transient)
+		two_nodes_fail(w, "the guest on node%d is %s now", at + 1,
+			       variant->transient ? "persistent" : "transient");
+	if (!json_true(guest, "autostart") && !variant->transient)
 		two_nodes_fail(w, "the guest on node%d has lost its autostart", at + 1);
 	if (runs && w->memory && variant_moves_memory(variant) && !str_same(json_text(guest, "memory"), w->memory))
 		two_nodes_fail(w, "the guest on node%d has lost its memory", at + 1);

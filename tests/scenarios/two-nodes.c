@@ -155,7 +155,9 @@ void two_nodes_guest(struct two_nodes *w, int node, const struct variant *varian
 	if (variant->runs)
 		must(w, guest_null.start(host, GUEST, false, &err), err);
 	guest_null.close(host);
-	guest_says(w, node, json_make("moments:o", moments_of_guest()));
+	guest_says(w, node,
+		   json_make("moments:o transient:b autostart:b", moments_of_guest(), (int)variant->transient,
+			     (int)!variant->transient));
 	free(w->memory);
 	w->memory = guest_memory(w, node);
 }

@@ -69,6 +69,7 @@ struct two_nodes {
 struct variant {
 	const char *name, *options;
 	bool shared, runs; /* its volume is on the shared storage; the guest runs */
+	bool transient;	   /* the guest has no persistent definition: it is gone when it is off */
 	bool tree;	   /* its volume is a directory tree; a test that uses it has the line: wrap: tree_push */
 };
 extern const struct variant variants[];
