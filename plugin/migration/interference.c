@@ -21,9 +21,21 @@ static bool is_our_stop(struct migration *m, const char *reason)
 	return !strcmp(reason, "shutdown") || !strcmp(reason, "user") || !strcmp(reason, "unknown");
 }
 
+static bool is_among(struct json_object *moments, struct json_object *moment)
+{
+	json_each (other, moments, "")
+		if (json_object_equal(other, moment))
+			return true;
+	return false;
+}
+
+/* The order of two that have one parent is libvirtd's, and another one after it was restarted. */
 static bool same_moments(struct json_object *now, struct json_object *then)
 {
-	return json_count(now, "") == json_count(then, "") && (!json_count(now, "") || json_object_equal(now, then));
+	json_each (moment, now, "")
+		if (!is_among(then, moment))
+			return false;
+	return json_count(now, "") == json_count(then, "");
 }
 
 static int check_state(struct migration *m, bool stopped, struct json_object *now, struct vmm_error **err)

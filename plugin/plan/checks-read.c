@@ -87,6 +87,26 @@ static bool goes_along(const struct look *look, struct json_object *file)
 	return str_same(json_text(file, "proof"), "shared") || str_same(json_text(file, "sharing"), "network");
 }
 
+static bool same_there(const struct look *look, size_t volume, size_t file)
+{
+	const char *content = json_text(file_there_of(look, volume, file), "content");
+	return str_same(content, "same") || str_same(content, "alike");
+}
+
+bool file_comes_along(const struct look *look, const char *path)
+{
+	json_each (volume, look->guest, "volumes") {
+		if (str_same(json_text(volume, "path"), path) || str_same(json_text(volume, "source"), path))
+			return true;
+		json_each (file, volume, "stands_on")
+			if (str_same(json_text(file, "path"), path))
+				return goes_along(look, file) || same_there(look, volume_i, file_i);
+	}
+	struct json_object *storage = storage_under(look->node[SOURCE], path);
+	const char *proof = json_text(json_member(look->facts->sharing, json_text(storage, "name")), "");
+	return !str_same(json_text(storage, "sharing"), "local") && (!look->node[TARGET] || str_same(proof, "shared"));
+}
+
 /* How to make one file of an image and its backing files. */
 static char *to_make_one(const struct look *look, struct json_object *volume)
 {

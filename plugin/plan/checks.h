@@ -132,8 +132,8 @@ void hint_restart(const struct look *look, struct json_object *finding, const ch
 /* checks_run for the findings of a mode that is only considered: their hints name no further ways. */
 struct json_object *checks_consider(const struct facts *facts, enum mode mode);
 
-/* True if the file (or a network disk's source) is on the target as well afterwards: a volume of the guest itself, or
- * on storage that both nodes share (checks-disk.c). */
+/* True if the file (or a network disk's source) is on the target as well afterwards: a volume of the guest itself, a
+ * backing file that the target has too, or a file on storage that both nodes share (checks-read.c). */
 bool file_comes_along(const struct look *look, const char *path);
 
 /* Every look function, by the file that it is in. */

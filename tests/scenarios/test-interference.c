@@ -282,7 +282,7 @@ static void begins_a_backup(struct two_nodes *w)
 	guest_says(w, NODE1, json_make("job:s", "backup"));
 }
 
-/* FAULTS 68 of a guest that would be shut down in the middle of it. */
+/* The guest would be shut down in the middle of it. */
 static void a_job_that_begins_meanwhile_undoes_the_migration_before_the_stop(void **state)
 {
 	(void)state;

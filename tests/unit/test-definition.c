@@ -436,6 +436,45 @@ static void rewriting_refuses_what_it_cannot_do(void **state)
 	assert_refused(plain, "vda", "", "malformed");
 }
 
+/* The record of a snapshot that was taken when vda was `image`, for a target where `moved` becomes `to`. */
+static char *moment(const char *image, const char *moved, const char *to)
+{
+	struct vmm_error *err = NULL;
+	vmm_auto_free char *xml = str_format(
+		"<domainsnapshot><name>one</name><disks><disk name='vda' snapshot='external'><source file='%s'/></disk>"
+		"</disks><domain type='kvm'><name>web</name><devices><disk type='file' device='disk'><source "
+		"file='%s'/>"
+		"<target dev='vda'/></disk></devices></domain><inactiveDomain type='kvm'><name>web</name><devices>"
+		"<disk type='file' device='disk'><source file='%s'/><target dev='vda'/></disk></devices>"
+		"</inactiveDomain></domainsnapshot>",
+		image, image, image);
+	vmm_auto_json struct json_object *record = json_make("kind:s xml:s", "snapshot", xml),
+					 *changes = json_object_new_array();
+	json_object_array_add(changes, json_make("target:s from:s path:s", "vda", moved, to));
+	char *rewritten = NULL;
+	assert_int_equal(moment_rewrite(record, changes, &rewritten, &err), 0);
+	return rewritten;
+}
+
+static int count_of(const char *text, const char *word)
+{
+	int count = 0;
+	for (const char *at = text; (at = strstr(at, word)); at++)
+		count++;
+	return count;
+}
+
+static void a_snapshot_follows_its_image_and_no_other(void **state)
+{
+	(void)state;
+	vmm_auto_free char *late = moment("/srv/now.qcow2", "/srv/now.qcow2", "/mnt/there.qcow2");
+	vmm_auto_free char *early = moment("/srv/then.qcow2", "/srv/now.qcow2", "/mnt/there.qcow2");
+	assert_int_equal(count_of(late, "/mnt/there.qcow2"), 3);
+	assert_int_equal(count_of(late, "/srv/now.qcow2"), 0);
+	assert_int_equal(count_of(early, "/srv/then.qcow2"), 3);
+	assert_int_equal(count_of(early, "/mnt/there.qcow2"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,6 +498,7 @@ int main(void)
 		cmocka_unit_test(the_kind_of_storage_decides_before_the_path_does),
 		cmocka_unit_test(parts_of_one_run_are_taken_out),
 		cmocka_unit_test(rewriting_refuses_what_it_cannot_do),
+		cmocka_unit_test(a_snapshot_follows_its_image_and_no_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,8 +101,9 @@ static int set_source(xmlNode *disk, const char *target, const char *path, const
 	clear_source(source);
 	xml_set(disk, "type", new_type);
 	xml_set(source, definition_path_attribute(new_type), path);
-	/* That was the old image's backing chain; libvirt reads the new one's from its header. */
-	if (chain)
+	/* That was the old image's backing chain; libvirt reads the new one's from its header. An empty element says
+	 * that there is none. */
+	if (chain && xmlFirstElementChild(chain))
 		xml_remove(chain);
 	return 0;
 }
