@@ -58,7 +58,7 @@ int check_untouched(struct migration *m, bool stopped, struct vmm_error **err)
 	if (str_same(json_text(now, "state"), "absent"))
 		return changed(m, "guest-gone", "was undefined", "define it again on the source", err);
 	if (!stopped && json_text(now, "job")) {
-		error_set(err, VMM_BUSY, "guest-job-active", "guest %s is busy: %s has begun during the migration",
+		error_set(err, VMM_FAILED, "guest-job-active", "guest %s is busy: %s has begun during the migration",
 			  m->plan->id, json_text(now, "job"));
 		return error_hint(err, "wait until it is done; then begin again");
 	}
