@@ -70,6 +70,30 @@ static void a_migration_of_memory_that_fails_leaves_the_guest_on_the_source(void
 	stays_and_migrates_later("paused", "['break']", "migration-failed");
 }
 
+/* The guest on the target is off and in the way; --replace sets it aside. Then the one that moves cannot start. */
+static void a_guest_that_was_set_aside_comes_back_with_its_checkpoints(void **state)
+{
+	(void)state;
+	static const struct variant in_the_way = {.name = "in the way", .options = "{}", .shared = true};
+	const struct variant *variant = variant_named("restart, shared volume");
+	struct two_nodes *w = two_nodes_make();
+	struct outcome outcome;
+	struct json_object *theirs = json_object_new_array();
+	two_nodes_describe(w, "a guest is set aside");
+	two_nodes_guest(w, NODE1, variant, "['no-start']");
+	two_nodes_guest(w, NODE2, &in_the_way, NULL);
+	json_object_array_add(theirs, json_make("kind:s name:s", "checkpoint", "theirs"));
+	guest_says(w, NODE2, json_make("moments:o", theirs));
+	guest_writes(w, NODE1, true, SEED);
+	two_nodes_migrate(w, NODE1, "{\"restart\":true,\"replace\":true}", &outcome);
+	expect(w, &outcome, VMM_FAILED, true, "start-failed");
+	vmm_auto_free char *path = str_format("%s/guests/" GUEST ".json", w->machine[NODE2].root), *text = NULL;
+	assert_int_equal(file_read(path, 1 << 20, &text, NULL, NULL), 0);
+	assert_non_null(strstr(text, "theirs"));
+	outcome_free(&outcome);
+	two_nodes_free(w);
+}
+
 static void a_guest_that_runs_on_the_source_again_stays_there(void **state)
 {
 	(void)state;
@@ -300,6 +324,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(storage_that_is_proven_to_be_shared_is_vouched_for),
 		cmocka_unit_test(a_migration_of_memory_that_fails_leaves_the_guest_on_the_source),
+		cmocka_unit_test(a_guest_that_was_set_aside_comes_back_with_its_checkpoints),
 		cmocka_unit_test(a_guest_that_runs_on_the_source_again_stays_there),
 		cmocka_unit_test(a_guest_that_ignores_the_shutdown_request_runs_on),
 		cmocka_unit_test(a_guest_that_the_target_cannot_start_runs_on_the_source),
