@@ -128,7 +128,7 @@ static int set_as_planned(struct migration *m, struct vmm_error **err)
 {
 	struct json_object *args =
 		json_make("definition:s volumes:o replace:b", m->plan->definition, json_object_new_array(), 0);
-	if (migration_insist(m, SOURCE, NODE_DEFINE, args, NULL, err) < 0)
+	if (migration_insist(m, SOURCE, NODE_DEFINE, args, NULL, err) < 0 || define_moments(m, SOURCE, err) < 0)
 		return -1;
 	return migration_insist(m, SOURCE, NODE_AUTOSTART, json_make("on:b", (int)m->plan->autostart), NULL, err);
 }

@@ -62,7 +62,7 @@ static int keep_plan(struct migration *m, struct vmm_error **err)
 static int prepare(struct migration *m, struct vmm_error **err)
 {
 	if (learn(m, err) < 0 || judge(m, err) < 0 || plan_make(&m->facts, task_id(m->task), &m->plan, err) < 0 ||
-	    keep_plan(m, err) < 0)
+	    keep_plan(m, err) < 0 || keep_moments(m, err) < 0)
 		return -1;
 	task_log(m->task, "info", "%s of %s %s (%s) from %s to %s", mode_name(m->plan->mode),
 		 facts_ops(&m->facts)->label, m->plan->id, m->plan->name ? m->plan->name : "no name", m->plan->source,

@@ -58,7 +58,7 @@ static int end_move(struct migration *m, struct vmm_error **err)
 static int hand_over_memory(struct migration *m, struct vmm_error **err)
 {
 	bool replace = json_true(m->request, "options.replace") || m->plan->set_aside;
-	if (check_untouched(m, false, err) < 0 || keep_moments(m, err) < 0 || advance_both(m, "handover", err) < 0 ||
+	if (check_untouched(m, false, err) < 0 || advance_both(m, "handover", err) < 0 ||
 	    migration_call(m, SOURCE, NODE_AUTOSTART, json_make("on:b", 0), NULL, err) < 0 ||
 	    migration_call(m, TARGET, NODE_PERMIT, json_make("replace:b", (int)replace), NULL, err) < 0)
 		return -1;

@@ -276,8 +276,6 @@ static struct json_object *definition_changes(struct migration *m)
 	return list;
 }
 
-/* Writes the records of the guest's snapshots and checkpoints to the task's directory, for carry_moments: libvirt
- * forgets those of a transient guest when its memory has moved. */
 int keep_moments(struct migration *m, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *reply = NULL;
@@ -288,16 +286,16 @@ int keep_moments(struct migration *m, struct vmm_error **err)
 		       : task_write(m->task, "moments", reply, err);
 }
 
-/* Records them on the target. What they hold has been copied with the volumes, or is on shared storage. */
-static int carry_moments(struct migration *m, struct vmm_error **err)
+int define_moments(struct migration *m, enum side side, struct vmm_error **err)
 {
 	vmm_auto_json struct json_object *kept = NULL;
 	if (!m->plan->moments)
 		return 0;
 	if (task_read(m->task, "moments", &kept, err) < 0)
 		return -1;
-	struct json_object *args = json_make("moments:O volumes:o", json_at(kept, "moments"), definition_changes(m));
-	return migration_call(m, TARGET, NODE_DEFINE_MOMENTS, args, NULL, err);
+	struct json_object *changes = side == TARGET ? definition_changes(m) : json_object_new_array();
+	struct json_object *args = json_make("moments:O volumes:o", json_at(kept, "moments"), changes);
+	return migration_call(m, side, NODE_DEFINE_MOMENTS, args, NULL, err);
 }
 
 int step_define(struct migration *m, struct plan_volume *volume, struct vmm_error **err)
@@ -306,10 +304,7 @@ int step_define(struct migration *m, struct plan_volume *volume, struct vmm_erro
 	bool replace = json_true(m->request, "options.replace") || m->plan->set_aside;
 	struct json_object *args =
 		json_make("definition:s volumes:o replace:b", m->plan->definition, definition_changes(m), (int)replace);
-	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err) < 0 || keep_moments(m, err) < 0 ||
-			       carry_moments(m, err) < 0
-		       ? -1
-		       : 0;
+	return migration_call(m, TARGET, NODE_DEFINE, args, NULL, err) < 0 ? -1 : define_moments(m, TARGET, err);
 }
 
 static int did_not_stay(struct migration *m, struct json_object *state, struct vmm_error **err)
@@ -397,7 +392,7 @@ int step_confirm(struct migration *m, struct plan_volume *volume, struct vmm_err
 		return error_set(err, VMM_NEEDS_DECISION, "not-committed", "node %s does not say that it owns guest %s",
 				 m->plan->target, m->plan->id);
 	/* Where memory moved there was no definition to record them for until now. */
-	if (migration_moves_memory(m) && carry_moments(m, err) < 0)
+	if (migration_moves_memory(m) && define_moments(m, TARGET, err) < 0)
 		return -1;
 	if (journal_add(m->journal, json_make("what:s", "give-up"), err) < 0)
 		return -1;

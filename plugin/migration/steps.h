@@ -31,8 +31,12 @@ int refuse_as_chosen(struct migration *m, struct vmm_error **err);
  * undefined, and the log says so. */
 int define_again(struct migration *m, bool *defined, struct vmm_error **err);
 
-/* Keeps the records of the guest's snapshots and checkpoints, before its memory moves (steps.c). */
+/* The records of the guest's snapshots and checkpoints (steps.c). keep_moments writes them to the task's directory
+ * before anything is touched: libvirt forgets those of a transient guest when its memory has moved. define_moments
+ * records them for the guest that is defined on that side; what they hold has been copied with the volumes, or is on
+ * shared storage. */
 int keep_moments(struct migration *m, struct vmm_error **err);
+int define_moments(struct migration *m, enum side side, struct vmm_error **err);
 
 /* Tells the target to remove what it has made for the task, and to forget the task. If the target cannot be told,
  * m->pending is set: the target cannot start anything, and recover tells it later. Error "committed" if the target owns

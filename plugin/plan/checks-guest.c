@@ -110,12 +110,14 @@ static const char *same_by(struct json_object *guest, struct json_object *other)
 void look_transient(const struct look *look)
 {
 	if (json_at(look->guest, "persistent") && !json_true(look->guest, "persistent"))
-		finding_hint(found(look, look->label,
-				   "%s is transient: it has no persistent definition, and would be gone at its stop",
-				   look->label),
-			     "--online moves it, where all its disks are on shared storage; or define it, which does "
-			     "not disturb it: virsh dumpxml --inactive --security-info %s >FILE && virsh define FILE",
-			     json_text_or(look->guest, "name", json_text_or(look->guest, "id", "?")));
+		hint_ways(look,
+			  found(look, look->label,
+				"%s is transient: it has no persistent definition, and would be gone at its stop",
+				look->label),
+			  MODE_LIVE,
+			  "define it, which does not disturb it: virsh dumpxml --inactive --security-info %s >FILE && "
+			  "virsh define FILE",
+			  json_text_or(look->guest, "name", json_text_or(look->guest, "id", "?")));
 }
 
 void look_name_taken(const struct look *look)

@@ -28,14 +28,6 @@ static const char *left_behind(const struct look *look, struct json_object *mome
 	return NULL;
 }
 
-static bool all_come_along(const struct look *look)
-{
-	json_each (moment, look->guest, "moments")
-		if (left_behind(look, moment))
-			return false;
-	return true;
-}
-
 /* libvirt refuses to move the memory of a VM for which it has a record of a snapshot. */
 static void snapshots_of_moving_memory(const struct look *look)
 {
@@ -49,12 +41,8 @@ static void snapshots_of_moving_memory(const struct look *look)
 	struct json_object *finding =
 		found(look, look->label, "%s has the snapshot%s %s: libvirt does not move it while it runs",
 		      look->label, count == 1 ? "" : "s", names.data);
-	vmm_auto_free char *restart = all_come_along(look)
-					      ? str_format("`vmmigrate %s %s --restart` takes them along; or ",
-							   json_text_or(look->guest, "id", "?"), look->name[TARGET])
-					      : str_copy("");
-	finding_hint(finding, "%sdelete what is not needed any more: virsh snapshot-delete %s NAME", restart,
-		     guest_name(look));
+	hint_ways(look, finding, MODE_RESTART, "delete what is not needed any more (virsh snapshot-delete %s NAME)",
+		  guest_name(look));
 }
 
 static void one_snapshot(const struct look *look, struct json_object *moment)

@@ -39,7 +39,7 @@ booted_once 100
 on node1 virsh snapshot-create-as vm100 now
 migrate 3 node1 100 node2 --online
 says "has the snapshot now"
-says "\`vmmigrate 100 node2 --restart\` takes them along"
+says "or move the guest with --restart"
 second_try node1 100 --restart
 [ "$(on node2 virsh snapshot-current vm100 --name)" = now ] || fail "the snapshot is not there"
 unchanged node2

@@ -4,8 +4,7 @@
  * First what works on text and figures alone and calls no libvirt: xml.c, volumes.c, needs.c, definition.c,
  * rewrite.c, tuning.c. Then what asks libvirt: qemu.c (connection, errors, the table of the kind), find.c, state.c,
  * pools.c, secrets.c, facts.c, host.c, guard.c, fit.c. Then what changes guests: define.c, moments.c, power.c,
- * events.c, migrate.c. This is the
- * reading order. */
+ * events.c, migrate.c. This is the reading order. */
 #ifndef VMM_QEMU_H
 #define VMM_QEMU_H
 
