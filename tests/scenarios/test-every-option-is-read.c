@@ -68,7 +68,6 @@ static const struct proof proofs[] = {
 	{"unsafe", "true", ONLINE, .base = "local",
 	 .patch = "{'sharing':{'default':'shared'},'target':{'fit':{'volumes':{'0':{'there':true}}}},"
 		  "'source':{'guest':{'volumes':{'0':{'sharing':'maybe','cache':'unsafe'}}}}}"},
-	{"unsafe", "true", ONLINE, .variant = LIVE},
 	{"replace", "true", RESTART, .base = "local", .patch = "{'target':{'fit':{'volumes':{'0':{'there':true}}}}}"},
 	{"replace", "true", RESTART, .variant = LOCAL},
 	{"keep_seed", "true", RESTART, .variant = LOCAL},
