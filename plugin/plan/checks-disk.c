@@ -200,8 +200,7 @@ void look_unsafe_cache(const struct look *look)
 				  found(look, volume_name(volume),
 					"%s has the cache mode %s: the target could read old data", volume_name(volume),
 					json_text_or(volume, "cache", "default")),
-				  MODE_PAUSED | MODE_RESTART,
-				  "set cache='none' on it (virsh edit, then restart the guest)");
+				  MODE_RESTART, "set cache='none' on it (virsh edit, then restart the guest)");
 }
 
 void look_pending_changes(const struct look *look)

@@ -141,8 +141,8 @@ const struct check checks[] = {
 	      "No other guest of the source uses a copied volume as a disk, backing file, data file or layer."),
 	CHECK("volume-alias", "guest", ALL, NULL, E, NULL, true, volume_alias,
 	      "No two disks of the guest, and no disk of another guest, are the same file by a link or another mount."),
-	CHECK("unsafe-cache", "guest", MODE_LIVE, "qemu", O, "unsafe", true, unsafe_cache,
-	      "The disks' cache modes are safe for a live migration."),
+	CHECK("unsafe-cache", "guest", MEMORY, "qemu", O, "unsafe", true, unsafe_cache,
+	      "The disks' cache modes are safe for a guest whose memory moves."),
 
 	CHECK("volume-missing", "storage", ALL, NULL, E, NULL, true, volume_missing,
 	      "Every volume of the guest is where its definition says."),
