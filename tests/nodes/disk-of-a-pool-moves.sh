@@ -10,7 +10,7 @@ by_pool() {
         virsh -q define /dev/stdin; virsh -q pool-refresh $3"
 }
 # named NODE ID: how the definition names the disk.
-named() { on "$1" virsh dumpxml --inactive "vm$2" | sed -n "s|^ *<source \(.*\)/>$|\1|p" | head -n 1; }
+named() { on "$1" virsh dumpxml --inactive "vm$2" | sed -n "s|^ *<source \(.*\)/>$|\1|p" | sed -n 1p; }
 pool() { on "$1" sh -ec "virsh -q pool-define-as $2 dir --target $3; virsh -q pool-start $2"; }
 
 fresh_lab --gluster

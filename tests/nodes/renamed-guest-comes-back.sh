@@ -6,7 +6,7 @@
 
 # gave_birth NODE NAME OLD: a definition of the VM OLD of that node, without its UUID, under the name NAME.
 gave_birth() { on "$1" sh -ec "virsh dumpxml --inactive $3 | sed '/<uuid>/d; s|<name>.*</name>|<name>$2</name>|; s|id=\"[0-9]*\"|id=\"$2\"|' >/root/new.xml; virsh -q define /root/new.xml"; }
-runs_as() { [ "$(on "$1" virsh domstate "$2" | head -n 1)" = running ] || fail "$2 is $(on "$1" virsh domstate "$2") on $1"; }
+runs_as() { [ "$(on "$1" virsh domstate "$2" | sed -n 1p)" = running ] || fail "$2 is $(on "$1" virsh domstate "$2") on $1"; }
 
 fresh_lab
 vm node1 100
