@@ -86,6 +86,12 @@ store() {
     [ -e /etc/vmmigrate-lab.gluster ] && /usr/lib/vmmigrate-lab/gluster
 }
 
+# Where systemd is PID 1 it runs everything but these.
+case ${1:-} in
+    network) network && exit ;;
+    booted) exec touch /run/vmmigrate-lab.booted ;;
+esac
+
 date
 network
 case $MACHINE in

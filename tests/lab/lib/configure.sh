@@ -91,6 +91,7 @@ configure_node() {
         echo 'max_size = 0'
     } | write /etc/libvirt/virtlogd.conf
     erase /etc/libvirt/qemu/networks/autostart/default.xml
+    [ -z "$SYSTEMD" ] || systemd_configure
     image_install
 }
 
@@ -101,7 +102,7 @@ configure_store() {
 
 # Runs in the lab's mount namespace, where the upper layers are.
 verb__configure() {
-    local m QEMU_USER=$1
+    local m QEMU_USER=$1 SYSTEMD=$2
     make_keys
     for m in "${MACHINES[@]}"; do
         configure_machine "$m"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Starts and stops libvirtd of a node, as an administrator or a crash would. Guests go on running.
+# Starts and stops libvirtd of a node, as an administrator or a crash would: by systemctl where systemd runs. Guests go on running.
 
 daemon_pid() {
     node_exec "$1" pidof -s "$2"
@@ -22,6 +22,10 @@ daemon_start() {
 }
 
 daemon_restart() {
+    if systemd_is_on "$1"; then
+        node_exec "$1" systemctl restart "$2.service"
+        return
+    fi
     daemon_stop "$1" "$2" TERM
     daemon_start "$1" "$2"
 }

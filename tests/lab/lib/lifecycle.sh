@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # up, down, status.
 
-# lab up [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster] [--common]
+# lab up [--systemd] [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster] [--common]
 # Options about making the lab are ignored if it is up already.
 verb_up() {
-    local m QEMU_USER=root images="" size=4G gluster="" common=""
+    local m QEMU_USER=root SYSTEMD="" images="" size=4G gluster="" common=""
     while [ $# -gt 0 ]; do
         case $1 in
             --qemu-user) QEMU_USER=${2:?} && shift ;;
@@ -12,7 +12,8 @@ verb_up() {
             --images-size) size=${2:?} && shift ;;
             --gluster) gluster=1 ;;
             --common) common=1 ;;
-            *) die "usage: lab up [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster] [--common]" ;;
+            --systemd) SYSTEMD=1 ;;
+            *) die "usage: lab up [--systemd] [--qemu-user USER] [--images xfs|btrfs|ext4] [--images-size SIZE] [--gluster] [--common]" ;;
         esac
         shift
     done
@@ -24,7 +25,7 @@ verb_up() {
         space_up
         images_make "$images" "$size"
         [ -z "$common" ] || mkdir -p "$DISK/common"
-        in_space "$LAB_DIR/lab" _configure "$QEMU_USER"
+        in_space "$LAB_DIR/lab" _configure "$QEMU_USER" "$SYSTEMD"
     fi
     for m in "${MACHINES[@]}"; do
         node_on "$m"

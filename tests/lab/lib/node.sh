@@ -64,6 +64,15 @@ verb__node() {
     cd / || exit
     umount -l /mnt/.outer
     rmdir /mnt/.outer
+    node_init
+}
+
+# Becomes PID 1 of the machine: systemd on the nodes of such a lab, tini and a script elsewhere.
+node_init() {
+    if [ -e /etc/systemd/system/vmmigrate-lab-network.service ]; then
+        exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+            container=lxc TERM=dumb LANG=C.UTF-8 /lib/systemd/systemd </dev/null >/var/log/boot.log 2>&1
+    fi
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         HOME=/root LANG=C.UTF-8 tini -s -- /usr/lib/vmmigrate-lab/boot </dev/null >/var/log/boot.log 2>&1
 }
@@ -84,6 +93,7 @@ node_devices() {
         [ -e "/dev/$name" ] && cp -a "/dev/$name" "$dev/$name"
     done
     cp -a "$FS/loops/." "$dev/"
+    systemd_console "$dev"
     ln -s pts/ptmx "$dev/ptmx"
     ln -s /proc/self/fd "$dev/fd"
     ln -s fd/0 "$dev/stdin"
