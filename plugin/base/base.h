@@ -266,6 +266,23 @@ int fd_write_all(int fd, const void *data, size_t length);
 /* Reads until `length` bytes are there or the file ends; returns the count, or -1 with errno. */
 ssize_t fd_read_all(int fd, void *data, size_t length);
 
+/* ------------------------------------------------------------------ confinement (confine.c) */
+
+struct confinement {
+	const char *path;      /* the one file or directory to work on, under this name; absolute */
+	bool writable;	       /* else it is read-only */
+	const char *program;   /* an executable outside of /usr that may be run as well; NULL: none */
+	uint64_t capabilities; /* which of root's are kept: 1 << CAP_... */
+	size_t memory;	       /* most bytes of address space; 0: no limit */
+	unsigned cpu_s;	       /* most seconds of processor time; 0: no limit */
+};
+
+/* Called between fork and exec. Afterwards the process, and what it executes, sees /usr and `path` alone, where no
+ * symbolic link is followed, has no network and no other capabilities. Open descriptors stay. Returns 0, or -1 with
+ * errno; the process must end then. Makes only async-signal-safe calls. Who is not root keeps its view, since it
+ * cannot change it, and has its user's rights only. */
+int confine(const struct confinement *c);
+
 /* ------------------------------------------------------------------ programs (run.c) */
 
 struct run {
@@ -282,9 +299,10 @@ struct run_result {
 	char *out, *err_out; /* its stdout and stderr, the first 1 MiB of each */
 };
 
-/* Runs a program and waits for its end: by argv, never through a shell, in a process group of its own, without any of
- * our descriptors. All programs that we wait for are run by it. An exit status other than 0 is not an error; a program
- * that cannot be executed ends with 127. The result is freed with run_result_free. Tests replace this function with
+/* Runs a program and waits for its end, whatever it does with its outputs: by argv, never through a shell, in a process
+ * group of its own, without any of our descriptors. What it leaves in the background is not waited for. All programs
+ * that we wait for are run by it. An exit status other than 0 is not an error; a program that cannot be executed ends
+ * with 127. The result is freed with run_result_free. Tests replace this function with
  * --wrap. */
 int run_program(const struct run *run, struct run_result *result, struct vmm_error **err);
 void run_result_free(struct run_result *result);

@@ -1,6 +1,7 @@
 /* tree.c: runs rsync: the sending one on the source, the receiving one on the target. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,6 +20,13 @@ enum { PROGRESS_MS = 100, SOCKET_FD = 3, STDERR_MOST = 64 << 10, LOCK_WAIT_MS = 
 /* Compare times to the nanosecond. By default rsync compares seconds, so a directory that changes twice within one
  * second would keep the time of its first copy. */
 #define MODIFY_WINDOW "--modify-window=-1"
+
+/* What rsync may do as root. CAP_SYS_ADMIN is for attributes "trusted.*", which overlays have. */
+#define CAN(capability) (UINT64_C(1) << (capability))
+#define CAN_READ	(CAN(CAP_DAC_READ_SEARCH) | CAN(CAP_SYS_ADMIN))
+#define CAN_WRITE                                                                                                      \
+	(CAN_READ | CAN(CAP_DAC_OVERRIDE) | CAN(CAP_CHOWN) | CAN(CAP_FOWNER) | CAN(CAP_FSETID) | CAN(CAP_MKNOD) |      \
+	 CAN(CAP_SETFCAP))
 
 /* ---------------------------------------------------------------- the receiving rsync */
 
@@ -74,7 +82,8 @@ void tree_receive(const char *path, bool checksum)
 	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 					   "LC_ALL=C", NULL};
 	signal(SIGPIPE, SIG_DFL);
-	if (!lock_tree(path))
+	if (confine(&(struct confinement){.path = path, .writable = true, .capabilities = CAN_WRITE}) < 0 ||
+	    !lock_tree(path))
 		return;
 	start_syncing(path);
 	if (chdir("/") == 0)
@@ -95,13 +104,19 @@ struct sending {
 	bool stopped;			 /* the caller's progress function asked to stop */
 };
 
-/* Only async-signal-safe calls between fork and exec. */
-static void exec_rsync(const char *const *argv, bool idle_io, int stdout_fd, int stderr_fd, int socket_fd)
+static void write_stderr(const char *text)
 {
+	(void)!write(2, text, strlen(text));
+}
+
+/* Only async-signal-safe calls between fork and exec. */
+static void exec_rsync(const struct tree_job *job, const char *const *argv, int stdout_fd, int stderr_fd, int socket_fd)
+{
+	const struct confinement within = {.path = job->from, .program = job->pipe, .capabilities = CAN_READ};
 	const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 					   "LC_ALL=C", "VMMIGRATE_TREE_FD=3", NULL};
 	setpgid(0, 0);
-	if (idle_io)
+	if (job->running)
 		io_set_idle();
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
@@ -118,10 +133,13 @@ static void exec_rsync(const char *const *argv, bool idle_io, int stdout_fd, int
 	dup2(stderr_fd, 2);
 	dup2(socket_fd, SOCKET_FD);
 	close_range(SOCKET_FD + 1, ~0U, 0);
-	if (chdir("/") == 0)
-		execvpe(argv[0], (char *const *)argv, (char *const *)environment);
-	const char *reason = strerrordesc_np(errno);
-	(void)!write(2, reason, strlen(reason));
+	if (chdir("/") < 0 || confine(&within) < 0) {
+		write_stderr("it cannot be confined to the tree: ");
+		write_stderr(strerrordesc_np(errno));
+		_exit(126);
+	}
+	execvpe(argv[0], (char *const *)argv, (char *const *)environment);
+	write_stderr(strerrordesc_np(errno));
 	_exit(127);
 }
 
@@ -155,7 +173,7 @@ static int start_rsync(struct sending *s, int socket_fd, struct vmm_error **err)
 	}
 	s->pid = fork();
 	if (s->pid == 0)
-		exec_rsync(argv, job->running, output[1], errors[1], socket_fd);
+		exec_rsync(job, argv, output[1], errors[1], socket_fd);
 	int number = errno;
 	if (s->pid > 0)
 		setpgid(s->pid, s->pid); /* the child does the same: we do not know which of us runs first */

@@ -2,7 +2,8 @@
  *
  * The sending rsync runs the program tree-pipe as its remote shell, which copies rsync's bytes to a socket of ours and
  * back. `carry` connects that socket with the target, where a receiving rsync is started with fixed arguments on a
- * directory that the target has made for the task.
+ * directory that the target has made for the task. Both see their tree and /usr alone (`confine` in base/base.h), since
+ * a guest that runs may put a symbolic link to the node's files where rsync has just seen a directory.
  */
 #ifndef VMM_TREE_H
 #define VMM_TREE_H

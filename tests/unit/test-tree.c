@@ -1,13 +1,23 @@
 /* Trees by rsync: a push copies everything, trees that differ have different digests, and each failure is reported with
  * its cause. */
+#include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/ioprio.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -54,6 +64,11 @@ static char *make_tree(const char *above, const char *name)
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	assert_int_equal(mkdir(below, 01777), 0);
 	write_file(root, "below/deeper", "five");
+	if (geteuid() == 0) {
+		vmm_auto_free char *device = str_format("%s/device", root);
+		assert_int_equal(mknod(device, S_IFCHR | 0600, makedev(1, 3)), 0);
+		assert_int_equal(chmod(device, 0646), 0);
+	}
 	write_file(root, "sparse", "six");
 	assert_int_equal(truncate(sparse, 16 << 20), 0);
 	return root;
@@ -94,6 +109,7 @@ static int carry(void *context, int fd, uint64_t *wire, struct vmm_error **err)
 		dup2(fd, 0);
 		dup2(fd, 1);
 		close_range(3, ~0U, 0);
+		umask(077); /* as the agent has */
 		tree_receive(context, false);
 		_exit(127);
 	}
@@ -431,31 +447,47 @@ static void a_full_disk_on_the_target_is_reported_as_the_cause(void **state)
 	remove_dir(dir);
 }
 
-/* The I/O class of the sending rsync, which its remote shell has inherited: a wrapper around tree-pipe prints it. */
-static char *io_class_of_push(bool running)
+/* The I/O class of the sending rsync: the child of ours that has that name. It is looked for while rsync waits for the
+ * receiver. */
+static int io_class;
+
+static int carry_and_look(void *context, int fd, uint64_t *wire, struct vmm_error **err)
 {
-	char *dir = make_dir(), *class = NULL;
-	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir), *pipe = pipe_program(),
-			   *wrapper = str_format("%s/pipe", dir), *class_file = str_format("%s/class", dir);
-	vmm_auto_free char *script = str_format("#!/bin/sh\nionice >%s\nexec %s \"$@\"\n", class_file, pipe);
+	pid_t rsync = 0;
+	while (!rsync) {
+		DIR *all = opendir("/proc");
+		for (struct dirent *one; (one = readdir(all));) {
+			vmm_auto_free char *path = str_format("/proc/%s/stat", one->d_name), *stat = NULL;
+			int parent;
+			if (file_read(path, 4096, &stat, NULL, NULL) == 0 && strstr(stat, "(rsync)") &&
+			    sscanf(strrchr(stat, ')'), ") %*c %d", &parent) == 1 && parent == getpid())
+				rsync = atoi(one->d_name);
+		}
+		closedir(all);
+	}
+	io_class = IOPRIO_PRIO_CLASS(syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, rsync));
+	return carry(context, fd, wire, err);
+}
+
+static int io_class_of_push(bool running)
+{
+	char *dir = make_dir();
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = str_format("%s/to", dir), *pipe = pipe_program();
 	struct vmm_error *err = NULL;
-	struct tree_job job = {.from = from, .pipe = wrapper, .running = running, .carry = carry, .carry_context = to};
+	struct tree_job job = {
+		.from = from, .pipe = pipe, .running = running, .carry = carry_and_look, .carry_context = to};
 	mkdir(to, 0700);
-	write_file(dir, "pipe", script);
-	assert_int_equal(chmod(wrapper, 0700), 0);
 	if (tree_push(&job, NULL, &err) < 0)
 		fail_msg("%s", err->message);
-	assert_int_equal(file_read(class_file, 100, &class, NULL, NULL), 0);
 	remove_dir(dir);
-	return class;
+	return io_class;
 }
 
 static void the_tree_of_a_running_guest_is_read_with_idle_io_priority(void **state)
 {
 	(void)state;
-	vmm_auto_free char *while_it_runs = io_class_of_push(true), *off = io_class_of_push(false);
-	assert_string_equal(while_it_runs, "idle\n");
-	assert_string_not_equal(off, "idle\n");
+	assert_int_equal(io_class_of_push(true), IOPRIO_CLASS_IDLE);
+	assert_int_not_equal(io_class_of_push(false), IOPRIO_CLASS_IDLE);
 }
 
 static bool stop_immediately(void *context, const struct tree_progress *progress)
@@ -480,6 +512,133 @@ static void a_push_can_be_cancelled(void **state)
 	remove_dir(dir);
 }
 
+/* ---------------------------------------------------------------- what rsync can reach
+ *
+ * FAULTS 83: a program in rsync's place that follows all links, as old ones do, and tries to reach what is outside of
+ * the tree. It tells what it has reached: as the sender on its stderr, as the receiver in a file in its tree. SECRET
+ * stands for a file outside of the tree, PORT for a port that listens. */
+static const char greedy_rsync[] =
+	"#!/bin/sh\n"
+	"[ \"$1\" = --server ] && server=1 || server=\n"
+	"for tree; do [ \"$server\" ] || case $tree in /*/) break;; esac; done\n"
+	"tree=${tree%/}\n"
+	"[ \"$server\" ] && exec 2>\"$tree/found\"\n"
+	"reached() { echo \"failed: reached $*\" >&2; }\n"
+	"[ -e \"$tree/plain\" ] || [ \"$server\" ] || reached nothing of its own tree\n"
+	"[ \"$(readlink \"$tree/link\")\" = 'SECRET' ] || reached 'no link as such'\n"
+	"for file in 'SECRET' \"$tree/link\" \"$tree/../secret\" \"$tree/above/secret\" \"$tree/inner\" /etc/passwd "
+	"/proc/1/stat; "
+	"do\n"
+	"	{ read line <\"$file\"; } 2>&- && reached \"$file\"\n"
+	"done\n"
+	"for i in $(seq 20000); do\n"
+	"	{ read line <\"$tree/swapped/secret\"; } 2>&- && [ \"$line\" = 'of the host' ] && reached "
+	"swapped\n"
+	"done\n"
+	"for file in \"$tree/../made\" /made /usr/made; do\n"
+	"	touch \"$file\" 2>&- && reached \"$file to write\"\n"
+	"done\n"
+	"[ \"$server\" ] || ! touch \"$tree/made\" 2>&- || reached 'the source to write'\n"
+	"perl() { echo \"$1\" | command perl; }\n"
+	"perl 'use IO::Socket::INET; exit !IO::Socket::INET->new(\"127.0.0.1:PORT\")' && reached 'the network'\n"
+	"perl 'exit !chroot(\"/usr\")' && reached 'the capability to change its root'\n"
+	"echo nothing else >&2\n"
+	"exit 99\n";
+
+/* Exchanges a directory and a link to a directory of the host until it is told to stop. */
+struct swapping {
+	char *one, *other;
+	atomic_bool over;
+	pthread_t thread;
+};
+
+static void *swap(void *context)
+{
+	struct swapping *swapping = context;
+	while (!swapping->over)
+		renameat2(AT_FDCWD, swapping->one, AT_FDCWD, swapping->other, RENAME_EXCHANGE);
+	return NULL;
+}
+
+static void swapping_begin(struct swapping *swapping, const char *root, const char *above)
+{
+	*swapping = (struct swapping){.one = str_format("%s/swapped", root), .other = str_format("%s/other", root)};
+	assert_int_equal(mkdir(swapping->one, 0755), 0);
+	write_file(root, "swapped/secret", "of the guest\n");
+	assert_int_equal(symlink(above, swapping->other), 0);
+	assert_int_equal(pthread_create(&swapping->thread, NULL, swap, swapping), 0);
+}
+
+static void swapping_end(struct swapping *swapping)
+{
+	swapping->over = true;
+	pthread_join(swapping->thread, NULL);
+	free(swapping->one);
+	free(swapping->other);
+}
+
+static char *replaced(char *text, const char *word, const char *with)
+{
+	vmm_auto_free char *held = text;
+	struct text made = {0};
+	const char *rest = text;
+	for (const char *at; (at = strstr(rest, word)); rest = at + strlen(word)) {
+		text_add_bytes(&made, rest, (size_t)(at - rest));
+		text_add(&made, "%s", with);
+	}
+	text_add(&made, "%s", rest);
+	return text_take(&made);
+}
+
+static void tempt(const char *root, const char *dir, const char *secret)
+{
+	vmm_auto_free char *link = str_format("%s/link", root), *above = str_format("%s/above", root),
+			   *inner = str_format("%s/inner", root);
+	write_file(root, "lines", "of the guest\n");
+	assert_int_equal(symlink("lines", inner), 0);
+	assert_int_equal(symlink(secret, link), 0);
+	assert_int_equal(symlink(dir, above), 0);
+}
+
+static void rsync_reaches_nothing_but_the_tree(void **state)
+{
+	(void)state;
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		skip();
+	char *dir = make_dir();
+	vmm_auto_free char *from = make_tree(dir, "from"), *to = make_tree(dir, "to"),
+			   *secret = str_format("%s/secret", dir), *program = str_format("%s/rsync", dir),
+			   *found = str_format("%s/found", to), *there = NULL;
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(at);
+	vmm_auto_close int port = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(port, (struct sockaddr *)&at, size), 0);
+	assert_int_equal(listen(port, 8), 0);
+	assert_int_equal(getsockname(port, (struct sockaddr *)&at, &size), 0);
+	vmm_auto_free char *number = str_format("%d", ntohs(at.sin_port)),
+			   *script = replaced(replaced(str_copy(greedy_rsync), "SECRET", secret), "PORT", number);
+	write_file(dir, "secret", "of the host\n");
+	write_file(dir, "rsync", script);
+	assert_int_equal(chmod(program, 0755), 0);
+	assert_int_equal(mount(program, "/usr/bin/rsync", NULL, MS_BIND, NULL), 0);
+	tempt(from, dir, secret);
+	tempt(to, dir, secret);
+	struct swapping here, other;
+	swapping_begin(&here, from, dir);
+	swapping_begin(&other, to, dir);
+	vmm_auto_error struct vmm_error *err = NULL;
+	int done = push(from, to, NULL, &err);
+	swapping_end(&here);
+	swapping_end(&other);
+	umount("/usr/bin/rsync");
+	assert_int_equal(done, -1);
+	if (!strstr(err->message, "ended with 99: nothing else"))
+		fail_msg("%s", err->message);
+	assert_int_equal(file_read(found, 65536, &there, NULL, NULL), 0);
+	assert_string_equal(there, "nothing else\n");
+	remove_dir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,6 +656,7 @@ int main(void)
 		cmocka_unit_test(a_missing_destination_directory_fails),
 		cmocka_unit_test(the_tree_of_a_running_guest_is_read_with_idle_io_priority),
 		cmocka_unit_test(a_push_can_be_cancelled),
+		cmocka_unit_test(rsync_reaches_nothing_but_the_tree),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
