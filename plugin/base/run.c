@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #include "base.h"
@@ -59,19 +60,21 @@ static void child(const struct run *run, struct pipes *p)
 	_exit(127);
 }
 
-/* Reads what the program has written, and closes the pipe at its end. What is over the limit is read, but not kept. */
-static void read_output(struct text *text, int *fd)
+/* Reads what the program has written, and closes the pipe at its end. What is over the limit is read, but not kept.
+ * False: there is nothing more to read now. */
+static bool read_output(struct text *text, int *fd)
 {
 	char block[16384];
-	ssize_t got = read(*fd, block, sizeof(block));
+	ssize_t got = *fd < 0 ? 0 : read(*fd, block, sizeof(block));
+	if (got < 0 && (errno == EINTR || errno == EAGAIN))
+		return errno == EINTR;
 	if (got <= 0) {
-		if (got < 0 && errno == EINTR)
-			return;
 		vmm_cleanup_close(fd);
-		return;
+		return false;
 	}
 	size_t left = RUN_OUTPUT_LIMIT - text->length;
 	text_add_bytes(text, block, (size_t)got < left ? (size_t)got : left);
+	return true;
 }
 
 /* Writes as much input as the pipe takes, and closes the pipe when all is written or the program reads no more. */
@@ -84,29 +87,42 @@ static void write_input(const char **input, int *fd)
 		vmm_cleanup_close(fd);
 }
 
-/* Writes the program's input and reads its output until it has closed both outputs. Returns true if the time limit was
- * reached before that. */
-static bool exchange(const struct run *run, struct pipes *p, struct text *out, struct text *err)
+static void set_nonblocking(struct pipes *p)
+{
+	const int ours[] = {p->in[1], p->out[0], p->err[0]};
+	for (size_t i = 0; i < VMM_COUNT(ours); i++)
+		fcntl(ours[i], F_SETFL, O_NONBLOCK);
+}
+
+/* Writes the program's input and reads its outputs until it has ended, whatever it does with them. What it leaves in
+ * the background may hold them open; nobody waits for that. Returns true if the time limit was reached before its end.
+ */
+static bool exchange(const struct run *run, int program, struct pipes *p, struct text *out, struct text *err)
 {
 	const char *input = run->input ? run->input : "";
 	int64_t end = run->limit_ms ? clock_steady_ms() + run->limit_ms : INT64_MAX;
-	fcntl(p->in[1], F_SETFL, O_NONBLOCK);
+	set_nonblocking(p);
 	if (!*input)
 		vmm_cleanup_close(&p->in[1]);
-	while (p->out[0] >= 0 || p->err[0] >= 0) {
-		struct pollfd set[] = {{p->out[0], POLLIN, 0}, {p->err[0], POLLIN, 0}, {p->in[1], POLLOUT, 0}};
+	for (;;) {
+		struct pollfd set[] = {
+			{p->out[0], POLLIN, 0}, {p->err[0], POLLIN, 0}, {p->in[1], POLLOUT, 0}, {program, POLLIN, 0}};
 		int64_t left = end - clock_steady_ms();
 		if (left <= 0)
 			return true;
-		if (poll(set, 3, run->limit_ms ? (int)left : -1) <= 0)
+		if (poll(set, VMM_COUNT(set), run->limit_ms ? (int)left : -1) <= 0)
 			continue;
+		if (set[2].revents)
+			write_input(&input, &p->in[1]);
 		if (set[0].revents)
 			read_output(out, &p->out[0]);
 		if (set[1].revents)
 			read_output(err, &p->err[0]);
-		if (set[2].revents)
-			write_input(&input, &p->in[1]);
+		if (set[3].revents)
+			break;
 	}
+	while (read_output(out, &p->out[0]) || read_output(err, &p->err[0]))
+		;
 	return false;
 }
 
@@ -118,28 +134,46 @@ static int reap(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Starts the program; *ended becomes a descriptor that is readable once it has ended. Returns its pid, or -1 with
+ * errno. */
+static pid_t start(const struct run *run, struct pipes *p, int *ended)
+{
+	pid_t pid = fork();
+	if (pid == 0)
+		child(run, p);
+	if (pid < 0)
+		return -1;
+	setpgid(pid, pid);
+	*ended = pidfd_open(pid, 0);
+	if (*ended >= 0)
+		return pid;
+	int number = errno;
+	kill(-pid, SIGKILL);
+	reap(pid);
+	errno = number;
+	return -1;
+}
+
 int run_program(const struct run *run, struct run_result *result, struct vmm_error **err)
 {
 	*result = (struct run_result){0};
 	struct pipes p;
+	vmm_auto_close int ended = -1;
 	if (pipes_open(&p) < 0)
 		return error_errno(err, errno, "run %s", run->argv[0]);
-	pid_t pid = fork();
-	if (pid == 0)
-		child(run, &p);
+	pid_t pid = start(run, &p, &ended);
 	if (pid < 0) {
 		int number = errno;
 		pipes_close(&p);
 		return error_errno(err, number, "run %s", run->argv[0]);
 	}
-	setpgid(pid, pid);
 	vmm_cleanup_close(&p.in[0]);
 	vmm_cleanup_close(&p.out[1]);
 	vmm_cleanup_close(&p.err[1]);
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
 	sigaction(SIGPIPE, &ignore, &before);
 	vmm_auto_text struct text out = {0}, err_out = {0};
-	result->timed_out = exchange(run, &p, &out, &err_out);
+	result->timed_out = exchange(run, ended, &p, &out, &err_out);
 	if (result->timed_out)
 		kill(-pid, SIGKILL);
 	pipes_close(&p);

@@ -8,11 +8,24 @@
 
 #include "two-nodes-internal.h"
 
-/* wrap: tree_push */
+/* wrap: tree_push run_program */
 
 enum { SEED = 61, SEED_AGAIN = 62 };
 
 static const struct variant *const live = &variants[0], *const restart = &variants[2];
+
+/* Hooks get this limit in place of their own, so that no test waits for long; 0: their own. */
+static int hook_limit_ms;
+
+int __real_run_program(const struct run *run, struct run_result *result, struct vmm_error **err);
+int __wrap_run_program(const struct run *run, struct run_result *result, struct vmm_error **err);
+int __wrap_run_program(const struct run *run, struct run_result *result, struct vmm_error **err)
+{
+	struct run sooner = *run;
+	if (hook_limit_ms && strstr(run->argv[0], "/hooks.d/"))
+		sooner.limit_ms = hook_limit_ms;
+	return __real_run_program(&sooner, result, err);
+}
 
 static void write_hook(struct two_nodes *w, int node, const char *phase, const char *name, const char *text)
 {
@@ -388,6 +401,24 @@ static void what_is_gone_before_the_stop_is_found_before_the_stop(void **state)
 	two_nodes_free(w);
 }
 
+/* FAULTS 81 */
+static void a_hook_that_closes_its_outputs_is_ended_at_its_limit_and_has_vetoed(void **state)
+{
+	(void)state;
+	static const char *const ways[] = {"exec >/dev/null 2>&1; sleep 45", "exec >&- 2>&-; sleep 45"};
+	for (size_t i = 0; i < VMM_COUNT(ways); i++) {
+		struct two_nodes *w = begin(restart);
+		int64_t began = clock_steady_ms();
+		write_hook(w, NODE2, "pre-switch", "60-silent", ways[i]);
+		hook_limit_ms = 1000;
+		moves(w, restart, VMM_BLOCKED, "60-silent: it took longer than");
+		hook_limit_ms = 0;
+		ran(w, BEFORE SWITCH AFTER("failed"));
+		assert_true(clock_steady_ms() - began < 30000);
+		two_nodes_free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +431,7 @@ int main(void)
 		cmocka_unit_test(a_veto_on_the_source_is_the_reason_and_no_hook_runs_on_the_target),
 		cmocka_unit_test(a_veto_on_the_target_undoes_on_both_nodes),
 		cmocka_unit_test(a_veto_just_before_the_switch_undoes_on_both_nodes),
+		cmocka_unit_test(a_hook_that_closes_its_outputs_is_ended_at_its_limit_and_has_vetoed),
 		cmocka_unit_test(a_cancel_runs_cancelled_and_nothing_else),
 		cmocka_unit_test(a_post_hook_that_fails_is_a_warning),
 		cmocka_unit_test(each_node_runs_the_hooks_of_one_end_once_whenever_the_target_is_lost),

@@ -1,5 +1,6 @@
 /* base: errors, JSON by path, names and paths that are refused, programs run by argv, durable files. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
@@ -137,6 +138,67 @@ static void programs_are_run_by_argv_with_input_output_status_and_limit(void **s
 	assert_non_null(strstr(err->message, "No such file"));
 }
 
+static int run_script(const char *script, const char *input, int limit_ms, struct run_result *r)
+{
+	const char *const argv[] = {"sh", "-c", script, NULL};
+	int64_t began = clock_steady_ms();
+	assert_int_equal(run_program(&(struct run){.argv = argv, .input = input, .limit_ms = limit_ms}, r, NULL), 0);
+	return (int)(clock_steady_ms() - began);
+}
+
+/* FAULTS 81 */
+static void a_program_is_ended_at_its_limit_whatever_it_does_with_its_outputs(void **state)
+{
+	(void)state;
+	static const char *const ways[] = {"exec >&- 2>&-; sleep 60", "exec >/dev/null 2>&1; sleep 60",
+					   "exec >&- 2>&- <&-; sleep 60 & wait", "exec >/dev/null; sleep 60; true",
+					   "trap '' TERM HUP INT; exec >/dev/null 2>&1; sleep 60; sleep 60"};
+	for (size_t i = 0; i < VMM_COUNT(ways); i++) {
+		struct run_result r;
+		vmm_auto_free char *script = str_format("echo $$; %s", ways[i]);
+		assert_true(run_script(script, "unread", 300, &r) < 10000);
+		assert_true(r.timed_out);
+		assert_int_equal(r.status, 128 + SIGKILL);
+		/* Its whole process group is gone; it may take a moment until init has reaped the last of it. */
+		for (int tries = 0; kill(-atoi(r.out), 0) == 0 && tries < 100; tries++)
+			clock_sleep_ms(50);
+		assert_int_equal(kill(-atoi(r.out), 0), -1);
+		run_result_free(&r);
+	}
+}
+
+static void a_program_that_has_closed_its_outputs_still_gets_all_its_input(void **state)
+{
+	(void)state;
+	enum { LENGTH = 300000 };
+	char path[] = "/tmp/vmm-base-XXXXXX";
+	vmm_auto_close int fd = mkstemp(path);
+	vmm_auto_free char *input = mem_zero(LENGTH + 1),
+			   *script = str_format("exec >&- 2>&-; sleep 0.2; cat >%s", path), *there = NULL;
+	struct run_result r;
+	memset(input, 'x', LENGTH);
+	run_script(script, input, 10000, &r);
+	assert_int_equal(r.status, 0);
+	assert_false(r.timed_out);
+	assert_int_equal(file_read(path, LENGTH + 1, &there, NULL, NULL), 0);
+	assert_string_equal(there, input);
+	run_result_free(&r);
+	unlink(path);
+}
+
+static void what_a_program_leaves_in_the_background_is_not_waited_for(void **state)
+{
+	(void)state;
+	struct run_result r;
+	/* More than a pipe holds, so that some of it is read after the program's end. */
+	assert_true(run_script("sleep 30 & echo $!; seq 20000; exit 3", NULL, 20000, &r) < 10000);
+	assert_int_equal(r.status, 3);
+	assert_false(r.timed_out);
+	assert_true(str_ends(r.out, "\n20000\n"));
+	kill(atoi(r.out), SIGKILL);
+	run_result_free(&r);
+}
+
 static void files_are_written_whole_and_never_renamed_over_another(void **state)
 {
 	(void)state;
@@ -230,6 +292,9 @@ int main(void)
 		cmocka_unit_test(json_that_is_malformed_or_too_deep_is_refused),
 		cmocka_unit_test(names_and_paths_that_could_harm_are_refused),
 		cmocka_unit_test(programs_are_run_by_argv_with_input_output_status_and_limit),
+		cmocka_unit_test(a_program_is_ended_at_its_limit_whatever_it_does_with_its_outputs),
+		cmocka_unit_test(a_program_that_has_closed_its_outputs_still_gets_all_its_input),
+		cmocka_unit_test(what_a_program_leaves_in_the_background_is_not_waited_for),
 		cmocka_unit_test(files_are_written_whole_and_never_renamed_over_another),
 		cmocka_unit_test(a_file_with_a_reserve_is_written_without_new_blocks),
 		cmocka_unit_test(a_lock_is_held_by_one),
