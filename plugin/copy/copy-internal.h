@@ -301,7 +301,9 @@ int decompress(const void *input, size_t input_length, uint8_t data[COPY_LIMIT_T
 /* Sets error "protocol-error": the other side has sent `format`. Returns -1. */
 int protocol_error(struct vmm_error **err, const char *format, ...) VMM_PRINTF(2, 3);
 
-/* The source: receives the target's next frame other than ALIVE. An ERROR frame becomes *err. */
+/* The source: receives the target's next frame other than ALIVE. An ERROR frame becomes *err. Error "link-silent" also
+ * after COPY_HANGS_MS of nothing but ALIVE: no storage needs so long for one step, even to sync a whole volume. */
+enum { COPY_HANGS_MS = 3600 * 1000 };
 int protocol_receive(struct stream *stream, struct frame *frame, struct vmm_error **err);
 
 /* OPEN and VERIFY. Error "too-large" for a volume that cannot be copied. The name belongs to the caller. */

@@ -36,12 +36,16 @@ static int peer_error(const struct frame *frame, struct vmm_error **err)
 
 int protocol_receive(struct stream *stream, struct frame *frame, struct vmm_error **err)
 {
-	for (;;) {
+	for (int64_t began_ms = clock_steady_ms();;) {
 		if (frame_receive(stream, COPY_LIMIT_TO_SOURCE, FRAME_SILENCE_MS, frame, err) < 0)
 			return -1;
 		if (frame->type != FRAME_ALIVE)
 			break;
 		frame_free(frame);
+		if (clock_steady_ms() - began_ms >= COPY_HANGS_MS)
+			return error_set(err, VMM_FAILED, "link-silent",
+					 "the target says that it is alive, but has done nothing for %d s",
+					 COPY_HANGS_MS / 1000);
 	}
 	if (frame->type != COPY_ERROR)
 		return 0;

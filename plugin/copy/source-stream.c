@@ -14,9 +14,10 @@ static struct source_stream *source_stream_of(struct stream *stream)
 
 static int check_stop(const struct source_stream *s, struct vmm_error **err)
 {
-	if (s->stop && *s->stop)
-		return error_set(err, VMM_CANCELLED, "cancelled", "the copy was stopped");
-	return 0;
+	bool wanted = !s->job || !s->job->progress || s->job->progress(s->job->context, s->progress);
+	if (wanted && !(s->stop && *s->stop))
+		return 0;
+	return error_set(err, VMM_CANCELLED, "cancelled", "the copy was stopped");
 }
 
 static void count(struct source_stream *s, size_t bytes)
@@ -124,6 +125,8 @@ void source_stream_begin(struct source_stream *s, struct stream *lower, const at
 	s->stop = stop;
 	s->limit = NULL;
 	s->wire = NULL;
+	s->job = NULL;
+	s->progress = NULL;
 	s->from = s->to = 0;
 	s->ended = false;
 }

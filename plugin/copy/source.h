@@ -35,8 +35,11 @@ void rate_limit_wait(struct rate_limit *limit, size_t length, const atomic_bool 
 /* The source's end of a session. Frames are sent and received on it as on any stream. Used by one thread. */
 struct source_stream {
 	struct stream stream;
-	struct stream *lower;	  /* the session; borrowed */
-	const atomic_bool *stop;  /* when it becomes true, reading and writing end with error "cancelled"; or NULL */
+	struct stream *lower;	 /* the session; borrowed */
+	const atomic_bool *stop; /* when it becomes true, reading and writing end with error "cancelled"; or NULL */
+	/* Asked while reading waits, with `progress`; as `stop` once it returns false. Or NULL. */
+	const struct copy_job *job;
+	const struct copy_progress *progress;
 	struct rate_limit *limit; /* of what is written; or NULL */
 	atomic_ullong *wire;	  /* is increased by the bytes of both directions; or NULL */
 	size_t from, to;	  /* bytes of `buffer` that were received and not read yet */
@@ -44,8 +47,8 @@ struct source_stream {
 	uint8_t buffer[65536];
 };
 
-/* Sets all but `limit` and `wire`, which are NULL then. Reading fails with "link-silent" after FRAME_SILENCE_MS without
- * a byte, whatever the reader's own limit is. */
+/* Sets all but `limit`, `wire` and `job`, which are NULL then. Reading fails with "link-silent" after FRAME_SILENCE_MS
+ * without a byte, whatever the reader's own limit is. */
 void source_stream_begin(struct source_stream *stream, struct stream *lower, const atomic_bool *stop);
 /* True if reading would not have to wait for the first byte, also because the stream has ended or failed. */
 bool source_stream_ready(struct source_stream *stream);

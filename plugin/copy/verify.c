@@ -137,6 +137,8 @@ int copy_verify(const struct copy_job *job, struct stream *session, struct copy_
 	struct copy_progress progress = {0};
 	int result = 0;
 	source_stream_begin(&stream, session, NULL);
+	stream.job = job;
+	stream.progress = &progress;
 	leaf_set_begin(&set, leaves->size);
 	if (different)
 		*different = 0;

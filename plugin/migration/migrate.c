@@ -15,7 +15,10 @@ static int learn(struct migration *m, struct vmm_error **err)
 		m->facts.target_error = error_to_json(unreached);
 		error_clear(&unreached);
 	}
-	return facts_gather(m->paths, m->request, m->node[SOURCE], m->node[TARGET], m->config, &m->facts, err);
+	migration_listen(m);
+	if (facts_gather(m->paths, m->request, m->node[SOURCE], m->node[TARGET], m->config, &m->facts, err) < 0)
+		return -1;
+	return task_cancelled(m->task) ? error_set(err, VMM_CANCELLED, "cancelled", "cancelled before it began") : 0;
 }
 
 /* All findings go into the log, except a single refusal: it becomes the last line. */
@@ -215,9 +218,12 @@ static int go_back(struct migration *m, struct vmm_error **err)
 
 static int carry_out(struct migration *m, struct vmm_error **err)
 {
+	m->may_cancel = true;
 	if (prepare(m, err) < 0)
 		return -1;
-	if (phases_forward(m, err) < 0)
+	int done = phases_forward(m, err);
+	m->may_cancel = false;
+	if (done < 0)
 		return go_back(m, err);
 	return phases_finish(m, err);
 }

@@ -87,6 +87,20 @@ struct migration_volume *migration_volume(struct migration *m, const struct plan
 
 /* ---------------------------------------------------------------- calls */
 
+static bool hears_cancel(void *context)
+{
+	struct migration *m = context;
+	return m->may_cancel && task_cancelled(m->task);
+}
+
+void migration_listen(struct migration *m)
+{
+	if (!m->node[TARGET])
+		return;
+	m->node[TARGET]->cancelled = hears_cancel;
+	m->node[TARGET]->context = m;
+}
+
 int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		   struct json_object **reply, struct vmm_error **err)
 {
@@ -94,6 +108,7 @@ int migration_call(struct migration *m, enum side side, enum node_op op, struct 
 	json_put(held, "task:s guest:s", task_id(m->task), m->plan ? m->plan->guest : NULL);
 	if (!m->node[side])
 		return error_set(err, VMM_FAILED, "link-lost", "node %s is not reached", migration_node_name(m, side));
+	migration_listen(m);
 	return node_call(m->node[side], op, held, reply, err);
 }
 
@@ -121,10 +136,9 @@ static bool has_patience(struct migration *m, enum side side, int64_t began_ms)
 	return clock_steady_ms() < m->silent_ms[side] + m->patience_ms;
 }
 
-int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
-		     struct json_object **reply, struct vmm_error **err)
+static int insist(struct migration *m, enum side side, enum node_op op, struct json_object *held,
+		  struct json_object **reply, struct vmm_error **err)
 {
-	vmm_auto_json struct json_object *held = args;
 	int64_t began_ms = clock_steady_ms();
 	for (int pause_ms = 100;; pause_ms = pause_ms < 2000 ? pause_ms * 2 : pause_ms) {
 		struct vmm_error *problem = NULL;
@@ -142,6 +156,17 @@ int migration_insist(struct migration *m, enum side side, enum node_op op, struc
 		error_clear(&problem);
 		clock_sleep_ms(pause_ms);
 	}
+}
+
+int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
+		     struct json_object **reply, struct vmm_error **err)
+{
+	vmm_auto_json struct json_object *held = args;
+	bool may_cancel = m->may_cancel;
+	m->may_cancel = false;
+	int done = insist(m, side, op, held, reply, err);
+	m->may_cancel = may_cancel;
+	return done;
 }
 
 int migration_record(struct migration *m, enum side side, struct guest_record *record, struct vmm_error **err)

@@ -98,6 +98,7 @@ struct migration {
 	bool no_room;		  /* for snapshots on the source: they are given up (snapshots.c) */
 	int patience_ms;	  /* how long migration_insist waits for a node that does not answer */
 	int64_t silent_ms[SIDES]; /* since when a node has not answered (steady clock); 0: it answered last time */
+	bool may_cancel;	  /* forward, before the commit: a call to the target hears a cancel */
 	bool committed;		  /* the commit is on the disk, or may be */
 	bool pending;		  /* the target has still to be told of the abort */
 	bool keep_source;	  /* an administrator has decided that the source keeps the guest */
@@ -110,11 +111,14 @@ struct migration {
 int migration_open(struct migration *m, const struct node_paths *paths, const char *task, struct vmm_error **err);
 void migration_close(struct migration *m);
 
-/* One operation on a side, with task and guest filled in; `args` is taken. */
+/* One operation on a side, with task and guest filled in; `args` is taken. While m->may_cancel is set, it ends with
+ * error "cancelled" as soon as a cancel is asked for, whatever the target does; migration_insist does not. */
 int migration_call(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		   struct json_object **reply, struct vmm_error **err);
-/* The same, but where the node does not answer it reconnects and calls again, for patience_ms in all. The time counts
- * from when the node was first silent: a node that has been silent for all of it is asked once only. */
+/* Has calls to the target hear a cancel; for those that are not made by migration_call. */
+void migration_listen(struct migration *m);
+/* As migration_call, but where the node does not answer it reconnects and calls again, for patience_ms in all. The time
+ * counts from when the node was first silent: a node that has been silent for all of it is asked once only. */
 int migration_insist(struct migration *m, enum side side, enum node_op op, struct json_object *args,
 		     struct json_object **reply, struct vmm_error **err);
 

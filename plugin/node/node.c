@@ -14,8 +14,8 @@
 #define ONE_OF(names, field_name, meaning)                                                                             \
 	{.name = #field_name, .type = FIELD_CHOICE, .required = true, .choices = names},
 #define MAY_BE_ONE_OF(names, field_name, meaning) {.name = #field_name, .type = FIELD_CHOICE, .choices = names},
-#define ROW(NAME, wire_name, does, arguments_fields, reply_fields)                                                     \
-	[NODE_##NAME] = {#wire_name, (const struct field[]){arguments_fields{0}},                                      \
+#define ROW(NAME, wire_name, limit, does, arguments_fields, reply_fields)                                              \
+	[NODE_##NAME] = {#wire_name, limit, (const struct field[]){arguments_fields{0}},                               \
 			 (const struct field[]){reply_fields{0}}},
 
 const struct operation node_operations[NODE_OP_COUNT] = {NODE_OPERATIONS(ROW)};

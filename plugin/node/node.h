@@ -51,11 +51,16 @@ struct node_ops {
 struct vmm_node {
 	const struct node_ops *ops;
 	char *name;
+	/* Asked at each sign of life of another node that carries out an operation. True: the call ends at once with
+	 * error "cancelled", and the link with it. NULL: calls are not cancelled. */
+	bool (*cancelled)(void *context);
+	void *context;
 };
 
 /* Has a node do one operation. `args` (may be NULL) stays the caller's; *reply belongs to the caller, who may pass
  * NULL. Arguments are checked before they are sent, and the reply when it arrives, against operations.h: error
- * "bad-operation", naming the field. */
+ * "bad-operation", naming the field. Another node that is silent, or that does not answer within the operation's limit,
+ * is an error "link-silent". */
 int node_call(struct vmm_node *node, enum node_op op, struct json_object *args, struct json_object **reply,
 	      struct vmm_error **err);
 /* The same for a call that has come from another node: checked as well, but fields that this version does not know are

@@ -101,8 +101,27 @@ static int remote_reconnect(struct vmm_node *node, struct vmm_error **err)
 	return line_open(&remote->peer.ssh, command, &remote->line, &remote->stream, err);
 }
 
-static int await_reply(struct remote_node *remote, struct json_object **reply, struct vmm_error **err)
+/* The node has said that it is alive: is it to go on? */
+static int check_patience(struct remote_node *remote, enum node_op op, int64_t limit_ms, int64_t began_ms,
+			  struct vmm_error **err)
 {
+	const struct vmm_node *node = &remote->base;
+	const char *name = node_operations[op].name;
+	if (node->cancelled && node->cancelled(node->context))
+		return error_set(err, VMM_CANCELLED, "cancelled", "cancelled while %s carried out \"%s\"", node->name,
+				 name);
+	if (clock_steady_ms() - began_ms < limit_ms)
+		return 0;
+	error_set(err, VMM_FAILED, "link-silent", "node %s has not carried out \"%s\" within %lld s", node->name, name,
+		  (long long)limit_ms / 1000);
+	return error_hint(err, "look on %s for what hangs there: its storage, libvirtd, a hook", node->name);
+}
+
+static int await_reply(struct remote_node *remote, enum node_op op, struct json_object *args,
+		       struct json_object **reply, struct vmm_error **err)
+{
+	int64_t began_ms = clock_steady_ms();
+	int64_t limit_ms = INT64_C(1000) * node_operations[op].limit_s + json_number(args, "limit_ms");
 	for (;;) {
 		struct frame frame;
 		if (frame_receive(remote->stream, FRAME_LIMIT_CONTROL, FRAME_SILENCE_MS, &frame, err) < 0)
@@ -115,6 +134,8 @@ static int await_reply(struct remote_node *remote, struct json_object **reply, s
 		if (type != FRAME_ALIVE)
 			return error_set(err, VMM_FAILED, "not-our-agent",
 					 "node %s answers with something else than our agent", remote->base.name);
+		if (check_patience(remote, op, limit_ms, began_ms, err) < 0)
+			return -1;
 	}
 }
 
@@ -130,7 +151,7 @@ static int remote_call(struct vmm_node *node, enum node_op op, struct json_objec
 	line_take(remote->line);
 	int done = frame_send_json(remote->stream, FRAME_CALL, call, err);
 	if (done == 0)
-		done = await_reply(remote, &answer, err);
+		done = await_reply(remote, op, args, &answer, err);
 	line_give(remote->line);
 	if (done < 0) {
 		hang_up(remote);

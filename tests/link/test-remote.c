@@ -12,10 +12,13 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
+#include "cluster/cluster.h"
 #include "copy/copy.h"
 #include "node/node.h"
 #include "own-sshd.h"
 #include "storage/storage.h"
+
+/* wrap: clock_steady_ms */
 
 enum { SIZE = 48 << 20 };
 
@@ -257,6 +260,76 @@ static void without_a_second_channel_a_session_makes_a_connection_of_its_own(voi
 	own_sshd_stop(&sshd);
 }
 
+/* ------------------------------------------------------------------ a node that hangs
+ *
+ * FAULTS 82: while this file is there, the other node says that it is alive and does nothing. */
+
+static const char hangs[] = "/run/both/hangs";
+
+static void say_alive(struct stream *stream)
+{
+	vmm_auto_identity struct identity self = {0};
+	vmm_auto_json struct json_object *hello = NULL;
+	cluster_identity("/run/both/there", &self);
+	if (frame_hello(stream, "the other side", &self, FRAME_SILENCE_MS, &hello, NULL) < 0)
+		return;
+	while (frame_send(stream, FRAME_ALIVE, 0, NULL, 0, NULL) == 0)
+		clock_sleep_ms(20);
+}
+
+/* Our clock goes so many times as fast as it should. */
+static int speed = 1;
+
+int64_t __real_clock_steady_ms(void);
+int64_t __wrap_clock_steady_ms(void);
+int64_t __wrap_clock_steady_ms(void)
+{
+	return __real_clock_steady_ms() * speed;
+}
+
+static bool is_cancelled(void *context)
+{
+	return *(bool *)context;
+}
+
+static void call_of_hanging_node(bool cancelled, const char *code, const char *message)
+{
+	struct own_sshd sshd;
+	vmm_auto_error struct vmm_error *err = NULL;
+	vmm_auto_json struct json_object *args = json_make("guest:s", "null-1");
+	assert_int_equal(file_write(hangs, "", 0, 0600, NULL), 0);
+	struct vmm_node *node = node_behind(&sshd, "");
+	node->cancelled = is_cancelled;
+	node->context = &cancelled;
+	int64_t began = __real_clock_steady_ms();
+	speed = 20;
+	int done = node_call(node, NODE_RECORD, args, NULL, &err);
+	speed = 1;
+	assert_int_equal(done, -1);
+	assert_string_equal(err->code, code);
+	assert_non_null(strstr(err->message, message));
+	assert_true(__real_clock_steady_ms() - began < 20000);
+	unlink(hangs);
+	/* Then the node is itself again. */
+	assert_int_equal(node->ops->reconnect(node, NULL), 0);
+	cancelled = false;
+	call(node, NODE_RECORD, json_make("guest:s", "null-1"));
+	node_close(node);
+	own_sshd_stop(&sshd);
+}
+
+static void an_operation_ends_at_its_limit_although_the_node_says_that_it_is_alive(void **state)
+{
+	(void)state;
+	call_of_hanging_node(false, "link-silent", "node node2 has not carried out \"record\" within 30 s");
+}
+
+static void a_cancel_is_heard_while_the_node_says_that_it_is_alive(void **state)
+{
+	(void)state;
+	call_of_hanging_node(true, "cancelled", "cancelled while node2 carried out \"record\"");
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -264,6 +337,10 @@ int main(int argc, char **argv)
 		struct stream *stream = stream_on_fds(0, 1);
 		struct node_paths theirs = paths;
 		theirs.etc = "/run/both/there";
+		if (file_there(hangs)) {
+			say_alive(stream);
+			return 0;
+		}
 		int status = agent_serve(&theirs, getenv("SSH_ORIGINAL_COMMAND"), stream);
 		stream_close(stream);
 		return status;
@@ -279,6 +356,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(neither_calls_nor_new_sessions_wait_for_a_copy_to_end),
 		cmocka_unit_test(a_session_may_be_closed_after_its_node),
 		cmocka_unit_test(sessions_over_tls_need_no_other_connection_of_ssh),
+		cmocka_unit_test(an_operation_ends_at_its_limit_although_the_node_says_that_it_is_alive),
+		cmocka_unit_test(a_cancel_is_heard_while_the_node_says_that_it_is_alive),
 		cmocka_unit_test(without_a_second_channel_a_session_makes_a_connection_of_its_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

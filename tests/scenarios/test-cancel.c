@@ -34,10 +34,10 @@ static void end(struct two_nodes *w, const struct variant *variant)
 
 /* The migration is undone, or the cancel came too late and it is done; the exit status says which. False if the node
  * gets no such call. */
-static bool cancel_at(const struct variant *variant, int node, int call, int *undone)
+static bool cancel_at(const struct variant *variant, int node, int call, enum fault what, int *undone)
 {
 	struct outcome outcome;
-	struct two_nodes *w = begin(variant, node, call, CANCELLED);
+	struct two_nodes *w = begin(variant, node, call, what);
 	two_nodes_migrate(w, NODE1, variant->options, &outcome);
 	bool injected = w->injected, cancelled = outcome.exit == VMM_CANCELLED;
 	if (!outcome.settled || (!cancelled && outcome.exit != VMM_DONE) ||
@@ -55,11 +55,23 @@ static void a_cancel_undoes_before_the_commit_and_is_too_late_after_it(void **st
 	for (size_t i = 0; i < variant_count; i++)
 		for (int node = 0; node < NODES; node++) {
 			int call = 1, undone = 0;
-			while (cancel_at(&variants[i], node, call, &undone))
+			while (cancel_at(&variants[i], node, call, CANCELLED, &undone))
 				call++;
 			/* Cancelling works at some of the calls, and is too late at others. */
 			assert_in_range(undone, 3, call - 2);
 		}
+}
+
+/* FAULTS 82: the cancel ends a call that the target is still busy with. */
+static void a_cancel_is_heard_while_the_target_is_busy(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < variant_count; i++) {
+		int call = 1, undone = 0;
+		while (cancel_at(&variants[i], NODE2, call, CANCELLED_MEANWHILE, &undone))
+			call++;
+		assert_in_range(undone, 3, call - 2);
+	}
 }
 
 /* ------------------------------------------------------------------ two tasks at once */
@@ -142,6 +154,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cancel_undoes_before_the_commit_and_is_too_late_after_it),
+		cmocka_unit_test(a_cancel_is_heard_while_the_target_is_busy),
 		cmocka_unit_test(of_two_tasks_one_migrates_the_guest_and_the_other_is_refused),
 		cmocka_unit_test(a_guest_locked_by_a_dead_task_is_busy_and_recover_is_named),
 		cmocka_unit_test(an_old_copy_is_not_migrated_onto_the_newer_guest),

@@ -101,6 +101,7 @@ static void survives_the_loss_of_any_reply(void **state)
 {
 	(void)state;
 	at_every_call(NODE2, REPLY_LOST);
+	at_every_call(NODE2, LIMIT_PASSED);
 }
 
 static void survives_a_target_that_is_gone_at_any_call(void **state)

@@ -16,6 +16,8 @@ const char *const fault_names[FAULTS] = {
 	[REFUSED] = "refused",
 	[DONE_BUT_FAILED] = "done but failed",
 	[CUT] = "cut",
+	[CANCELLED_MEANWHILE] = "cancelled meanwhile",
+	[LIMIT_PASSED] = "limit passed",
 	[REPLY_LOST] = "reply lost",
 	[GONE_BEFORE] = "gone before",
 	[GONE_AFTER] = "gone after",
@@ -131,6 +133,17 @@ static int after(struct faulty_node *p, enum fault fault, struct vmm_error **err
 	case DONE_BUT_FAILED:
 		error_clear(err);
 		return error_set(err, VMM_FAILED, "io-error", "%s: it was done, it says it was not", p->base.name);
+	case CANCELLED_MEANWHILE:
+		ask_to_cancel(p->w);
+		if (!p->base.cancelled || !p->base.cancelled(p->base.context))
+			return 0;
+		lose(p, false);
+		error_clear(err);
+		return error_set(err, VMM_CANCELLED, "cancelled", "cancelled while %s worked", p->base.name);
+	case LIMIT_PASSED:
+		lose(p, false);
+		error_clear(err);
+		return error_set(err, VMM_FAILED, "link-silent", "%s has not done it in time", p->base.name);
 	case REPLY_LOST:
 	case GONE_AFTER:
 		lose(p, fault == GONE_AFTER);

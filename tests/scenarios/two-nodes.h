@@ -20,16 +20,19 @@ enum { GUEST_BYTES = 70 << 10 };
 /* What goes wrong when a node gets its n-th call. */
 enum fault {
 	NO_FAULT,
-	REFUSED,	 /* the node does nothing and returns an error */
-	DONE_BUT_FAILED, /* the node does it and returns an error */
-	CUT,		 /* the link breaks before the call arrives; it works again after a reconnect */
-	REPLY_LOST,	 /* the node does it, then the link breaks; it works again after a reconnect */
-	GONE_BEFORE,	 /* as CUT, and the node cannot be reached until two_nodes_heal */
-	GONE_AFTER,	 /* as REPLY_LOST, and the node cannot be reached until two_nodes_heal */
-	KILLED_BEFORE,	 /* this process ends as if by SIGKILL, before the call is done */
-	KILLED_AFTER,	 /* this process ends as if by SIGKILL, after the call is done */
-	CANCELLED,	 /* somebody asks to cancel; then the call is done */
-	CONCURRENT_TASK, /* another task for the same migration runs to its end; then the call is done */
+	REFUSED,	     /* the node does nothing and returns an error */
+	DONE_BUT_FAILED,     /* the node does it and returns an error */
+	CUT,		     /* the link breaks before the call arrives; it works again after a reconnect */
+	CANCELLED_MEANWHILE, /* somebody asks to cancel while the node does it: a call that hears it ends, the link too
+			      */
+	LIMIT_PASSED,	     /* the node does it, but takes longer than the operation's limit */
+	REPLY_LOST,	     /* the node does it, then the link breaks; it works again after a reconnect */
+	GONE_BEFORE,	     /* as CUT, and the node cannot be reached until two_nodes_heal */
+	GONE_AFTER,	     /* as REPLY_LOST, and the node cannot be reached until two_nodes_heal */
+	KILLED_BEFORE,	     /* this process ends as if by SIGKILL, before the call is done */
+	KILLED_AFTER,	     /* this process ends as if by SIGKILL, after the call is done */
+	CANCELLED,	     /* somebody asks to cancel; then the call is done */
+	CONCURRENT_TASK,     /* another task for the same migration runs to its end; then the call is done */
 	FAULTS,
 };
 extern const char *const fault_names[FAULTS];

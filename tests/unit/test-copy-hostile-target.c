@@ -221,10 +221,51 @@ static void a_hostile_target_is_refused(void **state)
 	rig_end(&rig);
 }
 
+/* FAULTS 82: a target that says ALIVE on and on, since its storage hangs. */
+static void says_alive(struct stream *s)
+{
+	while (frame_send(s, FRAME_ALIVE, 0, NULL, 0, NULL) == 0)
+		clock_sleep_ms(50);
+}
+
+static bool goes_on_for_a_second(void *context, const struct copy_progress *progress)
+{
+	(void)progress;
+	return clock_steady_ms() - *(int64_t *)context < 1000;
+}
+
+static void a_verification_is_cancelled_while_the_target_hangs(void **state)
+{
+	(void)state;
+	static const struct hostile hanging = {"hangs", says_alive, "cancelled"};
+	struct rig rig;
+	struct stream *pair[2];
+	struct copy_leaves leaves;
+	vmm_auto_error struct vmm_error *err = NULL;
+	pthread_t thread;
+	rig_begin(&rig, SIZE);
+	rig_push_well(&rig, &leaves);
+	assert_int_equal(stream_pair(pair, NULL), 0);
+	struct acting acting = {&hanging, pair[1]};
+	assert_int_equal(pthread_create(&thread, NULL, act, &acting), 0);
+	int64_t began = clock_steady_ms();
+	const struct copy_job job = {
+		.fd = rig.source, .size = SIZE, .volume = "vda", .progress = goes_on_for_a_second, .context = &began};
+	assert_int_equal(copy_verify(&job, pair[0], &leaves, NULL, &err), -1);
+	assert_string_equal(err->code, hanging.code);
+	assert_in_range(clock_steady_ms() - began, 1000, 10000);
+	stream_close(pair[0]);
+	pthread_join(thread, NULL);
+	stream_close(pair[1]);
+	copy_leaves_free(&leaves);
+	rig_end(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_hostile_target_is_refused),
+		cmocka_unit_test(a_verification_is_cancelled_while_the_target_hangs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
