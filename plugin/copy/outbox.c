@@ -135,9 +135,9 @@ void outbox_put_error(struct outbox *outbox, const struct vmm_error *failure)
 bool outbox_wait(struct outbox *outbox, const atomic_bool *stop)
 {
 	pthread_mutex_lock(&outbox->lock);
-	while (outbox->queued > LOW_WATER && !outbox->broken && !*stop)
+	while (outbox->queued > LOW_WATER && !outbox->broken && !(stop && *stop))
 		pthread_cond_wait(&outbox->changed, &outbox->lock);
-	bool good = !outbox->broken && !*stop;
+	bool good = !outbox->broken && !(stop && *stop);
 	pthread_mutex_unlock(&outbox->lock);
 	return good;
 }

@@ -97,6 +97,9 @@ int readback_tags(struct outbox *outbox, const struct frame *request, const stru
 	for (uint64_t extent = first; extent < first + count; extent++) {
 		struct extent_tags tags;
 		uint8_t packed[COPY_TAGS_MOST];
+		/* A source that asks on and on and reads nothing has to wait, and does not fill our memory. */
+		if (!outbox_wait(outbox, NULL))
+			return error_set(err, VMM_FAILED, "link-lost", "the source is gone");
 		leaves_get(leaves, extent, &tags);
 		outbox_put(outbox, COPY_TAGS, 0, packed, tags_pack(extent, &tags, packed));
 	}

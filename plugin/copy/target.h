@@ -21,7 +21,7 @@ int outbox_start(struct stream *stream, struct outbox **outbox, struct vmm_error
 /* Queues a copy of the frame. Never waits: who sends without bound calls outbox_wait first. */
 void outbox_put(struct outbox *outbox, uint8_t type, uint8_t flags, const void *data, size_t length);
 void outbox_put_error(struct outbox *outbox, const struct vmm_error *failure);
-/* Waits until less than 64 KiB are queued. False if *stop is true or the link is lost. */
+/* Waits until less than 64 KiB are queued. False if *stop (`stop` may be NULL) is true or the link is lost. */
 bool outbox_wait(struct outbox *outbox, const atomic_bool *stop);
 /* Wakes those who wait, so that they see *stop. */
 void outbox_wake(struct outbox *outbox);

@@ -1,5 +1,6 @@
 /* A source that violates the protocol is refused and told the reason: nothing is written outside of the volume, nothing
  * hangs. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -399,11 +400,46 @@ static void a_source_that_floods_is_refused_before_memory_is_gone(void **state)
 	rig_end(&rig);
 }
 
+static void a_source_that_reads_no_answers_does_not_fill_the_memory(void **state)
+{
+	(void)state;
+	enum { REQUESTS = 3000, EXTENTS = SIZE / COPY_EXTENT };
+	struct rig rig;
+	struct frame frame;
+	uint8_t key[COPY_KEY] = {0}, packed[COPY_GET_TAGS_SIZE], all[COPY_RANGE_SIZE];
+	rig_begin(&rig, SIZE);
+	rig_fill(rig.target, 0, SIZE, 1);
+	struct stream *s = rig_session_begin(&rig);
+	assert_int_equal(open_send(s, COPY_VERIFY, SIZE, key, "vda", NULL), 0);
+	put64(all, 0);
+	put64(all + 8, SIZE / COPY_LEAF);
+	assert_int_equal(frame_send(s, COPY_LEAF_RANGES, 0, all, sizeof(all), NULL), 0);
+	assert_int_equal(frame_send(s, COPY_LEAF_RANGES, 0, NULL, 0, NULL), 0);
+	assert_int_equal(protocol_receive(s, &frame, NULL), 0);
+	frame_free(&frame);
+	size_t before = mallinfo2().uordblks;
+	get_tags_pack(0, EXTENTS, packed);
+	for (int i = 0; i < REQUESTS; i++)
+		assert_int_equal(frame_send(s, COPY_GET_TAGS, 0, packed, sizeof(packed), NULL), 0);
+	clock_sleep_ms(500);
+	assert_true(mallinfo2().uordblks < before + 1000000);
+	/* All of them are answered once they are read. */
+	for (int i = 0; i < REQUESTS * EXTENTS; i++) {
+		assert_int_equal(protocol_receive(s, &frame, NULL), 0);
+		assert_int_equal(frame.type, COPY_TAGS);
+		frame_free(&frame);
+	}
+	stream_finish(s);
+	rig_session_end(&rig);
+	rig_end(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_hostile_source_is_refused_told_and_writes_nothing),
 		cmocka_unit_test(a_source_that_floods_is_refused_before_memory_is_gone),
+		cmocka_unit_test(a_source_that_reads_no_answers_does_not_fill_the_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
