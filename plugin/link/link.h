@@ -198,10 +198,12 @@ enum { TLS_KEY = 32 }; /* characters: hexadecimal digits of 128 random bits */
 struct tls_listener;
 
 /* Listens at an address of this node (NULL: all addresses) on a free port of the range "A-B" (NULL: any port), and
- * makes a key. Error "data-port" if no port is free. */
-int tls_listen(const char *address, const char *ports, struct tls_listener **listener, int *port, char key[TLS_KEY + 1],
-	       struct vmm_error **err);
-/* Waits for a connection whose other side has the key; closes all others. Error "link-silent" after wait_ms. */
+ * makes a key. Connections that do not come from the address `peer` (NULL: any) are closed at once. Error "data-port"
+ * if no port is free. */
+int tls_listen(const char *address, const char *peer, const char *ports, struct tls_listener **listener, int *port,
+	       char key[TLS_KEY + 1], struct vmm_error **err);
+/* Waits for a connection whose other side has the key; closes all others. Handshakes go on side by side, so that one
+ * that is silent keeps no other waiting. Error "link-silent" after wait_ms. */
 int tls_accept(struct tls_listener *listener, int wait_ms, struct stream **stream, struct vmm_error **err);
 void tls_listener_close(struct tls_listener *listener); /* NULL does nothing */
 /* Connects to such a port of the peer. Errors, both VMM_BLOCKED: "data-port" if it cannot be reached, "data-key" if the

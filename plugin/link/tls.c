@@ -23,6 +23,7 @@ enum {
 	SLICE_MS = 1000,     /* longest single wait; time limits are checked in between */
 	HANDSHAKE_MS = 3000, /* time limit for connecting, and for the handshake; then the connection is closed */
 	BACKLOG = 8,
+	CALLERS = 16,	    /* most handshakes at a time */
 	BUFFER = 256 << 10, /* so that many TLS records (16 KiB each) are moved with one system call */
 };
 
@@ -323,24 +324,24 @@ static SSL *ssl_new(bool server, int fd, const char *key)
 	return NULL;
 }
 
-/* Does the handshake until the time `until` at the latest. True if both sides have the key. */
-static bool handshake(SSL *ssl, int fd, bool server, int64_t until)
+/* Goes on with the handshake. Returns 0 once both sides have proven that they have the key, 1 if it has to be repeated
+ * when the socket is ready for *events, -1 if it has failed. */
+static int shake(struct tls_stream *t, bool server, short *events)
 {
-	for (;;) {
-		int result = server ? SSL_accept(ssl) : SSL_connect(ssl);
-		if (result == 1)
-			return SSL_session_reused(ssl);
-		int number = SSL_get_error(ssl, result);
-		ERR_clear_error();
-		int64_t left = until - clock_steady_ms();
-		if ((number != SSL_ERROR_WANT_READ && number != SSL_ERROR_WANT_WRITE) || left <= 0)
-			return false;
-		wait_for(fd, number == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, left);
+	int result = server ? SSL_accept(t->ssl) : SSL_connect(t->ssl);
+	if (result == 1) {
+		SSL_set_app_data(t->ssl, NULL);
+		return SSL_session_reused(t->ssl) ? 0 : -1;
 	}
+	int number = SSL_get_error(t->ssl, result);
+	ERR_clear_error();
+	*events = number == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
+	return number == SSL_ERROR_WANT_READ || number == SSL_ERROR_WANT_WRITE ? 1 : -1;
 }
 
-/* Makes a stream on the socket, which it closes in any case. NULL if the handshake fails. */
-static struct stream *stream_with(int fd, bool server, const char *key, int64_t until)
+/* A stream on the socket, which it owns, before its handshake. NULL, and the socket closed, if OpenSSL fails. `key` is
+ * borrowed until the end of the handshake. */
+static struct tls_stream *stream_begin(int fd, bool server, const char *key)
 {
 	static const struct stream_ops ops = {
 		.read = tls_read, .write = tls_write, .finish = tls_finish, .close = tls_close};
@@ -349,11 +350,29 @@ static struct stream *stream_with(int fd, bool server, const char *key, int64_t 
 	struct tls_stream *t = mem_zero(sizeof(*t));
 	*t = (struct tls_stream){.base.ops = &ops, .fd = fd, .ssl = ssl_new(server, fd, key)};
 	pthread_mutex_init(&t->lock, NULL);
-	if (t->ssl && handshake(t->ssl, fd, server, until)) {
-		SSL_set_app_data(t->ssl, NULL);
-		return &t->base;
-	}
+	if (t->ssl)
+		return t;
 	tls_free(t);
+	return NULL;
+}
+
+/* Makes a stream on the socket of a connection that we have made. NULL, and the socket closed, if the handshake fails
+ * or takes too long. */
+static struct stream *stream_to(int fd, const char *key)
+{
+	int64_t until = clock_steady_ms() + HANDSHAKE_MS;
+	struct tls_stream *t = stream_begin(fd, false, key);
+	for (short events; t;) {
+		int next = shake(t, false, &events);
+		if (next == 0)
+			return &t->base;
+		int64_t left = until - clock_steady_ms();
+		if (next < 0 || left <= 0)
+			break;
+		wait_for(fd, events, left);
+	}
+	if (t)
+		tls_free(t);
 	return NULL;
 }
 
@@ -375,7 +394,7 @@ int tls_connect(const struct ssh_peer *peer, int port, const char *key, struct s
 			"ssh, without --data=tls.",
 			peer->name);
 	}
-	*stream = stream_with(fd, false, key, clock_steady_ms() + HANDSHAKE_MS);
+	*stream = stream_to(fd, key);
 	if (*stream)
 		return 0;
 	error_set(err, VMM_BLOCKED, "data-key", "%s: the program that listens on its port %d does not have our key",
@@ -388,6 +407,7 @@ int tls_connect(const struct ssh_peer *peer, int port, const char *key, struct s
 
 struct tls_listener {
 	int fd;
+	char *peer; /* the only address that may connect; NULL: any */
 	char key[TLS_KEY + 1];
 };
 
@@ -429,8 +449,8 @@ static int listen_within(const char *address, const char *ports)
 	return fd;
 }
 
-int tls_listen(const char *address, const char *ports, struct tls_listener **listener, int *port, char key[TLS_KEY + 1],
-	       struct vmm_error **err)
+int tls_listen(const char *address, const char *peer, const char *ports, struct tls_listener **listener, int *port,
+	       char key[TLS_KEY + 1], struct vmm_error **err)
 {
 	struct sockaddr_storage at; /* IPv4 or IPv6: the port has the same offset in both */
 	socklen_t size = sizeof(at);
@@ -446,27 +466,98 @@ int tls_listen(const char *address, const char *ports, struct tls_listener **lis
 	memcpy(key, made, TLS_KEY + 1);
 	*listener = mem_zero(sizeof(**listener));
 	(*listener)->fd = fd;
+	(*listener)->peer = peer ? str_copy(peer) : NULL;
 	memcpy((*listener)->key, key, TLS_KEY + 1);
 	fd = -1;
 	*port = ntohs(((struct sockaddr_in *)&at)->sin_port);
 	return 0;
 }
 
+/* A connection that was accepted, and whose handshake is under way. */
+struct caller {
+	struct tls_stream *t; /* NULL: the entry is free */
+	short events;	      /* what it waits for */
+	int64_t until;
+};
+
+static void caller_drop(struct caller *caller)
+{
+	if (caller->t)
+		tls_free(caller->t);
+	caller->t = NULL;
+}
+
+/* A free entry. If there is none, the one that has waited longest is dropped: who has the key needs milliseconds. */
+static struct caller *caller_free(struct caller *callers)
+{
+	struct caller *oldest = callers;
+	for (size_t i = 0; i < CALLERS; i++) {
+		if (!callers[i].t)
+			return &callers[i];
+		if (callers[i].until < oldest->until)
+			oldest = &callers[i];
+	}
+	caller_drop(oldest);
+	return oldest;
+}
+
+static void accept_caller(struct tls_listener *listener, struct caller *callers)
+{
+	struct sockaddr_storage from = {0};
+	socklen_t size = sizeof(from);
+	char address[NI_MAXHOST];
+	int fd = accept4(listener->fd, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (listener->peer &&
+	    (getnameinfo((struct sockaddr *)&from, size, address, sizeof(address), NULL, 0, NI_NUMERICHOST) != 0 ||
+	     strcmp(address, listener->peer) != 0)) {
+		close(fd);
+		return;
+	}
+	struct caller *caller = caller_free(callers);
+	*caller = (struct caller){stream_begin(fd, true, listener->key), POLLIN, clock_steady_ms() + HANDSHAKE_MS};
+}
+
+/* Goes on with the handshakes of those that are ready and drops those that have failed or take too long. Returns the
+ * stream of one that is done, or NULL. */
+static struct stream *shake_all(struct caller *callers, const struct pollfd *ready)
+{
+	for (size_t i = 0; i < CALLERS; i++) {
+		struct caller *caller = &callers[i];
+		int next = caller->t && ready[i].revents ? shake(caller->t, true, &caller->events) : 1;
+		if (caller->t && next == 0) {
+			struct stream *stream = &caller->t->base;
+			caller->t = NULL;
+			return stream;
+		}
+		if (next < 0 || clock_steady_ms() >= caller->until)
+			caller_drop(caller);
+	}
+	return NULL;
+}
+
 int tls_accept(struct tls_listener *listener, int wait_ms, struct stream **stream, struct vmm_error **err)
 {
 	int64_t until = clock_steady_ms() + wait_ms;
-	while (clock_steady_ms() < until) {
-		wait_for(listener->fd, POLLIN, until - clock_steady_ms());
-		int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd < 0)
+	struct caller callers[CALLERS] = {{0}};
+	*stream = NULL;
+	while (!*stream && clock_steady_ms() < until) {
+		struct pollfd ready[CALLERS + 1];
+		for (size_t i = 0; i < CALLERS; i++)
+			ready[i] = (struct pollfd){callers[i].t ? callers[i].t->fd : -1, callers[i].events, 0};
+		ready[CALLERS] = (struct pollfd){listener->fd, POLLIN, 0};
+		if (poll(ready, VMM_COUNT(ready), SLICE_MS / 10) < 0)
 			continue;
-		int64_t shaken_by = clock_steady_ms() + HANDSHAKE_MS;
-		*stream = stream_with(fd, true, listener->key, shaken_by < until ? shaken_by : until);
-		if (*stream)
-			return 0;
+		*stream = shake_all(callers, ready);
+		if (ready[CALLERS].revents)
+			accept_caller(listener, callers);
 	}
-	return error_set(err, VMM_FAILED, "link-silent",
-			 "nobody with our key has connected to the port for data within %d ms", wait_ms);
+	for (size_t i = 0; i < CALLERS; i++)
+		caller_drop(&callers[i]);
+	return *stream ? 0
+		       : error_set(err, VMM_FAILED, "link-silent",
+				   "nobody with our key has connected to the port for data within %d ms", wait_ms);
 }
 
 void tls_listener_close(struct tls_listener *listener)
@@ -474,6 +565,7 @@ void tls_listener_close(struct tls_listener *listener)
 	if (!listener)
 		return;
 	close(listener->fd);
+	free(listener->peer);
 	explicit_bzero(listener->key, sizeof(listener->key));
 	free(listener);
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -233,21 +234,21 @@ static int serve_session(const struct node_paths *paths, const char *task, struc
 #define DATA_PORTS "49216-49279" /* just above libvirt's own range */
 
 /* Listens on a TCP port for a peer that has a fresh key, and sends port and key to the source over ssh. Listens only on
- * the address that the ssh connection came to. */
+ * the address that the ssh connection came to, for the one that it came from. */
 static int offer_tls(const struct node_paths *paths, struct stream *control, struct stream **data,
 		     struct vmm_error **err)
 {
 	vmm_auto_free char *conf = str_format("%s/vmmigrate.conf", paths->etc);
 	vmm_auto_json struct json_object *config = NULL;
 	struct tls_listener *listener = NULL;
-	char address[INET6_ADDRSTRLEN + 1] = "", key[TLS_KEY + 1];
+	char address[NI_MAXHOST] = "", peer[NI_MAXHOST] = "", key[TLS_KEY + 1];
 	int port = 0;
 	const char *connection = getenv("SSH_CONNECTION"); /* "their-address port our-address port" */
-	bool known = connection && sscanf(connection, "%*s %*d %46s", address) == 1;
+	bool known = connection && sscanf(connection, "%1024s %*d %1024s", peer, address) == 2;
 	int done = cluster_load(conf, &config, err);
 	if (done == 0)
-		done = tls_listen(known ? address : NULL, json_text_or(config, "migration.data_ports", DATA_PORTS),
-				  &listener, &port, key, err);
+		done = tls_listen(known ? address : NULL, known ? peer : NULL,
+				  json_text_or(config, "migration.data_ports", DATA_PORTS), &listener, &port, key, err);
 	vmm_auto_json struct json_object *reply = done < 0 ? json_make("error:o", error_to_json(*err))
 							   : json_make("ok:o", json_make("port:d key:s", port, key));
 	if (frame_send_json(control, FRAME_REPLY, reply, done < 0 ? NULL : err) < 0)

@@ -43,7 +43,7 @@ static struct tls_listener *listening(struct caller *caller)
 {
 	struct tls_listener *listener;
 	*caller = (struct caller){0};
-	assert_int_equal(tls_listen("127.0.0.1", NULL, &listener, &caller->port, caller->key, NULL), 0);
+	assert_int_equal(tls_listen("127.0.0.1", "127.0.0.1", NULL, &listener, &caller->port, caller->key, NULL), 0);
 	return listener;
 }
 
@@ -223,6 +223,46 @@ static void strangers_are_refused_and_the_right_one_is_accepted_after_them(void 
 	close(silent);
 }
 
+/* As many as wait to be accepted; all of them were there first. */
+static void silent_strangers_keep_nobody_waiting(void **state)
+{
+	(void)state;
+	enum { STRANGERS = 7 };
+	struct caller caller;
+	struct stream *stream;
+	struct tls_listener *listener = listening(&caller);
+	int silent[STRANGERS];
+	for (int i = 0; i < STRANGERS; i++)
+		silent[i] = plain_connection(caller.port);
+	int64_t began = clock_steady_ms();
+	begin_call(&caller);
+	assert_int_equal(tls_accept(listener, WAIT_MS, &stream, NULL), 0);
+	pthread_join(caller.thread, NULL);
+	assert_non_null(caller.stream);
+	assert_true(clock_steady_ms() - began < 1500);
+	stream_close(caller.stream);
+	stream_close(stream);
+	for (int i = 0; i < STRANGERS; i++)
+		close(silent[i]);
+	tls_listener_close(listener);
+}
+
+/* Not even one that has the key: it does not come from the node that was told it. */
+static void who_does_not_come_from_the_peers_address_is_refused(void **state)
+{
+	(void)state;
+	struct caller caller = {0};
+	struct stream *stream;
+	struct tls_listener *listener;
+	assert_int_equal(tls_listen("127.0.0.1", "127.0.0.2", NULL, &listener, &caller.port, caller.key, NULL), 0);
+	begin_call(&caller);
+	assert_int_equal(tls_accept(listener, 1000, &stream, NULL), -1);
+	pthread_join(caller.thread, NULL);
+	assert_null(caller.stream);
+	error_clear(&caller.err);
+	tls_listener_close(listener);
+}
+
 static void a_port_that_cannot_be_reached_is_named_with_a_remedy(void **state)
 {
 	(void)state;
@@ -247,11 +287,11 @@ static void a_range_of_ports_is_kept_to_and_one_without_a_free_port_is_refused(v
 	char key[TLS_KEY + 1];
 	vmm_auto_free char *taken = str_format("%d-%d", caller.port, caller.port);
 	vmm_auto_error struct vmm_error *err = NULL;
-	assert_int_equal(tls_listen("127.0.0.1", taken, &second, &port, key, &err), -1);
+	assert_int_equal(tls_listen("127.0.0.1", NULL, taken, &second, &port, key, &err), -1);
 	assert_true(error_is(err, "data-port"));
 	assert_non_null(strstr(err->message, taken));
 	tls_listener_close(first);
-	assert_int_equal(tls_listen("127.0.0.1", taken, &second, &port, key, NULL), 0);
+	assert_int_equal(tls_listen("127.0.0.1", NULL, taken, &second, &port, key, NULL), 0);
 	assert_int_equal(port, caller.port);
 	assert_string_not_equal(key, caller.key);
 	tls_listener_close(second);
@@ -325,6 +365,8 @@ int main(void)
 		cmocka_unit_test(two_ends_that_both_write_first_do_not_wait_on_each_other),
 		cmocka_unit_test(another_key_is_refused_and_the_right_one_is_still_accepted),
 		cmocka_unit_test(strangers_are_refused_and_the_right_one_is_accepted_after_them),
+		cmocka_unit_test(silent_strangers_keep_nobody_waiting),
+		cmocka_unit_test(who_does_not_come_from_the_peers_address_is_refused),
 		cmocka_unit_test(a_port_that_cannot_be_reached_is_named_with_a_remedy),
 		cmocka_unit_test(a_range_of_ports_is_kept_to_and_one_without_a_free_port_is_refused),
 		cmocka_unit_test(accepting_has_a_time_limit),
