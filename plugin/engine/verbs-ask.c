@@ -216,7 +216,7 @@ static int check_target(struct question *q, const char *target, struct json_obje
 				      modes.length ? modes.data : mode_name(mode), findings));
 		struct json_object *guest = json_at(facts.node[SOURCE], "guest");
 		json_put(guest, "node:s", q->source->name);
-		json_put(reply, "guest:O", guest);
+		json_put(reply, "guest:o", guest_shown(guest));
 	}
 	facts_free(&facts);
 	return done;
@@ -285,7 +285,8 @@ int verb_plan(const struct node_paths *paths, struct json_object *request, struc
 			done = findings_error(findings, err);
 		else
 			done = plan_make(&facts, "dry-run", &plan, err);
-		*reply = json_make("plan:o findings:o", plan ? plan_write(plan) : NULL, findings);
+		vmm_auto_json struct json_object *planned = plan ? plan_write(plan) : NULL;
+		*reply = json_make("plan:o findings:o", guest_shown(planned), findings);
 	}
 	plan_free(plan);
 	facts_free(&facts);

@@ -244,4 +244,8 @@ const struct guest_ops *guest_kind(const char *kind);
  * container) is known by its id. */
 char *guest_record_name(struct json_object *guest) VMM_MUST_USE;
 
+/* A copy of guest facts, a plan or anything else that has definitions in it, without the passwords of displays: for
+ * replies to panels and the input of hooks (secrets.c). */
+struct json_object *guest_shown(struct json_object *about);
+
 #endif

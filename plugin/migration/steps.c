@@ -103,7 +103,7 @@ struct json_object *hooks_arguments(enum hook hook, struct json_object *about, c
 		json_make("vmid:s phase:s kind:s name:s uuid:s mode:s source:s target:s task:s", id, phase,
 			  json_text(about, "kind"), json_text(about, "name"), json_text(about, "uuid"),
 			  json_text(about, "mode"), json_text(about, "source"), json_text(about, "target"), task);
-	return json_make("phase:s id:s environment:o input:O", phase, id, environment, about);
+	return json_make("phase:s id:s environment:o input:o", phase, id, environment, guest_shown(about));
 }
 
 /* Each item of a reply's list becomes a warning in the log. */

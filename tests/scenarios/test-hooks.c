@@ -419,6 +419,29 @@ static void a_hook_that_closes_its_outputs_is_ended_at_its_limit_and_has_vetoed(
 	}
 }
 
+/* The password of a display, as a definition has it, travels with the guest and is told to no hook. */
+static void no_hook_is_told_a_password(void **state)
+{
+	(void)state;
+	static const enum hook hooks[] = {HOOK_CHECK, HOOK_PRE_MIGRATE, HOOK_PRE_SWITCH, HOOK_POST_MIGRATE};
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_guest(w, NODE1, restart, "[' passwd=\\'geheim\\' keymap']");
+	guest_writes(w, NODE1, restart->shared, SEED);
+	vmm_auto_free char *keep = str_format("cat >> %s/told", w->dir), *told_path = str_format("%s/told", w->dir),
+			   *told = NULL, *there = str_format("%s/guests/" GUEST ".json", w->machine[NODE2].root),
+			   *moved = NULL;
+	for (int node = 0; node < NODES; node++)
+		for (size_t i = 0; i < VMM_COUNT(hooks); i++)
+			write_hook(w, node, node_hooks[hooks[i]].name, "50-keep", keep);
+	moves(w, restart, VMM_DONE, "TASK OK");
+	assert_int_equal(file_read(told_path, 1 << 20, &told, NULL, NULL), 0);
+	assert_non_null(strstr(told, "keymap"));
+	assert_null(strstr(told, "geheim"));
+	assert_int_equal(file_read(there, 1 << 20, &moved, NULL, NULL), 0);
+	assert_non_null(strstr(moved, "geheim"));
+	two_nodes_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +455,7 @@ int main(void)
 		cmocka_unit_test(a_veto_on_the_target_undoes_on_both_nodes),
 		cmocka_unit_test(a_veto_just_before_the_switch_undoes_on_both_nodes),
 		cmocka_unit_test(a_hook_that_closes_its_outputs_is_ended_at_its_limit_and_has_vetoed),
+		cmocka_unit_test(no_hook_is_told_a_password),
 		cmocka_unit_test(a_cancel_runs_cancelled_and_nothing_else),
 		cmocka_unit_test(a_post_hook_that_fails_is_a_warning),
 		cmocka_unit_test(each_node_runs_the_hooks_of_one_end_once_whenever_the_target_is_lost),

@@ -475,6 +475,29 @@ static void a_snapshot_follows_its_image_and_no_other(void **state)
 	assert_int_equal(count_of(early, "/mnt/there.qcow2"), 0);
 }
 
+static void what_is_shown_has_no_passwords(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{"<graphics type='vnc' passwd='geheim' port='-1'/>", "<graphics type='vnc' port='-1'/>"},
+		{"<graphics passwd=\"it's\"/><graphics passwd='&quot;'>", "<graphics/><graphics>"},
+		{"<graphics passwd=''/>", "<graphics/>"},
+		{"<graphics passwd='open", "<graphics passwd='open"},
+		{"a passwd=", "a passwd="},
+		{"<graphics passwdValidTo='2026-01-01T00:00:00'/>", "<graphics passwdValidTo='2026-01-01T00:00:00'/>"},
+	};
+	for (size_t i = 0; i < VMM_COUNT(rows); i++) {
+		vmm_auto_json struct json_object *about = json_make("definition:s n:d none:s", rows[i][0], 3, NULL);
+		json_append(about, "list", json_make("live_definition:s", rows[i][0]));
+		vmm_auto_json struct json_object *shown = guest_shown(about);
+		assert_string_equal(json_text(shown, "definition"), rows[i][1]);
+		assert_string_equal(json_text(shown, "list.0.live_definition"), rows[i][1]);
+		assert_int_equal(json_number(shown, "n"), 3);
+		assert_string_equal(json_text(about, "definition"), rows[i][0]);
+	}
+	assert_null(guest_shown(NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,6 +522,7 @@ int main(void)
 		cmocka_unit_test(parts_of_one_run_are_taken_out),
 		cmocka_unit_test(rewriting_refuses_what_it_cannot_do),
 		cmocka_unit_test(a_snapshot_follows_its_image_and_no_other),
+		cmocka_unit_test(what_is_shown_has_no_passwords),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
