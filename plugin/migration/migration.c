@@ -38,6 +38,8 @@ void migration_close(struct migration *m)
 		track_close(&m->volumes[i].snapshot);
 		track_close(&m->volumes[i].reading);
 		free(m->volumes[i].written);
+		if (m->volumes[i].clock > 0)
+			close(m->volumes[i].clock);
 		json_object_put(m->volumes[i].flags);
 	}
 	free(m->volumes);

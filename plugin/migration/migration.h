@@ -71,7 +71,8 @@ struct migration_volume {
 	/* A text that is different once anybody has written to the source's volume; taken before the last pass. */
 	char *written;
 	/* Of a tree (steps-trees.c): */
-	int64_t since_ns;	   /* when the first push began; 0: not yet */
+	int64_t since_ns;	   /* tree_stamp when the first push began; 0: not yet */
+	int clock;		   /* tree_clock_watch since then; 0: not yet */
 	uint64_t seal;		   /* as `written` */
 	bool proven;		   /* both ends were found equal, contents too */
 	struct json_object *flags; /* of its files (tree.h), as the last comparison found them; or NULL */

@@ -1,7 +1,6 @@
 /* steps-trees.c: what the steps do for volumes that are directory trees. rsync copies them in place of our engine for
  * images, and both ends are compared by one digest of the whole tree. */
 #include <string.h>
-#include <time.h>
 
 #include "migration/steps.h"
 
@@ -35,17 +34,6 @@ static bool on_progress(void *context, const struct tree_progress *progress)
 	struct json_object *more = json_make("wire:i files:i files_total:i", (int64_t)progress->wire,
 					     (int64_t)progress->files, (int64_t)progress->files_total);
 	return watching_report(watching, progress->done, progress->total, more);
-}
-
-/* The kernel's clock for file times may be behind. So a push is said to have begun a second earlier than it did: a file
- * that was written in that second counts as changed. */
-enum { CLOCK_SLACK_NS = 1000000000 };
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - CLOCK_SLACK_NS;
 }
 
 /* Runs rsync once. `checksum`: it compares every file's content, not only size and time. */
@@ -145,9 +133,15 @@ static int compare(struct migration *m, const struct plan_volume *volume, bool a
 	return look_on_both(m, volume, options, &contents, same, err);
 }
 
-static bool compares_all(struct migration *m)
+/* A clock that was set since the first push may have given a file that was written meanwhile an older time. */
+static bool compares_all(struct migration *m, const struct plan_volume *volume)
 {
-	return str_same(json_text(m->request, "options.verify"), "full");
+	struct migration_volume *own = migration_volume(m, volume);
+	bool clock_was_set = own->since_ns && tree_clock_was_set(own->clock);
+	if (clock_was_set)
+		task_log(m->task, "info", "%s: the clock was set during the copy; comparing every file",
+			 volume->target);
+	return clock_was_set || str_same(json_text(m->request, "options.verify"), "full");
 }
 
 static void tell_same(struct migration *m, const struct plan_volume *volume, const struct tree_digest *digest)
@@ -274,8 +268,10 @@ int tree_step_push(struct migration *m, const struct plan_volume *volume, const 
 		task_log(m->task, "info", "%s: read-only, has crossed while the guest ran", volume->target);
 		return 0;
 	}
-	if (first)
-		own->since_ns = now_ns();
+	if (first) {
+		own->clock = tree_clock_watch();
+		own->since_ns = tree_stamp(volume->from);
+	}
 	return push(m, volume, phase, round, begun, wire, err);
 }
 
@@ -288,7 +284,8 @@ int tree_step_sync(struct migration *m, const struct plan_volume *volume, struct
 static int prove(struct migration *m, const struct plan_volume *volume, bool *same, struct vmm_error **err)
 {
 	struct tree_digest here;
-	if (compare(m, volume, compares_all(m), &here, same, err) < 0 || has_seal(m, volume, here.seal, err) < 0)
+	if (compare(m, volume, compares_all(m, volume), &here, same, err) < 0 ||
+	    has_seal(m, volume, here.seal, err) < 0)
 		return -1;
 	if (*same)
 		tell_same(m, volume, &here);

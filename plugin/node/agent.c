@@ -31,7 +31,7 @@ static void *pulse_beat(void *context)
 	pthread_mutex_lock(&pulse->lock);
 	while (!pulse->over) {
 		struct timespec until;
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += FRAME_ALIVE_MS / 1000;
 		if (pthread_cond_timedwait(&pulse->wake, &pulse->lock, &until) == ETIMEDOUT && !pulse->over)
 			frame_send(pulse->stream, FRAME_ALIVE, 0, NULL, 0, NULL);
@@ -44,7 +44,11 @@ static void pulse_begin(struct pulse *pulse, struct stream *stream)
 {
 	*pulse = (struct pulse){.stream = stream};
 	pthread_mutex_init(&pulse->lock, NULL);
-	pthread_cond_init(&pulse->wake, NULL);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&pulse->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	if (pthread_create(&pulse->thread, NULL, pulse_beat, pulse))
 		abort();
 }

@@ -101,4 +101,16 @@ struct tree_reading;
 struct tree_reading *tree_digest_begin(const char *root, const struct tree_digest_options *options);
 int tree_digest_end(struct tree_reading *reading, struct tree_digest *digest, struct vmm_error **err);
 
+/* ------------------------------------------------------------------ times (stamp.c) */
+
+/* The time now in nanoseconds since the epoch, as the filesystem of `root` would note it for a file that is written
+ * there: since_ns of a digest. TREE_STAMP_UNKNOWN, which is before all files, where that cannot be told. */
+enum { TREE_STAMP_UNKNOWN = 1 };
+int64_t tree_stamp(const char *root);
+
+/* Begins to watch whether somebody sets this node's clock; returns a descriptor, or -1. */
+int tree_clock_watch(void);
+/* True if the clock was set since, or if that is not known (-1). */
+bool tree_clock_was_set(int fd);
+
 #endif

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "cluster/cluster.h"
@@ -18,7 +19,7 @@
 #include "own-sshd.h"
 #include "storage/storage.h"
 
-/* wrap: clock_steady_ms */
+/* wrap: clock_steady_ms clock_gettime */
 
 enum { SIZE = 48 << 20 };
 
@@ -330,6 +331,40 @@ static void a_cancel_is_heard_while_the_node_says_that_it_is_alive(void **state)
 	call_of_hanging_node(true, "cancelled", "cancelled while node2 carried out \"record\"");
 }
 
+/* While this file is there, somebody has set the other node's clock, which goes a day ahead of what it tells waiting
+ * threads. */
+static const char clock_was_set[] = "/run/both/clock-was-set";
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int done = __real_clock_gettime(clock, now);
+	now->tv_sec += clock == CLOCK_REALTIME && file_there(clock_was_set) ? 86400 : 0;
+	return done;
+}
+
+/* Our clock goes five times as fast: we wait for a sign of life for six seconds, and the hook takes eight. */
+static void a_node_whose_clock_is_set_still_says_that_it_is_alive(void **state)
+{
+	(void)state;
+	static const char script[] = "#!/bin/sh\nsleep 8\n", hook[] = "/run/both/hooks/check.d/10-slow";
+	struct own_sshd sshd;
+	assert_int_equal(file_write(clock_was_set, "", 0, 0600, NULL), 0);
+	assert_int_equal(dir_make("/run/both/hooks/check.d", 0755, NULL), 0);
+	assert_int_equal(file_write(hook, script, strlen(script), 0755, NULL), 0);
+	struct vmm_node *node = node_behind(&sshd, "");
+	speed = 5;
+	call(node, NODE_HOOKS,
+	     json_make("phase:s id:s environment:o input:o", "check", "1", json_object_new_object(),
+		       json_object_new_object()));
+	speed = 1;
+	unlink(clock_was_set);
+	unlink(hook);
+	node_close(node);
+	own_sshd_stop(&sshd);
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -358,6 +393,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(sessions_over_tls_need_no_other_connection_of_ssh),
 		cmocka_unit_test(an_operation_ends_at_its_limit_although_the_node_says_that_it_is_alive),
 		cmocka_unit_test(a_cancel_is_heard_while_the_node_says_that_it_is_alive),
+		cmocka_unit_test(a_node_whose_clock_is_set_still_says_that_it_is_alive),
 		cmocka_unit_test(without_a_second_channel_a_session_makes_a_connection_of_its_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

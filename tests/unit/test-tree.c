@@ -26,6 +26,19 @@
 #include "storage/storage.h"
 #include "tree/tree.h"
 
+/* wrap: clock_gettime */
+
+static bool clock_is_ahead;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int done = __real_clock_gettime(clock, now);
+	now->tv_sec += clock_is_ahead && clock == CLOCK_REALTIME ? 3600 : 0;
+	return done;
+}
+
 static char *make_dir(void)
 {
 	char *path = str_copy("/tmp/vmmigrate-tree-XXXXXX");
@@ -297,18 +310,18 @@ static void a_digest_covers_the_scope_that_is_asked_for(void **state)
 	char *dir = make_dir();
 	vmm_auto_free char *root = make_tree(dir, "tree"), *deeper = str_format("%s/below/deeper", root);
 	struct stat info;
-	struct timespec now;
 	clock_sleep_ms(50);
-	clock_gettime(CLOCK_REALTIME, &now);
-	clock_sleep_ms(50);
+	clock_is_ahead = true; /* of the filesystem's, which may be another machine's */
+	int64_t stamp = tree_stamp(root);
+	clock_is_ahead = false;
+	assert_true(stamp > TREE_STAMP_UNKNOWN);
 	assert_int_equal(stat(deeper, &info), 0);
 	write_file(root, "below/deeper", "FIVE");
 	utimensat(AT_FDCWD, deeper, (struct timespec[]){info.st_atim, info.st_mtim}, 0);
 
 	vmm_auto_json struct json_object *list = NULL;
 	struct tree_digest digest;
-	struct tree_digest_options names = {
-		.scope = TREE_NAMES, .since_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, .changed = &list};
+	struct tree_digest_options names = {.scope = TREE_NAMES, .since_ns = stamp, .changed = &list};
 	vmm_auto_free char *named = digest_by(root, names, &digest);
 	assert_int_equal(digest.read_bytes, 0);
 	assert_int_equal(json_count(list, ""), 1);
@@ -331,6 +344,23 @@ static void a_digest_covers_the_scope_that_is_asked_for(void **state)
 	assert_string_not_equal(upper, lower);
 	assert_string_not_equal(lower, one);
 	assert_string_equal(one, same);
+	remove_dir(dir);
+}
+
+static void where_no_stamp_can_be_had_every_file_counts_as_changed(void **state)
+{
+	(void)state;
+	char *dir = make_dir();
+	vmm_auto_free char *root = make_tree(dir, "tree"), *none = str_format("%s/none", dir);
+	vmm_auto_json struct json_object *list = NULL;
+	struct tree_digest digest;
+	assert_int_equal(tree_stamp(none), TREE_STAMP_UNKNOWN);
+	assert_true(tree_clock_was_set(-1));
+	vmm_auto_close int clock = tree_clock_watch();
+	assert_false(tree_clock_was_set(clock));
+	struct tree_digest_options names = {.scope = TREE_NAMES, .since_ns = tree_stamp(none), .changed = &list};
+	free(digest_by(root, names, &digest));
+	assert_true(json_count(list, "") >= 6);
 	remove_dir(dir);
 }
 
@@ -648,6 +678,7 @@ int main(void)
 		cmocka_unit_test(flags_are_found_and_set_on_a_copy),
 		cmocka_unit_test(flags_are_set_on_nothing_outside_of_the_tree),
 		cmocka_unit_test(a_digest_covers_the_scope_that_is_asked_for),
+		cmocka_unit_test(where_no_stamp_can_be_had_every_file_counts_as_changed),
 		cmocka_unit_test(files_outside_of_the_tree_are_not_read),
 		cmocka_unit_test(each_change_changes_the_seal),
 		cmocka_unit_test(a_second_receiver_waits_for_the_first),
