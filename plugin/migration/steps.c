@@ -120,7 +120,7 @@ static int hooks_on(struct migration *m, enum side side, enum hook hook, struct 
 	vmm_auto_json struct json_object *plan = plan_write(m->plan), *reply = NULL;
 	if (migration_call(m, side, NODE_HOOKS, hooks_arguments(hook, plan, task_id(m->task)), &reply, err) < 0)
 		return -1;
-	log_warnings(m, reply, "odd", "hook not run (odd name, or others can write it)");
+	log_warnings(m, reply, "odd", "hook not run (odd name, or others can write it or a directory above it)");
 	log_warnings(m, reply, "failed", "hook");
 	return 0;
 }

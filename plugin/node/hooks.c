@@ -48,12 +48,34 @@ static bool is_hook_name(const char *name)
 	return strspn(name + 3, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == strlen(name + 3);
 }
 
-/* A program runs as root, so it must belong to root (in tests: to us) and nobody else may be able to write it. */
+/* Belongs to root (in tests: to us), and nobody else can write it. */
+static bool is_ours(const struct stat *info)
+{
+	return (info->st_uid == 0 || info->st_uid == geteuid()) && !(info->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* The same of all directories above a path, as sshd checks those above authorized_keys: who can write one of them can
+ * put something else in the program's place. Not in one like /tmp, where each user can rename his own files only. */
+static bool directories_are_ours(const char *path)
+{
+	vmm_auto_free char *above = str_copy(path);
+	struct stat info;
+	for (char *slash; (slash = strrchr(above, '/'));) {
+		slash[slash == above] = 0;
+		bool good = stat(above, &info) == 0 && (is_ours(&info) || (info.st_uid == 0 && info.st_mode & S_ISVTX));
+		if (!good || !above[1])
+			return good;
+	}
+	return false;
+}
+
+/* A program runs as root. Where the name is a link, both the link and what it leads to are looked at. */
 static bool is_trusted(const char *path)
 {
 	struct stat info;
-	return stat(path, &info) == 0 && S_ISREG(info.st_mode) && (info.st_uid == 0 || info.st_uid == geteuid()) &&
-	       !(info.st_mode & (S_IWGRP | S_IWOTH)) && (info.st_mode & S_IXUSR);
+	vmm_auto_free char *real = realpath(path, NULL);
+	return real && stat(real, &info) == 0 && S_ISREG(info.st_mode) && is_ours(&info) && (info.st_mode & S_IXUSR) &&
+	       directories_are_ours(path) && directories_are_ours(real);
 }
 
 static bool is_masked(const char *path)

@@ -107,7 +107,7 @@
 		NEED(OBJECT, environment, "VMMIGRATE_* variables") \
 		NEED(OBJECT, input, "what the hook reads on stdin"), \
 		NEED(LIST, ran, "paths of hooks") \
-		NEED(LIST, odd, "files that were not run: odd name, not executable, or others can write them") \
+		NEED(LIST, odd, "not run: odd name, not executable, or others can write them or a directory above") \
 		NEED(LIST, failed, "messages of hooks that failed and may not veto") \
 		NEED(LIST, refused, "of check hooks: {hook: path, reason} of each that failed")) \
 	OPERATION(ALLOCATE, allocate, 3600, "makes a volume under its temporary path, empty or from a seed", \

@@ -348,6 +348,36 @@ static void odd_names_and_files_that_others_can_write_are_not_run(void **state)
 	two_nodes_free(w);
 }
 
+static void a_hook_below_a_directory_that_others_can_write_is_not_run(void **state)
+{
+	(void)state;
+	static const char *const loose[] = {"hooks.d/pre-migrate.d", "hooks.d", ""};
+	for (size_t i = 0; i < VMM_COUNT(loose); i++) {
+		struct two_nodes *w = two_nodes_make();
+		two_nodes_guest(w, NODE1, live, NULL);
+		guest_writes(w, NODE1, live->shared, SEED);
+		vmm_auto_free char *dir = str_format("%s/%s", w->machine[NODE1].etc, loose[i]);
+		write_hook(w, NODE1, "pre-migrate", "60-loose", "exit 1");
+		assert_int_equal(chmod(dir, 0775), 0);
+		moves(w, live, VMM_DONE, "TASK WARNINGS: 1");
+		two_nodes_free(w);
+	}
+	/* A link to a program that others can replace. */
+	struct two_nodes *w = two_nodes_make();
+	two_nodes_guest(w, NODE1, live, NULL);
+	guest_writes(w, NODE1, live->shared, SEED);
+	vmm_auto_free char *loose_dir = str_format("%s/open", w->dir), *program = str_format("%s/open/program", w->dir),
+			   *dir = str_format("%s/hooks.d/pre-migrate.d", w->machine[NODE1].etc),
+			   *link = str_format("%s/60-link", dir);
+	assert_int_equal(dir_make(loose_dir, 0755, NULL), 0);
+	assert_int_equal(dir_make(dir, 0755, NULL), 0);
+	assert_int_equal(chmod(loose_dir, 0777), 0);
+	assert_int_equal(file_write(program, "#!/bin/sh\nexit 1\n", 17, 0755, NULL), 0);
+	assert_int_equal(symlink(program, link), 0);
+	moves(w, live, VMM_DONE, "TASK WARNINGS: 1");
+	two_nodes_free(w);
+}
+
 static void a_hook_of_the_administrator_overrides_and_masks(void **state)
 {
 	(void)state;
@@ -460,6 +490,7 @@ int main(void)
 		cmocka_unit_test(a_post_hook_that_fails_is_a_warning),
 		cmocka_unit_test(each_node_runs_the_hooks_of_one_end_once_whenever_the_target_is_lost),
 		cmocka_unit_test(odd_names_and_files_that_others_can_write_are_not_run),
+		cmocka_unit_test(a_hook_below_a_directory_that_others_can_write_is_not_run),
 		cmocka_unit_test(a_hook_of_the_administrator_overrides_and_masks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
