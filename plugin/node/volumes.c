@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 #include <sys/stat.h>
 
 #include "node/seeds.h"
@@ -158,8 +159,9 @@ static int take_device(struct local_node *node, const struct asked *asked, struc
 	const char *to = asked->volume.to;
 	if (device_unclaimed(node, to, asked->guest, err) < 0)
 		return -1;
-	struct json_object *note = json_make("made:s path:s real:s kind:s guest:s task:s", "volume", to, to,
-					     asked->ops->kind, asked->guest, asked->task);
+	struct json_object *note =
+		json_make("made:s path:s real:s kind:s guest:s task:s size:i format:s", "volume", to, to,
+			  asked->ops->kind, asked->guest, asked->task, (int64_t)asked->volume.size, "raw");
 	if (local_made_note(node, asked->task, note, err) < 0)
 		return -1;
 	vmm_auto_close int fd = asked->ops->allocate(to, (uint64_t)asked->volume.size, 0, err);
@@ -173,9 +175,10 @@ static int note_volume(struct local_node *node, const struct asked *asked, struc
 	vmm_auto_free char *real = without_links(volume->temporary), *seed = seed_path(volume->to);
 	vmm_auto_free char *written = seed_written(seed), *home = home_of(asked);
 	return local_made_note(node, asked->task,
-			       json_make("made:s path:s real:s kind:s to:s guest:s task:s seed:s home:s", "volume",
-					 volume->temporary, real, asked->ops->kind, volume->to, asked->guest,
-					 asked->task, written, home),
+			       json_make("made:s path:s real:s kind:s to:s guest:s task:s seed:s home:s size:i "
+					 "format:s",
+					 "volume", volume->temporary, real, asked->ops->kind, volume->to, asked->guest,
+					 asked->task, written, home, (int64_t)volume->size, volume->format),
 			       err);
 }
 
@@ -284,12 +287,28 @@ struct serve {
 	struct stream *stream;
 };
 
+/* May a session give the volume of that record so many bytes? The table of its leaves needs memory in proportion, so a
+ * peer is believed up to the plan's size only. Images of other formats than raw grow while their guest runs, but not
+ * beyond what their filesystem holds. */
+static int check_size(struct json_object *record, uint64_t size, struct vmm_error **err)
+{
+	const char *path = json_text_or(record, "real", json_text_or(record, "path", ""));
+	uint64_t most = (uint64_t)json_number(record, "size");
+	struct statvfs room;
+	if (!str_same(json_text(record, "format"), "raw") && statvfs(path, &room) == 0)
+		most += (uint64_t)room.f_blocks * room.f_frsize;
+	if (size <= most)
+		return 0;
+	return error_set(err, VMM_FAILED, "too-large",
+			 "volume %s: the source has announced %llu bytes, planned were %llu", path,
+			 (unsigned long long)size, (unsigned long long)most);
+}
+
 /* Opens a volume for a session. A peer reaches storage in this way only, and only volumes that this node has noted in
  * the task's made journal. */
 static int open_made(void *context, const char *name, uint64_t size, struct vmm_error **err)
 {
 	struct serve *serve = context;
-	(void)size;
 	vmm_auto_free char *path = str_format("%s/tasks/%s/made", serve->paths->state, serve->task);
 	struct journal *made;
 	if (journal_open(path, false, &made, err) < 0)
@@ -302,7 +321,9 @@ static int open_made(void *context, const char *name, uint64_t size, struct vmm_
 		const struct storage_ops *ops = storage_kind_of(json_text(record, "kind"), name, err);
 		if (ops && !ops->open)
 			continue; /* a tree: it is not copied by sessions */
-		fd = ops ? ops->open(json_text_or(record, "real", name), true, err) : -1;
+		fd = ops && check_size(record, size, err) == 0
+			     ? ops->open(json_text_or(record, "real", name), true, err)
+			     : -1;
 		/* While a session has the volume open, seeds.c does not give it to another task as a seed. */
 		if (fd >= 0)
 			flock(fd, LOCK_SH | LOCK_NB);

@@ -153,6 +153,29 @@ static void copy_well(struct vmm_node *node, struct stream *session, bool callin
 	unlink(temporary);
 }
 
+/* The target keeps a table of its leaves in memory. */
+static void a_volume_is_not_made_larger_than_the_plan_says(void **state)
+{
+	(void)state;
+	struct own_sshd sshd;
+	struct vmm_node *node = node_behind(&sshd, "");
+	vmm_auto_free char *temporary = allocate(node);
+	vmm_auto_close int fd = make_source();
+	struct stream *session = session_of(node, false);
+	struct copy_job job = {.fd = fd, .size = SIZE + 4096, .volume = temporary};
+	struct copy_leaves leaves = {0};
+	vmm_auto_error struct vmm_error *err = NULL;
+	assert_int_equal(ftruncate(fd, SIZE + 4096), 0);
+	assert_int_equal(copy_push(&job, &(struct copy_sessions){.stream = {session}, .count = 1}, &leaves, NULL, &err),
+			 -1);
+	assert_string_equal(err->code, "too-large");
+	copy_leaves_free(&leaves);
+	stream_close(session);
+	node_close(node);
+	unlink(temporary);
+	own_sshd_stop(&sshd);
+}
+
 static void a_session_shares_the_connection_of_calls(void **state)
 {
 	(void)state;
@@ -391,6 +414,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(neither_calls_nor_new_sessions_wait_for_a_copy_to_end),
 		cmocka_unit_test(a_session_may_be_closed_after_its_node),
 		cmocka_unit_test(sessions_over_tls_need_no_other_connection_of_ssh),
+		cmocka_unit_test(a_volume_is_not_made_larger_than_the_plan_says),
 		cmocka_unit_test(an_operation_ends_at_its_limit_although_the_node_says_that_it_is_alive),
 		cmocka_unit_test(a_cancel_is_heard_while_the_node_says_that_it_is_alive),
 		cmocka_unit_test(a_node_whose_clock_is_set_still_says_that_it_is_alive),
