@@ -1,20 +1,28 @@
 /* image.c: reads an image's header with qemu-img. */
 #include <endian.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <string.h>
 
 #include "storage.h"
 
 enum { IMAGE_LIMIT_MS = 30000 };
 
-/* Runs qemu-img info. The format is always given: qemu-img must not detect it, since a guest may have written the
- * header of another format to its raw disk. An absolute path is never taken for a protocol ("nbd:..."), since QEMU
- * looks for the colon before the first slash only. -U: the image may be in use. */
+/* Runs qemu-img info, which sees the image alone and gets no more memory and time than a header needs: a guest may have
+ * written that, with tables of any size and names of any files in it. The format is always given: qemu-img must not
+ * detect it, since a guest may have written the header of another format to its raw disk. An absolute path is never
+ * taken for a protocol ("nbd:..."), since QEMU looks for the colon before the first slash only. -U: the image may be in
+ * use. */
 static int read_info(const char *path, const char *format, struct json_object **info, struct vmm_error **err)
 {
 	const char *const argv[] = {"qemu-img", "info", "-U", "--output=json", "-f", format, "--", path, NULL};
 	struct run_result result;
-	if (run_checked(&(struct run){.argv = argv, .limit_ms = IMAGE_LIMIT_MS}, &result, err) < 0) {
+	const struct confinement within = {.path = path,
+					   .capabilities = UINT64_C(1) << CAP_DAC_READ_SEARCH,
+					   .memory = (size_t)1 << 30,
+					   .cpu_s = IMAGE_LIMIT_MS / 1000};
+	const struct run run = {.argv = argv, .limit_ms = IMAGE_LIMIT_MS, .within = &within};
+	if (run_checked(&run, &result, err) < 0) {
 		error_context(err, "read the header of %s (%s)", path, format);
 		return error_hint(err,
 				  "Check that qemu-utils is installed and that the image is intact (qemu-img check).");

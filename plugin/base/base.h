@@ -286,11 +286,12 @@ int confine(const struct confinement *c);
 /* ------------------------------------------------------------------ programs (run.c) */
 
 struct run {
-	const char *const *argv;	/* ends with NULL; argv[0] is a path, or a name that is looked up in PATH */
-	const char *const *environment; /* the whole environment; NULL: PATH and LC_ALL=C.UTF-8 only */
-	const char *input;		/* its stdin; NULL: empty */
-	const char *directory;		/* its working directory; NULL: "/" */
-	int limit_ms;			/* after that its whole process group is killed; 0: no limit */
+	const char *const *argv;	  /* ends with NULL; argv[0] is a path, or a name that is looked up in PATH */
+	const char *const *environment;	  /* the whole environment; NULL: PATH and LC_ALL=C.UTF-8 only */
+	const char *input;		  /* its stdin; NULL: empty */
+	const char *directory;		  /* its working directory; NULL: "/" */
+	int limit_ms;			  /* after that its whole process group is killed; 0: no limit */
+	const struct confinement *within; /* what it may reach; NULL: everything */
 };
 
 struct run_result {

@@ -53,7 +53,7 @@ static void child(const struct run *run, struct pipes *p)
 	dup2(p->err[1], 2);
 	close_range(3, ~0U, 0);
 	const char *const *env = run->environment ? run->environment : run_plain_environment;
-	if (chdir(run->directory ? run->directory : "/") == 0)
+	if (chdir(run->directory ? run->directory : "/") == 0 && (!run->within || confine(run->within) == 0))
 		execvpe(run->argv[0], (char *const *)run->argv, (char *const *)env);
 	const char *reason = strerrordesc_np(errno);
 	(void)!write(2, reason, strlen(reason));

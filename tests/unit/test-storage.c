@@ -1,10 +1,12 @@
 /* Storage: each volume is found on one storage, nothing is written over, odd names do no harm, and a token proves
  * whether a directory is the same one. Needs no root. */
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <cmocka.h>
 
@@ -290,6 +292,48 @@ static void a_damaged_image_and_a_missing_one_have_their_own_errors(void **state
 	assert_non_null(strstr(err->message, "gone.raw"));
 }
 
+/* The name of any file of the node may be in a header that a guest has written. */
+static void an_image_that_names_a_file_as_its_data_is_read_without_that(void **state)
+{
+	const char *dir = *state;
+	vmm_auto_free char *image = str_format("%s/linked.qcow2", dir), *data = str_format("%s/of the host", dir),
+			   *option = str_format("data_file=%s", data);
+	qemu_img((const char *const[]){"qemu-img", "create", "-f", "qcow2", "-o", option, image, "64M", NULL});
+	vmm_auto_json struct json_object *volume = file_volume(dir, "linked.qcow2", "qcow2");
+	assert_int_equal(unlink(data), 0);
+	assert_int_equal(image_describe(volume, NULL), 0);
+	assert_string_equal(json_text(volume, "data_file"), data);
+	assert_int_equal(json_number(volume, "virtual_size"), 64 << 20);
+}
+
+/* A program in qemu-img's place that tries what a manipulated header could have it do. */
+static void qemu_img_reaches_nothing_but_the_image(void **state)
+{
+	static const char greedy[] = "#!/bin/sh\n"
+				     "cat \"${7%/*}/secret\" && exit 5\n"
+				     "cat /etc/passwd && exit 5\n"
+				     "head -c 1 \"$7\" || exit 6\n"
+				     "touch \"$7\" && exit 7\n"
+				     "[ \"$(ulimit -v) $(ulimit -t)\" = '1048576 30' ] || exit 8\n"
+				     "echo nothing else >&2; exit 99\n";
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		skip();
+	const char *dir = *state;
+	vmm_auto_free char *program = str_format("%s/qemu-img", dir);
+	vmm_auto_json struct json_object *volume = file_volume(dir, "image.qcow2", "qcow2");
+	vmm_auto_error struct vmm_error *err = NULL;
+	put(dir, "secret", "of the host");
+	put(dir, "image.qcow2", "x");
+	put(dir, "qemu-img", greedy);
+	assert_int_equal(chmod(program, 0755), 0);
+	assert_int_equal(mount(program, "/usr/bin/qemu-img", NULL, MS_BIND, NULL), 0);
+	int done = image_describe(volume, &err);
+	umount("/usr/bin/qemu-img");
+	assert_int_equal(done, -1);
+	if (!strstr(err->message, "ended with 99: nothing else"))
+		fail_msg("%s", err->message);
+}
+
 static void a_directory_is_described_as_one(void **state)
 {
 	vmm_auto_json struct json_object *volume = json_make("target:s type:s path:s", "tpm", "file", *state);
@@ -502,6 +546,8 @@ int main(void)
 		test(a_raw_file_is_described_with_its_holes_owner_and_mode),
 		test(a_qcow2_image_tells_size_snapshots_and_backing_whatever_its_name),
 		test(an_image_names_all_files_below_it_also_by_relative_names),
+		test(an_image_that_names_a_file_as_its_data_is_read_without_that),
+		test(qemu_img_reaches_nothing_but_the_image),
 		test(a_damaged_image_and_a_missing_one_have_their_own_errors),
 		test(a_directory_is_described_as_one),
 		test(a_volume_is_made_sparse_and_never_over_another),
