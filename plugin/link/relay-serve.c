@@ -2,9 +2,12 @@
  * socket of this node. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "link.h"
@@ -160,6 +163,21 @@ static void carry(struct stream *stream, int in, int out, int fd)
 	free(back.data);
 }
 
+/* The socket of that path, as a descriptor that cannot be read. Links are not followed: QEMU's user can put them into
+ * the directory of migration sockets. Returns -1 with errno. */
+static int find_socket(const char *path)
+{
+	const struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+				     .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	struct stat info;
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	if (fd < 0 || (fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode)))
+		return fd;
+	close(fd);
+	errno = ENOTSOCK;
+	return -1;
+}
+
 /* Returns the descriptor. Error "relay-refused". */
 static int connect_socket(const char *path, struct vmm_error **err)
 {
@@ -169,16 +187,14 @@ static int connect_socket(const char *path, struct vmm_error **err)
 			  path);
 		return error_hint(err, "it connects to %s and to migration sockets of vmmigrate only", libvirt_socket);
 	}
-	memcpy(to.sun_path, path, strlen(path));
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_errno(err, errno, "a socket");
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
-		error_errno(err, errno, "connect to %s", path);
-		close(fd);
-		return -1;
-	}
-	return fd;
+	vmm_auto_close int found = find_socket(path);
+	int fd = found < 0 ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	snprintf(to.sun_path, sizeof(to.sun_path), "/proc/self/fd/%d", found);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+		return fd;
+	error_errno(err, errno, "connect to %s", path);
+	vmm_cleanup_close(&fd);
+	return -1;
 }
 
 int relay_serve(struct stream *stream, const char *path, struct vmm_error **err)

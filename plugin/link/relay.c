@@ -65,7 +65,7 @@ static int make_dir(struct listener *l, struct vmm_error **err)
 	if (dir_make(dir, 0700, err) < 0)
 		return -1;
 	l->made = str_copy(dir);
-	if (chmod(dir, 0700) < 0 || chown(dir, l->socket->owner, l->socket->group) < 0)
+	if (lchown(dir, l->socket->owner, l->socket->group) < 0)
 		return error_errno(err, errno, "%s", dir);
 	return 0;
 }
@@ -76,6 +76,23 @@ static void remove_stale(const char *path)
 	struct stat st;
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
 		unlink(path);
+}
+
+/* Gives the socket that we have just made to its owner. Where the owner can write its directory, something else may be
+ * in its place already: no link is followed. Returns -1 with errno. */
+static int give_socket(const struct relay_socket *socket)
+{
+	struct stat info;
+	char self[32];
+	vmm_auto_close int fd = open(socket->listen, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (fd < 0 || fstat(fd, &info) < 0)
+		return -1;
+	if (!S_ISSOCK(info.st_mode)) {
+		errno = ENOTSOCK;
+		return -1;
+	}
+	return chmod(self, 0600) < 0 ? -1 : fchownat(fd, "", socket->owner, socket->group, AT_EMPTY_PATH);
 }
 
 /* Owner and mode are set between bind() and listen(): nobody can connect before listen(), so nobody but the owner ever
@@ -93,7 +110,7 @@ static int listen_on(struct listener *l, struct vmm_error **err)
 	if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 		return error_errno(err, errno, "%s", path);
 	l->bound = true;
-	if (chmod(path, 0600) < 0 || chown(path, l->socket->owner, l->socket->group) < 0 || listen(l->fd, 16) < 0)
+	if (give_socket(l->socket) < 0 || listen(l->fd, 16) < 0)
 		return error_errno(err, errno, "%s", path);
 	return 0;
 }

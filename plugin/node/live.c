@@ -99,7 +99,7 @@ int local_memory_directory(const struct local_guest *g, const char *task, uid_t 
 		return -1;
 	*user = (uid_t)json_number(facts, "uids.user");
 	*group = (gid_t)json_number(facts, "uids.group");
-	return chown(dir, *user, *group) < 0 ? error_errno(err, errno, "give %s to QEMU's user", dir) : 0;
+	return lchown(dir, *user, *group) < 0 ? error_errno(err, errno, "give %s to QEMU's user", dir) : 0;
 }
 
 /* Memory goes to the address that the checks have found for it, and the target listens at no other. If they have found

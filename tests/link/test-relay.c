@@ -1,6 +1,7 @@
 /* The relay: bytes in both directions through two unix sockets and an sshd, directions that end one by one, bounded
  * memory, and sockets that are removed at the end. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -417,6 +418,68 @@ static void a_file_at_the_sockets_path_is_left_alone(void **state)
 	assert_true(file_there(sshd.known_hosts));
 }
 
+/* wrap: bind */
+
+/* What somebody puts in the place of the next socket as soon as it is made: a link to this file; or NULL. */
+static const char *victim;
+
+int __real_bind(int fd, const struct sockaddr *at, socklen_t size);
+int __wrap_bind(int fd, const struct sockaddr *at, socklen_t size);
+int __wrap_bind(int fd, const struct sockaddr *at, socklen_t size)
+{
+	const char *path = ((const struct sockaddr_un *)at)->sun_path;
+	int done = __real_bind(fd, at, size);
+	if (victim && at->sa_family == AF_UNIX) {
+		unlink(path);
+		assert_int_equal(symlink(victim, path), 0);
+	}
+	return done;
+}
+
+/* QEMU's user can write the directory of the socket that memory crosses by. */
+static void no_link_in_the_place_of_a_socket_is_given_away(void **state)
+{
+	(void)state;
+	vmm_auto_error struct vmm_error *err = NULL;
+	struct ssh_peer peer = own_sshd_peer(&sshd);
+	struct relay_socket socket = {.listen = near_path, .connect = far_path, .owner = 1234, .group = 1234};
+	struct stat info;
+	assert_int_equal(file_write("/run/of-the-host", "x", 1, 0644, NULL), 0);
+	victim = "/run/of-the-host";
+	int done = relay_run(&peer, &socket, 1, -1, &err);
+	victim = NULL;
+	assert_int_equal(done, -1);
+	assert_int_equal(stat("/run/of-the-host", &info), 0);
+	assert_int_equal(info.st_uid, geteuid());
+	assert_int_equal(info.st_mode & 0777, 0644);
+}
+
+static void no_link_is_followed_to_a_socket_of_the_node(void **state)
+{
+	(void)state;
+	static const char host[] = "/run/of-the-host.sock";
+	static const char *const links[][2] = {
+		{host, "/run/libvirt/qemu/vmmigrate/memory.tunnelmigrate.dest.link"},
+		{"/run/libvirt/qemu/vmmigrate/memory.tunnelmigrate.dest.link",
+		 "/run/libvirt/qemu/vmmigrate/memory.tunnelmigrate.dest.link2"},
+	};
+	vmm_auto_close int listener = listen_at(host);
+	fcntl(listener, F_SETFL, O_NONBLOCK);
+	for (size_t i = 0; i < VMM_COUNT(links); i++) {
+		struct stream *pair[2];
+		vmm_auto_error struct vmm_error *err = NULL;
+		assert_int_equal(symlink(links[i][0], links[i][1]), 0);
+		assert_int_equal(stream_pair(pair, NULL), 0);
+		stream_close(pair[1]);
+		assert_int_equal(relay_serve(pair[0], links[i][1], &err), -1);
+		assert_non_null(strstr(err->message, links[i][1]));
+		assert_int_equal(accept4(listener, NULL, NULL, SOCK_CLOEXEC), -1);
+		stream_close(pair[0]);
+	}
+	for (size_t i = 0; i < VMM_COUNT(links); i++)
+		unlink(links[i][1]);
+}
+
 static void a_path_too_long_for_a_socket_is_refused(void **state)
 {
 	(void)state;
@@ -452,6 +515,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(its_sockets_belong_to_their_owner_alone_and_replace_stale_ones),
 		cmocka_unit_test(a_peer_that_cannot_be_reached_is_told_before_anything_listens),
 		cmocka_unit_test(a_file_at_the_sockets_path_is_left_alone),
+		cmocka_unit_test(no_link_in_the_place_of_a_socket_is_given_away),
+		cmocka_unit_test(no_link_is_followed_to_a_socket_of_the_node),
 		cmocka_unit_test(a_path_too_long_for_a_socket_is_refused),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
