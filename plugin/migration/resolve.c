@@ -1,5 +1,6 @@
 /* resolve.c: after HANDOVER a return code proves nothing; both nodes are asked which of them has the guest.
  *
+ *	the target has ABANDONED on its disk                      undo: that outranks what the guests look like
  *	guest runs on the target                                  commit
  *	guest is alive on the source (running or paused)          undo: it is destroyed on the target
  *	gone on the source, paused on the target, memory whole    commit
@@ -55,6 +56,12 @@ int resolve(struct migration *m, enum resolution *resolution, struct vmm_error *
 	if (is(target, "running") && is(source, "running"))
 		return error_set(err, VMM_NEEDS_DECISION, "runs-twice", "guest %s is running on both nodes",
 				 m->plan->id);
+	/* An undo has been here before, and was interrupted: the source's guest was alive then. */
+	vmm_auto_record struct guest_record record = {0};
+	if (migration_record(m, TARGET, &record, &silence) < 0)
+		return is(source, "running") ? 0 : cannot_decide(m, silence, err);
+	if (record.state == RECORD_ABANDONED && str_same(record.task, task_id(m->task)))
+		return 0;
 	if (is(target, "running") || (!alive && is(target, "paused") && json_true(target, "complete")))
 		*resolution = RESOLVE_COMMIT;
 	return 0;
