@@ -216,7 +216,9 @@ struct phase {
 	bool per_volume; /* once for each volume with the action "copy" */
 	bool commit;	 /* the point of no return: the phases after it are only repeated, never undone */
 	int (*perform)(struct migration *m, struct plan_volume *volume, struct vmm_error **err);
-	int (*undo)(struct migration *m, struct vmm_error **err); /* or NULL; once for the phase, may be called again */
+	/* Or NULL. Once for the phase; may be called again. Returns 1 where it waits for the target (m->pending is set
+	 * then): the next recover calls it again. */
+	int (*undo)(struct migration *m, struct vmm_error **err);
 };
 extern const struct phase phases[];
 extern const size_t phase_count;

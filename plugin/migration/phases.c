@@ -119,8 +119,11 @@ int phases_backward(struct migration *m, struct vmm_error **err)
 		    phases_journal_has(m, "undone", phase->name))
 			continue;
 		task_phase(m->task, phase->name, "undo", m->plan->id);
-		if (phase->undo(m, err) < 0)
+		int done = phase->undo(m, err);
+		if (done < 0)
 			return error_context(err, "undo %s", phase->name);
+		if (done > 0)
+			continue;
 		/* If the journal cannot be written, the roll-back goes on all the same: each undo can be repeated. */
 		struct vmm_error *problem = NULL;
 		if (note(m, "undone", phase->name, NULL, &problem) < 0)

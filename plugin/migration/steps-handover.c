@@ -130,7 +130,8 @@ static int end_on_target(struct migration *m, bool source_runs, struct vmm_error
 		return error_set(err, VMM_NEEDS_DECISION, "committed", "%s", problem->message);
 	if (m->keep_source || source_runs) {
 		m->pending = true;
-		return 0;
+		/* undo_lock keeps the guest locked then. */
+		return m->keep_source ? 0 : journal_add(m->journal, json_make("what:s", "went-on"), err);
 	}
 	error_set(err, VMM_NEEDS_DECISION, "unresolved", "node %s may still hold guest %s: %s", m->plan->target,
 		  m->plan->id, problem->message);

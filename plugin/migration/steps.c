@@ -75,11 +75,42 @@ static int start_after_boot(struct migration *m, struct vmm_error **err)
 					     : migration_call(m, SOURCE, NODE_START, json_make("held:b", 0), NULL, err);
 }
 
+/* The guest has gone on here after a handover though the target could not be told: if this node is lost now, somebody
+ * may give the guest to the target. *told is false until the target has been asked about that, and has removed its
+ * part. */
+static int tell_target(struct migration *m, bool *told, struct vmm_error **err)
+{
+	bool chosen;
+	int64_t generation;
+	*told = false;
+	m->pending = true;
+	if (target_is_chosen(m, &chosen, &generation, NULL) < 0)
+		return 0;
+	if (chosen)
+		return refuse_as_chosen(m, err);
+	if (abort_on_target(m, err) < 0)
+		return -1;
+	*told = !m->pending;
+	return 0;
+}
+
+/* Returns 1 where the guest stays locked until the target can be told; it may run here meanwhile, but must not be
+ * started anew. */
 int undo_lock(struct migration *m, struct vmm_error **err)
 {
-	bool defined;
+	bool defined, told, alone = phases_journal_has(m, "went-on", NULL) && !m->keep_source;
+	if (alone && tell_target(m, &told, err) < 0)
+		return -1;
+	if (alone && !told) {
+		task_log(m->task, "warning",
+			 "guest %s stays locked on %s until %s can be told; if it never can: vmmigrate recover %s "
+			 "--keep "
+			 "source",
+			 m->plan->id, m->plan->source, m->plan->target, task_id(m->task));
+		return 1;
+	}
 	if (define_again(m, &defined, err) < 0 || (defined && start_after_boot(m, err) < 0) ||
-	    abort_on_target(m, err) < 0)
+	    (!alone && abort_on_target(m, err) < 0))
 		return -1;
 	return migration_call(m, SOURCE, NODE_UNLOCK, NULL, NULL, err);
 }

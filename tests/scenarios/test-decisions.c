@@ -167,6 +167,49 @@ static void memory_that_the_target_has_abandoned_does_not_come_back(void **state
 	}
 }
 
+static void lose_target_after_memory(void *context, int node, const char *what, struct json_object *args)
+{
+	struct two_nodes *w = context;
+	(void)node, (void)args;
+	if (!strcmp(what, "migrate"))
+		w->lost[NODE2] = w->gone[NODE2] = true;
+}
+
+/* The guest goes on here although the target cannot be told. Then this node is lost, and somebody gives the guest to
+ * the target, which has its definition and perhaps its memory: this node must not start it at boot. */
+static void a_source_that_went_on_alone_starts_nothing_at_boot(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2 * variant_count; i++) {
+		const struct variant *variant = &variants[i / 2];
+		struct outcome outcome;
+		if (!variant_moves_memory(variant))
+			continue;
+		struct two_nodes *w = begin(variant, "['finish-lost']");
+		w->watch = lose_target_after_memory;
+		w->watch_context = w;
+		two_nodes_migrate(w, NODE1, variant->options, &outcome);
+		w->watch = NULL;
+		vmm_auto_free char *here = guest_state(w, NODE1);
+		assert_string_equal(here, "running");
+		assert_false(outcome.settled);
+		outcome_free(&outcome);
+		machine_loses_power(w, NODE1);
+		if (i % 2)
+			machine_loses_power(w, NODE2);
+		two_nodes_heal(w);
+		w->gone[NODE1] = true;
+		assert_string_equal(recover_on_node2(w, "target"), "settled");
+		two_nodes_heal(w);
+		machine_boots(w, NODE1);
+		two_nodes_check_guards(w);
+		two_nodes_recover_all(w, NODE1);
+		assert_int_equal(guest_node(w), NODE2);
+		two_nodes_check(w, variant, true, SEED);
+		two_nodes_free(w);
+	}
+}
+
 /* ------------------------------------------------------------------ a target that does not always answer */
 
 struct flapping {
@@ -348,6 +391,7 @@ int main(void)
 		cmocka_unit_test(a_source_that_goes_back_after_its_commit_owns_the_guest_again),
 		cmocka_unit_test(a_source_that_goes_back_may_lose_power_again_at_each_record),
 		cmocka_unit_test(memory_that_the_target_has_abandoned_does_not_come_back),
+		cmocka_unit_test(a_source_that_went_on_alone_starts_nothing_at_boot),
 		cmocka_unit_test(silence_is_never_taken_for_an_answer),
 		cmocka_unit_test(a_target_that_boots_after_a_decision_for_the_source_starts_nothing),
 		cmocka_unit_test(a_link_that_breaks_in_the_middle_of_a_decision_starts_nothing),
