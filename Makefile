@@ -187,11 +187,19 @@ SIDE_BY_SIDE = $(Q)$(MAKE) --no-print-directory -j2 -O
 
 check: setup
 	$(SIDE_BY_SIDE) all
-	$(SIDE_BY_SIDE) lint check-format units link-tests abi cli-tests hooks-tests
+	$(SIDE_BY_SIDE) lint check-format units link-tests abi cli-tests hooks-tests check-model
 	$(Q)$(MAKE) --no-print-directory check-asan check-valgrind check-fuzz package-tests check-nodes
 
 check-layers:
 	$(Q)tests/layers.sh
+
+# The model of who may run a guest, searched for every order of events; its tables are the code's.
+$(BUILD)/tests/model/tables: $(BUILD)/tests/model/tables.o $(LIB)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+check-model: $(BUILD)/tests/model/tables
+	$(Q)tests/model/check.sh $(BUILD)
 
 # What they find ends the program: a finding that is only printed would pass.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -309,12 +317,12 @@ help:
 	@echo "make bench      ours against its peers (BENCH=quick: a few minutes)"
 	@echo "make check-long longer tests    make check-copy fuzz (TIME=600)"
 	@echo "make check-chaos (RUNS=100)     random migrations, and something killed in the middle of each"
-	@echo "make lint       make format     make check-asan check-valgrind check-layers check-tables check-nodes"
+	@echo "make lint       make format     make check-asan check-valgrind check-layers check-tables check-model check-nodes"
 
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all check-copy fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-lines check-asan check-valgrind check-nodes check-long check-chaos run-chaos hooks-tests \
+.PHONY: all check-copy fuzz check-fuzz fuzzers run-fuzzers units check-tables abi cli-tests install deb package-tests lint-deb clean setup check check-layers check-lines check-model check-asan check-valgrind check-nodes check-long check-chaos run-chaos hooks-tests \
 	lint format check-format bench demo lab-up lab-shell lab-down help
