@@ -18,9 +18,13 @@ static int target_abandoned(struct migration *m, bool *abandoned, struct vmm_err
 	vmm_auto_record struct guest_record record = {0};
 	if (migration_record(m, TARGET, &record, err) < 0)
 		return -1;
-	/* If the target has forgotten the task, the generation tells: only a commit raises it to the plan's. */
-	*abandoned = str_same(record.task, task_id(m->task)) ? record.state == RECORD_ABANDONED
-							     : record.generation < m->plan->generation;
+	/* If the target has forgotten the task, the generation tells: only a commit raises it to the plan's, or a
+	 * decision for the source. Once the source has begun to give the guest up, the target had committed. */
+	if (str_same(record.task, task_id(m->task)))
+		*abandoned = record.state == RECORD_ABANDONED;
+	else
+		*abandoned = !phases_journal_has(m, "give-up", NULL) &&
+			     (record.generation < m->plan->generation || str_same(record.owner, m->plan->source));
 	return 0;
 }
 

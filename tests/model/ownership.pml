@@ -702,7 +702,8 @@ by_journal:
 
 after_commit:
 		true;
-		look(locked[T] && state[T] == RECORD_ABANDONED || !locked[T] && generation[T] < COMMIT_GENERATION);
+		look(locked[T] && state[T] == RECORD_ABANDONED ||
+		     !locked[T] && !give_up && (generation[T] < COMMIT_GENERATION || owner[T] == S));
 		OR_UNSETTLED;
 		if
 		:: !seen -> goto finish

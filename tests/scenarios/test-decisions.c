@@ -293,6 +293,64 @@ static void a_target_that_boots_after_a_decision_for_the_source_starts_nothing(v
 		}
 }
 
+static void lose_target_at_abort(void *context, int node, const char *what, struct json_object *args)
+{
+	struct two_nodes *w = context;
+	(void)args;
+	if (node == NODE2 && !strcmp(what, "abort"))
+		w->lost[NODE2] = w->gone[NODE2] = true;
+}
+
+/* What RECLAIM and DESTROY leave there, by a decision for the source. */
+static void target_hears_of_the_decision(struct two_nodes *w)
+{
+	vmm_auto_record struct guest_record record = {0};
+	assert_int_equal(record_read(w->machine[NODE2].state, "null-" GUEST, &record, NULL), 0);
+	record.state = RECORD_ABANDONED;
+	record.generation = record.peer_generation + 2;
+	record.fresh = 0;
+	str_replace(&record.owner, "node1");
+	assert_int_equal(record_write(w->machine[NODE2].state, "node2", &record, NULL), 0);
+	guest_ends(w, NODE2);
+}
+
+static void target_cleans_up(struct two_nodes *w, const char *task)
+{
+	struct vmm_node *node;
+	vmm_auto_json struct json_object *args = json_make("task:s guest:s", task, "null-" GUEST), *reply = NULL;
+	two_nodes_link_root(w, NODE2);
+	assert_int_equal(node_open_local(&w->machine[NODE2].paths, &node, NULL), 0);
+	assert_int_equal(node_call(node, NODE_ABORT, args, &reply, NULL), 0);
+	node_close(node);
+}
+
+/* The decision has reached the target, but is not in the journal here yet. The source goes back all the same, and
+ * cannot tell the target, which then cleans up by itself and forgets the task. */
+static void a_decision_that_only_the_target_has_noted_comes_to_an_end(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < variant_count; i++) {
+		struct two_nodes *w = killed_after(&variants[i], NODE1, "advance", "committed");
+		vmm_auto_free char *task = task_of(w);
+		struct outcome outcome;
+		two_nodes_heal(w);
+		target_hears_of_the_decision(w);
+		w->watch = lose_target_at_abort;
+		w->watch_context = w;
+		two_nodes_recover(w, NODE1, task, NULL, &outcome);
+		w->watch = NULL;
+		assert_false(outcome.settled);
+		outcome_free(&outcome);
+		two_nodes_heal(w);
+		target_cleans_up(w, task);
+		two_nodes_forget_memory(w);
+		two_nodes_recover_all(w, NODE1);
+		assert_int_equal(guest_node(w), NODE1);
+		assert_true(two_nodes_guard_admits(w, NODE1));
+		two_nodes_free(w);
+	}
+}
+
 /* The guest runs on the target when somebody keeps the source, and the link breaks in the middle of it: the target has
  * answered, so that nobody may say that it is off. */
 static void a_link_that_breaks_in_the_middle_of_a_decision_starts_nothing(void **state)
@@ -394,6 +452,7 @@ int main(void)
 		cmocka_unit_test(a_source_that_went_on_alone_starts_nothing_at_boot),
 		cmocka_unit_test(silence_is_never_taken_for_an_answer),
 		cmocka_unit_test(a_target_that_boots_after_a_decision_for_the_source_starts_nothing),
+		cmocka_unit_test(a_decision_that_only_the_target_has_noted_comes_to_an_end),
 		cmocka_unit_test(a_link_that_breaks_in_the_middle_of_a_decision_starts_nothing),
 		cmocka_unit_test(two_decisions_that_contradict_each_other_start_it_once),
 		cmocka_unit_test(a_target_that_is_lost_after_the_commit_needs_a_decision),
