@@ -192,7 +192,7 @@ static int may_keep_target(struct migration *m, struct vmm_error **err)
 	if (!arrived_by_journal(m, state))
 		return error_set(err, VMM_NEEDS_DECISION, "not-there", "guest %s has not arrived on %s", m->plan->id,
 				 m->plan->target);
-	if (!unlocked || phases_journal_has(m, "commit", NULL))
+	if (!unlocked || phases_journal_has(m, "give-up", NULL))
 		return 0;
 	/* The migration has been undone here, and the guest may run again: keep_target would destroy it. */
 	error_set(err, VMM_NEEDS_DECISION, "unlocked",

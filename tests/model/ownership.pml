@@ -785,7 +785,7 @@ keep_source:
 decide_for_target:
 		true;
 		/* may_keep_target, arrived_by_journal */
-		look((defined[T] || guest[T] != OFF) && (locked[S] || commit) &&
+		look((defined[T] || guest[T] != OFF) && (locked[S] || give_up) &&
 		     (commit || done_handover || guest[T] == RUNNING || guest[T] == WHOLE || (MODE == OFFLINE && done_define)));
 		atomic {
 			if
