@@ -207,9 +207,11 @@ static int keep_target(struct migration *m, struct vmm_error **err)
 {
 	const char *target = m->plan->target, *id = m->plan->id;
 	int64_t generation = m->plan->generation;
+	/* It may run here after a commit too: the target had abandoned that, and this node was going back. */
+	if (!phases_journal_has(m, "give-up", NULL) && migration_insist(m, SOURCE, NODE_DESTROY, NULL, NULL, err) < 0)
+		return -1;
 	if (!phases_journal_has(m, "commit", NULL) &&
-	    (migration_insist(m, SOURCE, NODE_DESTROY, NULL, NULL, err) < 0 ||
-	     journal_add(m->journal, json_make("what:s decided:s", "commit", "target"), err) < 0))
+	    journal_add(m->journal, json_make("what:s decided:s", "commit", "target"), err) < 0)
 		return -1;
 	m->committed = true;
 	for (enum side side = SOURCE; side < SIDES; side++)

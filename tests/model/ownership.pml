@@ -794,12 +794,10 @@ decide_for_target:
 			fi
 		};
 keep_target:
-		if
-		:: !commit ->
-			guest[S] = OFF;
+		atomic {
+			guest[S] = (give_up -> guest[S] : OFF);
 			commit = true
-		:: else
-		fi;
+		};
 		if
 		:: !done_release ->
 			HERE(op_reclaim(S, RECORD_COMMITTED, T, COMMIT_GENERATION));

@@ -355,6 +355,36 @@ static void a_decision_that_only_the_target_has_noted_comes_to_an_end(void **sta
 	}
 }
 
+/* The source has committed, the target has abandoned that, and the source is going back: the guest runs here again when
+ * somebody decides for the target. */
+static void a_decision_for_the_target_ends_the_guest_that_goes_back(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < variant_count; i++) {
+		if (!variants[i].runs || variant_moves_memory(&variants[i]))
+			continue;
+		struct two_nodes *w = killed_after(&variants[i], NODE1, "advance", "committed");
+		struct moment moment = {w, NODE1, "start", NULL};
+		struct outcome outcome;
+		vmm_auto_free char *task = task_of(w);
+		two_nodes_heal(w);
+		target_hears_of_the_decision(w);
+		w->watch = kill_at_moment;
+		w->watch_context = &moment;
+		assert_true(recover_is_killed(w, 0));
+		w->watch = NULL;
+		two_nodes_heal(w);
+		vmm_auto_free char *now = guest_state(w, NODE1);
+		assert_string_equal(now, "running");
+		two_nodes_recover(w, NODE1, task, "target", &outcome);
+		outcome_free(&outcome);
+		two_nodes_check_guards(w);
+		two_nodes_recover_all(w, NODE1);
+		assert_int_equal(guest_node(w), NODE2);
+		two_nodes_free(w);
+	}
+}
+
 /* The guest runs on the target when somebody keeps the source, and the link breaks in the middle of it: the target has
  * answered, so that nobody may say that it is off. */
 static void a_link_that_breaks_in_the_middle_of_a_decision_starts_nothing(void **state)
@@ -457,6 +487,7 @@ int main(void)
 		cmocka_unit_test(silence_is_never_taken_for_an_answer),
 		cmocka_unit_test(a_target_that_boots_after_a_decision_for_the_source_starts_nothing),
 		cmocka_unit_test(a_decision_that_only_the_target_has_noted_comes_to_an_end),
+		cmocka_unit_test(a_decision_for_the_target_ends_the_guest_that_goes_back),
 		cmocka_unit_test(a_link_that_breaks_in_the_middle_of_a_decision_starts_nothing),
 		cmocka_unit_test(two_decisions_that_contradict_each_other_start_it_once),
 		cmocka_unit_test(a_target_that_is_lost_after_the_commit_needs_a_decision),
