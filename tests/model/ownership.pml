@@ -6,9 +6,6 @@
  * world; what is local to a proctype dies with that process. tables.h is made from the code's tables (tables.c). */
 #include "tables.h"
 
-#ifndef FAULTS
-#define FAULTS 2
-#endif
 #define RUNS   (MODE != OFFLINE) /* the guest ran when the task began */
 #define COPIES (MODE != LIVE)	 /* its volumes are copied; else both nodes see the same */
 
