@@ -187,6 +187,19 @@ int local_own(struct local_node *node, struct json_object *args, bool own, struc
 	return local_guest_open(node, args, &g, err) < 0 ? -1 : g.ops->own(g.host, g.id, own, err);
 }
 
+/* A held start belongs to the handover. One that arrives late, when the guest is this node's or the task was abandoned,
+ * would leave a guest that nobody releases. */
+static int check_held_start(struct local_node *node, const char *guest, const char *task, struct vmm_error **err)
+{
+	vmm_auto_record struct guest_record record = {0};
+	if (record_read(node->paths->state, guest, &record, err) < 0)
+		return -1;
+	if (str_same(record.task, task) && record.state == RECORD_HANDOVER)
+		return 0;
+	return error_set(err, VMM_FAILED, "wrong-state", "guest %s on %s is not handed over by task %s now", guest,
+			 node->base.name, task);
+}
+
 int local_start(struct local_node *node, struct json_object *args, struct json_object **reply, struct vmm_error **err)
 {
 	(void)reply;
@@ -196,6 +209,8 @@ int local_start(struct local_node *node, struct json_object *args, struct json_o
 	/* A held guest is not this node's yet. One that is not held is started where it belongs: its kind's own guard
 	 * is told so, also if it turns out that the guest is running. */
 	if (!json_true(args, "held") && local_own(node, args, true, err) < 0)
+		return -1;
+	if (json_true(args, "held") && check_held_start(node, json_text(args, "guest"), task, err) < 0)
 		return -1;
 	if (local_guest_open(node, args, &g, err) < 0 || state_is(&g, "shutoff", &off, err) < 0)
 		return -1;

@@ -165,8 +165,9 @@ inline op_start(n, held)
 	result = DONE;
 	if
 	:: guest[n] != OFF
-	:: guest[n] == OFF && (!locked[n] || !defined[n] || volumes[n] == NONE) -> result = WRONG
-	:: guest[n] == OFF && locked[n] && defined[n] && volumes[n] != NONE ->
+	:: guest[n] == OFF && (!locked[n] || !defined[n] || volumes[n] == NONE || (held && state[n] != RECORD_HANDOVER)) ->
+		result = WRONG
+	:: guest[n] == OFF && locked[n] && defined[n] && volumes[n] != NONE && (!held || state[n] == RECORD_HANDOVER) ->
 		if
 		:: held -> guest[n] = WHOLE
 		:: else -> run_guest(n)
