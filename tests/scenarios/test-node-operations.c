@@ -145,7 +145,9 @@ static void release_is_refused_if_another_node_owns_the_guest(void **state)
 	add_lock_arguments(&a, "target");
 	two_nodes_guest(a.w, NODE2, &variants[4], NULL);
 	succeeds(&a, NODE_LOCK);
-	json_put(a.args, "held:b", 1);
+	json_put(a.args, "held:b to:s", 1, "handover");
+	refuses(&a, NODE_START, "wrong-state");
+	succeeds(&a, NODE_ADVANCE);
 	succeeds(&a, NODE_START);
 	refuses(&a, NODE_RELEASE, "wrong-state");
 	request_free(&a);
