@@ -3,7 +3,7 @@
 # are put into the model on purpose: what cannot fail proves nothing.
 #
 #	tests/model/check.sh BUILD		a trail is left in BUILD/model/NAME; README.md says how it is read
-#	FAULTS=3 tests/model/check.sh BUILD	more faults at a time: minutes, and some GB
+#	FAULTS=3 tests/model/check.sh BUILD	more faults at a time: three need twice the time and 300 MB
 set -u
 model=$(cd "$(dirname "$0")" && pwd)
 out=$1/model
