@@ -38,7 +38,7 @@ for mode in RESTART OFFLINE LIVE; do
 	if [ "$found" = 0 ]; then
 		echo "model: $mode, $faults faults: no error in $(awk '/states, stored/ { print $1 }' "$out/$mode/said") states"
 	else
-		echo "FAILED: model: $mode: $(grep -E '^pan|error' "$out/$mode/said" "$out/$mode/errors" "$out/$mode/generated" | head -5)"
+		echo "FAILED: model: $mode: $(grep -E '^pan|error' "$out/$mode/said" "$out/$mode/errors" "$out/$mode/generated" | sed -n 1,5p)"
 		wrong=1
 	fi
 done

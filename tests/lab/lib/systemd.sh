@@ -22,6 +22,7 @@ systemd_is_on() {
 # Before the first boot of a node, from configure_node; `write` and `erase` are those of configure.sh.
 systemd_configure() {
     local unit
+    : "${upper:?}"
     for unit in "${systemd_masked[@]}"; do
         mkdir -p "$upper/etc/systemd/system"
         ln -sfn /dev/null "$upper/etc/systemd/system/$unit"
