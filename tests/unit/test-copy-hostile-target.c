@@ -240,7 +240,7 @@ static void a_verification_is_cancelled_while_the_target_hangs(void **state)
 	static const struct hostile hanging = {"hangs", says_alive, "cancelled"};
 	struct rig rig;
 	struct stream *pair[2];
-	struct copy_leaves leaves;
+	struct copy_leaves leaves = {0};
 	vmm_auto_error struct vmm_error *err = NULL;
 	pthread_t thread;
 	rig_begin(&rig, SIZE);
