@@ -72,6 +72,8 @@ output=$(mktemp)
 begin() {
     local node=$1
     shift
+    # Now, and not when the background process begins: until_says would find what the migration before has said.
+    : >"$output"
     on "$node" vmmigrate "$@" >"$output" 2>&1 &
     begun=$!
 }
