@@ -6,7 +6,9 @@ kernel=/var/lib/libvirt/boot/vmmigrate-lab-vmlinuz
 fresh_lab
 vm node1 100 --disk dir --size 64M --data 8 --autostart
 on node2 sh -ec "mv $kernel $kernel.away; mkdir $kernel"
-migrate 1 node1 100 node2 --restart
+# The check of what a guest reads on its host would find that beforehand.
+migrate 3 node1 100 node2 --restart
+migrate 1 node1 100 node2 --restart --ignore host-file-differs
 says "TASK ERROR"
 says "guest 100 is running on node1"
 as_it_was node1 100
