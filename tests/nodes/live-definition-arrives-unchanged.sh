@@ -10,17 +10,18 @@ is_unchanged() {
 }
 
 fresh_lab
-vm node1 100 --autostart --title "web & <shop> é"
+lab guest node1 100 --autostart --title "web & <shop> é"
 on node1 virsh -q desc vm100 --config "first line
 second 'line'"
 on node1 virsh -q metadata vm100 https://example.org/billing --key billing --set '<account n="7">"x"</account>' --config
 on node1 sh -c 'virsh dumpxml --inactive vm100 | sed "s#<devices>#&<graphics type=\"vnc\" port=\"-1\" passwd=\"geheim\"/>#" >/tmp/vm100.xml
-    virsh -q define /tmp/vm100.xml && virsh -q destroy vm100 && virsh -q start vm100'
+    virsh -q define /tmp/vm100.xml && virsh -q start vm100'
 lab wait-ticks 100 10
 definition=$(definition node1)
 [[ $definition == *geheim* ]] || fail "the display has no password"
-for reply in "$(on node1 vmmigrate check 100 node2 --json)" "$(on node1 vmmigrate 100 node2 --online --dry-run --json)"; do
-    [[ $reply == *"type='vnc'"* ]] || fail "the reply does not have the definition: $reply"
+shown=$(on node1 vmmigrate check 100 node2 --json)
+[[ $shown == *"type='vnc'"* ]] || fail "the reply does not have the definition: $shown"
+for reply in "$shown" "$(on node1 vmmigrate 100 node2 --online --dry-run --json)"; do
     [[ $reply != *geheim* ]] || fail "the reply has the password: $reply"
 done
 

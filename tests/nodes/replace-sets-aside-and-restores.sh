@@ -16,7 +16,7 @@ says "--replace"
 
 # The guest cannot be started there: everything that was set aside comes back.
 on node2 sh -ec "mv $kernel $kernel.away; mkdir $kernel"
-migrate 1 node1 100 node2 --restart --replace
+migrate 1 node1 100 node2 --restart --replace --ignore host-file-differs
 runs_on node1 100
 wait_until "nothing is left" 30 is_clean
 [ "$(on node2 cat "$images/vm100.img")" = precious ] || fail "the file that was set aside is gone"
